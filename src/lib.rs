@@ -1,0 +1,7 @@
+//! The data concentrator unit: rooms of the service and of the command line tool.
+//!
+//! Data flows one way: octets, `Telegram`, `Reading`, `Record`, `Batch`, head-end; acknowledgements flow back.
+//! `docs/ARCHITECTURE.md` names the rooms and what each of them may not do.
+
+pub mod reading;
+pub mod store;

@@ -1,0 +1,55 @@
+//! What a value may be trusted for, and what its protection proved.
+
+/// Flags beside a value. Several may hold; none set means good.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Quality(u16);
+
+impl Quality {
+    pub const GOOD: Self = Self(0);
+    /// The meter measured it during an error state.
+    pub const ERROR_STATE: Self = Self(1);
+    /// The meter sent no valid number or date.
+    pub const INVALID: Self = Self(1 << 1);
+    /// A register went down without a known reason.
+    pub const DECREASE: Self = Self(1 << 2);
+    /// A register went over its last digit.
+    pub const ROLLOVER: Self = Self(1 << 3);
+    /// A register went up by more than its meter can measure.
+    pub const IMPLAUSIBLE_JUMP: Self = Self(1 << 4);
+
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The verdict on a telegram's protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Security {
+    /// Not encrypted at all.
+    Plain,
+    /// Decrypted, its check octets right, but nothing authenticates it (mode 5, ELL AES-CTR).
+    Decrypted,
+    /// Decrypted and its MAC verified.
+    Authenticated,
+    NoKey,
+    WrongKey,
+    BadMac,
+    Truncated,
+    /// The frame's own check sum is wrong.
+    BadCrc,
+    /// A mode, layer or maker's format that is not decoded.
+    Unsupported,
+}
