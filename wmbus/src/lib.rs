@@ -2,4 +2,3 @@
 //!
 //! The room turns octets into telegrams and back. It opens nothing, reads no clock and draws no random number.
 #![forbid(unsafe_code)]
-
