@@ -3,5 +3,6 @@
 //! Data flows one way: octets, `Telegram`, `Reading`, `Record`, `Batch`, head-end; acknowledgements flow back.
 //! `docs/ARCHITECTURE.md` names the rooms and what each of them may not do.
 
+pub mod clock;
 pub mod reading;
 pub mod store;

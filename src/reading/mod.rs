@@ -12,7 +12,7 @@ mod unit;
 
 use std::sync::Arc;
 
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, LaneHead};
 pub use meter::{Manufacturer, MeterId};
 pub use obis::Obis;
 pub use quality::{Quality, Security};

@@ -1,5 +1,42 @@
 //! The buffer: the only home of sled. Records go in, sealed batches come out, nothing acknowledged is lost.
+//!
+//! One writer thread commits records in groups (one checksummed value a commit, never one a record), seals them lane
+//! by lane into batches exactly as they will be published, and reports a commit only when it is durable: sled's
+//! flush, `fdatasync` of its file, `fdatasync` of the sequence file. DESIGN 3.2; `docs/ARCHITECTURE.md`, invariants.
 
+mod batch;
+mod error;
+mod handle;
+mod options;
 mod record;
+mod report;
 
+use std::fmt;
+
+pub use batch::{Batch, BatchHead};
+pub use error::{OpenError, StoreError};
+pub use handle::{Done, Limit, OnReport, Random, Store};
+pub use options::{LaneOptions, Options};
 pub use record::{Body, Epoch, Lane, Record};
+pub use report::{Commit, CommittedLane, LaneStatistics, Opening, Report, Start, Statistics};
+
+/// How records become octets. The store has no format for readings of its own.
+#[derive(Clone, Copy)]
+pub struct Codec {
+    /// Columns of records of one lane with consecutive sequences: what lies on disk until they are sealed.
+    pub encode_group: fn(&[Record]) -> Vec<u8>,
+    pub decode_group: fn(&[u8]) -> Result<Vec<Record>, CodecError>,
+    /// The batch exactly as it is published. Called once per batch; its SHA-256 is the batch's hash.
+    pub seal: fn(&BatchHead, &[Record]) -> Vec<u8>,
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Codec")
+    }
+}
+
+/// Octets that the codec does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("decode group: {0}")]
+pub struct CodecError(pub String);

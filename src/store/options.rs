@@ -1,0 +1,74 @@
+//! How a store is kept. The defaults are the promises of DESIGN 3.2.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Lane;
+
+/// How a store is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The directory of the store; made when it is missing.
+    pub path: PathBuf,
+    /// The unit's name, part of every sealed batch.
+    pub dcu: String,
+    /// Records wait this long for company before they are committed; 0.2 to 30 s.
+    pub commit_window: Duration,
+    /// So many records are committed without waiting.
+    pub commit_records: usize,
+    /// So many records may wait in memory; then `try_append` says `Busy` and `append` waits.
+    pub queue_records: usize,
+    /// A batch has so many records at most.
+    pub seal_records: usize,
+    /// A batch has so many sealed octets at most.
+    pub seal_octets: usize,
+    /// Lanes in the order of `Lane::ALL`.
+    pub lanes: [LaneOptions; 9],
+    /// Acknowledged batches stay so long, so that they can be sent again.
+    pub retention: Duration,
+    /// Sealed octets of all lanes; beyond it acknowledged batches go first, then the oldest of the least urgent lane.
+    pub size_limit: u64,
+    /// The database must have opened within this time.
+    pub open_limit: Duration,
+}
+
+/// How one lane is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneOptions {
+    /// Records do not wait for company.
+    pub commit_at_once: bool,
+    /// A record is sealed at this age at the latest; zero with its commit.
+    pub seal_age: Duration,
+}
+
+impl Options {
+    /// A store at `path` for the unit `dcu`, all else as promised.
+    pub fn new(path: impl Into<PathBuf>, dcu: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            dcu: dcu.into(),
+            commit_window: Duration::from_secs(5),
+            commit_records: 512,
+            queue_records: 4096,
+            seal_records: 500,
+            seal_octets: 7 * 1024,
+            lanes: Lane::ALL.map(LaneOptions::of),
+            retention: Duration::from_secs(60 * 86_400),
+            size_limit: 256 << 20,
+            open_limit: Duration::from_secs(60),
+        }
+    }
+}
+
+impl LaneOptions {
+    /// What DESIGN 3.2 promises of a lane.
+    pub fn of(lane: Lane) -> Self {
+        match lane {
+            Lane::Outage | Lane::Security | Lane::OnDemand => {
+                Self { commit_at_once: true, seal_age: Duration::ZERO }
+            }
+            Lane::Billing => Self { commit_at_once: true, seal_age: Duration::from_secs(10) },
+            _ => Self { commit_at_once: false, seal_age: Duration::from_secs(60) },
+        }
+    }
+}
