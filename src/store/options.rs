@@ -64,9 +64,7 @@ impl LaneOptions {
     /// What DESIGN 3.2 promises of a lane.
     pub fn of(lane: Lane) -> Self {
         match lane {
-            Lane::Outage | Lane::Security | Lane::OnDemand => {
-                Self { commit_at_once: true, seal_age: Duration::ZERO }
-            }
+            Lane::Outage | Lane::Security | Lane::OnDemand => Self { commit_at_once: true, seal_age: Duration::ZERO },
             Lane::Billing => Self { commit_at_once: true, seal_age: Duration::from_secs(10) },
             _ => Self { commit_at_once: false, seal_age: Duration::from_secs(60) },
         }
