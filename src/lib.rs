@@ -5,4 +5,6 @@
 
 pub mod clock;
 pub mod reading;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 pub mod store;

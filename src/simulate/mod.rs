@@ -1,0 +1,8 @@
+//! The digital twin: fleets of meters, an emulated receiver, a broker, outages and the reference head-end around a real service.
+//!
+//! `dcu simulate` writes a configuration and starts `dcu run` as a child process; the service knows nothing of any of this.
+//! What should arrive is taken from the values the fleet generated, never from the parsers under test. All randomness comes
+//! from one printed seed.
+
+pub mod broker;
+pub mod proxy;
