@@ -8,3 +8,4 @@ pub mod reading;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod store;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! What the head-end reads: types generated from `proto/dcu/v1`, columns, hashes, signatures over octets.
+
+pub mod v1;
