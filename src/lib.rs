@@ -9,3 +9,4 @@ pub mod reading;
 pub mod simulate;
 pub mod store;
 pub mod wire;
+pub mod task;

@@ -1,0 +1,463 @@
+//! The MQTT 5 driver: the only file that knows the client library.
+//!
+//! Every connection gets a new client and event loop, because the library's own resend reorders and loses; whoever uses the
+//! door resends what has no PUBACK. The event loop runs in a task of its own: its `poll` must never be cancelled half-way,
+//! and should it panic on what a broker sent, that ends the connection and nothing else.
+
+mod door;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectProperties, Filter, LastWill, LastWillProperties, Packet, PubAck, PubAckReason as Answer, Publish,
+    PublishProperties, SubAck, SubscribeReasonCode,
+};
+use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event as Packets, EventLoop, MqttOptions, StateError, TlsError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+pub use door::{Connected, Door, Event, Message, PubAckReason, Publication, Reason, Settings, Shut, Token, Transport};
+
+use crate::task::backoff::Backoff;
+use crate::task::tls;
+use door::Command;
+
+/// Inbound packets up to this size; announced, so that an honest broker sends none that is larger.
+pub const MAXIMUM_PACKET_SIZE: u32 = 256 * 1024;
+
+/// Starts the driver. It connects and connects again until `stop`; `seed` decides the jitter between attempts.
+pub fn open(settings: Settings, seed: u64, stop: CancellationToken) -> (Door, mpsc::Receiver<Event>, JoinHandle<()>) {
+    let (commands, commands_in) = mpsc::channel(COMMANDS);
+    let (events, events_out) = mpsc::channel(EVENTS);
+    let backoff = Backoff::new(settings.retry.0, settings.retry.1, seed);
+    let driver = Driver { settings, backoff, commands: commands_in, events, stop, connection: 0, is_poisoned: false };
+    (Door { commands }, events_out, tokio::spawn(driver.run()))
+}
+
+struct Driver {
+    settings: Settings,
+    backoff: Backoff,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+    connection: u64,
+    /// The last connection ended by a packet that could not be read: the broker's session would send it again.
+    is_poisoned: bool,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            let reason = self.connection().await;
+            self.is_poisoned = matches!(reason, Reason::Malformed(_));
+            let is_over = matches!(reason, Reason::Stopped) || self.stop.is_cancelled();
+            let retry_in = if is_over { Duration::ZERO } else { self.backoff.next_delay() };
+            if self.events.send(Event::Disconnected { reason, retry_in }).await.is_err() || is_over {
+                return;
+            }
+            if !self.wait(retry_in).await {
+                return;
+            }
+        }
+    }
+
+    /// Drops what was meant for the connection that is gone. False: stop.
+    async fn wait(&mut self, delay: Duration) -> bool {
+        let until = after(delay);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                command = self.commands.recv() => if command.is_none() { return false },
+                () = sleep_until(until) => return true,
+            }
+        }
+    }
+
+    /// One connection, from its attempt to its end.
+    async fn connection(&mut self) -> Reason {
+        let options = match options(&self.settings, self.is_poisoned) {
+            Ok(options) => options,
+            Err(reason) => return reason,
+        };
+        self.connection += 1;
+        let (client, event_loop) = AsyncClient::new(options, REQUESTS);
+        let (packets, mut packets_out) = mpsc::channel(EVENTS);
+        let pump = tokio::spawn(pump(event_loop, packets));
+        let mut link = Link { client, number: self.connection, connected: None, handed: VecDeque::new(), sent: VecDeque::new() };
+        let reason = loop {
+            tokio::select! {
+                // What the broker says comes first: it frees the window and must not wait behind new publishes.
+                biased;
+                packet = packets_out.recv() => match packet {
+                    Some(Ok(packet)) => if let Err(reason) = self.packet(&mut link, packet).await { break reason },
+                    Some(Err(error)) => break reason(error, &self.settings, link.connected.is_some()),
+                    None => break Reason::Protocol("the client library gave up on what the broker sent".into()),
+                },
+                () = self.stop.cancelled() => {
+                    link.goodbye(&mut packets_out).await;
+                    break Reason::Stopped;
+                }
+                () = sleep_until(link.deadline(self.settings.puback_timeout)) => {
+                    break Reason::NoPubAck { after: self.settings.puback_timeout };
+                }
+                command = self.commands.recv(), if link.has_room() => match command {
+                    Some(command) => if let Err(reason) = self.command(&mut link, command).await { break reason },
+                    None => {
+                        link.goodbye(&mut packets_out).await;
+                        break Reason::Stopped;
+                    }
+                },
+            }
+        };
+        pump.abort();
+        if link.connected.is_some_and(|(_, since)| since.elapsed() >= SETTLED) {
+            self.backoff.reset();
+        }
+        reason
+    }
+
+    async fn packet(&mut self, link: &mut Link, packet: Packets) -> Result<(), Reason> {
+        match packet {
+            Packets::Incoming(Packet::ConnAck(connack)) => self.connected(link, &connack).await,
+            Packets::Incoming(Packet::PubAck(puback)) => self.puback(link, &puback).await,
+            Packets::Incoming(Packet::Publish(publish)) => match message(publish, link.number) {
+                Ok(message) => self.tell(Event::Message(message)).await,
+                Err(reason) => Err(reason),
+            },
+            Packets::Incoming(Packet::SubAck(suback)) => self.suback(&suback).await,
+            Packets::Outgoing(Outgoing::Publish(packet_id)) => {
+                let id = link.handed.pop_front().expect("the library writes what we hand it, once and in order");
+                link.sent.push_back(Sent { packet_id, id, since: Instant::now() });
+                self.tell(Event::Sent { id, packet_id }).await
+            }
+            // The library holds a publish back when its packet identifier is still in use: it may never let go.
+            Packets::Outgoing(Outgoing::AwaitAck(_)) => {
+                Err(Reason::Protocol("publishes are acknowledged out of order".into()))
+            }
+            Packets::Incoming(_) | Packets::Outgoing(_) => Ok(()),
+        }
+    }
+
+    async fn connected(&mut self, link: &mut Link, connack: &ConnAck) -> Result<(), Reason> {
+        let properties = connack.properties.as_ref();
+        let receive_maximum = properties.and_then(|p| p.receive_max).unwrap_or(u16::MAX);
+        let connected = Connected {
+            connection: link.number,
+            session_present: connack.session_present,
+            window: self.settings.in_flight.min(receive_maximum).clamp(1, LARGEST_WINDOW),
+            maximum_packet_size: properties.and_then(|p| p.max_packet_size),
+        };
+        link.connected = Some((connected, Instant::now()));
+        let filters = self.settings.subscriptions.iter().map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+        if !self.settings.subscriptions.is_empty() && link.client.try_subscribe_many(filters).is_err() {
+            return Err(Reason::Protocol("a topic filter of ours is not valid".into()));
+        }
+        self.tell(Event::Connected(connected)).await
+    }
+
+    async fn puback(&mut self, link: &mut Link, puback: &PubAck) -> Result<(), Reason> {
+        let Some(position) = link.sent.iter().position(|sent| sent.packet_id == puback.pkid) else {
+            return Err(Reason::Protocol("a PUBACK for what was not published".into()));
+        };
+        let reason = answer(puback.reason);
+        if reason == PubAckReason::Success {
+            self.backoff.reset();
+        }
+        match link.sent.remove(position) {
+            Some(sent) => self.tell(Event::PubAck { id: sent.id, reason }).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn suback(&mut self, suback: &SubAck) -> Result<(), Reason> {
+        let refused: Vec<_> = self
+            .settings
+            .subscriptions
+            .iter()
+            .zip(&suback.return_codes)
+            .filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)))
+            .map(|(filter, code)| Event::SubscriptionRefused { filter: filter.clone(), reason: format!("{code:?}") })
+            .collect();
+        for event in refused {
+            self.tell(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, link: &mut Link, command: Command) -> Result<(), Reason> {
+        let Some((connected, _)) = link.connected else { return Ok(()) };
+        let full = || Reason::Protocol("the client library takes no more".into());
+        match command {
+            Command::Publish { connection, .. } if connection != link.number => Ok(()),
+            Command::Publish { id, publication, .. } => {
+                if let Some(reason) = unsendable(&publication, connected.maximum_packet_size) {
+                    return self.tell(Event::PubAck { id, reason }).await;
+                }
+                let Publication { topic, payload, retain, content_type } = publication;
+                let content_type = content_type.map(str::to_owned);
+                let properties = PublishProperties { content_type, ..PublishProperties::default() };
+                let client = &link.client;
+                client
+                    .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties)
+                    .map_err(|_| full())?;
+                link.handed.push_back(id);
+                Ok(())
+            }
+            Command::Acknowledge(token) if token.connection != link.number => Ok(()),
+            Command::Acknowledge(token) => {
+                let publish = Publish { pkid: token.packet_id, qos: QoS::AtLeastOnce, ..Publish::default() };
+                link.client.try_ack(&publish).map_err(|_| full())
+            }
+        }
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Reason> {
+        self.events.send(event).await.map_err(|_| Reason::Stopped)
+    }
+}
+
+/// What is under way on one connection.
+struct Link {
+    client: AsyncClient,
+    number: u64,
+    connected: Option<(Connected, Instant)>,
+    /// Handed to the library, not yet written.
+    handed: VecDeque<u64>,
+    /// Written, without PUBACK.
+    sent: VecDeque<Sent>,
+}
+
+struct Sent {
+    packet_id: u16,
+    id: u64,
+    since: Instant,
+}
+
+impl Link {
+    /// Without a connection everything is taken, and dropped as out of date.
+    fn has_room(&self) -> bool {
+        self.connected.is_none_or(|(connected, _)| self.handed.len() + self.sent.len() < usize::from(connected.window))
+    }
+
+    fn deadline(&self, puback_timeout: Duration) -> Instant {
+        self.sent.front().map_or_else(|| after(FAR), |sent| sent.since + puback_timeout)
+    }
+
+    /// DISCONNECT, so that the broker does not publish the will.
+    async fn goodbye(&self, packets: &mut mpsc::Receiver<Result<Packets, ConnectionError>>) {
+        if self.connected.is_none() || self.client.try_disconnect().is_err() {
+            return;
+        }
+        let written = async {
+            while let Some(Ok(packet)) = packets.recv().await {
+                if packet == Packets::Outgoing(Outgoing::Disconnect) {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(GOODBYE, written).await;
+    }
+}
+
+async fn pump(mut event_loop: EventLoop, packets: mpsc::Sender<Result<Packets, ConnectionError>>) {
+    loop {
+        let packet = event_loop.poll().await;
+        let is_end = packet.is_err();
+        if packets.send(packet).await.is_err() || is_end {
+            return;
+        }
+    }
+}
+
+/// The library's options. `is_clean` drops what the broker keeps of this client.
+fn options(settings: &Settings, is_clean: bool) -> Result<MqttOptions, Reason> {
+    let mut options = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
+    match &settings.transport {
+        Transport::Tls(tls) => {
+            let config = tls.client_config(&settings.host)?;
+            options.set_transport(rumqttc::Transport::tls_with_config(config.into()));
+        }
+        Transport::PlaintextLoopback if is_loopback(&settings.host) => {
+            options.set_transport(rumqttc::Transport::tcp());
+        }
+        Transport::PlaintextLoopback => return Err(Reason::Plaintext { host: settings.host.clone() }),
+    }
+    let seconds = u32::try_from(settings.session_expiry.as_secs()).unwrap_or(u32::MAX);
+    options
+        .set_connect_properties(ConnectProperties {
+            session_expiry_interval: Some(seconds),
+            receive_maximum: Some(RECEIVE_MAXIMUM),
+            max_packet_size: Some(MAXIMUM_PACKET_SIZE),
+            topic_alias_max: Some(0),
+            ..ConnectProperties::new()
+        })
+        .set_clean_start(settings.clean_start || is_clean)
+        .set_manual_acks(true)
+        .set_keep_alive(settings.keep_alive.max(SHORTEST_KEEP_ALIVE))
+        .set_connection_timeout(settings.connect_timeout.as_secs().max(1))
+        // Above the window, so that packet identifiers do not come round while they are in use.
+        .set_outgoing_inflight_upper_limit(LARGEST_WINDOW * 2);
+    let mut network = options.network_options();
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    if let Some(Publication { topic, payload, retain, content_type }) = &settings.will {
+        let properties = LastWillProperties {
+            delay_interval: None,
+            payload_format_indicator: None,
+            message_expiry_interval: None,
+            content_type: content_type.map(str::to_owned),
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        };
+        options.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, *retain, Some(properties)));
+    }
+    Ok(options)
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// What the broker would answer, or the library would trip over.
+fn unsendable(publication: &Publication, maximum: Option<u32>) -> Option<PubAckReason> {
+    let Publication { topic, payload, content_type, .. } = publication;
+    if topic.is_empty() || topic.len() > usize::from(u16::MAX) || topic.contains(['+', '#', '\0']) {
+        return Some(PubAckReason::TopicNameInvalid);
+    }
+    // Fixed header, lengths, packet identifier and property headers take 16 octets at most.
+    let size = 16 + topic.len() + content_type.map_or(0, str::len) + payload.len();
+    let maximum = maximum.and_then(|maximum| usize::try_from(maximum).ok()).unwrap_or(LARGEST_PUBLISH);
+    (size > maximum.min(LARGEST_PUBLISH)).then_some(PubAckReason::PacketTooLarge)
+}
+
+fn message(publish: Publish, connection: u64) -> Result<Message, Reason> {
+    let topic = String::from_utf8(publish.topic.to_vec())
+        .map_err(|_| Reason::Malformed("a topic that is not UTF-8".into()))?;
+    let properties = publish.properties.unwrap_or_default();
+    Ok(Message {
+        topic,
+        payload: publish.payload,
+        retain: publish.retain,
+        duplicate: publish.dup,
+        content_type: properties.content_type,
+        response_topic: properties.response_topic,
+        correlation_data: properties.correlation_data,
+        token: (publish.pkid != 0).then_some(Token { connection, packet_id: publish.pkid }),
+    })
+}
+
+fn answer(reason: Answer) -> PubAckReason {
+    match reason {
+        Answer::Success => PubAckReason::Success,
+        Answer::NoMatchingSubscribers => PubAckReason::NoMatchingSubscribers,
+        Answer::UnspecifiedError => PubAckReason::UnspecifiedError,
+        Answer::ImplementationSpecificError => PubAckReason::ImplementationSpecificError,
+        Answer::NotAuthorized => PubAckReason::NotAuthorized,
+        Answer::TopicNameInvalid => PubAckReason::TopicNameInvalid,
+        Answer::PacketIdentifierInUse => PubAckReason::PacketIdentifierInUse,
+        Answer::QuotaExceeded => PubAckReason::QuotaExceeded,
+        Answer::PayloadFormatInvalid => PubAckReason::PayloadFormatInvalid,
+    }
+}
+
+/// The library's error in our words.
+fn reason(error: ConnectionError, settings: &Settings, is_connected: bool) -> Reason {
+    let Settings { host, port, .. } = settings;
+    let (host, port) = (host.clone(), *port);
+    match error {
+        ConnectionError::Timeout(_) => Reason::ConnectTimeout { host, port, after: settings.connect_timeout },
+        ConnectionError::ConnectionRefused(code) => Reason::Refused { code: format!("{code:?}") },
+        ConnectionError::Tls(TlsError::Io(source)) => io_reason(source, settings, Phase::Handshake),
+        ConnectionError::Tls(TlsError::TLS(source)) => tls_reason(source, settings),
+        ConnectionError::Tls(other) => Reason::Protocol(other.to_string()),
+        ConnectionError::Io(source) if is_connected => io_reason(source, settings, Phase::Session),
+        ConnectionError::Io(source) => io_reason(source, settings, Phase::Tcp),
+        ConnectionError::MqttState(error) => state_reason(error, settings),
+        ConnectionError::NotConnAck(_) => Reason::Protocol("no CONNACK as the first packet".into()),
+        ConnectionError::RequestsDone => Reason::Stopped,
+    }
+}
+
+fn state_reason(error: StateError, settings: &Settings) -> Reason {
+    match error {
+        StateError::Io(source) | StateError::Deserialization(CodecError::Io(source)) => {
+            io_reason(source, settings, Phase::Session)
+        }
+        StateError::ConnectionAborted => Reason::Closed,
+        StateError::AwaitPingResp => Reason::Silent,
+        StateError::ServerDisconnect { reason_code, reason_string } => {
+            Reason::Dismissed { code: format!("{reason_code:?}"), text: reason_string }
+        }
+        StateError::Deserialization(error) => Reason::Malformed(error.to_string()),
+        StateError::IncomingPacketTooLarge { pkt_size, .. } => Reason::Malformed(format!("{pkt_size} octets")),
+        other => Reason::Protocol(other.to_string()),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Phase {
+    Tcp,
+    Handshake,
+    Session,
+}
+
+fn io_reason(source: io::Error, settings: &Settings, phase: Phase) -> Reason {
+    let Settings { host, port, transport, .. } = settings;
+    let (host, port) = (host.clone(), *port);
+    let source = match transport {
+        Transport::Tls(tls) => match tls::Fault::from_io(source, tls, &host) {
+            Ok(source) => return Reason::Tls { host, port, source },
+            Err(source) => source,
+        },
+        Transport::PlaintextLoopback => source,
+    };
+    let is_end = matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+    match phase {
+        Phase::Tcp => Reason::Unreachable { host, port, source },
+        Phase::Handshake if is_end => Reason::Tls { host, port, source: tls::Fault::Closed },
+        Phase::Session if is_end => Reason::Closed,
+        Phase::Handshake | Phase::Session => Reason::Io(source),
+    }
+}
+
+fn tls_reason(source: rustls::Error, settings: &Settings) -> Reason {
+    match &settings.transport {
+        Transport::Tls(tls) => {
+            let (host, port) = (settings.host.clone(), settings.port);
+            let source = tls::Fault::new(source, tls, &host);
+            Reason::Tls { host, port, source }
+        }
+        Transport::PlaintextLoopback => Reason::Protocol(source.to_string()),
+    }
+}
+
+fn after(delay: Duration) -> Instant {
+    Instant::now() + delay
+}
+
+/// Messages without PUBACK that the broker may have under way to us: bounds memory together with the packet size.
+const RECEIVE_MAXIMUM: u16 = 8;
+const LARGEST_WINDOW: u16 = 256;
+/// What the remaining length field can say (MQTT 5.0, section 1.5.5).
+const LARGEST_PUBLISH: usize = 268_435_455;
+/// The library asserts it.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// A connection that stood so long was a good one.
+const SETTLED: Duration = Duration::from_secs(30);
+const GOODBYE: Duration = Duration::from_secs(1);
+const FAR: Duration = Duration::from_secs(24 * 3600);
+/// A full window, a token for everything received, and a little.
+const COMMANDS: usize = LARGEST_WINDOW as usize + RECEIVE_MAXIMUM as usize + 8;
+/// Room in the library's channel: never the bound that is reached.
+const REQUESTS: usize = COMMANDS * 2;
+const EVENTS: usize = 64;
