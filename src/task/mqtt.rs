@@ -13,13 +13,13 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, Filter, LastWill, LastWillProperties, Packet, PubAck, PubAckReason as Answer, Publish,
     PublishProperties, SubAck, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event as Packets, EventLoop, MqttOptions, StateError, TlsError};
+use rumqttc::{Outgoing, TlsConfiguration};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -92,7 +92,8 @@ impl Driver {
         let (client, event_loop) = AsyncClient::new(options, REQUESTS);
         let (packets, mut packets_out) = mpsc::channel(EVENTS);
         let pump = tokio::spawn(pump(event_loop, packets));
-        let mut link = Link { client, number: self.connection, connected: None, handed: VecDeque::new(), sent: VecDeque::new() };
+        let mut link =
+            Link { client, number: self.connection, connected: None, handed: VecDeque::new(), sent: VecDeque::new() };
         let reason = loop {
             tokio::select! {
                 // What the broker says comes first: it frees the window and must not wait behind new publishes.
@@ -284,7 +285,7 @@ fn options(settings: &Settings, is_clean: bool) -> Result<MqttOptions, Reason> {
     match &settings.transport {
         Transport::Tls(tls) => {
             let config = tls.client_config(&settings.host)?;
-            options.set_transport(rumqttc::Transport::tls_with_config(config.into()));
+            options.set_transport(rumqttc::Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
         Transport::PlaintextLoopback if is_loopback(&settings.host) => {
             options.set_transport(rumqttc::Transport::tcp());
@@ -341,8 +342,8 @@ fn unsendable(publication: &Publication, maximum: Option<u32>) -> Option<PubAckR
 }
 
 fn message(publish: Publish, connection: u64) -> Result<Message, Reason> {
-    let topic = String::from_utf8(publish.topic.to_vec())
-        .map_err(|_| Reason::Malformed("a topic that is not UTF-8".into()))?;
+    let topic =
+        String::from_utf8(publish.topic.to_vec()).map_err(|_| Reason::Malformed("a topic that is not UTF-8".into()))?;
     let properties = publish.properties.unwrap_or_default();
     Ok(Message {
         topic,

@@ -26,7 +26,10 @@ pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The system's clock, or `floor` (seconds since 1970 UTC) where the system's clock lies before it.
 pub fn clock_with_floor(floor: impl Fn() -> u64 + Send + Sync + 'static) -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "TLS judges certificates by the unit's clock; this is its only reader")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "TLS judges certificates by the unit's clock; this is its only reader"
+    )]
     Arc::new(move || {
         let system = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         system.map_or(0, |since| since.as_secs()).max(floor())
@@ -172,7 +175,9 @@ pub enum Fault {
     Version,
     #[error("the other side does not speak TLS: is this the port of the broker's TLS listener?")]
     NotTls { source: rustls::Error },
-    #[error("the connection was closed during the handshake: no TLS listener, or a broker that dislikes the certificate")]
+    #[error(
+        "the connection was closed during the handshake: no TLS listener, or a broker that dislikes the certificate"
+    )]
     Closed,
     #[error("TLS")]
     Other { source: rustls::Error },

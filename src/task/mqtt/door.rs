@@ -85,14 +85,26 @@ pub enum Event {
     /// Publishes are taken from now on, under this connection number only.
     Connected(Connected),
     /// It was written to the broker, under this packet identifier.
-    Sent { id: u64, packet_id: u16 },
+    Sent {
+        id: u64,
+        packet_id: u16,
+    },
     /// The broker answered; the publish is not in flight any more.
-    PubAck { id: u64, reason: PubAckReason },
+    PubAck {
+        id: u64,
+        reason: PubAckReason,
+    },
     Message(Message),
     /// The broker does not let this client hear a topic filter.
-    SubscriptionRefused { filter: String, reason: String },
+    SubscriptionRefused {
+        filter: String,
+        reason: String,
+    },
     /// Everything that has no PUBACK is to be published again, under the next connection's number.
-    Disconnected { reason: Reason, retry_in: Duration },
+    Disconnected {
+        reason: Reason,
+        retry_in: Duration,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
