@@ -8,5 +8,5 @@ pub mod reading;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod store;
-pub mod wire;
 pub mod task;
+pub mod wire;
