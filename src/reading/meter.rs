@@ -1,6 +1,7 @@
 //! Who measures: identities that survive a change of port, receiver or route.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A meter, as it names itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,35 @@ impl fmt::Display for MeterId {
     }
 }
 
+/// What is not a meter identity or a manufacturer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a meter is written like KAM-12345678-1b-16, or as the 16 hex digits of a system title")]
+pub struct NotMeterId;
+
+impl FromStr for MeterId {
+    type Err = NotMeterId;
+
+    /// Reads what `Display` writes, in either case.
+    fn from_str(text: &str) -> Result<Self, NotMeterId> {
+        let mut parts = text.split('-');
+        let first = parts.next().ok_or(NotMeterId)?;
+        let Some(identification) = parts.next() else {
+            let title = u64::from_str_radix(hex_digits(first, 16)?, 16).map_err(|_| NotMeterId)?;
+            return Ok(Self::SystemTitle(title.to_be_bytes()));
+        };
+        let (version, device_type) = (parts.next().ok_or(NotMeterId)?, parts.next().ok_or(NotMeterId)?);
+        if parts.next().is_some() {
+            return Err(NotMeterId);
+        }
+        Ok(Self::MBus {
+            manufacturer: first.parse()?,
+            identification: u32::from_str_radix(hex_digits(identification, 8)?, 16).map_err(|_| NotMeterId)?,
+            version: u8::from_str_radix(hex_digits(version, 2)?, 16).map_err(|_| NotMeterId)?,
+            device_type: u8::from_str_radix(hex_digits(device_type, 2)?, 16).map_err(|_| NotMeterId)?,
+        })
+    }
+}
+
 /// The manufacturer field: three letters of five bits; bit 15 says that the address is not unique world-wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Manufacturer(pub u16);
@@ -35,5 +65,60 @@ impl fmt::Display for Manufacturer {
             write!(f, "{}", if letter.is_ascii_uppercase() { char::from(letter) } else { '?' })?;
         }
         Ok(())
+    }
+}
+
+impl FromStr for Manufacturer {
+    type Err = NotMeterId;
+
+    /// Reads three letters, in either case. Bit 15 is never set by it.
+    fn from_str(text: &str) -> Result<Self, NotMeterId> {
+        if text.len() != 3 {
+            return Err(NotMeterId);
+        }
+        text.bytes()
+            .try_fold(0, |code, letter| {
+                let letter = letter.to_ascii_uppercase();
+                if !letter.is_ascii_uppercase() {
+                    return Err(NotMeterId);
+                }
+                Ok(code << 5 | u16::from(letter - 64))
+            })
+            .map(Self)
+    }
+}
+
+/// `text`, if it is exactly `len` hex digits (`from_str_radix` alone would take a sign).
+fn hex_digits(text: &str, len: usize) -> Result<&str, NotMeterId> {
+    if text.len() == len && text.bytes().all(|octet| octet.is_ascii_hexdigit()) { Ok(text) } else { Err(NotMeterId) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<MeterId, NotMeterId>) {
+        assert_eq!(text.parse(), expected, "{text}");
+        if let Ok(id) = expected {
+            assert_eq!(id.to_string().parse(), Ok(id), "{text}");
+        }
+    }
+
+    #[test]
+    fn identities_are_read_as_they_are_written() {
+        let kamstrup = MeterId::MBus {
+            manufacturer: Manufacturer(0x2c2d),
+            identification: 0x1234_5678,
+            version: 0x1b,
+            device_type: 0x16,
+        };
+        check("KAM-12345678-1b-16", Ok(kamstrup));
+        check("kam-12345678-1B-16", Ok(kamstrup));
+        check("4b414d0102030405", Ok(MeterId::SystemTitle(*b"KAM\x01\x02\x03\x04\x05")));
+        for text in ["", "KAM", "KAM-1234567-1b-16", "KAM-12345678-1b", "K4M-12345678-1b-16", "KAM-+2345678-1b-16"] {
+            check(text, Err(NotMeterId));
+        }
+        check("KAM-12345678-1b-16-00", Err(NotMeterId));
     }
 }

@@ -1,5 +1,7 @@
 //! What a value may be trusted for, and what its protection proved.
 
+use std::fmt;
+
 /// Flags beside a value. Several may hold; none set means good.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Quality(u16);
@@ -35,6 +37,31 @@ impl Quality {
     }
 }
 
+impl fmt::Display for Quality {
+    /// `good`, or the names of the flags with `,` between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::GOOD {
+            return f.write_str("good");
+        }
+        let mut separator = "";
+        for (flag, name) in QUALITY_NAMES {
+            if self.contains(*flag) {
+                write!(f, "{separator}{name}")?;
+                separator = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
+const QUALITY_NAMES: &[(Quality, &str)] = &[
+    (Quality::ERROR_STATE, "error_state"),
+    (Quality::INVALID, "invalid"),
+    (Quality::DECREASE, "decrease"),
+    (Quality::ROLLOVER, "rollover"),
+    (Quality::IMPLAUSIBLE_JUMP, "implausible_jump"),
+];
+
 /// The verdict on a telegram's protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Security {
@@ -52,4 +79,34 @@ pub enum Security {
     BadCrc,
     /// A mode, layer or maker's format that is not decoded.
     Unsupported,
+}
+
+impl Security {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Plain,
+        Self::Decrypted,
+        Self::Authenticated,
+        Self::NoKey,
+        Self::WrongKey,
+        Self::BadMac,
+        Self::Truncated,
+        Self::BadCrc,
+        Self::Unsupported,
+    ];
+
+    /// The name in output and in configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Decrypted => "decrypted",
+            Self::Authenticated => "authenticated",
+            Self::NoKey => "no_key",
+            Self::WrongKey => "wrong_key",
+            Self::BadMac => "bad_mac",
+            Self::Truncated => "truncated",
+            Self::BadCrc => "bad_crc",
+            Self::Unsupported => "unsupported",
+        }
+    }
 }

@@ -1,11 +1,21 @@
 //! Times a meter says and times we hear. Calendar arithmetic stays with `jiff`; here are the plain facts.
 
+use std::fmt;
+use std::time::Instant;
+
 /// A civil date as the meter sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CivilDate {
     pub year: u16,
     pub month: u8,
     pub day: u8,
+}
+
+impl fmt::Display for CivilDate {
+    /// ISO 8601: `2025-12-31`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
 }
 
 /// A civil time as the meter sent it; `second` is None where its format has none.
@@ -15,6 +25,14 @@ pub struct CivilTime {
     pub hour: u8,
     pub minute: u8,
     pub second: Option<u8>,
+}
+
+impl fmt::Display for CivilTime {
+    /// ISO 8601 without a zone: `2025-12-31T23:59`, with seconds where there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}T{:02}:{:02}", self.date, self.hour, self.minute)?;
+        self.second.map_or(Ok(()), |second| write!(f, ":{second:02}"))
+    }
 }
 
 /// The meter's clock.
@@ -54,4 +72,14 @@ pub enum TimeQuality {
     /// Was synchronised, the source is gone.
     Holdover,
     Synchronised,
+}
+
+/// The present, for what needs a calendar beside a clock that never steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub mono: Instant,
+    /// Milliseconds since 1970 UTC by the unit's clock.
+    pub utc_ms: i64,
+    /// What `utc_ms` is worth.
+    pub quality: TimeQuality,
 }
