@@ -4,19 +4,25 @@
 //! are two things and never mixed.
 
 mod event;
+mod group;
 mod meter;
 mod obis;
+mod pattern;
+pub mod policy;
 mod quality;
+pub mod raw;
 mod time;
 mod unit;
 
 use std::sync::Arc;
 
 pub use event::{Event, EventKind, LaneHead};
-pub use meter::{Manufacturer, MeterId};
-pub use obis::Obis;
+pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
+pub use meter::{Manufacturer, MeterId, NotMeterId};
+pub use obis::{NotObis, Obis};
+pub use pattern::{MeterPattern, NotPattern, Shape};
 pub use quality::{Quality, Security};
-pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Received, TimeQuality};
+pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Now, Received, TimeQuality};
 pub use unit::Unit;
 
 /// One quantity of one meter at one time.
@@ -27,7 +33,8 @@ pub struct Reading {
     pub source: Arc<Source>,
     pub register: Register,
     pub value: Value,
-    /// The end of the measuring interval and its length in seconds, where the value has one.
+    /// The end of the measuring interval and its length in seconds, where the value has one. A current value in a
+    /// snapshot has the hour or quarter it stands for, with length 0; its age then is the time since its reception.
     pub interval: Option<Interval>,
     pub quality: Quality,
 }
