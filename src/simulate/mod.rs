@@ -5,4 +5,8 @@
 //! from one printed seed.
 
 pub mod broker;
+pub mod faults;
+pub mod fleet;
+pub mod ledger;
 pub mod proxy;
+pub mod random;

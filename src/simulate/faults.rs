@@ -1,0 +1,133 @@
+//! What goes wrong on purpose: `loss=5%,corrupt=1%,broker-outage=10s`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The faults of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Telegrams that the receiver never hears, per million.
+    pub loss_ppm: u32,
+    /// Telegrams of which an octet is altered on the serial line, per million.
+    pub corrupt_ppm: u32,
+    /// Once in the run, the broker is away that long.
+    pub broker_outage: Option<Duration>,
+    /// Every connection is cut after that many octets towards the broker.
+    pub cut_after: Option<u64>,
+    /// What passes between the service and the broker arrives that much later.
+    pub delay: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("unknown fault {0:?}: known are loss, corrupt, broker-outage, cut-after and delay")]
+    Unknown(String),
+    #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
+    Share(&'static str, String),
+    #[error("{0}: {1:?} is not a duration such as 10s, 500ms or 2min")]
+    Duration(&'static str, String),
+    #[error("{0}: {1:?} is not a number of octets")]
+    Octets(&'static str, String),
+}
+
+impl FromStr for Faults {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut faults = Self::default();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let (name, value) = item.split_once('=').unwrap_or((item, ""));
+            match name {
+                "loss" => faults.loss_ppm = share("loss", value)?,
+                "corrupt" => faults.corrupt_ppm = share("corrupt", value)?,
+                "broker-outage" => faults.broker_outage = Some(duration("broker-outage", value)?),
+                "cut-after" => {
+                    let octets = value.parse().map_err(|_| Error::Octets("cut-after", value.to_owned()))?;
+                    faults.cut_after = Some(octets);
+                }
+                "delay" => faults.delay = duration("delay", value)?,
+                _ => return Err(Error::Unknown(name.to_owned())),
+            }
+        }
+        Ok(faults)
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut items = Vec::new();
+        for (name, ppm) in [("loss", self.loss_ppm), ("corrupt", self.corrupt_ppm)] {
+            if ppm > 0 {
+                items.push(format!("{name}={}%", f64::from(ppm) / 10_000.0));
+            }
+        }
+        items.extend(self.broker_outage.map(|outage| format!("broker-outage={outage:?}")));
+        items.extend(self.cut_after.map(|octets| format!("cut-after={octets}")));
+        if !self.delay.is_zero() {
+            items.push(format!("delay={:?}", self.delay));
+        }
+        f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
+    }
+}
+
+fn share(name: &'static str, text: &str) -> Result<u32, Error> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.parse::<f64>().map(|number| number / 100.0),
+        None => text.parse(),
+    };
+    let share = number.ok().filter(|share| (0.0..=1.0).contains(share));
+    share.map(|share| (share * 1e6).round() as u32).ok_or_else(|| Error::Share(name, text.to_owned()))
+}
+
+/// Reads `10s`, `500ms`, `2min`, `1h`; a bare number is seconds.
+pub fn duration(name: &'static str, text: &str) -> Result<Duration, Error> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(Error::Duration(name, text.to_owned())),
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number * factor).ok())
+        .ok_or_else(|| Error::Duration(name, text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<Faults, Error>) {
+        assert_eq!(text.parse(), expected);
+    }
+
+    #[test]
+    fn faults_are_read_as_they_are_written() {
+        let none = Faults::default();
+        check("", Ok(none));
+        check("loss=5%", Ok(Faults { loss_ppm: 50_000, ..none }));
+        check("loss=0.05, corrupt=1%", Ok(Faults { loss_ppm: 50_000, corrupt_ppm: 10_000, ..none }));
+        check("broker-outage=10s", Ok(Faults { broker_outage: Some(Duration::from_secs(10)), ..none }));
+        check("delay=250ms,cut-after=4000", Ok(Faults {
+            delay: Duration::from_millis(250),
+            cut_after: Some(4_000),
+            ..none
+        }));
+        check("loss=105%", Err(Error::Share("loss", "105%".into())));
+        check("loss", Err(Error::Share("loss", String::new())));
+        check("rain=1", Err(Error::Unknown("rain".into())));
+        check("broker-outage=soon", Err(Error::Duration("broker-outage", "soon".into())));
+        check("delay=1fortnight", Err(Error::Duration("delay", "1fortnight".into())));
+        check("cut-after=-1", Err(Error::Octets("cut-after", "-1".into())));
+        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,cut-after=4000,delay=250ms";
+        assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
+        assert_eq!(none.to_string(), "none");
+    }
+}
