@@ -115,11 +115,10 @@ mod tests {
         check("loss=5%", Ok(Faults { loss_ppm: 50_000, ..none }));
         check("loss=0.05, corrupt=1%", Ok(Faults { loss_ppm: 50_000, corrupt_ppm: 10_000, ..none }));
         check("broker-outage=10s", Ok(Faults { broker_outage: Some(Duration::from_secs(10)), ..none }));
-        check("delay=250ms,cut-after=4000", Ok(Faults {
-            delay: Duration::from_millis(250),
-            cut_after: Some(4_000),
-            ..none
-        }));
+        check(
+            "delay=250ms,cut-after=4000",
+            Ok(Faults { delay: Duration::from_millis(250), cut_after: Some(4_000), ..none }),
+        );
         check("loss=105%", Err(Error::Share("loss", "105%".into())));
         check("loss", Err(Error::Share("loss", String::new())));
         check("rain=1", Err(Error::Unknown("rain".into())));

@@ -164,9 +164,9 @@ impl Ledger {
     /// What is on its way or lost, with the telegrams it was in.
     pub fn open(&self) -> impl Iterator<Item = (Expected, &VecDeque<u64>)> {
         self.open.iter().flat_map(|((meter, amount), entries)| {
-            entries.iter().map(|entry| {
-                (Expected { meter: *meter, quantity: entry.quantity, amount: *amount }, &entry.telegrams)
-            })
+            entries
+                .iter()
+                .map(|entry| (Expected { meter: *meter, quantity: entry.quantity, amount: *amount }, &entry.telegrams))
         })
     }
 

@@ -245,7 +245,7 @@ const fn bcd(mut number: u32) -> u32 {
     let mut digits = 0;
     let mut shift = 0;
     while shift < 32 {
-        digits |= number % 10 << shift;
+        digits |= (number % 10) << shift;
         number /= 10;
         shift += 4;
     }

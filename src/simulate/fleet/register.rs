@@ -48,7 +48,7 @@ impl Register {
                 let mut left = value.unsigned_abs();
                 for _ in 0..octets {
                     let pair = (left % 100) as u8;
-                    telegram.push(pair / 10 << 4 | pair % 10);
+                    telegram.push((pair / 10) << 4 | (pair % 10));
                     left /= 100;
                 }
             }
@@ -89,7 +89,7 @@ const fn quantity(name: &'static str, obis: [u8; 6], unit: u8, storage: u32) -> 
 }
 
 const fn date(name: &'static str, storage: u32) -> Quantity {
-    Quantity { name, obis: None, unit: Some(Unit(unit)), storage, tariff: 0 }
+    Quantity { name, obis: None, unit: None, storage, tariff: 0 }
 }
 
 const M3: u8 = 13;
@@ -106,10 +106,8 @@ macro_rules! register {
     };
 }
 
-const CLOCK: Register =
-    register!([0x04, 0x6d], Coding::DateTime, date("date_time", 0), 0, |s| Raw::DateTime(s.clock));
-const TARGET_DATE: Register =
-    register!([0x42, 0x6c], Coding::Date, date("date", 1), 0, |s| Raw::Date(s.target_date));
+const CLOCK: Register = register!([0x04, 0x6d], Coding::DateTime, date("date_time", 0), 0, |s| Raw::DateTime(s.clock));
+const TARGET_DATE: Register = register!([0x42, 0x6c], Coding::Date, date("date", 1), 0, |s| Raw::Date(s.target_date));
 
 pub(super) const COLD_WATER: &[Register] = &[
     register!([0x04, 0x13], Coding::Binary(4), quantity("volume", [8, 0, 1, 0, 0, 255], M3, 0), -3, |s| s.main()),
@@ -125,8 +123,13 @@ pub(super) const WARM_WATER: &[Register] = &[
     CLOCK,
     register!([0x4c, 0x13], Coding::Bcd(4), quantity("volume", [9, 0, 1, 2, 0, 255], M3, 1), -3, |s| s.target()),
     TARGET_DATE,
-    register!([0x02, 0x5a], Coding::Binary(2), quantity("flow_temperature", [9, 0, 3, 0, 0, 255], CELSIUS, 0), -1, |s| s
-        .temperature()),
+    register!(
+        [0x02, 0x5a],
+        Coding::Binary(2),
+        quantity("flow_temperature", [9, 0, 3, 0, 0, 255], CELSIUS, 0),
+        -1,
+        |s| s.temperature()
+    ),
 ];
 
 pub(super) const GAS: &[Register] = &[
@@ -143,9 +146,13 @@ pub(super) const HEAT: &[Register] = &[
     register!([0x02, 0x2d], Coding::Binary(2), quantity("power", [6, 0, 8, 0, 0, 255], W, 0), 2, |s| s.power()),
     register!([0x02, 0x3b], Coding::Binary(2), quantity("volume_flow", [6, 0, 9, 0, 0, 255], M3_PER_H, 0), -3, |s| s
         .flow()),
-    register!([0x02, 0x5a], Coding::Binary(2), quantity("flow_temperature", [6, 0, 10, 0, 0, 255], CELSIUS, 0), -1, |s| {
-        s.temperature()
-    }),
+    register!(
+        [0x02, 0x5a],
+        Coding::Binary(2),
+        quantity("flow_temperature", [6, 0, 10, 0, 0, 255], CELSIUS, 0),
+        -1,
+        |s| { s.temperature() }
+    ),
     register!(
         [0x02, 0x5e],
         Coding::Binary(2),
@@ -167,8 +174,14 @@ pub(super) const HEAT: &[Register] = &[
 
 pub(super) const HEAT_COST_ALLOCATOR: &[Register] = &[
     register!([0x03, 0x6e], Coding::Binary(3), quantity("hca_units", [4, 0, 1, 0, 0, 255], COUNT, 0), 0, |s| s.main()),
-    register!([0x43, 0x6e], Coding::Binary(3), quantity("hca_units", [4, 0, 1, 2, 0, 255], COUNT, 1), 0, |s| s.target()),
+    register!([0x43, 0x6e], Coding::Binary(3), quantity("hca_units", [4, 0, 1, 2, 0, 255], COUNT, 1), 0, |s| s
+        .target()),
     TARGET_DATE,
-    register!([0x02, 0x5a], Coding::Binary(2), quantity("flow_temperature", [4, 0, 5, 0, 0, 255], CELSIUS, 0), -1, |s| s
-        .temperature()),
+    register!(
+        [0x02, 0x5a],
+        Coding::Binary(2),
+        quantity("flow_temperature", [4, 0, 5, 0, 0, 255], CELSIUS, 0),
+        -1,
+        |s| s.temperature()
+    ),
 ];
