@@ -8,5 +8,6 @@ pub mod broker;
 pub mod faults;
 pub mod fleet;
 pub mod ledger;
+pub mod head_end;
 pub mod proxy;
 pub mod random;

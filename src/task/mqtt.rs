@@ -29,9 +29,6 @@ pub use door::{Connected, Door, Event, Message, PubAckReason, Publication, Reaso
 use crate::task::backoff::Backoff;
 use door::Command;
 
-/// Inbound packets up to this size; announced, so that an honest broker sends none that is larger.
-pub const MAXIMUM_PACKET_SIZE: u32 = 256 * 1024;
-
 /// Starts the driver. It connects and connects again until `stop`; `seed` decides the jitter between attempts.
 pub fn open(settings: Settings, seed: u64, stop: CancellationToken) -> (Door, mpsc::Receiver<Event>, JoinHandle<()>) {
     let (commands, commands_in) = mpsc::channel(COMMANDS);

@@ -27,6 +27,8 @@ pub struct Settings {
     pub puback_timeout: Duration,
     /// Publishes in flight; the broker's receive maximum lowers it.
     pub in_flight: u16,
+    /// Inbound packets up to this size, octets; announced, so that an honest broker sends none that is larger.
+    pub inbound_limit: u32,
     /// Topic filters, all at QoS 1.
     pub subscriptions: Vec<String>,
     /// What the broker publishes when this client vanishes.
@@ -49,6 +51,7 @@ impl Settings {
             connect_timeout: Duration::from_secs(30),
             puback_timeout: Duration::from_secs(60),
             in_flight: 20,
+            inbound_limit: 256 * 1024,
             subscriptions: Vec::new(),
             will: None,
             retry: (Duration::from_secs(1), Duration::from_secs(300)),

@@ -8,7 +8,7 @@ use rumqttc::v5::mqttbytes::{Error as CodecError, QoS};
 use rumqttc::v5::{ConnectionError, MqttOptions, StateError, TlsError};
 
 use super::door::{Publication, Reason, Settings, Transport};
-use super::{LARGEST_WINDOW, MAXIMUM_PACKET_SIZE, RECEIVE_MAXIMUM, SHORTEST_KEEP_ALIVE, is_loopback};
+use super::{LARGEST_WINDOW, RECEIVE_MAXIMUM, SHORTEST_KEEP_ALIVE, is_loopback};
 use crate::task::tls;
 
 /// The library's options. `is_clean` drops what the broker keeps of this client.
@@ -29,7 +29,7 @@ pub(super) fn options(settings: &Settings, is_clean: bool) -> Result<MqttOptions
         .set_connect_properties(ConnectProperties {
             session_expiry_interval: Some(seconds),
             receive_maximum: Some(RECEIVE_MAXIMUM),
-            max_packet_size: Some(MAXIMUM_PACKET_SIZE),
+            max_packet_size: Some(settings.inbound_limit),
             topic_alias_max: Some(0),
             ..ConnectProperties::new()
         })

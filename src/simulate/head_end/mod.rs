@@ -1,0 +1,5 @@
+//! The reference head-end: keys to try things out, a consumer that acknowledges what it made durable, a checker of chains.
+//!
+//! It is small, and it keeps the whole contract of `proto/`: what a real head-end must do can be read here.
+
+pub mod keys;
