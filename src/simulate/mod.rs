@@ -7,7 +7,7 @@
 pub mod broker;
 pub mod faults;
 pub mod fleet;
-pub mod ledger;
 pub mod head_end;
+pub mod ledger;
 pub mod proxy;
 pub mod random;
