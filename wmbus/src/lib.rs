@@ -2,3 +2,6 @@
 //!
 //! The room turns octets into telegrams and back. It opens nothing, reads no clock and draws no random number.
 #![forbid(unsafe_code)]
+
+pub mod receiver;
+pub mod sim;

@@ -1,0 +1,97 @@
+//! Receivers: the serial framings by which a radio module hands its telegrams to the host.
+//!
+//! Every receiver is a state machine with the same five doors. What comes out is a frame that begins with the
+//! L field, and what is known of its reception. `KINDS` is the one list of them: a new receiver is a file here
+//! and a row there. The frame itself is not looked into; any C field passes.
+
+pub mod hex;
+pub mod im871a;
+
+mod crc;
+mod event;
+mod mode;
+
+use std::fmt;
+use std::time::Instant;
+
+pub use event::{Counters, Event, Failure, Identity, Reject};
+pub use mode::Mode;
+
+/// A receiver as the task drives it: after each `handle_*` drain `poll_transmit` and `poll_event`, then sleep
+/// until `poll_timeout`. Time comes in as an argument and never goes back.
+pub trait Receiver: fmt::Debug + Send {
+    /// Takes octets that the port delivered, in any portions. `now` is when they were read.
+    fn handle_bytes(&mut self, bytes: &[u8], now: Instant);
+    /// Takes the passing of time; a spurious call does nothing.
+    fn handle_timeout(&mut self, now: Instant);
+    /// When `handle_timeout` wants to be called.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// Octets for the port.
+    fn poll_transmit(&mut self) -> Option<Vec<u8>>;
+    fn poll_event(&mut self) -> Option<Event>;
+    /// What was heard and what was dropped since this machine was made.
+    fn counters(&self) -> &Counters;
+}
+
+/// A kind of receiver.
+pub struct Kind {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// The speed of its serial port as it leaves the factory, in baud; always 8 data bits, no parity, 1 stop bit.
+    pub baud: u32,
+    /// What it can be told to listen to; empty when that is decided elsewhere.
+    pub modes: &'static [Mode],
+    /// Makes the state machine for a port that has just been opened.
+    pub open: fn(Mode, Instant) -> Box<dyn Receiver>,
+}
+
+/// Every kind of receiver that is understood.
+pub static KINDS: &[Kind] = &[
+    Kind {
+        name: "im871a",
+        baud: 57_600,
+        modes: im871a::MODES,
+        open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
+    },
+    Kind { name: "hex", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
+];
+
+impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kind({})", self.name)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
+
+/// The shortest frame: L, C, M (2), A (6). EN 13757-4:2019, clause 12.
+pub(crate) const FRAME_MIN: usize = 10;
+/// The longest frame without its CRCs: L counts 255 octets after itself.
+pub(crate) const FRAME_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_name_and_only_once() {
+        for kind in KINDS {
+            assert_eq!(Kind::named(kind.name), Some(kind));
+            assert_eq!(KINDS.iter().filter(|other| other.name == kind.name).count(), 1, "{}", kind.name);
+        }
+        assert_eq!(Kind::named("im871b"), None);
+    }
+}
