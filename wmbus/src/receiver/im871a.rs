@@ -127,7 +127,7 @@ impl Im871a {
         let mut rest = buffer.as_slice();
         while self.stage != Stage::Ended && !rest.is_empty() {
             let mut cursor = rest;
-            match Message::parse(&mut cursor) {
+            match Message::parse_protected(&mut cursor) {
                 Ok(message) => {
                     rest = cursor;
                     self.take(&message, now);
@@ -152,16 +152,13 @@ impl Im871a {
     }
 
     fn take(&mut self, message: &Message<'_>, now: Instant) {
-        if !message.protected {
-            return self.counters.reject(Reject::Unprotected);
-        }
         match (message.endpoint, message.message) {
             (Endpoint::RadioLink, hci::WMBUSMSG_IND) => self.take_telegram(message),
-            (Endpoint::DeviceManagement, answer) => {
-                if self.stage.request().is_some_and(|(request, _)| answer == request + 1) {
-                    if let Err(reason) = self.take_answer(message.payload, now) {
-                        self.counters.reject(reason);
-                    }
+            (Endpoint::DeviceManagement, answer)
+                if self.stage.request().is_some_and(|(request, _)| answer == request + 1) =>
+            {
+                if let Err(reason) = self.take_answer(message.payload, now) {
+                    self.counters.reject(reason);
                 }
             }
             _ => {}

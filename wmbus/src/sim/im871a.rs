@@ -293,7 +293,7 @@ mod tests {
         check(&mut module, &hex!("ff a5 01 03 06 00 02 03 30 01 00"), &hex!("a5 81 04 00 9c f7"));
         assert_eq!(module.poll_event(), Some(Event::Listening(Some(Mode::T1))));
         assert_eq!(module.config.auto_rssi, Some(1));
-        check(&mut module, &hex!("a5 01 07 00"), &hex!("a5 81 08 00 6d 56"));
+        check(&mut module, &hex!("a5 01 07 00"), &hex!("a5 81 08 00 3c 5e"));
         assert_eq!(module.poll_event(), Some(Event::Reset));
         assert_eq!(module.mode(), Some(Mode::S2));
     }
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(module.hear(&frame, Mode::T1, -84, module.powered), Outcome::Deaf);
         check(&mut module, &hex!("a5 01 03 06 00 02 03 30 01 00"), &hex!("a5 81 04 00 9c f7"));
         assert_eq!(module.hear(&frame, Mode::T1, -84, module.powered), Outcome::Intact);
-        check(&mut module, &[], &hex!("a5 c2 03 09 47 2d 2c 57 27 79 71 34 0c 4d 49 16"));
+        check(&mut module, &[], &hex!("a5 c2 03 09 47 2d 2c 57 27 79 71 34 0c 4c 68 07"));
     }
 
     #[test]

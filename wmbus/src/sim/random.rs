@@ -19,7 +19,7 @@ impl Random {
     /// A number under `bound`; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The high half of the product: without division, and even enough for bounds far under 2^64.
-        (u128::from(self.next_u64()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A place in something of this length; 0 when it is empty.
