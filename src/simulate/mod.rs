@@ -11,3 +11,4 @@ pub mod head_end;
 pub mod ledger;
 pub mod proxy;
 pub mod random;
+pub mod service;
