@@ -10,5 +10,4 @@ pub mod fleet;
 pub mod head_end;
 pub mod ledger;
 pub mod proxy;
-pub mod random;
 pub mod service;

@@ -221,7 +221,8 @@ mod tests {
     #[tokio::test]
     async fn a_killed_service_is_started_again_and_its_written_octets_add_up() {
         let (dir, mut service) =
-            started("dd if=/dev/zero of=\"$(dirname \"$0\")/data\" bs=1M count=2 conv=fsync 2>/dev/null; sleep 60").await;
+            started("dd if=/dev/zero of=\"$(dirname \"$0\")/data\" bs=1M count=2 conv=fsync 2>/dev/null; sleep 60")
+                .await;
         let file = dir.path().join("data");
         for life in 1..=2 {
             while fs::metadata(&file).map_or(0, |data| data.len()) < 2 << 20 {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rumqttc::Transport;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, Packet, PubAckReason};
@@ -11,53 +10,38 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 
 use super::{Broker, Identity};
+use crate::simulate::head_end::keys::{Kit, Plan};
 
-/// A CA with a broker and a client certificate in a directory that goes away with the test.
+/// Certificates in a directory that goes away with the test.
 struct Keys {
-    dir: TempDir,
+    kit: Kit,
+    _dir: TempDir,
 }
 
 impl Keys {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let ca_key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedKey { cert: params.self_signed(&ca_key).unwrap(), key_pair: ca_key };
-        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("ca.pem", &ca.cert.pem());
-        for (name, usage) in
-            [("broker", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-        {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
-            params.extended_key_usages = vec![usage];
-            let certificate = params.signed_by(&key, &ca.cert, &ca.key_pair).unwrap();
-            write(&format!("{name}.pem"), &certificate.pem());
-            write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        Self { dir }
+        let (kit, _) = Kit::make(dir.path(), &Plan::default(), jiff::Zoned::now().date()).unwrap();
+        Self { kit, _dir: dir }
     }
 
     fn identity(&self) -> Identity {
-        let path = |name: &str| self.dir.path().join(name);
-        Identity { ca: path("ca.pem"), certificate: path("broker.pem"), key: path("broker.key") }
+        let broker = self.kit.broker();
+        Identity { ca: self.kit.ca(), certificate: broker.certificate, key: broker.key }
     }
 
     fn client(&self, broker: &Broker, id: &str, with_certificate: bool) -> MqttOptions {
-        let path = |name: &str| self.dir.path().join(name);
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(path("ca.pem")).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.kit.ca()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots);
         let config = if with_certificate {
-            let certificate = CertificateDer::from_pem_file(path("client.pem")).unwrap();
-            config
-                .with_client_auth_cert(vec![certificate], PrivateKeyDer::from_pem_file(path("client.key")).unwrap())
-                .unwrap()
+            let unit = self.kit.unit("dcu-1");
+            let certificate = CertificateDer::from_pem_file(unit.certificate).unwrap();
+            config.with_client_auth_cert(vec![certificate], PrivateKeyDer::from_pem_file(unit.key).unwrap()).unwrap()
         } else {
             config.with_no_client_auth()
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::register::{self, Raw, Register};
 use crate::reading::{CivilDate, CivilTime, Manufacturer, MeterId};
 use crate::simulate::ledger::Expected;
-use crate::simulate::random::Random;
+use wmbus::sim::random::Random;
 
 /// What a meter measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

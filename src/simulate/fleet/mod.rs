@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use meter::{Kind, Meter, Protection, Utterance};
 
 use crate::reading::CivilTime;
-use crate::simulate::random::Random;
+use wmbus::sim::random::Random;
 
 #[derive(Debug)]
 pub struct Fleet {
