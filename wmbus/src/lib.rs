@@ -1,7 +1,25 @@
 //! Wireless M-Bus: EN 13757-3, -4 and -7 with the OMS profiles, and the serial framings of receivers.
 //!
 //! The room turns octets into telegrams and back. It opens nothing, reads no clock and draws no random number.
+//! [`Telegram::decode`] is the door in, [`sim`] the mirror image that builds telegrams.
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod afl;
+pub mod ell;
+pub mod key;
+pub mod link;
 pub mod receiver;
+pub mod record;
+pub mod reject;
+pub mod security;
 pub mod sim;
+pub mod spec;
+pub mod telegram;
+pub mod tpl;
+
+pub use address::Address;
+pub use key::{Key, Keys, NoKeys};
+pub use link::{Form, Link};
+pub use reject::Reject;
+pub use telegram::{Scratch, Security, SecurityMode, Telegram, Verdict};

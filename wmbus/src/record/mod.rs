@@ -1,12 +1,42 @@
-//! Data records of the application layer, EN 13757-3 clause 6: DIF, DIFE, VIF, VIFE and data.
+//! Data records of the application layer, EN 13757-3:2018 clause 6: DIF, DIFE, VIF, VIFE and data.
+//!
+//! A value keeps the integer the meter sent; its power of ten and unit stand beside it. Records borrow from the
+//! telegram. A damaged record ends the iteration and never loses the records before it.
+
+mod dib;
+mod modifier;
+mod quantity;
+mod table;
+mod text;
+mod time;
+mod unit;
+mod value;
+mod vib;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use dib::{DataField, Dib};
+pub use modifier::{Modifier, Modifiers};
+pub use quantity::Quantity;
+pub use text::Text;
+pub use time::{Date, DateTime, Time};
+pub use unit::{Factor, Unit};
+pub use value::Value;
+pub use vib::Vib;
+
+use crate::Reject;
 
 /// One data record as the meter sent it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DataRecord<'a> {
     pub function: Function,
     pub storage_number: u64,
     pub tariff: u32,
     pub subunit: u16,
+    pub data_field: DataField,
     pub vib: Vib<'a>,
     pub value: Value<'a>,
     /// The whole record: DIB, VIB and data.
@@ -23,31 +53,205 @@ pub enum Function {
     Error,
 }
 
-/// What a value is: the VIF and its VIFEs taken together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Vib<'a> {
-    pub quantity: Quantity<'a>,
-    pub unit: Unit,
-    /// Power of ten by which the integer is multiplied, corrections by VIFE included.
-    pub exponent: i8,
-    /// Orthogonal VIFEs that do not scale, in the order they were sent.
-    pub modifiers: Modifiers,
+/// A record yet to be sent: what [`DataRecord`] is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draft<'a> {
+    pub dib: Dib,
+    /// VIF and VIFEs as they will be sent.
+    pub vib: &'a [u8],
+    pub value: Value<'a>,
 }
 
-/// The data of a record.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value<'a> {
-    /// No data, selection for readout, or special functions.
-    None,
-    Integer(i64),
-    /// A 32 bit real, its bits as sent.
-    Float32(u32),
-    Date(Date),
-    DateTime(DateTime),
-    /// Text in the order it is read, still in the meter's code page.
-    Text(&'a [u8]),
-    /// Octets without a numeric meaning here (type D flags, containers, numbers wider than 64 bit).
-    Binary(&'a [u8]),
-    /// The meter says that it has no value, or sent digits that are none.
-    Invalid,
+/// Reads the records of an application layer one by one.
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    rest: &'a [u8],
+    manufacturer_data: Option<ManufacturerData<'a>>,
 }
+
+/// What follows DIF 0F or 1F.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManufacturerData<'a> {
+    pub octets: &'a [u8],
+    /// DIF 1F: more records follow in the next telegram.
+    pub more_records_follow: bool,
+}
+
+impl<'a> DataRecord<'a> {
+    /// Reads one record. Idle fillers and the special functions are no record: see [`Records`].
+    pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
+        let start = *buf;
+        let dib = Dib::parse(buf)?;
+        let (mut vib, reading) = Vib::read(buf)?;
+        let mut value = Value::parse(buf, dib.data_field, reading.coding)?;
+        if reading.is_error && value != Value::None {
+            value = Value::Invalid;
+        }
+        if let (Value::Integer(integer), Some(offset)) = (value, reading.offset) {
+            (value, vib.exponent) = add_offset(integer, vib.exponent, offset);
+        }
+        Ok(Self {
+            function: dib.function,
+            storage_number: dib.storage_number,
+            tariff: dib.tariff,
+            subunit: dib.subunit,
+            data_field: dib.data_field,
+            vib,
+            value,
+            octets: start.get(..start.len() - buf.len()).unwrap_or(start),
+        })
+    }
+
+    /// Appends the octets [`Self::parse`] read.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.octets);
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// An instantaneous value, storage, tariff and subunit 0.
+    pub const fn new(data_field: DataField, vib: &'a [u8], value: Value<'a>) -> Self {
+        let function = Function::Instantaneous;
+        Self { dib: Dib { data_field, function, storage_number: 0, tariff: 0, subunit: 0 }, vib, value }
+    }
+
+    #[must_use]
+    pub const fn storage(mut self, storage_number: u64) -> Self {
+        self.dib.storage_number = storage_number;
+        self
+    }
+
+    #[must_use]
+    pub const fn tariff(mut self, tariff: u32) -> Self {
+        self.dib.tariff = tariff;
+        self
+    }
+
+    #[must_use]
+    pub const fn subunit(mut self, subunit: u16) -> Self {
+        self.dib.subunit = subunit;
+        self
+    }
+
+    #[must_use]
+    pub const fn function(mut self, function: Function) -> Self {
+        self.dib.function = function;
+        self
+    }
+
+    /// Appends DIB, VIB and data. A value that does not fit its data field is sent as the invalid pattern.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        self.dib.emit(out);
+        out.extend_from_slice(self.vib);
+        self.value.emit(self.dib.data_field, out);
+    }
+}
+
+impl<'a> Records<'a> {
+    /// Records of decrypted application octets.
+    pub const fn new(application: &'a [u8]) -> Self {
+        Self { rest: application, manufacturer_data: None }
+    }
+
+    /// What the manufacturer appended; known once the iteration has ended.
+    pub const fn manufacturer_data(&self) -> Option<ManufacturerData<'a>> {
+        self.manufacturer_data
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<DataRecord<'a>, Reject>;
+
+    /// The next record, or why there are no more good ones; nothing follows an `Err`.
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((dif, after)) = self.rest.split_first() {
+            match *dif {
+                IDLE => self.rest = after,
+                MANUFACTURER | MANUFACTURER_AND_MORE => {
+                    let more_records_follow = *dif == MANUFACTURER_AND_MORE;
+                    self.manufacturer_data = Some(ManufacturerData { octets: after, more_records_follow });
+                    self.rest = &[];
+                }
+                _ => {
+                    let record = DataRecord::parse(&mut self.rest);
+                    if record.is_err() {
+                        self.rest = &[];
+                    }
+                    return Some(record);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Function {
+    pub(crate) const fn from_dif(dif: u8) -> Self {
+        match dif >> 4 & 3 {
+            0 => Self::Instantaneous,
+            1 => Self::Maximum,
+            2 => Self::Minimum,
+            _ => Self::Error,
+        }
+    }
+
+    pub(crate) const fn dif(self) -> u8 {
+        (self as u8) << 4
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instantaneous => "instantaneous",
+            Self::Maximum => "maximum",
+            Self::Minimum => "minimum",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for DataRecord<'_> {
+    /// `volume 28504.27 m3`, with whatever is not the ordinary after it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.vib.quantity, self.value)?;
+        if self.vib.exponent != 0 && matches!(self.value, Value::Integer(_) | Value::Float32(_)) {
+            write!(f, "e{}", self.vib.exponent)?;
+        }
+        if self.vib.unit != Unit::None {
+            write!(f, " {}", self.vib.unit)?;
+        }
+        if self.function != Function::Instantaneous {
+            write!(f, " {}", self.function)?;
+        }
+        for (name, number) in [("s", self.storage_number), ("t", self.tariff.into()), ("u", self.subunit.into())] {
+            if number != 0 {
+                write!(f, " {name}{number}")?;
+            }
+        }
+        self.vib.modifiers.iter().try_for_each(|modifier| write!(f, " {modifier}"))
+    }
+}
+
+/// `integer` times ten to `exponent`, plus ten to `offset`.
+fn add_offset<'a>(integer: i64, exponent: i8, offset: i8) -> (Value<'a>, i8) {
+    let common = exponent.min(offset);
+    let scaled = |exponent: i8| 10i64.checked_pow(u32::from(exponent.abs_diff(common)));
+    let sum = scaled(exponent)
+        .and_then(|factor| integer.checked_mul(factor))
+        .zip(scaled(offset))
+        .and_then(|(value, offset)| value.checked_add(offset));
+    match sum {
+        Some(sum) => (Value::Integer(sum), common),
+        None => (Value::Invalid, exponent),
+    }
+}
+
+// EN 13757-3:2018, table 3: special functions.
+const MANUFACTURER: u8 = 0x0f;
+const MANUFACTURER_AND_MORE: u8 = 0x1f;
+const IDLE: u8 = 0x2f;

@@ -1,0 +1,112 @@
+//! Meter addresses: manufacturer, identification number, version and device type, EN 13757-7 clause 7.5.
+//!
+//! The link layer sends the manufacturer first, the long transport header sends the identification number first.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut};
+
+use crate::Reject;
+
+/// Who sent a telegram. Eight octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// Three letters of five bits; bit 15 says that the address is not unique world-wide.
+    pub manufacturer: u16,
+    /// Eight BCD digits as sent, one a nibble: `0x12345678` is printed `12345678`.
+    pub identification: u32,
+    pub version: u8,
+    pub device_type: u8,
+}
+
+impl Address {
+    /// Reads eight octets in the order of the link layer (M-field, then A-field). EN 13757-4:2019, 12.5.
+    pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
+        Ok(Self {
+            manufacturer: buf.try_get_u16_le()?,
+            identification: buf.try_get_u32_le()?,
+            version: buf.try_get_u8()?,
+            device_type: buf.try_get_u8()?,
+        })
+    }
+
+    /// Appends what [`Self::parse`] reads.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.put_u16_le(self.manufacturer);
+        out.put_u32_le(self.identification);
+        out.put_u8(self.version);
+        out.put_u8(self.device_type);
+    }
+
+    /// Reads eight octets in the order of the long transport header. EN 13757-7:2018, 7.4.
+    pub fn parse_long(buf: &mut &[u8]) -> Result<Self, Reject> {
+        let identification = buf.try_get_u32_le()?;
+        Ok(Self {
+            manufacturer: buf.try_get_u16_le()?,
+            identification,
+            version: buf.try_get_u8()?,
+            device_type: buf.try_get_u8()?,
+        })
+    }
+
+    /// Appends what [`Self::parse_long`] reads.
+    pub fn emit_long(&self, out: &mut Vec<u8>) {
+        out.put_u32_le(self.identification);
+        out.put_u16_le(self.manufacturer);
+        out.put_u8(self.version);
+        out.put_u8(self.device_type);
+    }
+
+    /// The manufacturer field of three letters `A` to `Z`; None for anything else.
+    pub fn manufacturer_code(letters: &str) -> Option<u16> {
+        let [a, b, c] = letters.as_bytes() else { return None };
+        [a, b, c]
+            .iter()
+            .try_fold(0, |code, letter| letter.is_ascii_uppercase().then(|| code << 5 | u16::from(**letter - 64)))
+    }
+}
+
+impl fmt::Display for Address {
+    /// `KAM-12345678-1b-16`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for shift in [10, 5, 0] {
+            let letter = 64 + (self.manufacturer >> shift & 0x1f) as u8;
+            write!(f, "{}", if letter.is_ascii_uppercase() { char::from(letter) } else { '?' })?;
+        }
+        write!(f, "-{:08x}-{:02x}-{:02x}", self.identification, self.version, self.device_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+
+    const METER: Address =
+        Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
+
+    #[test]
+    fn both_orders_read_what_they_write() {
+        let mut link = Vec::new();
+        METER.emit(&mut link);
+        assert_eq!(link, hex!("2d2c 78563412 1b 16"));
+        assert_eq!(Address::parse(&mut link.as_slice()), Ok(METER));
+        let mut long = Vec::new();
+        METER.emit_long(&mut long);
+        assert_eq!(long, hex!("78563412 2d2c 1b 16"));
+        assert_eq!(Address::parse_long(&mut long.as_slice()), Ok(METER));
+        for end in 0..8 {
+            assert_eq!(Address::parse(&mut &link[..end]), Err(Reject::Truncated));
+            assert_eq!(Address::parse_long(&mut &long[..end]), Err(Reject::Truncated));
+        }
+    }
+
+    #[test]
+    fn letters_and_digits_are_printed() {
+        assert_eq!(METER.to_string(), "KAM-12345678-1b-16");
+        assert_eq!(Address::manufacturer_code("KAM"), Some(0x2c2d));
+        assert_eq!(Address::manufacturer_code("Kam"), None);
+        assert_eq!(Address::manufacturer_code("KAMS"), None);
+    }
+}

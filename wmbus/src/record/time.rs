@@ -1,0 +1,231 @@
+//! Dates and times, EN 13757-3:2018 annex A: types F, G, I and J.
+//!
+//! A value that exists is a day of the calendar. "Every day", "every month" and the invalid patterns are no values.
+
+use std::fmt;
+
+/// A day. Types F, G and I.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date {
+    pub year: u16,
+    pub month: u8,
+    pub day: u8,
+}
+
+/// A time of day. Type J.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time {
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+}
+
+/// The meter's local time. Types F (no seconds) and I.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DateTime {
+    pub date: Date,
+    pub hour: u8,
+    pub minute: u8,
+    /// None in type F.
+    pub second: Option<u8>,
+    /// The meter marks its time invalid.
+    pub invalid: bool,
+    /// The meter says that summer time is in force; meters without summer time never set it.
+    pub summer_time: bool,
+}
+
+impl Date {
+    /// None where the calendar has no such day.
+    pub const fn new(year: u16, month: u8, day: u8) -> Option<Self> {
+        let days = match month {
+            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+            4 | 6 | 9 | 11 => 30,
+            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+            2 => 28,
+            _ => 0,
+        };
+        if day >= 1 && day <= days { Some(Self { year, month, day }) } else { None }
+    }
+
+    /// Type G. None for the invalid pattern, wildcards and days the calendar does not have.
+    pub const fn parse([low, high]: [u8; 2]) -> Option<Self> {
+        let year = (low >> 5 | (high >> 4) << 3) as u16;
+        Self::new(if year > LAST_YEAR_OF_2000S { 1900 + year } else { 2000 + year }, high & 0x0f, low & 0x1f)
+    }
+
+    /// Type G; the inverse of [`Self::parse`] for the years 1981 to 2080.
+    pub const fn emit(self) -> [u8; 2] {
+        let year = (self.year % 100) as u8;
+        [self.day & 0x1f | year << 5, self.month & 0x0f | (year >> 3) << 4]
+    }
+}
+
+impl Time {
+    pub const fn new(hour: u8, minute: u8, second: u8) -> Option<Self> {
+        if hour < 24 && minute < 60 && second < 60 { Some(Self { hour, minute, second }) } else { None }
+    }
+
+    /// Type J.
+    pub const fn parse([second, minute, hour]: [u8; 3]) -> Option<Self> {
+        Self::new(hour & 0x1f, minute & 0x3f, second & 0x3f)
+    }
+
+    pub const fn emit(self) -> [u8; 3] {
+        [self.second, self.minute, self.hour]
+    }
+}
+
+impl DateTime {
+    /// Type F, to the minute.
+    pub const fn parse_f([minute, hour, day, month]: [u8; 4]) -> Option<Self> {
+        let year = (day >> 5 | (month >> 4) << 3) as u16;
+        let century = (hour >> 5 & 3) as u16;
+        // Old meters leave the hundred-year bits 0 and mean 2000 to 2080. EN 13757-3:2018, table A.5.
+        let year = if century == 0 && year <= LAST_YEAR_OF_2000S { 2000 + year } else { 1900 + 100 * century + year };
+        let Some(date) = Date::new(year, month & 0x0f, day & 0x1f) else { return None };
+        let Some(time) = Time::new(hour & 0x1f, minute & 0x3f, 0) else { return None };
+        if year % 100 != (day >> 5 | (month >> 4) << 3) as u16 {
+            return None;
+        }
+        let (invalid, summer_time) = (minute & 0x80 != 0, hour & 0x80 != 0);
+        Some(Self { date, hour: time.hour, minute: time.minute, second: None, invalid, summer_time })
+    }
+
+    /// Type F; the inverse of [`Self::parse_f`] for the years 1900 to 2199 (seconds are lost).
+    pub const fn emit_f(self) -> [u8; 4] {
+        let year = (self.date.year % 100) as u8;
+        let century = (self.date.year.saturating_sub(1900) / 100) as u8 & 3;
+        [
+            self.minute & 0x3f | (self.invalid as u8) << 7,
+            self.hour & 0x1f | century << 5 | (self.summer_time as u8) << 7,
+            self.date.day & 0x1f | year << 5,
+            self.date.month & 0x0f | (year >> 3) << 4,
+        ]
+    }
+
+    /// Type I, to the second.
+    pub const fn parse_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Option<Self> {
+        let Some(date) = Date::parse([day, month]) else { return None };
+        let Some(time) = Time::new(hour & 0x1f, minute & 0x3f, second & 0x3f) else { return None };
+        Some(Self {
+            date,
+            hour: time.hour,
+            minute: time.minute,
+            second: Some(time.second),
+            invalid: minute & 0x80 != 0,
+            summer_time: second & 0x40 != 0,
+        })
+    }
+
+    /// Type I, week and day of the week "not specified".
+    pub const fn emit_i(self) -> [u8; 6] {
+        let [day, month] = self.date.emit();
+        let leap_year = Date::new(self.date.year, 2, 29).is_some();
+        let second = match self.second {
+            Some(second) => second,
+            None => 0,
+        };
+        [
+            second & 0x3f | (self.summer_time as u8) << 6 | (leap_year as u8) << 7,
+            self.minute & 0x3f | (self.invalid as u8) << 7,
+            self.hour & 0x1f,
+            day,
+            month,
+            0,
+        ]
+    }
+}
+
+impl fmt::Display for Date {
+    /// `2026-03-05`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl fmt::Display for Time {
+    /// `23:59:58`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second)
+    }
+}
+
+impl fmt::Display for DateTime {
+    /// `2026-03-05T23:59`, with seconds where the meter sent them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}T{:02}:{:02}", self.date, self.hour, self.minute)?;
+        self.second.map_or(Ok(()), |second| write!(f, ":{second:02}"))
+    }
+}
+
+/// Two-digit years above it belong to 1900.
+const LAST_YEAR_OF_2000S: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_g(octets: [u8; 2], expected: Option<&str>) {
+        let date = Date::parse(octets);
+        assert_eq!(date.map(|date| date.to_string()).as_deref(), expected);
+        if let Some(date) = date {
+            assert_eq!(date.emit(), octets);
+        }
+    }
+
+    #[track_caller]
+    fn check_f(octets: [u8; 4], expected: Option<&str>) {
+        let time = DateTime::parse_f(octets);
+        assert_eq!(time.map(|time| time.to_string()).as_deref(), expected);
+        if let Some(time) = time {
+            assert_eq!(DateTime::parse_f(time.emit_f()), Some(time));
+        }
+    }
+
+    #[track_caller]
+    fn check_i(octets: [u8; 6], expected: Option<&str>) {
+        let time = DateTime::parse_i(octets);
+        assert_eq!(time.map(|time| time.to_string()).as_deref(), expected);
+        if let Some(time) = time {
+            assert_eq!(DateTime::parse_i(time.emit_i()), Some(time));
+        }
+    }
+
+    #[test]
+    fn dates_that_are_none_are_not_invented() {
+        check_g(hex!("bf23"), Some("2021-03-31"));
+        check_g(hex!("9f2c"), Some("2020-12-31"));
+        check_g(hex!("3c22"), Some("2017-02-28"));
+        check_g(hex!("3d22"), None);
+        check_g(hex!("ffff"), None);
+        check_g(hex!("0000"), None);
+        check_g(hex!("e0ff"), None);
+        check_g(hex!("61c9"), Some("1999-09-01"));
+    }
+
+    #[test]
+    fn minutes_carry_century_summer_time_and_validity() {
+        check_f(hex!("32371f15"), Some("2008-05-31T23:50"));
+        check_f(hex!("1912a62b"), Some("2021-11-06T18:25"));
+        check_f(hex!("0000 0000"), None);
+        check_f(hex!("ffff ffff"), None);
+        check_f(hex!("3b 17 9f 2c"), Some("2020-12-31T23:59"));
+        check_f(hex!("3c 17 9f 2c"), None);
+        check_f(hex!("3b 37 9f 2c"), Some("2020-12-31T23:59"));
+        let marked = DateTime::parse_f(hex!("bb 97 9f 2c")).unwrap();
+        assert!(marked.invalid && marked.summer_time);
+    }
+
+    #[test]
+    fn seconds_are_read_where_they_are() {
+        check_i(hex!("05 0a 0c 67 2b 00"), Some("2019-11-07T12:10:05"));
+        check_i(hex!("3c 0a 0c 67 2b 00"), None);
+        check_i(hex!("00 00 00 00 00 00"), None);
+        assert_eq!(Time::parse(hex!("3b300b")).unwrap().to_string(), "11:48:59");
+        assert_eq!(Time::parse(hex!("3f3f1f")), None);
+        assert_eq!(Time::new(11, 48, 59).unwrap().emit(), hex!("3b300b"));
+    }
+}

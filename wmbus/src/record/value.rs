@@ -1,0 +1,248 @@
+//! The data of a record, by data field and by what the VIB says of its coding. EN 13757-3:2018, clause 6.3.3 and annex A.
+
+use std::fmt;
+
+use bytes::Buf;
+
+use super::table::Coding;
+use super::{DataField, Date, DateTime, Text, Time};
+use crate::Reject;
+
+/// The data of a record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    /// No data, or selection for readout.
+    None,
+    Integer(i64),
+    /// A 32 bit real, its bits as sent.
+    Float32(u32),
+    Date(Date),
+    Time(Time),
+    DateTime(DateTime),
+    Text(Text<'a>),
+    /// Octets without a numeric meaning here (type D flags, containers, numbers wider than 64 bit), as sent.
+    Binary(&'a [u8]),
+    /// The meter says that it has no value, or sent digits that are none.
+    Invalid,
+}
+
+impl<'a> Value<'a> {
+    /// Reads the data of a record and leaves `buf` after it.
+    pub(super) fn parse(buf: &mut &'a [u8], data_field: DataField, coding: Coding) -> Result<Self, Reject> {
+        let Some(len) = data_field.size() else {
+            return Self::variable(buf, coding);
+        };
+        let octets = take(buf, len)?;
+        Ok(match data_field {
+            DataField::None | DataField::Readout => Self::None,
+            DataField::Real32 => real(octets),
+            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => match coding {
+                Coding::Octets | Coding::Time => Self::Binary(octets),
+                Coding::Signed | Coding::Unsigned => bcd(octets),
+            },
+            _ => integer(octets, coding),
+        })
+    }
+
+    /// EN 13757-3:2018, table 5.
+    fn variable(buf: &mut &'a [u8], coding: Coding) -> Result<Self, Reject> {
+        let lvar = buf.try_get_u8()?;
+        let len = usize::from(match lvar {
+            0x00..=0xbf => lvar,
+            0xc0..=0xef => lvar & 0x0f,
+            0xf0..=0xf4 => 4 * (lvar - 0xec),
+            0xf5 => 48,
+            0xf6 => 64,
+            0xf7.. => return Err(Reject::ReservedLvar(lvar)),
+        });
+        let octets = take(buf, len)?;
+        Ok(match lvar {
+            0x00..=0xbf if matches!(coding, Coding::Octets | Coding::Time) => Self::Binary(octets),
+            0x00..=0xbf => Self::Text(Text::new(octets)),
+            0xc0..=0xcf => bcd(octets),
+            0xd0..=0xdf => match bcd(octets) {
+                Self::Integer(value) => Self::Integer(-value),
+                other => other,
+            },
+            _ => integer(octets, coding),
+        })
+    }
+
+    /// Appends data that reads as this value: in `data_field`'s size and code, LVAR for [`DataField::Variable`].
+    ///
+    /// What does not fit its field is sent as the field's invalid pattern, as a meter does.
+    pub(super) fn emit(&self, data_field: DataField, out: &mut Vec<u8>) {
+        let Some(len) = data_field.size() else {
+            return self.emit_variable(out);
+        };
+        if len == 0 {
+            return;
+        }
+        let is_bcd = matches!(
+            data_field,
+            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12
+        );
+        match *self {
+            Self::Float32(bits) if data_field == DataField::Real32 => out.extend_from_slice(&bits.to_le_bytes()),
+            _ if data_field == DataField::Real32 => out.extend_from_slice(&f32::NAN.to_bits().to_le_bytes()),
+            Self::Integer(value) if is_bcd => emit_bcd(value, len, out),
+            Self::Integer(value) => emit_integer(value, len, out),
+            Self::Date(date) if len == 2 => out.extend_from_slice(&date.emit()),
+            Self::Time(time) if len == 3 => out.extend_from_slice(&time.emit()),
+            Self::DateTime(time) if len == 4 => out.extend_from_slice(&time.emit_f()),
+            Self::DateTime(time) if len == 6 => out.extend_from_slice(&time.emit_i()),
+            Self::Binary(octets) if octets.len() == len => out.extend_from_slice(octets),
+            _ if is_bcd => out.extend(std::iter::repeat_n(0xff, len)),
+            _ => emit_invalid(len, out),
+        }
+    }
+
+    fn emit_variable(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Text(text) => emit_lvar(text.octets(), out),
+            Self::Binary(octets) => emit_lvar(octets, out),
+            Self::Integer(value) => {
+                out.push(0xe8);
+                out.extend_from_slice(&value.to_le_bytes());
+            }
+            _ => {
+                out.push(0xe8);
+                emit_invalid(8, out);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Float32(bits) => write!(f, "{}", f32::from_bits(*bits)),
+            Self::Date(date) => write!(f, "{date}"),
+            Self::Time(time) => write!(f, "{time}"),
+            Self::DateTime(time) => write!(f, "{time}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Binary(octets) => octets.iter().try_for_each(|octet| write!(f, "{octet:02x}")),
+            Self::Invalid => f.write_str("invalid"),
+        }
+    }
+}
+
+fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], Reject> {
+    let (octets, rest) = buf.split_at_checked(len).ok_or(Reject::Truncated)?;
+    *buf = rest;
+    Ok(octets)
+}
+
+/// Type H.
+fn real(octets: &[u8]) -> Value<'_> {
+    let bits = u32::try_from(unsigned(octets)).unwrap_or(u32::MAX);
+    if f32::from_bits(bits).is_finite() { Value::Float32(bits) } else { Value::Invalid }
+}
+
+/// Types B, C and D, and the times, of any length.
+fn integer(octets: &[u8], coding: Coding) -> Value<'_> {
+    match coding {
+        Coding::Octets => Value::Binary(octets),
+        Coding::Time => time(octets).unwrap_or(Value::Binary(octets)),
+        _ if octets.len() > 8 => Value::Binary(octets),
+        _ if octets.is_empty() => Value::None,
+        Coding::Unsigned => {
+            let value = unsigned(octets);
+            if octets.iter().all(|octet| *octet == 0xff) {
+                return Value::Invalid;
+            }
+            i64::try_from(value).map_or(Value::Binary(octets), Value::Integer)
+        }
+        Coding::Signed => {
+            let unused = 64 - 8 * octets.len() as u32;
+            let value = (unsigned(octets) << unused) as i64;
+            if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
+        }
+    }
+}
+
+/// Types F, G, I and J by their length; None for other lengths.
+fn time(octets: &[u8]) -> Option<Value<'_>> {
+    let value = match octets.len() {
+        2 => octets.try_into().ok().and_then(Date::parse).map(Value::Date),
+        3 => octets.try_into().ok().and_then(Time::parse).map(Value::Time),
+        4 => octets.try_into().ok().and_then(DateTime::parse_f).map(Value::DateTime),
+        6 => octets.try_into().ok().and_then(DateTime::parse_i).map(Value::DateTime),
+        _ => return None,
+    };
+    Some(value.unwrap_or(Value::Invalid))
+}
+
+/// Up to eight octets, the least significant first.
+fn unsigned(octets: &[u8]) -> u64 {
+    octets.iter().rev().fold(0, |value, octet| value << 8 | u64::from(*octet))
+}
+
+/// Type A. A digit F in front is a minus sign; any other digit above nine is an error code of the meter.
+fn bcd(octets: &[u8]) -> Value<'_> {
+    if octets.len() > 9 {
+        return Value::Binary(octets);
+    }
+    let mut octets = octets.iter().rev();
+    let mut value: i64 = 0;
+    let mut negative = false;
+    if let Some(first) = octets.next() {
+        negative = first >> 4 == 0x0f;
+        let (high, low) = (if negative { 0 } else { first >> 4 }, first & 0x0f);
+        if high > 9 || low > 9 {
+            return Value::Invalid;
+        }
+        value = i64::from(high * 10 + low);
+    }
+    for octet in octets {
+        let (high, low) = (octet >> 4, octet & 0x0f);
+        if high > 9 || low > 9 {
+            return Value::Invalid;
+        }
+        value = value * 100 + i64::from(high * 10 + low);
+    }
+    Value::Integer(if negative { -value } else { value })
+}
+
+fn emit_bcd(value: i64, len: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut rest = value.unsigned_abs();
+    for _ in 0..len {
+        let pair = (rest % 100) as u8;
+        out.push(((pair / 10) << 4) | (pair % 10));
+        rest /= 100;
+    }
+    let is_free = out.last().is_some_and(|octet| octet >> 4 == 0);
+    if rest != 0 || (value < 0 && !is_free) {
+        out.truncate(start);
+        out.extend(std::iter::repeat_n(0xff, len));
+    } else if value < 0 {
+        if let Some(octet) = out.last_mut() {
+            *octet |= 0xf0;
+        }
+    }
+}
+
+fn emit_integer(value: i64, len: usize, out: &mut Vec<u8>) {
+    let unused = 64 - 8 * len as u32;
+    if value << unused >> unused == value {
+        out.extend(value.to_le_bytes().into_iter().take(len));
+    } else {
+        emit_invalid(len, out);
+    }
+}
+
+/// Type B: only the sign bit.
+fn emit_invalid(len: usize, out: &mut Vec<u8>) {
+    out.extend(std::iter::repeat_n(0, len.saturating_sub(1)));
+    out.push(0x80);
+}
+
+/// Text or a container; what is longer than an LVAR can say is cut.
+fn emit_lvar(octets: &[u8], out: &mut Vec<u8>) {
+    let octets = octets.get(..0xbf).unwrap_or(octets);
+    out.push(octets.len() as u8);
+    out.extend_from_slice(octets);
+}

@@ -1,0 +1,157 @@
+//! The value information block: VIF and VIFEs, EN 13757-3:2018 clause 6.4.
+
+use bytes::Buf;
+
+use super::modifier::{Effect, step};
+use super::table::{Coding, meaning};
+use super::{Modifiers, Quantity, Text, Unit};
+use crate::Reject;
+
+/// What a value is: the VIF and its VIFEs taken together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Vib<'a> {
+    pub quantity: Quantity<'a>,
+    pub unit: Unit,
+    /// Power of ten by which the value is multiplied, corrections by VIFE included.
+    pub exponent: i8,
+    pub modifiers: Modifiers<'a>,
+    /// The block as sent, text of a plain-text VIF included.
+    pub octets: &'a [u8],
+}
+
+/// What the block says about the coding of the data beside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) coding: Coding,
+    /// Power of ten (times the unit of the VIF) to be added.
+    pub(super) offset: Option<i8>,
+    /// A VIFE says that there is no valid value.
+    pub(super) is_error: bool,
+}
+
+impl<'a> Vib<'a> {
+    /// Reads VIF and VIFEs.
+    pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
+        Self::read(buf).map(|(vib, _)| vib)
+    }
+
+    /// Appends what [`Self::parse`] reads.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.octets);
+    }
+
+    pub(super) fn read(buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
+        let start = *buf;
+        let vif = buf.try_get_u8()?;
+        let (table, code) = match vif {
+            0xfb => (0xfb, buf.try_get_u8()?),
+            0xfd => match buf.try_get_u8()? {
+                0xfd => (SECOND_LEVEL, buf.try_get_u8()?),
+                code => (0xfd, code),
+            },
+            0xef => (0xef, buf.try_get_u8()?),
+            _ => (0, vif),
+        };
+        let mut reading = Reading { coding: Coding::Signed, offset: None, is_error: false };
+        let mut vib = Self {
+            quantity: Quantity::Any,
+            unit: Unit::None,
+            exponent: 0,
+            modifiers: Modifiers::default(),
+            octets: start,
+        };
+        let is_own_table = table == 0 && matches!(code & 0x7f, 0x7c | 0x7f);
+        if is_own_table && code & 0x7f == 0x7c {
+            let (text, vifes) = plain_text(buf, code & EXTENSION != 0)?;
+            vib.quantity = Quantity::PlainText(text);
+            vib.modifiers = Modifiers::new(vifes);
+            vib.apply(vifes, &mut reading);
+        } else if is_own_table {
+            vib.quantity = Quantity::Manufacturer(chain(buf, code)?);
+        } else {
+            let meaning = match table {
+                0xef => super::table::reserved(0xef, code),
+                _ => meaning(table, code),
+            };
+            vib.quantity = meaning.quantity;
+            vib.unit = meaning.unit;
+            vib.exponent = meaning.exponent;
+            reading.coding = meaning.coding;
+            if code & EXTENSION != 0 {
+                let vifes = chain(buf, code)?;
+                vib.modifiers = Modifiers::new(vifes);
+                vib.apply(vifes, &mut reading);
+            }
+        }
+        vib.octets = start.get(..start.len() - buf.len()).unwrap_or(start);
+        Ok((vib, reading))
+    }
+
+    fn apply(&mut self, mut vifes: &'a [u8], reading: &mut Reading) {
+        while let Some((effect, _)) = step(&mut vifes) {
+            match effect {
+                Effect::Nothing => {}
+                Effect::Scale(exponent) => self.exponent = self.exponent.saturating_add(exponent),
+                Effect::Offset(exponent) => reading.offset = Some(self.exponent.saturating_add(exponent)),
+                Effect::Error => reading.is_error = true,
+                Effect::Point => {
+                    reading.coding = Coding::Time;
+                    (self.unit, self.exponent) = (Unit::None, 0);
+                }
+                Effect::Duration(unit) => {
+                    reading.coding = Coding::Signed;
+                    (self.unit, self.exponent) = (unit, 0);
+                }
+                Effect::Count => {
+                    reading.coding = Coding::Unsigned;
+                    (self.unit, self.exponent) = (Unit::None, 0);
+                }
+                Effect::Unsigned => reading.coding = Coding::Unsigned,
+                Effect::Flags => reading.coding = Coding::Octets,
+            }
+        }
+    }
+}
+
+/// The VIFEs that follow `previous`.
+fn chain<'a>(buf: &mut &'a [u8], previous: u8) -> Result<&'a [u8], Reject> {
+    if previous & EXTENSION == 0 {
+        return Ok(&[]);
+    }
+    let last = buf.iter().take(MAX_VIFE).position(|vife| vife & EXTENSION == 0);
+    let Some(last) = last else {
+        return Err(if buf.len() < MAX_VIFE { Reject::Truncated } else { Reject::ChainTooLong });
+    };
+    let (vifes, rest) = buf.split_at_checked(last + 1).ok_or(Reject::Truncated)?;
+    *buf = rest;
+    Ok(vifes)
+}
+
+/// Text and VIFEs of VIF 7C. The standard puts the text after the VIFEs; many meters put it before them.
+fn plain_text<'a>(buf: &mut &'a [u8], extended: bool) -> Result<(Text<'a>, &'a [u8]), Reject> {
+    if !extended {
+        return Ok((text(buf)?, &[]));
+    }
+    let start = *buf;
+    if let Ok(vifes) = chain(buf, EXTENSION) {
+        match text(buf) {
+            Ok(text) if text.is_printable() => return Ok((text, vifes)),
+            _ => {}
+        }
+    }
+    *buf = start;
+    let text = text(buf)?;
+    Ok((text, chain(buf, EXTENSION)?))
+}
+
+fn text<'a>(buf: &mut &'a [u8]) -> Result<Text<'a>, Reject> {
+    let len = buf.try_get_u8()?;
+    let (text, rest) = buf.split_at_checked(usize::from(len)).ok_or(Reject::Truncated)?;
+    *buf = rest;
+    Ok(Text::new(text))
+}
+
+const EXTENSION: u8 = 0x80;
+const MAX_VIFE: usize = 10;
+/// Our mark for the table after FD FD.
+const SECOND_LEVEL: u8 = 0x7d;

@@ -1,0 +1,238 @@
+//! Telegrams of a simulated meter: records, transport layer, protection, frame.
+
+use bytes::BufMut;
+
+use crate::afl::Afl;
+use crate::ell::{Ell, SessionNumber};
+use crate::record::Draft;
+use crate::security::{self, Purpose};
+use crate::spec::Content;
+use crate::tpl::{Configuration, Extension, ShortHeader, Status, Tpl};
+use crate::{Address, Form, Key, Link, link};
+
+/// A telegram to be built. The same message gives the same octets.
+#[derive(Debug, Clone)]
+pub struct Message<'a> {
+    /// SND-NR is 44.
+    pub c_field: u8,
+    /// The sender of the frame.
+    pub link_address: Address,
+    /// The meter, where it is not the sender: a long header then names it.
+    pub meter_address: Option<Address>,
+    pub access_number: u8,
+    pub status: u8,
+    pub protection: Protection<'a>,
+    pub records: &'a [Draft<'a>],
+}
+
+/// How the records are protected.
+#[derive(Debug, Clone)]
+pub enum Protection<'a> {
+    /// Mode 0.
+    None,
+    /// Mode 5, OMS profile A.
+    AesCbcIv(&'a Key),
+    /// Mode 7, OMS profile B: AFL with message counter and a CMAC of eight octets, behind an ELL I.
+    AesCbcNoIv { key: &'a Key, counter: u32 },
+    /// AES-128-CTR of an ELL II, no transport header. The session number's encryption mode is set here.
+    EllAesCtr { key: &'a Key, session_number: u32 },
+}
+
+impl<'a> Message<'a> {
+    /// A spontaneous telegram (SND-NR) of a meter, unprotected, all well.
+    pub const fn new(address: Address, access_number: u8, records: &'a [Draft<'a>]) -> Self {
+        Self {
+            c_field: SND_NR,
+            link_address: address,
+            meter_address: None,
+            access_number,
+            status: 0,
+            protection: Protection::None,
+            records,
+        }
+    }
+
+    #[must_use]
+    pub fn protection(mut self, protection: Protection<'a>) -> Self {
+        self.protection = protection;
+        self
+    }
+
+    #[must_use]
+    pub const fn status(mut self, status: u8) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The frame in a form; None where the records are too long for it or for their protection.
+    pub fn emit(&self, form: Form) -> Option<Vec<u8>> {
+        link::frame(form, &self.body()?)
+    }
+
+    /// The octets from the C-field on; None where the records are too long for their protection.
+    pub fn body(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(128);
+        Link::Wireless { c_field: self.c_field, address: self.link_address }.emit(&mut out);
+        match self.protection {
+            Protection::None => {
+                let configuration = Configuration { field: 0, extension: Extension::None };
+                self.tpl(configuration).emit(&mut out);
+                self.records.iter().for_each(|record| record.emit(&mut out));
+            }
+            Protection::AesCbcIv(key) => {
+                let mut plain = self.padded();
+                self.tpl(blocks(5, &plain, Extension::None)?).emit(&mut out);
+                let iv = security::mode_5_iv(&self.meter(), self.access_number);
+                security::cbc_encrypt(key.octets(), &iv, &mut plain);
+                out.extend_from_slice(&plain);
+            }
+            Protection::AesCbcNoIv { key, counter } => self.profile_b(key, counter, &mut out)?,
+            Protection::EllAesCtr { key, session_number } => self.ell_ctr(key, session_number, &mut out),
+        }
+        Some(out)
+    }
+
+    fn profile_b(&self, key: &Key, counter: u32, out: &mut Vec<u8>) -> Option<()> {
+        let identification = self.meter().identification;
+        let derived = |purpose| security::derive(key, purpose, counter, identification);
+        let mut plain = self.padded();
+        let mut tpdu = Vec::with_capacity(128);
+        self.tpl(blocks(7, &plain, Extension::Kdf(KDF_A))?).emit(&mut tpdu);
+        security::cbc_encrypt(&derived(Purpose::EncryptFromMeter), &[0; 16], &mut plain);
+        tpdu.extend_from_slice(&plain);
+
+        let mut authenticated = Vec::with_capacity(128);
+        Afl::profile_b(counter, [0; 8]).authenticated(&mut authenticated);
+        authenticated.extend_from_slice(&tpdu);
+        let [a, b, c, d, e, f, g, h, ..] = security::cmac(&derived(Purpose::AuthenticateFromMeter), &authenticated);
+        self.ell(None).emit(out);
+        Afl::profile_b(counter, [a, b, c, d, e, f, g, h]).emit(out);
+        out.extend_from_slice(&tpdu);
+        Some(())
+    }
+
+    fn ell_ctr(&self, key: &Key, session_number: u32, out: &mut Vec<u8>) {
+        let session_number = SessionNumber(session_number & ELL_SESSION_AND_TIME | ELL_AES_CTR);
+        let ell = self.ell(Some(session_number));
+        ell.emit(out);
+        let mut payload = vec![CI_RECORDS];
+        self.records.iter().for_each(|record| record.emit(&mut payload));
+        let mut sealed = Vec::with_capacity(payload.len() + 2);
+        sealed.put_u16_le(link::crc(&payload));
+        sealed.extend_from_slice(&payload);
+        let counter = security::ell_counter(&self.link_address, &ell, session_number);
+        security::ctr_apply(key.octets(), &counter, &mut sealed);
+        out.extend_from_slice(&sealed);
+    }
+
+    fn meter(&self) -> Address {
+        self.meter_address.unwrap_or(self.link_address)
+    }
+
+    fn ell(&self, session_number: Option<SessionNumber>) -> Ell {
+        Ell {
+            communication_control: CC_SYNCHRONOUS,
+            access_number: self.access_number,
+            extended_control: None,
+            receiver: None,
+            session_number,
+        }
+    }
+
+    fn tpl(&self, configuration: Configuration) -> Tpl {
+        Tpl {
+            ci_field: if self.meter_address.is_some() { CI_RECORDS_LONG } else { CI_RECORDS_SHORT },
+            address: self.meter_address,
+            header: Some(ShortHeader { access_number: self.access_number, status: Status(self.status), configuration }),
+            content: Content::Records,
+            to_meter: false,
+        }
+    }
+
+    /// Check octets, records, idle fillers up to whole blocks.
+    fn padded(&self) -> Vec<u8> {
+        let mut plain = vec![IDLE, IDLE];
+        self.records.iter().for_each(|record| record.emit(&mut plain));
+        plain.resize(plain.len().next_multiple_of(16), IDLE);
+        plain
+    }
+}
+
+fn blocks(mode: u8, plain: &[u8], extension: Extension) -> Option<Configuration> {
+    let blocks = u8::try_from(plain.len() / 16).ok().filter(|blocks| *blocks <= 15)?;
+    Some(Configuration::with_blocks(mode, blocks, extension))
+}
+
+const SND_NR: u8 = 0x44;
+const CI_RECORDS_LONG: u8 = 0x72;
+const CI_RECORDS: u8 = 0x78;
+const CI_RECORDS_SHORT: u8 = 0x7a;
+const IDLE: u8 = 0x2f;
+const KDF_A: u8 = 0x10;
+const CC_SYNCHRONOUS: u8 = 0x20;
+const ELL_SESSION_AND_TIME: u32 = (1 << 29) - 1;
+const ELL_AES_CTR: u32 = 1 << 29;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{DataField, DateTime, Value};
+    use crate::{NoKeys, Scratch, SecurityMode, Telegram, Verdict};
+
+    const METER: Address =
+        Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
+    const ADAPTER: Address = Address { identification: 0x8765_4321, device_type: 0x37, ..METER };
+
+    #[track_caller]
+    fn check(message: &Message<'_>, key: &Key, mode: SecurityMode, authenticated: bool) {
+        let mut scratch = Scratch::default();
+        for form in [Form::FormatA, Form::FormatB, Form::Stripped] {
+            let frame = message.emit(form).unwrap();
+            let telegram = Telegram::decode(&frame, key, &mut scratch).unwrap();
+            assert_eq!((telegram.form, telegram.verdict), (form, Verdict::Ok), "{telegram}");
+            assert_eq!((telegram.address, telegram.access_number()), (METER, Some(42)));
+            assert_eq!((telegram.security.mode, telegram.security.authenticated), (mode, authenticated));
+            let records: Vec<_> = telegram.records().map(Result::unwrap).collect();
+            assert_eq!(records.len(), message.records.len());
+            for (record, draft) in records.iter().zip(message.records) {
+                assert_eq!((record.value, record.storage_number), (draft.value, draft.dib.storage_number));
+                assert_eq!(record.vib.octets, draft.vib);
+            }
+            if mode != SecurityMode::None {
+                assert_eq!(Telegram::decode(&frame, &NoKeys, &mut scratch).unwrap().verdict, Verdict::NoKey);
+                let other = Key::new([9; 16]);
+                assert_eq!(Telegram::decode(&frame, &other, &mut scratch).unwrap().verdict, Verdict::WrongKey);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_meter_sends_is_what_is_read() {
+        let key = Key::new(*b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f");
+        let time = DateTime::parse_f([0x19, 0x12, 0xa6, 0x2b]).unwrap();
+        let records = [
+            Draft::new(DataField::Bcd8, &[0x13], Value::Integer(123_456)),
+            Draft::new(DataField::Integer32, &[0x6d], Value::DateTime(time)),
+            Draft::new(DataField::Integer32, &[0x13], Value::Integer(-3)).storage(1),
+            Draft::new(DataField::Integer16, &[0xfd, 0x17], Value::Binary(&[0, 4])),
+        ];
+        let plain = Message::new(METER, 42, &records);
+        check(&plain, &key, SecurityMode::None, false);
+        check(&plain.clone().protection(Protection::AesCbcIv(&key)), &key, SecurityMode::AesCbcIv, false);
+        let mode_7 = plain.clone().protection(Protection::AesCbcNoIv { key: &key, counter: 7 });
+        check(&mode_7, &key, SecurityMode::AesCbcNoIv, true);
+        let ell = plain.clone().protection(Protection::EllAesCtr { key: &key, session_number: 0x0316_e1a4 });
+        check(&ell, &key, SecurityMode::EllAesCtr, false);
+        let adapted = Message { link_address: ADAPTER, meter_address: Some(METER), ..mode_7 };
+        check(&adapted, &key, SecurityMode::AesCbcNoIv, true);
+    }
+
+    #[test]
+    fn records_too_long_for_a_frame_are_refused() {
+        let records = [Draft::new(DataField::Integer64, &[0x13], Value::Integer(1)); 30];
+        assert_eq!(Message::new(METER, 0, &records).emit(Form::Stripped), None);
+        let key = Key::new([1; 16]);
+        let protection = Protection::AesCbcIv(&key);
+        assert_eq!(Message::new(METER, 0, &records).protection(protection).body(), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! One received frame: link header, layers, decrypted application octets, and the verdict on them.
+//!
+//! What cannot be decrypted or is not decoded keeps the headers that were read. The records are read lazily.
+
+mod open;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::afl::Afl;
+use crate::ell::Ell;
+use crate::link::Body;
+use crate::record::{Records, Unit, Value};
+use crate::spec::Content;
+use crate::tpl::{Status, Tpl};
+use crate::{Address, Form, Keys, Link, Reject};
+
+/// One received frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Telegram<'a> {
+    /// How the frame came in.
+    pub form: Form,
+    pub link: Link,
+    pub ell: Option<Ell>,
+    pub afl: Option<Afl>,
+    /// None where the frame ends or turns unreadable before it.
+    pub tpl: Option<Tpl>,
+    /// The meter: the transport layer's address where there is a long header, else the link layer's.
+    pub address: Address,
+    pub security: Security,
+    /// Decrypted octets after the headers (and after the check octets 2F 2F); empty where they cannot be had.
+    pub application: &'a [u8],
+    /// Protection and layers; [`Verdict::Partial`] shows only in the records, see [`Self::verdict_with_records`].
+    pub verdict: Verdict,
+    /// Why the verdict is not `Ok`, where it is not for a key.
+    pub reject: Option<Reject>,
+    octets: &'a [u8],
+}
+
+/// What protected a telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Security {
+    pub mode: SecurityMode,
+    /// A MAC over the message was verified.
+    pub authenticated: bool,
+    /// The counter that must never fall: AFL.MCR, the counter of mode 10, or the session number of the ELL.
+    pub counter: Option<u32>,
+}
+
+/// The security mode, of the configuration field or of the ELL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecurityMode {
+    /// Mode 0.
+    None,
+    /// AES-128-CTR of the extended link layer.
+    EllAesCtr,
+    /// Mode 5: AES-128-CBC with an initialisation vector.
+    AesCbcIv,
+    /// Mode 7: AES-128-CBC with a derived key.
+    AesCbcNoIv,
+    /// Mode 10: AES-128-CCM.
+    AesCcm,
+    Other(u8),
+}
+
+/// What may be said of a telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    Ok,
+    /// A damaged record ended the records; those before it are good.
+    Partial,
+    NoKey,
+    /// Not decrypted by the key we have.
+    WrongKey,
+    /// Decrypted, but its MAC is wrong: it was changed, or forged.
+    BadMac,
+    /// Octets are missing at the end.
+    Truncated,
+    BadCrc,
+    /// A layer, mode or manufacturer's format that is not decoded.
+    Unsupported,
+}
+
+/// Buffers for what decoding has to move or decrypt. Keep one and use it again.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    frame: Vec<u8>,
+    link: Vec<u8>,
+    transport: Vec<u8>,
+}
+
+impl<'a> Telegram<'a> {
+    /// Decodes a frame whose form is not known. An `Err` says that not even the sender could be read.
+    pub fn decode(octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
+        Self::decode_as(Form::recognise(octets)?, octets, keys, scratch)
+    }
+
+    /// Decodes a frame of a known form.
+    pub fn decode_as(form: Form, octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
+        let Scratch { frame, link, transport } = scratch;
+        let body = Body::parse(octets, form, frame)?;
+        let mut rest = body.octets;
+        let header = match form {
+            Form::Wired => Link::parse_wired(&mut rest)?,
+            _ => Link::parse(&mut rest)?,
+        };
+        let mut opening = open::Opening::new(header, body.is_cut);
+        let (application, stop) = opening.open(rest, keys, link, transport);
+        let address = opening.address.ok_or(Reject::NoAddress)?;
+        let (verdict, reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
+        Ok(Self {
+            form,
+            link: header,
+            ell: opening.ell,
+            afl: opening.afl,
+            tpl: opening.tpl,
+            address,
+            security: opening.security,
+            application,
+            verdict,
+            reject,
+            octets: body.octets,
+        })
+    }
+
+    /// The data records. Empty where the application data are none or could not be decrypted.
+    pub fn records(&self) -> Records<'a> {
+        let has_records = matches!(self.tpl, Some(Tpl { content: Content::Records, .. }));
+        Records::new(if has_records { self.application } else { &[] })
+    }
+
+    /// The verdict, with [`Verdict::Partial`] where a record is damaged. Reads all records.
+    pub fn verdict_with_records(&self) -> Verdict {
+        match self.verdict {
+            Verdict::Ok if self.records().any(|record| record.is_err()) => Verdict::Partial,
+            verdict => verdict,
+        }
+    }
+
+    /// The access number of the transport layer, else of the extended link layer.
+    pub fn access_number(&self) -> Option<u8> {
+        let tpl = self.tpl.and_then(|tpl| tpl.header).map(|header| header.access_number);
+        tpl.or(self.ell.map(|ell| ell.access_number))
+    }
+
+    /// The meter's status octet; None without a header, and in frames to the meter.
+    pub fn status(&self) -> Option<Status> {
+        self.tpl.filter(|tpl| !tpl.to_meter).and_then(|tpl| tpl.header).map(|header| header.status)
+    }
+
+    /// The protected frame from the C-field on, as received, without lengths and CRCs.
+    pub const fn octets(&self) -> &'a [u8] {
+        self.octets
+    }
+
+    /// The protected frame, L-field first, without CRCs.
+    pub fn stripped(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + self.octets.len());
+        out.push(self.octets.len().min(255) as u8);
+        out.extend_from_slice(self.octets);
+        out
+    }
+}
+
+impl Verdict {
+    /// The name in JSON output and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::NoKey => "no_key",
+            Self::WrongKey => "wrong_key",
+            Self::BadMac => "bad_mac",
+            Self::Truncated => "truncated",
+            Self::BadCrc => "bad_crc",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// The verdict on a frame of which not even the sender could be read, and of layers below the records.
+impl From<Reject> for Verdict {
+    fn from(reject: Reject) -> Self {
+        match reject {
+            Reject::Truncated => Self::Truncated,
+            Reject::BadCrc | Reject::BadChecksum => Self::BadCrc,
+            _ => Self::Unsupported,
+        }
+    }
+}
+
+impl SecurityMode {
+    pub(crate) const fn of(mode: u8) -> Self {
+        match mode {
+            0 => Self::None,
+            5 => Self::AesCbcIv,
+            7 => Self::AesCbcNoIv,
+            10 => Self::AesCcm,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for SecurityMode {
+    /// The number of the mode, or `ell-ctr`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("0"),
+            Self::EllAesCtr => f.write_str("ell-ctr"),
+            Self::AesCbcIv => f.write_str("5"),
+            Self::AesCbcNoIv => f.write_str("7"),
+            Self::AesCcm => f.write_str("10"),
+            Self::Other(mode) => write!(f, "{mode}"),
+        }
+    }
+}
+
+impl fmt::Display for Telegram<'_> {
+    /// `SND-NR KAM-12345678-1b-16 ell 8c cc 20 acc 27 tpl 7a acc 2a sts 00 mode 5 ok: volume 123e-3 m3`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.link)?;
+        if let Some(ell) = &self.ell {
+            write!(f, " {ell}")?;
+        }
+        if let Some(afl) = &self.afl {
+            write!(f, " {afl}")?;
+        }
+        if let Some(tpl) = &self.tpl {
+            write!(f, " {tpl}")?;
+        }
+        write!(f, " {}", self.verdict_with_records())?;
+        if let Some(reject) = self.reject {
+            write!(f, " ({reject})")?;
+        }
+        let mut separator = ":";
+        for record in self.records() {
+            match record {
+                Ok(record) if record.value == Value::None && record.vib.unit == Unit::None => continue,
+                Ok(record) => write!(f, "{separator} {record}")?,
+                Err(reject) => write!(f, "{separator} {reject}")?,
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
