@@ -3,7 +3,10 @@
 //! Data flows one way: octets, `Telegram`, `Reading`, `Record`, `Batch`, head-end; acknowledgements flow back.
 //! `docs/ARCHITECTURE.md` names the rooms and what each of them may not do.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod control;
 pub mod reading;
 #[cfg(feature = "simulate")]
 pub mod simulate;

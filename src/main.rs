@@ -1,2 +1,7 @@
 //! The one binary: `dcu run` is the service, the rest is diagnostics.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dcu::cli::main()
+}

@@ -1,5 +1,25 @@
 //! Drivers: sockets, serial ports, clocks, and the tasks that join the rooms. No protocol knowledge.
 
 pub mod backoff;
+pub mod control;
 pub mod mqtt;
 pub mod tls;
+
+use crate::config::Config;
+
+/// Why the service ended otherwise than it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error("open the control socket")]
+    Control(#[from] control::ControlError),
+    #[error("this build has no service yet: its rooms are not joined")]
+    NotJoined,
+}
+
+/// Runs the service until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting, or ends it.
+pub fn run(_config: Config) -> Result<(), ServiceError> {
+    Err(ServiceError::NotJoined)
+}

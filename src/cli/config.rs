@@ -1,0 +1,89 @@
+//! `dcu config check|template`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{Exit, Out, Outcome};
+use crate::config::{Config, Gravity};
+
+/// Check a configuration, or print the annotated default
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu config check                    the installed file
+  dcu config check ./dcu.toml         every fault at once, by key and line
+  dcu config template > dcu.toml      the default with its reasons")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Report every fault of a file at once
+    ///
+    /// Ends with 0 when the service would start with this file as it is, with 78 when there is any fault. A fault
+    /// marked "absent now" does not keep the service from starting: it waits, for example for a receiver.
+    Check {
+        /// The file
+        #[arg(default_value = super::run::CONFIG)]
+        file: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the annotated default configuration
+    Template,
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    match args.verb {
+        Verb::Check { file, json } => check(file, json, out),
+        Verb::Template => out.text(Config::TEMPLATE).map(|()| Exit::Done),
+    }
+}
+
+fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
+    let faults = match Config::load(&file) {
+        Ok((_, faults)) => faults,
+        Err(error) => error.faults,
+    };
+    let exit = if faults.is_empty() { Exit::Done } else { Exit::Configuration };
+    if json {
+        let faults = faults.iter().map(|fault| FaultLine {
+            key: &fault.key,
+            line: fault.line,
+            text: &fault.text,
+            gravity: if fault.gravity == Gravity::Wrong { "wrong" } else { "absent" },
+        });
+        out.json(&Report { file: file.display().to_string(), ok: exit == Exit::Done, faults: faults.collect() })?;
+        return Ok(exit);
+    }
+    for fault in &faults {
+        let note = if fault.gravity == Gravity::Absent { " (absent now)" } else { "" };
+        out.line(format_args!("{}{note}", fault.of(&file)))?;
+    }
+    match faults.len() {
+        0 => out.line(format_args!("{}: no faults", file.display()))?,
+        1 => eprintln!("dcu: 1 fault"),
+        n => eprintln!("dcu: {n} faults"),
+    }
+    Ok(exit)
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    file: String,
+    ok: bool,
+    faults: Vec<FaultLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct FaultLine<'a> {
+    key: &'a str,
+    line: Option<usize>,
+    text: &'a str,
+    gravity: &'static str,
+}

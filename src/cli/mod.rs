@@ -1,0 +1,107 @@
+//! The command line: `dcu <noun> <verb>`. One file a noun; it parses, asks, prints, and nothing else.
+//!
+//! Results go to standard output through [`Out`], everything else to standard error. To add a noun: a file with
+//! `Args` and `run(args, out) -> Outcome`, a variant in [`Command`], a line in [`dispatch`].
+
+mod config;
+mod exit;
+mod log;
+mod out;
+mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use exit::{Exit, Failure, OrExit, Outcome};
+pub use out::Out;
+
+/// Data concentrator unit: reads meters, buffers their readings, forwards them to the head-end
+#[derive(Debug, Parser)]
+#[command(name = "dcu", version, before_help = EXAMPLES, after_help = exit_codes())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The nouns, in the order of the help.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Config(config::Args),
+}
+
+fn dispatch(command: Command, out: &mut Out) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Config(args) => config::run(args, out),
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let mut out = Out::stdout();
+    execute(std::env::args_os(), &mut out).into()
+}
+
+/// Runs one command line, the program's name first; failures are told on standard error.
+pub fn execute(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, out: &mut Out) -> Exit {
+    let outcome = parse(args).and_then(|cli| match cli {
+        Asked::Help(text) => out.text(text).map(|()| Exit::Done),
+        Asked::Command(command) => dispatch(command, out),
+    });
+    let outcome = outcome.and_then(|exit| out.flush().map(|()| exit));
+    outcome.unwrap_or_else(|failure| {
+        // What was printed before the failure is still a result.
+        let _ = out.flush();
+        if let Some(error) = failure.error {
+            eprintln!("dcu: {error:#}");
+        }
+        failure.exit
+    })
+}
+
+enum Asked {
+    Help(String),
+    Command(Command),
+}
+
+fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Asked, Failure> {
+    let parsed = dress(Cli::command()).try_get_matches_from(args).and_then(|found| Cli::from_arg_matches(&found));
+    match parsed {
+        Ok(cli) => Ok(Asked::Command(cli.command)),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Asked::Help(error.render().to_string())),
+            _ => {
+                let text = error.render().to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+                Err(Failure::said(Exit::Usage, text))
+            }
+        },
+    }
+}
+
+/// Gives every command the same help page: what it is, examples, then the options.
+fn dress(command: clap::Command) -> clap::Command {
+    command.help_template(HELP).term_width(80).disable_help_subcommand(true).mut_subcommands(dress)
+}
+
+const HELP: &str = "{name}: {about-with-newline}\n{before-help}{usage-heading}\n  {usage}\n\n{all-args}{after-help}\n";
+
+const EXAMPLES: &str = "\
+Examples:
+  dcu config check /etc/dcu/dcu.toml    every fault of a configuration at once
+  dcu run --config /etc/dcu/dcu.toml    the service";
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:");
+    for (exit, meaning) in Exit::ALL {
+        text.push_str(&format!("\n  {:<3} {meaning}", exit.code()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! The configuration: one TOML file, one struct a room. Whoever holds a [`Config`] holds a legal one.
+//!
+//! Units stand in the values (`"15min"`, `"200MiB"`), secrets in files named by path. Every fault is reported at once,
+//! by key. The defaults are here and nowhere else; `systemd/dcu.toml` prints them with their reasons.
+
+mod fault;
+mod raw;
+mod read;
+pub mod similar;
+mod values;
+mod words;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+pub use fault::{ConfigError, Fault, Gravity};
+pub use values::{duration, private, said, size};
+
+/// Everything the service is told.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    pub unit: Unit,
+    /// `[[wmbus]]`, in the order of the file; names are unique.
+    pub wmbus: Vec<Receiver>,
+    pub meters: Meters,
+    pub store: Store,
+    /// None without the section: the unit reads and buffers, and forwards nothing.
+    pub uplink: Option<Uplink>,
+    pub time: Time,
+    pub control: Control,
+    pub log: Log,
+}
+
+/// `[unit]`: who this unit is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// A level of every topic; letters, digits, `-`, `_` and `.`, as is `id`.
+    pub utility: String,
+    pub id: String,
+    /// Everything the unit keeps lies below it.
+    pub state_dir: PathBuf,
+}
+
+/// `[[wmbus]]`: one Wireless M-Bus receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    pub name: String,
+    pub kind: ReceiverKind,
+    pub source: ReceiverSource,
+    /// What the receiver is set to hear; a `hex` source hears what its own side was told.
+    pub mode: LinkMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiverKind {
+    /// IMST iM871A, HCI frames.
+    Im871a,
+    /// Lines of rtl_wmbus or plain hex.
+    Hex,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiverSource {
+    Serial {
+        path: PathBuf,
+        baud: u32,
+    },
+    /// The unit connects; `HOST:PORT`.
+    Tcp(String),
+    /// A child process: program and arguments.
+    Command(Vec<String>),
+}
+
+/// EN 13757-4 modes a stationary receiver hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkMode {
+    S,
+    T,
+    C,
+    /// C1 and T1 at once.
+    CT,
+}
+
+/// `[meters]`: what is kept of what is heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meters {
+    /// The file of meter keys; None means that encrypted telegrams go to the raw ring.
+    pub keys: Option<PathBuf>,
+    /// For meters that no group takes.
+    pub selection: Selection,
+    /// So many different meters are remembered; the longest silent one goes first.
+    pub limit: u32,
+    pub raw: RawRing,
+    /// In the order of the file: the first group that matches takes the meter.
+    pub groups: Vec<Group>,
+}
+
+/// Telegrams that nobody could decode: what passes into the raw ring within one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawRing {
+    pub per_meter: u32,
+    pub telegrams: u32,
+    pub octets: u64,
+}
+
+/// `[[meters.group]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub name: String,
+    pub matching: Match,
+    pub selection: Selection,
+    /// The protected original travels beside the readings.
+    pub evidence: bool,
+    /// The zone of the meters' clocks; without it their times stay civil.
+    pub clock: Option<TimeZone>,
+}
+
+/// All that is given must hold; what is empty takes every meter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Match {
+    /// Three capital letters each.
+    pub manufacturer: Vec<String>,
+    /// Eight digits, or fewer and `*` at the end.
+    pub identification: Vec<String>,
+    /// EN 13757-7 device types; the file takes words or numbers.
+    pub device_type: Vec<u8>,
+}
+
+/// Which telegrams of a meter become readings. Changes of status and alarms always pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// The last telegram at or before each multiple of the interval.
+    Snapshot {
+        interval: Duration,
+    },
+    /// Whenever a value differs.
+    Change,
+    /// Every so many telegrams.
+    Every(u32),
+    All,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub commit_window: Duration,
+    pub commit_records: u32,
+    pub seal_records: u32,
+    pub seal_octets: u64,
+    /// For lanes that neither seal at once nor bill.
+    pub seal_age: Duration,
+    pub billing_seal_age: Duration,
+    /// Acknowledged batches stay so long.
+    pub retention: Duration,
+    /// Of sealed octets, all lanes together.
+    pub size_limit: u64,
+    pub open_limit: Duration,
+}
+
+/// `[uplink]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uplink {
+    pub broker: Broker,
+    /// None only without TLS.
+    pub tls: Option<Tls>,
+    pub acknowledge: Acknowledge,
+    /// The device key that signs checkpoints: a PKCS #8 PEM file, P-256.
+    pub signing_key: Option<PathBuf>,
+    pub keep_alive: Duration,
+    pub session_expiry: Duration,
+    /// Without an acknowledgement a batch is published again after `first`, doubling up to `last`.
+    pub republish: Span,
+    pub backoff: Span,
+    /// In percent, of a lane's share of the uplink; the rest is the backlog's.
+    pub fresh_share: u8,
+    pub in_flight: u32,
+    pub inbound_limit: u64,
+    pub checkpoint: Duration,
+    pub health: Duration,
+}
+
+/// Two durations, the first not longer than the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub first: Duration,
+    pub last: Duration,
+}
+
+/// `mqtts://host:8883`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// A name, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// Mutual TLS towards the broker. All are PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    pub ca: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The name the broker's certificate must bear.
+    pub server_name: String,
+    /// Whether 1.2 is accepted beside 1.3.
+    pub accepts_1_2: bool,
+}
+
+/// What ends the unit's duty to keep a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// The head-end's own acknowledgement, signed by a key in `trust`.
+    HeadEnd { trust: PathBuf },
+    /// The broker's PUBACK is enough.
+    Broker,
+}
+
+/// `[time]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Time {
+    pub source: TimeSource,
+    /// So long after the last synchronisation the clock still counts as held over.
+    pub holdover: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeSource {
+    /// The kernel says whether it is synchronised (adjtimex).
+    Kernel,
+    /// The system clock is taken as right: containers, simulations.
+    Trusted,
+}
+
+/// `[control]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    pub socket: PathBuf,
+    /// Members may ask, beside root and the service's own user.
+    pub group: Option<String>,
+    pub clients: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or levels by room: `info,dcu::uplink=debug`.
+    pub level: String,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Every fault of [`Gravity::Wrong`]; what is merely absent is handed back beside the configuration.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Fault>), ConfigError> {
+        let refuse = |faults| ConfigError { file: path.to_owned(), faults };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = format!("cannot be read: {error}");
+            refuse(vec![Fault { gravity: Gravity::Wrong, line: None, key: String::new(), text }])
+        })?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let (config, faults) = Self::parse(&text, base);
+        if faults.iter().any(|fault| fault.gravity == Gravity::Wrong) {
+            Err(refuse(faults))
+        } else {
+            Ok((config, faults))
+        }
+    }
+
+    /// Checks a text; relative paths start at `base`. The configuration is worth something only without faults.
+    pub fn parse(text: &str, base: &Path) -> (Self, Vec<Fault>) {
+        read::config(text, base)
+    }
+
+    /// The annotated default, as it is installed.
+    pub const TEMPLATE: &str = include_str!("../../systemd/dcu.toml");
+}
+
+impl Broker {
+    /// Whether the host is a loopback address, the only place where TLS may be left out.
+    pub fn is_loopback(&self) -> bool {
+        let address =
+            format!("{}:0", if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() });
+        self.host == "localhost" || address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+    }
+}
+
+impl Default for Unit {
+    fn default() -> Self {
+        Self { utility: "example".into(), id: read::PLACEHOLDER.into(), state_dir: "/var/lib/dcu".into() }
+    }
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            selection: Selection::default(),
+            limit: 10_000,
+            raw: RawRing { per_meter: 1, telegrams: 10_000, octets: 2 << 20 },
+            groups: Vec::new(),
+        }
+    }
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self::Snapshot { interval: HOUR }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            commit_window: Duration::from_secs(5),
+            commit_records: 512,
+            seal_records: 500,
+            seal_octets: 7 << 10,
+            seal_age: MINUTE,
+            billing_seal_age: Duration::from_secs(10),
+            retention: 60 * DAY,
+            size_limit: 1 << 30,
+            open_limit: MINUTE,
+        }
+    }
+}
+
+impl Uplink {
+    /// All defaults but the three that every unit is told.
+    pub fn new(broker: Broker, tls: Option<Tls>, acknowledge: Acknowledge) -> Self {
+        Self {
+            broker,
+            tls,
+            acknowledge,
+            signing_key: None,
+            keep_alive: Duration::from_secs(30),
+            session_expiry: 7 * DAY,
+            republish: Span { first: MINUTE, last: HOUR },
+            backoff: Span { first: Duration::from_secs(1), last: 5 * MINUTE },
+            fresh_share: 75,
+            in_flight: 20,
+            inbound_limit: 256 << 10,
+            checkpoint: HOUR,
+            health: 15 * MINUTE,
+        }
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self { source: TimeSource::Kernel, holdover: DAY }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { socket: Self::SOCKET.into(), group: Some("dcu".into()), clients: 16 }
+    }
+}
+
+impl Control {
+    pub const SOCKET: &str = "/run/dcu/control.sock";
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into() }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+mod tests;

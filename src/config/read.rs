@@ -1,0 +1,323 @@
+//! From the raw shape to the typed configuration: the only way.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::fault::{Fault, Faults, Problem};
+use super::raw::Table;
+use super::values::{duration_within, file_from, one_of, path_from, percent, port_problem, secret_from, size_within};
+use super::words::{broker, host_and_port, identification, manufacturer, medium, socket, topic_level, word, zone};
+use super::{
+    Acknowledge, Broker, Config, Control, DAY, Group, HOUR, LinkMode, Log, MINUTE, Match, Meters, RawRing, Receiver,
+    ReceiverKind, ReceiverSource, Selection, Span, Store, Time, TimeSource, Tls, Unit, Uplink,
+};
+
+/// The template's name of the unit; no unit with an uplink may keep it.
+pub(super) const PLACEHOLDER: &str = "dcu-0000";
+
+pub(super) fn config(text: &str, base: &Path) -> (Config, Vec<Fault>) {
+    let faults = RefCell::new(Faults::default());
+    let mut root = Table::root(text, &faults);
+    let has_uplink = root.contains("uplink");
+    let unit = unit(root.table("unit"), base, has_uplink);
+    let wmbus = receivers(root.tables("wmbus"), base);
+    let meters = meters(root.table("meters"), base);
+    let store = store(root.table("store"));
+    let uplink = root.optional_table("uplink").and_then(|table| uplink(table, base));
+    let time = time(root.table("time"));
+    let control = control(root.table("control"), base);
+    let log = log(root.table("log"));
+    root.finish();
+    (Config { unit, wmbus, meters, store, uplink, time, control, log }, faults.into_inner().finish(text))
+}
+
+fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {
+    let default = Unit::default();
+    let utility = table.read("utility", default.utility, topic_level);
+    let id = table.optional("id", move |text| match text {
+        PLACEHOLDER if has_uplink => {
+            Err(Problem::wrong(format!("{text:?} is the template's: give this unit a name of its own")))
+        }
+        _ => topic_level(text),
+    });
+    if has_uplink && id.is_none() && !table.contains("id") {
+        table.blame("id", Problem::wrong("is missing: an uplink needs the unit's name"));
+    }
+    let state_dir = table.read("state_dir", default.state_dir, path_from(base));
+    table.finish();
+    Unit { utility, id: id.unwrap_or(default.id), state_dir }
+}
+
+fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
+    let mut receivers = Vec::new();
+    let mut names = BTreeSet::new();
+    for (n, mut table) in tables.into_iter().enumerate() {
+        let name = table.read("name", format!("wmbus{n}"), word);
+        if !names.insert(name.clone()) {
+            table.blame("name", Problem::wrong(format!("{name:?} is the name of another receiver")));
+        }
+        let kind = table.required("kind", one_of(&[("im871a", ReceiverKind::Im871a), ("hex", ReceiverKind::Hex)]));
+        let mode = table.read("mode", LinkMode::CT, one_of(MODES));
+        let source = source(&mut table, kind, base);
+        table.finish();
+        if let (Some(kind), Some(source)) = (kind, source) {
+            receivers.push(Receiver { name, kind, source, mode });
+        }
+    }
+    receivers
+}
+
+/// Exactly one of `port`, `tcp` and `command`.
+fn source(table: &mut Table<'_>, kind: Option<ReceiverKind>, base: &Path) -> Option<ReceiverSource> {
+    let given = ["port", "tcp", "command"].into_iter().filter(|key| table.contains(key)).count();
+    let baud = table.integer("baud", 300..4_000_001).unwrap_or(match kind {
+        Some(ReceiverKind::Hex) => 115_200,
+        _ => 57_600,
+    });
+    let port = table.optional("port", path_from(base));
+    if let Some(problem) = port.as_deref().and_then(port_problem) {
+        table.blame("port", problem);
+    }
+    let tcp = table.optional("tcp", host_and_port);
+    let command = table.texts("command");
+    if given != 1 {
+        table.blame(
+            "port",
+            Problem::wrong("exactly one of `port`, `tcp` and `command` says where the octets come from"),
+        );
+        return None;
+    }
+    let serial = port.map(|path| ReceiverSource::Serial { path, baud });
+    let source = serial.or(tcp.map(ReceiverSource::Tcp));
+    let source = source.or((!command.is_empty()).then_some(ReceiverSource::Command(command)));
+    if matches!((kind, &source), (Some(ReceiverKind::Im871a), Some(ReceiverSource::Command(_)))) {
+        table.blame("command", Problem::wrong("a receiver of kind \"im871a\" has a `port` or a `tcp` address"));
+    }
+    source
+}
+
+fn meters(mut table: Table<'_>, base: &Path) -> Meters {
+    let default = Meters::default();
+    let keys = table.optional("keys", secret_from(base));
+    let selection = selection(&mut table, default.selection);
+    let limit = table.integer("limit", 1..1_000_001).unwrap_or(default.limit);
+    let raw = RawRing {
+        per_meter: table.integer("raw_per_meter", 1..10_001).unwrap_or(default.raw.per_meter),
+        telegrams: table.integer("raw_telegrams", 1..1_000_001).unwrap_or(default.raw.telegrams),
+        octets: table.read("raw_size", default.raw.octets, size_within(64 << 10, 1 << 30)),
+    };
+    let groups = table.tables("group").into_iter().enumerate().map(|(n, table)| group(n, table, selection)).collect();
+    table.finish();
+    Meters { keys, selection, limit, raw, groups }
+}
+
+fn group(n: usize, mut table: Table<'_>, default: Selection) -> Group {
+    let group = Group {
+        name: table.read("name", format!("group{n}"), word),
+        matching: Match {
+            manufacturer: checked(&mut table, "manufacturer", manufacturer),
+            identification: checked(&mut table, "identification", identification),
+            device_type: checked(&mut table, "medium", medium).into_iter().flatten().collect(),
+        },
+        selection: selection(&mut table, default),
+        evidence: table.flag("evidence", false),
+        clock: table.optional("clock", zone),
+    };
+    table.finish();
+    group
+}
+
+fn checked<T>(table: &mut Table<'_>, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
+    let mut values = Vec::new();
+    for text in table.texts(key) {
+        match read(&text) {
+            Ok(value) => values.push(value),
+            Err(problem) => table.blame(key, problem),
+        }
+    }
+    values
+}
+
+/// `policy`, and with it `interval` or `every` where it needs one.
+fn selection(table: &mut Table<'_>, default: Selection) -> Selection {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Word {
+        Snapshot,
+        Change,
+        Every,
+        All,
+    }
+    let words = [("snapshot", Word::Snapshot), ("change", Word::Change), ("every", Word::Every), ("all", Word::All)];
+    let word = table.optional("policy", one_of(&words));
+    let (has_interval, has_every) = (table.contains("interval"), table.contains("every"));
+    let interval = table.optional("interval", |text| {
+        let interval = duration_within(MINUTE, DAY)(text)?;
+        match DAY.as_secs() % interval.as_secs() {
+            0 => Ok(interval),
+            _ => Err(Problem::wrong(format!("{text:?} does not divide a day into equal parts"))),
+        }
+    });
+    let every = table.integer("every", 1..1_000_001);
+    let is_snapshot = match word {
+        Some(word) => word == Word::Snapshot,
+        None => matches!(default, Selection::Snapshot { .. }),
+    };
+    if has_interval && !is_snapshot {
+        table.blame("interval", Problem::wrong("belongs to policy = \"snapshot\""));
+    }
+    if has_every && word != Some(Word::Every) {
+        table.blame("every", Problem::wrong("belongs to policy = \"every\""));
+    }
+    match word {
+        None => match (default, interval) {
+            (Selection::Snapshot { .. }, Some(interval)) => Selection::Snapshot { interval },
+            _ => default,
+        },
+        Some(Word::Snapshot) => Selection::Snapshot { interval: interval.unwrap_or(HOUR) },
+        Some(Word::Change) => Selection::Change,
+        Some(Word::Every) => {
+            if !has_every {
+                table.blame("every", Problem::wrong("is missing: policy = \"every\" needs a number of telegrams"));
+            }
+            Selection::Every(every.unwrap_or(1))
+        }
+        Some(Word::All) => Selection::All,
+    }
+}
+
+fn store(mut table: Table<'_>) -> Store {
+    let default = Store::default();
+    let store = Store {
+        commit_window: table.read(
+            "commit_window",
+            default.commit_window,
+            duration_within(Duration::from_millis(200), Duration::from_secs(30)),
+        ),
+        commit_records: table.integer("commit_records", 1..4_097).unwrap_or(default.commit_records),
+        seal_records: table.integer("seal_records", 1..501).unwrap_or(default.seal_records),
+        seal_octets: table.read("seal_size", default.seal_octets, size_within(1 << 10, 7 << 10)),
+        seal_age: table.read("seal_age", default.seal_age, duration_within(Duration::from_secs(1), HOUR)),
+        billing_seal_age: table.read(
+            "billing_seal_age",
+            default.billing_seal_age,
+            duration_within(Duration::from_secs(1), HOUR),
+        ),
+        retention: table.read("retention", default.retention, duration_within(HOUR, 3_660 * DAY)),
+        size_limit: table.read("size_limit", default.size_limit, size_within(4 << 20, 1 << 40)),
+        open_limit: table.read("open_limit", default.open_limit, duration_within(Duration::from_secs(1), 10 * MINUTE)),
+    };
+    if store.seal_age >= store.retention {
+        table.blame("seal_age", Problem::wrong("must be shorter than store.retention"));
+    }
+    table.finish();
+    store
+}
+
+fn uplink(mut table: Table<'_>, base: &Path) -> Option<Uplink> {
+    let allows_plaintext = table.flag("plaintext", false);
+    let broker = table.required("broker", |text| broker(text, allows_plaintext));
+    let is_tls = broker.as_ref().is_none_or(|(_, is_tls)| *is_tls);
+    let tls = is_tls.then(|| tls(&mut table, base, broker.as_ref().map(|(broker, _)| broker.host.as_str())));
+    let acknowledge = acknowledge(&mut table, base);
+    let mut uplink = Uplink::new(Broker { host: String::new(), port: 0 }, None, Acknowledge::Broker);
+    let second = Duration::from_secs(1);
+    uplink.signing_key = table.optional("signing_key", secret_from(base));
+    uplink.keep_alive = table.read("keep_alive", uplink.keep_alive, duration_within(5 * second, HOUR));
+    uplink.session_expiry = table.read("session_expiry", uplink.session_expiry, duration_within(MINUTE, 365 * DAY));
+    uplink.republish = span(&mut table, ["republish_first", "republish_last"], uplink.republish, (second, DAY));
+    uplink.backoff = span(&mut table, ["backoff_first", "backoff_last"], uplink.backoff, (second / 10, HOUR));
+    uplink.fresh_share = table.read("fresh_share", uplink.fresh_share, percent);
+    uplink.in_flight = table.integer("in_flight", 1..101).unwrap_or(uplink.in_flight);
+    uplink.inbound_limit = table.read("inbound_limit", uplink.inbound_limit, size_within(4 << 10, 16 << 20));
+    uplink.checkpoint = table.read("checkpoint", uplink.checkpoint, duration_within(MINUTE, DAY));
+    uplink.health = table.read("health", uplink.health, duration_within(MINUTE, DAY));
+    if !is_tls {
+        for key in ["ca", "certificate", "key", "server_name", "tls"] {
+            if table.contains(key) {
+                table.ignore(key);
+                table.blame(key, Problem::wrong("has no use with a broker address \"mqtt://\", which is without TLS"));
+            }
+        }
+    }
+    table.finish();
+    let (broker, _) = broker?;
+    let tls = match tls {
+        Some(None) => return None,
+        Some(tls) => tls,
+        None => None,
+    };
+    Some(Uplink { broker, tls, acknowledge: acknowledge?, ..uplink })
+}
+
+fn tls(table: &mut Table<'_>, base: &Path, host: Option<&str>) -> Option<Tls> {
+    let ca = table.required("ca", file_from(base));
+    let certificate = table.required("certificate", file_from(base));
+    let key = table.required("key", secret_from(base));
+    let server_name = table.optional("server_name", |text| match text {
+        "" => Err(Problem::wrong("is empty")),
+        _ => Ok(text.to_owned()),
+    });
+    let accepts_1_2 = table.read("tls", false, one_of(&[("1.3", false), ("1.2", true)]));
+    let server_name = server_name.or(host.map(str::to_owned))?;
+    Some(Tls { ca: ca?, certificate: certificate?, key: key?, server_name, accepts_1_2 })
+}
+
+fn acknowledge(table: &mut Table<'_>, base: &Path) -> Option<Acknowledge> {
+    let by_head_end = table.read("acknowledge", true, one_of(&[("head-end", true), ("broker", false)]));
+    let read = file_from(base);
+    if by_head_end {
+        return table.required("trust", read).map(|trust| Acknowledge::HeadEnd { trust });
+    }
+    if table.contains("trust") {
+        table.ignore("trust");
+        table.blame("trust", Problem::wrong("has no use with acknowledge = \"broker\""));
+    }
+    Some(Acknowledge::Broker)
+}
+
+fn span(table: &mut Table<'_>, keys: [&'static str; 2], default: Span, within: (Duration, Duration)) -> Span {
+    let [first_key, last_key] = keys;
+    let first = table.read(first_key, default.first, duration_within(within.0, within.1));
+    let last = table.read(last_key, default.last, duration_within(within.0, within.1));
+    if first > last {
+        table.blame(first_key, Problem::wrong(format!("must not be longer than {last_key}")));
+    }
+    Span { first, last }
+}
+
+fn time(mut table: Table<'_>) -> Time {
+    let default = Time::default();
+    let sources = [("kernel", TimeSource::Kernel), ("trusted", TimeSource::Trusted)];
+    let time = Time {
+        source: table.read("source", default.source, one_of(&sources)),
+        holdover: table.read("holdover", default.holdover, duration_within(MINUTE, 365 * DAY)),
+    };
+    table.finish();
+    time
+}
+
+fn control(mut table: Table<'_>, base: &Path) -> Control {
+    let default = Control::default();
+    let control = Control {
+        socket: table.read("socket", default.socket, |text| socket(base, text)),
+        group: table.read("group", default.group, |text| Ok((!text.is_empty()).then(|| text.to_owned()))),
+        clients: table.integer("clients", 1..257).unwrap_or(default.clients),
+    };
+    table.finish();
+    control
+}
+
+fn log(mut table: Table<'_>) -> Log {
+    let level = table.read("level", Log::default().level, |text| {
+        match text.parse::<tracing_subscriber::filter::targets::Targets>() {
+            Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+            _ => Err(Problem::wrong(format!("{text:?} is not a level (error, warn, info, debug, trace)"))),
+        }
+    });
+    table.finish();
+    Log { level }
+}
+
+const MODES: &[(&str, LinkMode)] = &[("s", LinkMode::S), ("t", LinkMode::T), ("c", LinkMode::C), ("c+t", LinkMode::CT)];

@@ -1,0 +1,217 @@
+//! Every fault at once, by key; the template is the default.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let (_, faults) = Config::parse(text, Path::new("/nowhere"));
+    let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn the_template_is_the_default() {
+    let (config, faults) = Config::parse(Config::TEMPLATE, Path::new("/etc/dcu"));
+    assert_eq!(faults, []);
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn the_template_with_everything_switched_on_is_legal() {
+    let base = tempfile::tempdir().unwrap();
+    for name in ["meters.keys", "ca.pem", "unit.pem", "unit.key", "trust.pem", "device.key"] {
+        let path = base.path().join(name);
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let text: String = Config::TEMPLATE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(off) if off.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => format!("{off}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let text = text.replace("id = \"dcu-0000\"", "id = \"dcu-0815\"").replace("/dev/ttyUSB0", "/dev/ttyUSB9");
+    let (config, faults) = Config::parse(&text, base.path());
+    // The example's receiver is not plugged in here.
+    assert!(faults.iter().all(|fault| fault.gravity == Gravity::Absent), "{faults:#?}");
+    assert_eq!(config.meters.groups.len(), 2);
+    let names: Vec<_> = config.wmbus.iter().map(|receiver| receiver.name.as_str()).collect();
+    assert_eq!(names, ["roof", "sdr", "gateway"]);
+
+    let uplink = config.uplink.expect("the section is on");
+    let broker = Broker { host: "broker.example".into(), port: 8883 };
+    let expected =
+        Uplink::new(broker, uplink.tls.clone(), Acknowledge::HeadEnd { trust: base.path().join("trust.pem") });
+    assert_eq!(uplink, Uplink { signing_key: Some(base.path().join("device.key")), ..expected });
+    let tls = uplink.tls.expect("mqtts");
+    assert_eq!((tls.server_name.as_str(), tls.accepts_1_2), ("broker.example", false));
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    check("", &[]);
+    assert_eq!(Config::parse("", Path::new("")).0, Config::default());
+}
+
+#[test]
+fn five_faults_are_reported_at_once() {
+    check(
+        r#"
+[unit]
+id = "unit/7"
+
+[[wmbus]]
+kind = "im871a"
+port = "/dev/ttyUSB9"
+
+[[wmbus]]
+kind = "im817a"
+tcp = "192.0.2.7:4001"
+
+[store]
+commit_window = "5 minutes"
+retenton = "60d"
+"#,
+        &[
+            "dcu.toml:3: unit.id: \"unit/7\" may have letters, digits, `-`, `_` and `.` only",
+            "dcu.toml:7: wmbus[0].port: \"/dev/ttyUSB9\" does not exist",
+            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"hex\"",
+            "dcu.toml:14: store.commit_window: \"5 minutes\" is not a duration such as \"15min\" (units: ms s min h d w)",
+            "dcu.toml:15: store.retenton: unknown key, did you mean `retention`?",
+        ],
+    );
+}
+
+#[test]
+fn wrong_kinds_do_not_hide_what_follows() {
+    check(
+        "unit = 7\nwmbus = \"roof\"\nlog = { level = 3 }\ntime = { source = 2026-01-01 }\nmeters = { limit = \"many\" }\ncolour = 1\n",
+        &[
+            "dcu.toml:1: unit: expected a table, found a number",
+            "dcu.toml:2: wmbus: expected [[wmbus]] tables, found text",
+            "dcu.toml:3: log.level: expected text in quotes, found a number",
+            "dcu.toml:4: time.source: expected text in quotes, found a date",
+            "dcu.toml:5: meters.limit: expected a number, found text",
+            "dcu.toml:6: colour: unknown key",
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_toml_names_the_line() {
+    let (_, faults) = Config::parse("[unit]\nid = \n", Path::new(""));
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].line, Some(2), "{faults:?}");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_faults() {
+    check(
+        r#"
+[[wmbus]]
+name = "a"
+kind = "hex"
+[[wmbus]]
+name = "a"
+kind = "im871a"
+command = ["cat"]
+[meters]
+policy = "change"
+interval = "1h"
+[[meters.group]]
+policy = "every"
+[[meters.group]]
+policy = "all"
+interval = "7min"
+medium = ["gas", "beer"]
+[store]
+seal_age = "1h"
+retention = "1h"
+[uplink]
+broker = "mqtt://127.0.0.1"
+plaintext = true
+ca = "ca.pem"
+acknowledge = "broker"
+trust = "trust.pem"
+backoff_first = "10min"
+"#,
+        &[
+            "dcu.toml: unit.id: is missing: an uplink needs the unit's name",
+            "dcu.toml:2: wmbus[0].port: exactly one of `port`, `tcp` and `command` says where the octets come from",
+            "dcu.toml:6: wmbus[1].name: \"a\" is the name of another receiver",
+            "dcu.toml:8: wmbus[1].command: a receiver of kind \"im871a\" has a `port` or a `tcp` address",
+            "dcu.toml:11: meters.interval: belongs to policy = \"snapshot\"",
+            "dcu.toml:12: meters.group[0].every: is missing: policy = \"every\" needs a number of telegrams",
+            "dcu.toml:16: meters.group[1].interval: \"7min\" does not divide a day into equal parts",
+            "dcu.toml:16: meters.group[1].interval: belongs to policy = \"snapshot\"",
+            "dcu.toml:17: meters.group[1].medium: \"beer\" is not one of \"electricity\", \"gas\", \"heat\", \"cooling\", \
+             \"hca\", \"water\" or a device type such as \"0x16\"",
+            "dcu.toml:19: store.seal_age: must be shorter than store.retention",
+            "dcu.toml:24: uplink.ca: has no use with a broker address \"mqtt://\", which is without TLS",
+            "dcu.toml:26: uplink.trust: has no use with acknowledge = \"broker\"",
+            "dcu.toml:27: uplink.backoff_first: must not be longer than backoff_last",
+        ],
+    );
+}
+
+#[test]
+fn an_uplink_says_everything_it_lacks() {
+    check(
+        "[unit]\nid = \"dcu-0000\"\n[uplink]\n",
+        &[
+            "dcu.toml:2: unit.id: \"dcu-0000\" is the template's: give this unit a name of its own",
+            "dcu.toml:3: uplink.broker: is missing",
+            "dcu.toml:3: uplink.ca: is missing",
+            "dcu.toml:3: uplink.certificate: is missing",
+            "dcu.toml:3: uplink.key: is missing",
+            "dcu.toml:3: uplink.trust: is missing",
+        ],
+    );
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("meters.keys");
+    fs::write(&path, "").unwrap();
+    for (mode, is_legal) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o644, false)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let (config, faults) = Config::parse("[meters]\nkeys = \"meters.keys\"\n", base.path());
+        assert_eq!(faults.is_empty(), is_legal, "{mode:o} {faults:?}");
+        assert_eq!(config.meters.keys, is_legal.then(|| path.clone()));
+    }
+}
+
+#[test]
+fn an_absent_receiver_does_not_keep_the_service_from_starting() {
+    let base = tempfile::tempdir().unwrap();
+    let path = base.path().join("dcu.toml");
+    fs::write(&path, "[[wmbus]]\nkind = \"im871a\"\nport = \"/dev/ttyUSB9\"\n").unwrap();
+    let (config, absent) = Config::load(&path).unwrap();
+    assert_eq!(absent.len(), 1);
+    assert_eq!(
+        config.wmbus,
+        [Receiver {
+            name: "wmbus0".into(),
+            kind: ReceiverKind::Im871a,
+            source: ReceiverSource::Serial { path: "/dev/ttyUSB9".into(), baud: 57_600 },
+            mode: LinkMode::CT,
+        }]
+    );
+
+    fs::write(&path, "[[wmbus]]\nkind = \"im871a\"\nport = \"/dev/ttyUSB9\"\nbaud = 1\n").unwrap();
+    let error = Config::load(&path).unwrap_err();
+    assert_eq!(error.faults.len(), 2, "what is absent is reported with the rest: {error}");
+}
+
+#[test]
+fn any_text_is_answered_with_faults() {
+    use proptest::prelude::*;
+    proptest!(|(text in "(\\[{1,2}[a-z.]{0,8}\\]{1,2}\n|[a-z]{1,6} = [\"0-9a-z%.-]{0,9}\n|\\PC{0,12}\n){0,12}")| {
+        Config::parse(&text, Path::new("/nowhere"));
+    });
+}

@@ -1,0 +1,220 @@
+//! Values with their units: durations, sizes, shares, and paths with what must be true of them.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::fault::Problem;
+
+/// `200ms`, `5s`, `15min`, `1h`, `60d`: a whole number and one unit.
+///
+/// # Errors
+/// Says what a duration looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: &[(&str, u64)] =
+        &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
+    scaled(text, UNITS)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{text:?} is not a duration such as \"15min\" (units: ms s min h d w)"))
+}
+
+/// `512B`, `7KiB`, `200MiB`, `1GB`, in octets.
+///
+/// # Errors
+/// Says what a size looks like.
+pub fn size(text: &str) -> Result<u64, String> {
+    const UNITS: &[(&str, u64)] = &[
+        ("B", 1),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+    ];
+    scaled(text, UNITS)
+        .ok_or_else(|| format!("{text:?} is not a size such as \"200MiB\" (units: B kB MB GB KiB MiB GiB)"))
+}
+
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// A duration within limits, both allowed.
+pub(super) fn duration_within(least: Duration, most: Duration) -> impl Fn(&str) -> Result<Duration, Problem> {
+    move |text| {
+        let value = duration(text).map_err(Problem::wrong)?;
+        if value < least || value > most {
+            let text = format!("{text:?} is not between {} and {}", said(least), said(most));
+            return Err(Problem::wrong(text));
+        }
+        Ok(value)
+    }
+}
+
+/// A size within limits, both allowed.
+pub(super) fn size_within(least: u64, most: u64) -> impl Fn(&str) -> Result<u64, Problem> {
+    move |text| {
+        let value = size(text).map_err(Problem::wrong)?;
+        if value < least || value > most {
+            return Err(Problem::wrong(format!("{text:?} is not between {} and {}", octets(least), octets(most))));
+        }
+        Ok(value)
+    }
+}
+
+/// `75%`.
+pub(super) fn percent(text: &str) -> Result<u8, Problem> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+    number
+        .filter(|share: &u8| (1..=99).contains(share))
+        .ok_or_else(|| Problem::wrong(format!("{text:?} is not a share between 1% and 99%")))
+}
+
+/// One word of a list.
+pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> Result<T, Problem> {
+    move |text| match words.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let known: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+            Err(Problem::wrong(format!("{text:?} is not one of {}", known.join(", "))))
+        }
+    }
+}
+
+/// A path; a relative one starts at the directory of the configuration file.
+pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
+    move |text| match text {
+        "" => Err(Problem::wrong("is empty")),
+        _ => Ok(base.join(text)),
+    }
+}
+
+/// A file that must be there and readable.
+pub(super) fn file_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
+    move |text| {
+        let path = path_from(base)(text)?;
+        match fs::File::open(&path).and_then(|file| file.metadata()) {
+            Ok(metadata) if metadata.is_file() => Ok(path),
+            Ok(_) => Err(Problem::wrong(format!("{text:?} is not a file"))),
+            Err(error) => Err(Problem::wrong(unreadable(text, &error))),
+        }
+    }
+}
+
+/// A file with a secret: readable by its owner alone.
+pub(super) fn secret_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
+    move |text| {
+        let path = file_from(base)(text)?;
+        private(&path).map_err(Problem::wrong)?;
+        Ok(path)
+    }
+}
+
+/// What keeps a path from being a serial port; one that is absent now may come later.
+pub(super) fn port_problem(path: &Path) -> Option<Problem> {
+    let said = path.display().to_string();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_char_device() => None,
+        Ok(_) => Some(Problem::wrong(format!("{said:?} is not a serial port"))),
+        Err(error) => Some(Problem::absent(unreadable(&said, &error))),
+    }
+}
+
+/// Refuses a secret that others than its owner may read.
+///
+/// # Errors
+/// Says the mode, and the command that mends it.
+pub fn private(path: &Path) -> Result<(), String> {
+    // Credentials of systemd are guarded by an access list, whose mask shows as group bits.
+    if path.starts_with("/run/credentials") {
+        return Ok(());
+    }
+    let said = path.display();
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&said.to_string(), &error))?;
+    match metadata.permissions().mode() & 0o777 {
+        mode if mode & 0o077 != 0 => {
+            Err(format!("\"{said}\" holds a secret and has mode {mode:04o}: chmod 0600 \"{said}\""))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unreadable(text: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{text:?} does not exist"),
+        std::io::ErrorKind::PermissionDenied => format!("{text:?} may not be read"),
+        _ => format!("{text:?} cannot be read: {error}"),
+    }
+}
+
+/// A duration as it would be written in the file.
+pub fn said(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)] {
+        if ms >= factor && ms % factor == 0 {
+            return format!("{}{unit}", ms / factor);
+        }
+    }
+    format!("{ms}ms")
+}
+
+fn octets(size: u64) -> String {
+    for (unit, factor) in [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if size >= factor && size % factor == 0 {
+            return format!("{}{unit}", size / factor);
+        }
+    }
+    format!("{size}B")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected_ms: Option<u64>) {
+        assert_eq!(duration(text).ok(), expected_ms.map(Duration::from_millis), "{text}");
+    }
+
+    #[test]
+    fn durations_have_one_unit() {
+        check("200ms", Some(200));
+        check("5s", Some(5_000));
+        check("15min", Some(900_000));
+        check("15 min", Some(900_000));
+        check("60d", Some(5_184_000_000));
+        check("0s", Some(0));
+        check("15", None);
+        check("15m", None);
+        check("1h30min", None);
+        check("-1s", None);
+        check("", None);
+        check("é", None);
+        check("99999999999999999999s", None);
+        check("9999999999999999999w", None);
+    }
+
+    #[test]
+    fn what_is_said_reads_back() {
+        for ms in [1, 200, 1_000, 90_000, 60_000, 3_600_000, 86_400_000, 5_184_000_000] {
+            let value = Duration::from_millis(ms);
+            assert_eq!(duration(&said(value)), Ok(value));
+        }
+        for value in [1, 512, 7 << 10, 200 << 20, 1 << 30] {
+            assert_eq!(size(&octets(value)), Ok(value));
+        }
+    }
+
+    #[test]
+    fn sizes_have_one_unit() {
+        assert_eq!(size("7KiB"), Ok(7168));
+        assert_eq!(size("200MB"), Ok(200_000_000));
+        assert!(size("7").is_err());
+        assert!(size("7K").is_err());
+    }
+}

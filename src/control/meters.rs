@@ -1,0 +1,167 @@
+//! Meters and telegrams as people ask for them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::similar;
+
+/// One line of the list of known meters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterLine {
+    /// `KAM-12345678-1b-16`
+    pub id: String,
+    /// `cold water`
+    pub medium: String,
+    /// The configured group that took it.
+    pub group: Option<String>,
+    /// What the last telegram's protection said: `plain`, `decrypted`, `authenticated`, `no-key` and so on.
+    pub security: String,
+    pub telegrams: u64,
+    pub last_heard_ms: Option<i64>,
+    /// The best receiver's, at the last telegram.
+    pub rssi_dbm: Option<i16>,
+}
+
+/// Everything that is known of one meter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeterCard {
+    #[serde(flatten)]
+    pub line: MeterLine,
+    /// Whether a key is there; the key itself is nowhere to be seen.
+    pub has_key: bool,
+    /// The configured selection policy, as the file would say it.
+    pub policy: String,
+    pub first_heard_ms: Option<i64>,
+    pub status: Option<u8>,
+    pub heard: Vec<Heard>,
+    /// Of the last telegram that was decoded.
+    pub readings: Vec<ReadingLine>,
+}
+
+/// How one receiver hears one meter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    pub receiver: String,
+    pub telegrams: u64,
+    pub last_ms: i64,
+    pub rssi_dbm: Option<i16>,
+}
+
+/// One reading, in the words of `telegram decode`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadingLine {
+    pub quantity: String,
+    pub obis: Option<String>,
+    /// A decimal, a text, or ISO 8601; None where the meter says that it has none.
+    pub value: Option<String>,
+    pub unit: String,
+    pub function: String,
+    pub storage: u32,
+    pub tariff: u32,
+    pub subunit: u16,
+    /// The meter's own time, ISO 8601.
+    pub time: Option<String>,
+    pub quality: String,
+}
+
+/// One telegram, as it is heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TelegramLine {
+    pub at_ms: i64,
+    pub receiver: String,
+    pub rssi_dbm: Option<i16>,
+    /// None where not even the address could be read.
+    pub id: Option<String>,
+    pub medium: Option<String>,
+    /// What its protection said.
+    pub security: String,
+    /// Why nothing was decoded, where nothing was.
+    pub reject: Option<String>,
+    /// Whether the selection policy kept it.
+    pub kept: bool,
+    pub octets: u32,
+    pub readings: Vec<ReadingLine>,
+}
+
+/// What a person's word for a meter stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found<'a> {
+    One(&'a str),
+    /// More than one, in order.
+    Many(Vec<&'a str>),
+    /// None; a few that look alike.
+    None(Vec<&'a str>),
+}
+
+/// Finds meters by what is printed on their face: eight digits, or the first of them, with or without the
+/// manufacturer's letters; or by the full identity.
+pub fn find<'a>(word: &str, ids: impl IntoIterator<Item = &'a str>) -> Found<'a> {
+    let wanted: String =
+        word.chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_ascii_lowercase();
+    let mut ids: Vec<(String, &str)> =
+        ids.into_iter().map(|id| (id.replace('-', "").to_ascii_lowercase(), id)).collect();
+    ids.sort_unstable();
+    let digits_of = |folded: &str| folded.get(3..11).map(str::to_owned);
+    let by = |is_match: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
+        ids.iter().filter(|(folded, _)| !wanted.is_empty() && is_match(folded)).map(|(_, id)| *id).collect()
+    };
+    let rows: [&dyn Fn(&str) -> bool; 4] = [
+        &|folded| folded == wanted,
+        &|folded| digits_of(folded).as_deref() == Some(wanted.as_str()),
+        &|folded| folded.starts_with(&wanted),
+        &|folded| digits_of(folded).is_some_and(|digits| digits.starts_with(&wanted)),
+    ];
+    for row in rows {
+        match by(row).as_slice() {
+            [] => {}
+            [one] => return Found::One(one),
+            many => return Found::Many(many.to_vec()),
+        }
+    }
+    let mut near: Vec<(usize, &str)> = ids
+        .iter()
+        .map(|(folded, id)| {
+            let digits = digits_of(folded).map_or(usize::MAX, |digits| similar::distance(&wanted, &digits));
+            (digits.min(similar::distance(&wanted, folded)), *id)
+        })
+        .filter(|(far, _)| *far <= 2)
+        .collect();
+    near.sort_unstable();
+    Found::None(near.into_iter().take(3).map(|(_, id)| id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDS: [&str; 4] = ["KAM-12345678-1b-16", "KAM-12349999-1b-16", "ELS-12345678-03-03", "0102030405060708"];
+
+    #[track_caller]
+    fn check(word: &str, expected: Found<'_>) {
+        assert_eq!(find(word, IDS), expected, "{word}");
+    }
+
+    #[test]
+    fn a_meter_is_found_by_what_is_on_its_face() {
+        check("KAM-12345678-1b-16", Found::One("KAM-12345678-1b-16"));
+        check("kam12345678", Found::One("KAM-12345678-1b-16"));
+        check("KAM 1234 5678", Found::One("KAM-12345678-1b-16"));
+        check("12349999", Found::One("KAM-12349999-1b-16"));
+        check("1234999", Found::One("KAM-12349999-1b-16"));
+        check("els", Found::One("ELS-12345678-03-03"));
+        check("0102030405060708", Found::One("0102030405060708"));
+    }
+
+    #[test]
+    fn what_means_two_meters_names_both() {
+        check("12345678", Found::Many(vec!["ELS-12345678-03-03", "KAM-12345678-1b-16"]));
+        check("kam", Found::Many(vec!["KAM-12345678-1b-16", "KAM-12349999-1b-16"]));
+    }
+
+    #[test]
+    fn a_slip_is_answered_with_what_looks_alike() {
+        check("12349989", Found::None(vec!["KAM-12349999-1b-16"]));
+        check("99999999", Found::None(vec![]));
+        check("", Found::None(vec![]));
+        check("é", Found::None(vec![]));
+    }
+}

@@ -1,0 +1,142 @@
+//! The vocabulary of the diagnostics socket: one JSON object a line, requests one way, answers and streams the other.
+//!
+//! A client sends one [`Ask`] and reads one [`Answer`], or, after a request for a stream, answers until it hangs up.
+//! Nothing here opens a socket. Snapshots carry facts; what they mean is decided by [`Status::verdict`] alone.
+
+mod buffer;
+mod meters;
+mod status;
+mod verdict;
+
+use serde::{Deserialize, Serialize};
+
+pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
+pub use meters::{Found, Heard, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
+pub use status::{
+    Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
+};
+pub use verdict::Verdict;
+
+/// Raised when an old client would misread an answer. New keys alone do not raise it.
+pub const VERSION: u16 = 1;
+
+/// A request's line is not longer, in octets.
+pub const REQUEST_LIMIT: usize = 4 << 10;
+
+/// An answer's line is not longer, in octets.
+pub const ANSWER_LIMIT: usize = 16 << 20;
+
+/// What a client sends: `{"version":1,"request":"meter","id":"KAM-12345678-1b-16"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    pub version: u16,
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    Status,
+    /// All known meters.
+    Meters,
+    /// One meter by its full identity, as [`MeterLine::id`] has it.
+    Meter {
+        id: String,
+    },
+    BufferStat,
+    /// Reads everything that is stored; takes a while.
+    BufferVerify,
+    Uplink,
+    /// A stream, from now on.
+    Follow {
+        stream: Stream,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stream {
+    /// Every telegram as it is heard, decoded or not.
+    Telegrams,
+    /// What became durable: a reading in it survives any kill and any power cut.
+    Commits,
+}
+
+/// What the service sends: `{"version":1,"answer":"status",…}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    pub version: u16,
+    #[serde(flatten)]
+    pub reply: Reply,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Reply {
+    Status(Box<Status>),
+    Meters {
+        meters: Vec<MeterLine>,
+    },
+    Meter(Box<MeterCard>),
+    BufferStat(BufferStat),
+    BufferVerify(BufferVerify),
+    Uplink(UplinkStatus),
+    /// The stream was begun: whatever happens from now on is sent.
+    Following {
+        stream: Stream,
+    },
+    Telegram(Box<TelegramLine>),
+    Commit(CommitLine),
+    /// The client read too slowly: so many items of its stream were dropped.
+    Missed {
+        count: u64,
+    },
+    Refused(Refusal),
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// Not JSON, too long, or not in the vocabulary.
+    Malformed,
+    NotFound,
+    NotPermitted,
+    /// Too many clients, or the service is starting or stopping.
+    Busy,
+    Failed,
+}
+
+impl Ask {
+    pub const fn new(request: Request) -> Self {
+        Self { version: VERSION, request }
+    }
+}
+
+impl Answer {
+    pub const fn new(reply: Reply) -> Self {
+        Self { version: VERSION, reply }
+    }
+}
+
+impl Refusal {
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! What a [`Status`] means: fine, worse than wished, or somebody must act; with the reasons.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ReceiverState, Severity, Status};
+use crate::reading::TimeQuality;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Ok,
+    /// Worse than wished; nothing is lost so far.
+    Degraded,
+    /// Somebody must act.
+    Fault,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "OK",
+            Self::Degraded => "DEGRADED",
+            Self::Fault => "FAULT",
+        })
+    }
+}
+
+impl Status {
+    /// The verdict and what speaks for it, worst first.
+    pub fn verdict(&self) -> (Verdict, Vec<String>) {
+        let mut reasons: Vec<(Verdict, String)> = Vec::new();
+        let mut because = |verdict, reason: String| reasons.push((verdict, reason));
+        for alarm in &self.alarms {
+            let verdict = if alarm.severity == Severity::Fault { Verdict::Fault } else { Verdict::Degraded };
+            because(verdict, alarm.text.clone());
+        }
+        if let Some(error) = &self.buffer.error {
+            because(Verdict::Fault, format!("the buffer does not take readings: {error}"));
+        }
+        if self.buffer.evicted > 0 {
+            because(
+                Verdict::Fault,
+                format!("{} records were evicted before they were acknowledged", self.buffer.evicted),
+            );
+        }
+        let fill = self.buffer.octets.saturating_mul(100) / self.buffer.size_limit.max(1);
+        // Acknowledged batches are evicted first and make room by themselves.
+        if fill >= FILL_PERCENT && self.buffer.backlog > 0 {
+            because(Verdict::Degraded, format!("the buffer is {fill} % full"));
+        }
+        for receiver in &self.receivers {
+            let state = match receiver.state {
+                ReceiverState::Receiving | ReceiverState::Starting => continue,
+                ReceiverState::Absent => "is absent",
+                ReceiverState::Silent => "hears nothing",
+            };
+            let error = receiver.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+            because(Verdict::Degraded, format!("receiver {} {state}{error}", receiver.name));
+        }
+        let is_deaf = self.receivers.iter().all(|receiver| receiver.state == ReceiverState::Absent);
+        if is_deaf && !self.receivers.is_empty() {
+            because(Verdict::Fault, "no receiver works".into());
+        }
+        if self.receivers.is_empty() {
+            because(Verdict::Degraded, "no receiver is configured".into());
+        }
+        if !self.uplink.is_configured {
+            because(Verdict::Degraded, "no uplink is configured".into());
+        } else if !self.uplink.is_connected {
+            let error = self.uplink.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+            because(Verdict::Degraded, format!("not connected to the broker{error}"));
+        } else if let Some(paused) = &self.uplink.paused {
+            because(Verdict::Degraded, format!("publishing pauses: {paused}"));
+        }
+        match self.time.quality {
+            TimeQuality::Synchronised | TimeQuality::Holdover => {}
+            TimeQuality::Unsynchronised => because(Verdict::Degraded, "the clock is not synchronised".into()),
+        }
+        if self.meters.without_key > 0 {
+            because(Verdict::Degraded, format!("{} meters cannot be decrypted", self.meters.without_key));
+        }
+        reasons.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
+        let worst = reasons.iter().map(|(verdict, _)| *verdict).max().unwrap_or(Verdict::Ok);
+        (worst, reasons.into_iter().map(|(_, reason)| reason).collect())
+    }
+}
+
+const FILL_PERCENT: u64 = 80;

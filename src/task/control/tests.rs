@@ -1,0 +1,191 @@
+//! A real socket and real clients.
+
+use std::os::unix::fs::MetadataExt;
+
+use tokio::io::Lines;
+
+use super::*;
+use crate::control::{BufferStat, Range};
+
+struct Rig {
+    control: config::Control,
+    streams: Streams,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+/// A server whose main loop knows its buffer and nothing else.
+fn rig(clients: u32) -> Rig {
+    let directory = tempfile::tempdir().unwrap();
+    let control = config::Control { socket: directory.path().join("run/control.sock"), group: None, clients };
+    let server = Server::bind(&control).unwrap();
+    let (queries, mut asked) = mpsc::channel::<Query>(4);
+    let streams = Streams::new(4, 4);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(queries, streams.clone(), stop.clone()));
+    tokio::spawn(async move {
+        while let Some(query) = asked.recv().await {
+            if query.request == Request::BufferStat {
+                query.reply.send(Reply::BufferStat(BufferStat::default())).ok();
+            }
+        }
+    });
+    Rig { control, streams, stop, serving, _directory: directory }
+}
+
+struct Client {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    write: OwnedWriteHalf,
+}
+
+impl Rig {
+    async fn client(&self) -> Client {
+        let (read, write) = UnixStream::connect(&self.control.socket).await.unwrap().into_split();
+        Client { lines: BufReader::new(read).lines(), write }
+    }
+}
+
+impl Client {
+    async fn say(&mut self, line: &str) {
+        self.write.write_all(line.as_bytes()).await.unwrap();
+    }
+
+    async fn ask(&mut self, request: Request) {
+        self.say(&format!("{}\n", serde_json::to_string(&Ask::new(request)).unwrap())).await;
+    }
+
+    /// None when the service hung up.
+    async fn reply(&mut self) -> Option<Reply> {
+        let line = timeout(Duration::from_secs(20), self.lines.next_line()).await.expect("an answer in time").unwrap();
+        line.map(|line| serde_json::from_str::<Answer>(&line).unwrap().reply)
+    }
+
+    async fn refusal(&mut self) -> RefusalKind {
+        match self.reply().await {
+            Some(Reply::Refused(refusal)) => refusal.kind,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_reach_the_main_loop_one_after_the_other() {
+    let rig = rig(4);
+    let mut client = rig.client().await;
+    for _ in 0..3 {
+        client.ask(Request::BufferStat).await;
+        assert_eq!(client.reply().await, Some(Reply::BufferStat(BufferStat::default())));
+    }
+    client.ask(Request::Status).await;
+    assert_eq!(client.refusal().await, RefusalKind::Busy);
+}
+
+#[tokio::test]
+async fn the_socket_is_for_owner_and_group_and_goes_with_the_service() {
+    let rig = rig(4);
+    assert_eq!(std::fs::metadata(&rig.control.socket).unwrap().mode() & 0o777, 0o660);
+    let mut client = rig.client().await;
+    client.ask(Request::BufferStat).await;
+    client.reply().await;
+    rig.stop.cancel();
+    rig.serving.await.unwrap();
+    assert_eq!(client.reply().await, None);
+    assert!(!rig.control.socket.exists());
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_vocabulary_is_refused() {
+    for line in
+        ["\n", "hello\n", "{\"version\":1,\"request\":\"frobnicate\"}\n", "{\"version\":2,\"request\":\"status\"}\n"]
+    {
+        let rig = rig(4);
+        let mut client = rig.client().await;
+        client.say(line).await;
+        assert_eq!(client.refusal().await, RefusalKind::Malformed, "{line}");
+        assert_eq!(client.reply().await, None);
+    }
+    let rig = rig(4);
+    let mut client = rig.client().await;
+    client.say(&"x".repeat(REQUEST_LIMIT)).await;
+    assert_eq!(client.refusal().await, RefusalKind::Malformed);
+}
+
+#[tokio::test]
+async fn clients_are_bounded_and_a_place_is_freed() {
+    let rig = rig(1);
+    let mut first = rig.client().await;
+    first.ask(Request::Follow { stream: Stream::Commits }).await;
+    first.reply().await;
+    let mut second = rig.client().await;
+    assert_eq!(second.refusal().await, RefusalKind::Busy);
+    drop(first);
+    loop {
+        let mut third = rig.client().await;
+        third.write.write_all(b"{\"version\":1,\"request\":\"buffer-stat\"}\n").await.ok();
+        if let Some(Reply::BufferStat(_)) = third.reply().await {
+            break;
+        }
+    }
+}
+
+fn commit(last: u64) -> Arc<CommitLine> {
+    let ranges = vec![Range { lane: "mbus".into(), first: 1, last }];
+    Arc::new(CommitLine { epoch: "0".repeat(16), at_ms: 0, ranges })
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_its_confirmation_and_tells_what_was_missed() {
+    let rig = rig(4);
+    let mut client = rig.client().await;
+    client.ask(Request::Follow { stream: Stream::Commits }).await;
+    assert_eq!(client.reply().await, Some(Reply::Following { stream: Stream::Commits }));
+    rig.streams.commits.send(commit(3)).unwrap();
+    assert_eq!(client.reply().await, Some(Reply::Commit((*commit(3)).clone())));
+    // Without a point to yield the server cannot take any before all are sent.
+    for last in 4..14 {
+        rig.streams.commits.send(commit(last)).unwrap();
+    }
+    assert_eq!(client.reply().await, Some(Reply::Missed { count: 6 }));
+    assert_eq!(client.reply().await, Some(Reply::Commit((*commit(10)).clone())));
+}
+
+#[tokio::test]
+async fn a_dead_services_socket_is_replaced_and_a_living_ones_is_not() {
+    let rig = rig(4);
+    assert!(matches!(Server::bind(&rig.control), Err(ControlError::InUse(_))));
+
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(socket.exists());
+    let control = config::Control { socket: socket.clone(), group: None, clients: 4 };
+    drop(Server::bind(&control).unwrap());
+
+    std::fs::write(&socket, "precious").unwrap();
+    assert!(matches!(Server::bind(&control), Err(ControlError::NotASocket(_))));
+    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn an_unknown_group_is_a_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("control.sock");
+    let control = config::Control { socket, group: Some("no-such-group".into()), clients: 4 };
+    assert!(matches!(Server::bind(&control), Err(ControlError::NoGroup(_))));
+}
+
+#[test]
+fn strangers_may_not_ask() {
+    // Credentials of a peer cannot be made up, so the check is shown by moving the service to another user.
+    let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let peer = runtime.block_on(async { UnixStream::from_std(ours).unwrap().peer_cred().unwrap() });
+    let other = Uid::from_raw(peer.uid() + 1);
+    let elsewhere = Gid::from_raw(u32::MAX - 1);
+    assert!(Access { own: Uid::effective(), group: None }.permits(&peer));
+    assert!(Access { own: other, group: Some(Gid::from_raw(peer.gid())) }.permits(&peer));
+    assert_eq!(Access { own: other, group: Some(elsewhere) }.permits(&peer), peer.uid() == 0);
+    assert_eq!(Access { own: other, group: None }.permits(&peer), peer.uid() == 0);
+}
