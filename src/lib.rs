@@ -12,4 +12,5 @@ pub mod reading;
 pub mod simulate;
 pub mod store;
 pub mod task;
+pub mod uplink;
 pub mod wire;
