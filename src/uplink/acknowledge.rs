@@ -78,7 +78,9 @@ impl Uplink {
         let Some(queue) = self.lanes.get_mut(&claim.lane) else { return };
         let is_before_start = claim.epoch != self.epoch || hole.is_some_and(|(_, last)| last <= queue.start_head);
         match hole {
-            Some((first, last)) if is_acknowledged => queue.acknowledged.entry(claim.epoch).or_default().insert(first, last),
+            Some((first, last)) if is_acknowledged => {
+                queue.acknowledged.entry(claim.epoch).or_default().insert(first, last)
+            }
             // Published before the unit started and not yet again: what is above counts, the rest comes again.
             Some((_, last)) if is_before_start => claim.first = last.saturating_add(1),
             Some(_) => return self.refuse_claim(claim, "covers batches that were not published", now),
@@ -179,7 +181,10 @@ impl Uplink {
 
     fn refuse_claim(&mut self, claim: Claim, reason: &str, now: Now) {
         let is_foreign = claim.epoch != self.epoch
-            && self.lanes.get(&claim.lane).is_none_or(|queue| !queue.window.keys().any(|(epoch, _)| *epoch == claim.epoch));
+            && self
+                .lanes
+                .get(&claim.lane)
+                .is_none_or(|queue| !queue.window.keys().any(|(epoch, _)| *epoch == claim.epoch));
         let reason = if is_foreign { "of another epoch" } else { reason };
         self.refuse(i32::from(claim.lane as u8), claim.first, claim.last, reason, now);
     }

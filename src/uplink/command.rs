@@ -81,6 +81,7 @@ impl Uplink {
         }
         match &command.operation {
             Some(Operation::Resend(resend)) => self.accept_resend(id, resend, now),
+            Some(Operation::Checkpoint(_)) if self.checkpoint_for.len() >= MOST_JOBS => Err("busy"),
             Some(Operation::Checkpoint(_)) => {
                 self.checkpoint_due = now.mono;
                 self.answer(id, State::Accepted, "", String::new(), 0, now);
@@ -165,15 +166,7 @@ impl Uplink {
         }
     }
 
-    pub(super) fn resent_puback(
-        &mut self,
-        id: u64,
-        command: [u8; 16],
-        lane: Lane,
-        first: u64,
-        reason: u8,
-        now: Now,
-    ) {
+    pub(super) fn resent_puback(&mut self, id: u64, command: [u8; 16], lane: Lane, first: u64, reason: u8, now: Now) {
         if reason == 0 {
             self.opened(lane, now);
             if let Some(job) = self.job(command) {
@@ -213,15 +206,7 @@ impl Uplink {
         }
     }
 
-    pub(super) fn answer(
-        &mut self,
-        id: [u8; 16],
-        state: State,
-        code: &str,
-        detail: String,
-        batches: u64,
-        now: Now,
-    ) {
+    pub(super) fn answer(&mut self, id: [u8; 16], state: State, code: &str, detail: String, batches: u64, now: Now) {
         let state = v1::CommandState {
             id: id.to_vec(),
             dcu: self.topics.dcu().to_owned(),

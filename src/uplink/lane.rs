@@ -134,7 +134,8 @@ impl LaneQueue {
             let key = (batch.epoch, batch.last());
             let is_acknowledged =
                 self.acknowledged.get(&batch.epoch).is_some_and(|ranges| ranges.contains(batch.first, batch.last()));
-            if !is_acknowledged && !self.window.contains_key(&key) && (class == Class::Backlog || batch.epoch == epoch) {
+            if !is_acknowledged && !self.window.contains_key(&key) && (class == Class::Backlog || batch.epoch == epoch)
+            {
                 return Some(batch);
             }
         }

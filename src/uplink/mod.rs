@@ -161,10 +161,19 @@ pub struct Uplink {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flying {
-    Batch { lane: Lane, key: Key },
+    Batch {
+        lane: Lane,
+        key: Key,
+    },
     /// A batch that a resend asked for.
-    Resent { command: [u8; 16], lane: Lane, first: u64 },
-    Control { is_checkpoint: bool },
+    Resent {
+        command: [u8; 16],
+        lane: Lane,
+        first: u64,
+    },
+    Control {
+        is_checkpoint: bool,
+    },
 }
 
 impl Uplink {

@@ -159,7 +159,9 @@ mod tests {
 
     #[test]
     fn foreign_topics_are_nobodys() {
-        for text in ["", "dcu/v1", "dcu/v2/a/b/ack", "dcu/v1/a/b/batch/none", "dcu/v1/a/b/ack/x", "dcu/v1/a/b/command/12"] {
+        for text in
+            ["", "dcu/v1", "dcu/v2/a/b/ack", "dcu/v1/a/b/batch/none", "dcu/v1/a/b/ack/x", "dcu/v1/a/b/command/12"]
+        {
             assert_eq!(Topics::parse(text), None, "{text:?}");
         }
     }

@@ -90,13 +90,7 @@ impl Trust {
     ///
     /// # Errors
     /// A key that is already there, has no role, or is a unit's without naming the unit.
-    pub fn add(
-        &mut self,
-        name: String,
-        roles: &[Role],
-        dcu: Option<String>,
-        key: PublicKey,
-    ) -> Result<(), TrustError> {
+    pub fn add(&mut self, name: String, roles: &[Role], dcu: Option<String>, key: PublicKey) -> Result<(), TrustError> {
         let id = key.id();
         if self.find(&id.0).is_some() {
             return Err(TrustError::Twice { name });

@@ -95,7 +95,10 @@ fn a_trust_file_is_read_as_it_was_written() {
     let two = to_toml("unit", &[Role::Device], Some("dcu-1"), &key(2).public());
     let trust = Trust::from_toml(&format!("{one}\n{two}")).unwrap();
     let [first, second] = trust.keys() else { panic!("{trust:?}") };
-    assert_eq!((first.name.as_str(), first.roles.as_slice()), ("head \"end\" 1", &[Role::Ingest, Role::CryptoOfficer][..]));
+    assert_eq!(
+        (first.name.as_str(), first.roles.as_slice()),
+        ("head \"end\" 1", &[Role::Ingest, Role::CryptoOfficer][..])
+    );
     assert_eq!((second.id, second.dcu.as_deref()), (key(2).id(), Some("dcu-1")));
 
     let check = |text: String, expected: TrustError| assert_eq!(Trust::from_toml(&text), Err(expected));
