@@ -5,9 +5,11 @@
 //! from one printed seed.
 
 pub mod broker;
+//pub mod control;
 pub mod faults;
 pub mod fleet;
 pub mod head_end;
 pub mod ledger;
 pub mod proxy;
+pub mod scene;
 pub mod service;

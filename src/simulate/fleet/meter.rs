@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use wmbus::receiver::Mode;
+use wmbus::sim::random::Random;
+use wmbus::{Address, Form, Key, sim};
+
 use super::register::{self, Raw, Register};
 use crate::reading::{CivilDate, CivilTime, Manufacturer, MeterId};
 use crate::simulate::ledger::Expected;
-use wmbus::sim::random::Random;
 
 /// What a meter measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +32,11 @@ pub enum Protection {
 pub struct Meter {
     pub kind: Kind,
     pub protection: Protection,
-    pub manufacturer: u16,
-    /// Eight BCD digits.
-    pub identification: u32,
-    pub version: u8,
-    pub key: [u8; 16],
+    pub address: Address,
+    /// Sixteen octets in hex, as the file of meter keys has it.
+    pub key_hex: String,
     pub rssi_dbm: i16,
+    key: Key,
     access_number: u8,
     message_counter: u32,
     state: State,
@@ -43,8 +45,8 @@ pub struct Meter {
 /// The measured quantities, in the units of the registers that show them.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    pub(super) clock: CivilTime,
-    pub(super) target_date: CivilDate,
+    clock: CivilTime,
+    target_date: CivilDate,
     main: i64,
     target: i64,
     volume: i64,
@@ -56,11 +58,8 @@ pub(super) struct State {
 /// What a meter says once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Utterance {
-    pub access_number: u8,
-    /// Counts telegrams; the message counter of security mode 7.
-    pub message_counter: u32,
-    /// The data records, unprotected.
-    pub records: Vec<u8>,
+    /// The frame: L first, without CRCs, protected.
+    pub frame: Vec<u8>,
     /// What the head-end must get to see of them. The first grows with every telegram, so it tells telegrams apart.
     pub readings: Vec<Expected>,
 }
@@ -97,13 +96,21 @@ impl Kind {
         })
     }
 
-    const fn maker(self) -> (&'static [u8; 3], u8) {
+    /// How it sends. EN 13757-4:2019: mode C for those with much to say, mode T for the older ones.
+    pub const fn mode(self) -> Mode {
         match self {
-            Self::ColdWater => (b"ZRI", 0x88),
-            Self::WarmWater => (b"ZRI", 0x8a),
-            Self::Gas => (b"ELS", 0x51),
-            Self::Heat => (b"EFE", 0x2d),
-            Self::HeatCostAllocator => (b"EFE", 0x30),
+            Self::ColdWater | Self::Heat => Mode::C1,
+            Self::WarmWater | Self::Gas | Self::HeatCostAllocator => Mode::T1,
+        }
+    }
+
+    const fn maker(self) -> (&'static str, u8) {
+        match self {
+            Self::ColdWater => ("ZRI", 0x88),
+            Self::WarmWater => ("ZRI", 0x8a),
+            Self::Gas => ("ELS", 0x51),
+            Self::Heat => ("EFE", 0x2d),
+            Self::HeatCostAllocator => ("EFE", 0x30),
         }
     }
 
@@ -142,10 +149,14 @@ impl Meter {
         Self {
             kind,
             protection,
-            manufacturer: manufacturer(maker),
-            identification: bcd(10_000_000 + (index as u32 * 7_919 + 1_234_567) % 80_000_000),
-            version,
-            key,
+            address: Address {
+                manufacturer: Address::manufacturer_code(maker).expect("the table has three letters each"),
+                identification: bcd(10_000_000 + (index as u32 * 7_919 + 1_234_567) % 80_000_000),
+                version,
+                device_type: kind.device_type(),
+            },
+            key_hex: hex::encode(key),
+            key: Key::new(key),
             rssi_dbm: -95 + random.below(50) as i16,
             access_number: (random.next_u64() & 0xff) as u8,
             message_counter: 1 + random.below(1_000_000) as u32,
@@ -155,10 +166,10 @@ impl Meter {
 
     pub const fn id(&self) -> MeterId {
         MeterId::MBus {
-            manufacturer: Manufacturer(self.manufacturer),
-            identification: self.identification,
-            version: self.version,
-            device_type: self.kind.device_type(),
+            manufacturer: Manufacturer(self.address.manufacturer),
+            identification: self.address.identification,
+            version: self.address.version,
+            device_type: self.address.device_type,
         }
     }
 
@@ -167,14 +178,22 @@ impl Meter {
         self.state.pass(clock, random);
         self.access_number = self.access_number.wrapping_add(1);
         self.message_counter += 1;
-        let mut records = Vec::with_capacity(80);
-        let mut readings = Vec::with_capacity(12);
-        for register in self.kind.registers() {
-            register.emit(&self.state, &mut records);
-            let amount = register.amount(&self.state);
-            readings.push(Expected { meter: self.id(), quantity: register.quantity, amount });
-        }
-        Utterance { access_number: self.access_number, message_counter: self.message_counter, records, readings }
+        let id = self.id();
+        let registers = self.kind.registers();
+        let readings = registers
+            .iter()
+            .map(|register| Expected { meter: id, quantity: register.quantity, amount: register.amount(&self.state) })
+            .collect();
+        let data: Vec<_> = registers.iter().map(|register| register.data(&self.state)).collect();
+        let records: Vec<_> = registers.iter().zip(&data).map(|(register, data)| register.record(data)).collect();
+        let protection = match self.protection {
+            Protection::None => sim::Protection::None,
+            Protection::Mode5 => sim::Protection::AesCbcIv(&self.key),
+            Protection::Mode7 => sim::Protection::AesCbcNoIv { key: &self.key, counter: self.message_counter },
+        };
+        let message = sim::Message::new(self.address, self.access_number, &records).protection(protection);
+        let frame = message.emit(Form::Stripped).expect("the longest telegram of the tables has 100 octets of records");
+        Utterance { frame, readings }
     }
 }
 
@@ -192,6 +211,14 @@ impl State {
         self.clock = clock;
         // The target date of the year: the last day of the year before.
         self.target_date = CivilDate { year: clock.date.year - 1, month: 12, day: 31 };
+    }
+
+    pub(super) const fn clock(&self) -> Raw {
+        Raw::DateTime(self.clock)
+    }
+
+    pub(super) const fn target_date(&self) -> Raw {
+        Raw::Date(self.target_date)
     }
 
     pub(super) const fn main(&self) -> Raw {
@@ -215,13 +242,13 @@ impl State {
         Raw::Integer(self.temperature)
     }
 
-    /// Tenths of a degree Celsius.
-    pub(super) const fn return_temperature(&self) -> Raw {
+    /// After the radiators, tenths of a degree Celsius.
+    pub(super) const fn cooled(&self) -> Raw {
         Raw::Integer(self.temperature - self.difference / 10)
     }
 
-    /// Hundredths of a kelvin.
-    pub(super) const fn temperature_difference(&self) -> Raw {
+    /// Between flow and return, hundredths of a kelvin.
+    pub(super) const fn drop(&self) -> Raw {
         Raw::Integer(self.difference)
     }
 
@@ -233,11 +260,6 @@ impl State {
 
 fn nth<T: Copy, const N: usize>(row: &[T; N], index: usize) -> T {
     *row.get(index % N).expect("a remainder is smaller than the length")
-}
-
-/// Three letters of five bits.
-fn manufacturer(letters: &[u8; 3]) -> u16 {
-    letters.iter().fold(0, |code, letter| code << 5 | u16::from(letter - 64))
 }
 
 /// Digits as nibbles.

@@ -3,6 +3,8 @@
 //!
 //! The tables are written by hand from EN 13757-3:2018 and the OMS OBIS tables; no parser of ours had a part in them.
 
+use wmbus::record::{DataField, Draft, Value};
+
 use super::meter::State;
 use crate::reading::{CivilDate, CivilTime, Obis, Unit};
 use crate::simulate::ledger::{Amount, Quantity};
@@ -10,9 +12,9 @@ use crate::simulate::ledger::{Amount, Quantity};
 /// One register: a data record in every telegram of its kind.
 #[derive(Debug)]
 pub(super) struct Register {
-    /// DIF, DIFE, VIF and VIFE as sent.
-    head: &'static [u8],
-    coding: Coding,
+    pub(super) data_field: DataField,
+    /// VIF and VIFEs as sent.
+    vib: &'static [u8],
     pub(super) quantity: Quantity,
     scaler: i8,
     value: fn(&State) -> Raw,
@@ -26,39 +28,38 @@ pub(super) enum Raw {
     DateTime(CivilTime),
 }
 
-/// Data types of EN 13757-3:2018, annex A.
-#[derive(Debug, Clone, Copy)]
-enum Coding {
-    /// Type B: binary integer of that many octets, least significant first.
-    Binary(u8),
-    /// Type A: two digits an octet, least significant first.
-    Bcd(u8),
-    /// Type G: date, two octets.
-    Date,
-    /// Type F: date and time to the minute, four octets.
-    DateTime,
-}
-
 impl Register {
-    /// Appends the data record to a telegram.
-    pub(super) fn emit(&self, state: &State, telegram: &mut Vec<u8>) {
-        telegram.extend_from_slice(self.head);
-        match ((self.value)(state), self.coding) {
-            (Raw::Integer(value), Coding::Bcd(octets)) => {
+    /// The data as sent: EN 13757-3:2018, annex A. Coded here and not by the crate under test.
+    pub(super) fn data(&self, state: &State) -> Vec<u8> {
+        match ((self.value)(state), self.data_field) {
+            (Raw::Date(date), _) => type_g(date).to_vec(),
+            (Raw::DateTime(time), _) => type_f(time).to_vec(),
+            // Type A: two digits an octet, the least significant first.
+            (Raw::Integer(value), DataField::Bcd8) => {
                 let mut left = value.unsigned_abs();
-                for _ in 0..octets {
+                let mut octets = Vec::with_capacity(4);
+                for _ in 0..4 {
                     let pair = (left % 100) as u8;
-                    telegram.push((pair / 10) << 4 | (pair % 10));
+                    octets.push((pair / 10) << 4 | (pair % 10));
                     left /= 100;
                 }
+                octets
             }
-            (Raw::Integer(value), Coding::Binary(octets)) => {
-                telegram.extend(value.to_le_bytes().into_iter().take(octets.into()));
+            // Type B: the least significant octet first.
+            (Raw::Integer(value), field) => {
+                let length = match field {
+                    DataField::Integer16 => 2,
+                    DataField::Integer24 => 3,
+                    _ => 4,
+                };
+                value.to_le_bytes().into_iter().take(length).collect()
             }
-            (Raw::Date(date), _) => telegram.extend(type_g(date)),
-            (Raw::DateTime(time), _) => telegram.extend(type_f(time)),
-            (Raw::Integer(_), Coding::Date | Coding::DateTime) => {}
         }
+    }
+
+    /// The data record around `data`.
+    pub(super) fn record<'a>(&self, data: &'a [u8]) -> Draft<'a> {
+        Draft::new(self.data_field, self.vib, Value::Binary(data)).storage(self.quantity.storage.into())
     }
 
     /// What the head-end must show for it.
@@ -100,88 +101,78 @@ const CELSIUS: u8 = 9;
 const KELVIN: u8 = 52;
 const COUNT: u8 = 255;
 
-macro_rules! register {
-    ($head:expr, $coding:expr, $quantity:expr, $scaler:expr, $value:expr) => {
-        Register { head: &$head, coding: $coding, quantity: $quantity, scaler: $scaler, value: $value }
-    };
+const fn register(
+    data_field: DataField,
+    vib: &'static [u8],
+    quantity: Quantity,
+    scaler: i8,
+    value: fn(&State) -> Raw,
+) -> Register {
+    Register { data_field, vib, quantity, scaler, value }
 }
 
-const CLOCK: Register = register!([0x04, 0x6d], Coding::DateTime, date("date_time", 0), 0, |s| Raw::DateTime(s.clock));
-const TARGET_DATE: Register = register!([0x42, 0x6c], Coding::Date, date("date", 1), 0, |s| Raw::Date(s.target_date));
+use DataField::{Bcd8, Integer16, Integer24, Integer32};
+
+const CLOCK: Register = register(Integer32, &[0x6d], date("date_time", 0), 0, State::clock);
+const TARGET_DATE: Register = register(Integer16, &[0x6c], date("date", 1), 0, State::target_date);
 
 pub(super) const COLD_WATER: &[Register] = &[
-    register!([0x04, 0x13], Coding::Binary(4), quantity("volume", [8, 0, 1, 0, 0, 255], M3, 0), -3, |s| s.main()),
+    register(Integer32, &[0x13], quantity("volume", [8, 0, 1, 0, 0, 255], M3, 0), -3, State::main),
     CLOCK,
-    register!([0x44, 0x13], Coding::Binary(4), quantity("volume", [8, 0, 1, 2, 0, 255], M3, 1), -3, |s| s.target()),
+    register(Integer32, &[0x13], quantity("volume", [8, 0, 1, 2, 0, 255], M3, 1), -3, State::target),
     TARGET_DATE,
-    register!([0x02, 0x3b], Coding::Binary(2), quantity("volume_flow", [8, 0, 2, 0, 0, 255], M3_PER_H, 0), -3, |s| s
-        .flow()),
+    register(Integer16, &[0x3b], quantity("volume_flow", [8, 0, 2, 0, 0, 255], M3_PER_H, 0), -3, State::flow),
 ];
 
 pub(super) const WARM_WATER: &[Register] = &[
-    register!([0x0c, 0x13], Coding::Bcd(4), quantity("volume", [9, 0, 1, 0, 0, 255], M3, 0), -3, |s| s.main()),
+    register(Bcd8, &[0x13], quantity("volume", [9, 0, 1, 0, 0, 255], M3, 0), -3, State::main),
     CLOCK,
-    register!([0x4c, 0x13], Coding::Bcd(4), quantity("volume", [9, 0, 1, 2, 0, 255], M3, 1), -3, |s| s.target()),
+    register(Bcd8, &[0x13], quantity("volume", [9, 0, 1, 2, 0, 255], M3, 1), -3, State::target),
     TARGET_DATE,
-    register!(
-        [0x02, 0x5a],
-        Coding::Binary(2),
+    register(
+        Integer16,
+        &[0x5a],
         quantity("flow_temperature", [9, 0, 3, 0, 0, 255], CELSIUS, 0),
         -1,
-        |s| s.temperature()
+        State::temperature,
     ),
 ];
 
 pub(super) const GAS: &[Register] = &[
     // VIFE 3A: uncorrected, at metering conditions.
-    register!([0x0c, 0x93, 0x3a], Coding::Bcd(4), quantity("volume", [7, 0, 3, 0, 0, 255], M3, 0), -3, |s| s.main()),
+    register(Bcd8, &[0x93, 0x3a], quantity("volume", [7, 0, 3, 0, 0, 255], M3, 0), -3, State::main),
     CLOCK,
-    register!([0x02, 0x3b], Coding::Binary(2), quantity("volume_flow", [7, 0, 43, 15, 0, 255], M3_PER_H, 0), -3, |s| s
-        .flow()),
+    register(Integer16, &[0x3b], quantity("volume_flow", [7, 0, 43, 15, 0, 255], M3_PER_H, 0), -3, State::flow),
 ];
 
 pub(super) const HEAT: &[Register] = &[
-    register!([0x04, 0x05], Coding::Binary(4), quantity("energy", [6, 0, 1, 0, 0, 255], WH, 0), 2, |s| s.main()),
-    register!([0x04, 0x13], Coding::Binary(4), quantity("volume", [6, 0, 2, 0, 0, 255], M3, 0), -3, |s| s.volume()),
-    register!([0x02, 0x2d], Coding::Binary(2), quantity("power", [6, 0, 8, 0, 0, 255], W, 0), 2, |s| s.power()),
-    register!([0x02, 0x3b], Coding::Binary(2), quantity("volume_flow", [6, 0, 9, 0, 0, 255], M3_PER_H, 0), -3, |s| s
-        .flow()),
-    register!(
-        [0x02, 0x5a],
-        Coding::Binary(2),
+    register(Integer32, &[0x05], quantity("energy", [6, 0, 1, 0, 0, 255], WH, 0), 2, State::main),
+    register(Integer32, &[0x13], quantity("volume", [6, 0, 2, 0, 0, 255], M3, 0), -3, State::volume),
+    register(Integer16, &[0x2d], quantity("power", [6, 0, 8, 0, 0, 255], W, 0), 2, State::power),
+    register(Integer16, &[0x3b], quantity("volume_flow", [6, 0, 9, 0, 0, 255], M3_PER_H, 0), -3, State::flow),
+    register(
+        Integer16,
+        &[0x5a],
         quantity("flow_temperature", [6, 0, 10, 0, 0, 255], CELSIUS, 0),
         -1,
-        |s| { s.temperature() }
+        State::temperature,
     ),
-    register!(
-        [0x02, 0x5e],
-        Coding::Binary(2),
-        quantity("return_temperature", [6, 0, 11, 0, 0, 255], CELSIUS, 0),
-        -1,
-        |s| s.return_temperature()
-    ),
-    register!(
-        [0x02, 0x61],
-        Coding::Binary(2),
-        quantity("temperature_difference", [6, 0, 12, 0, 0, 255], KELVIN, 0),
-        -2,
-        |s| s.temperature_difference()
-    ),
+    register(Integer16, &[0x5e], quantity("return_temperature", [6, 0, 11, 0, 0, 255], CELSIUS, 0), -1, State::cooled),
+    register(Integer16, &[0x61], quantity("temperature_difference", [6, 0, 12, 0, 0, 255], KELVIN, 0), -2, State::drop),
     CLOCK,
-    register!([0x44, 0x05], Coding::Binary(4), quantity("energy", [6, 0, 1, 2, 0, 255], WH, 1), 2, |s| s.target()),
+    register(Integer32, &[0x05], quantity("energy", [6, 0, 1, 2, 0, 255], WH, 1), 2, State::target),
     TARGET_DATE,
 ];
 
 pub(super) const HEAT_COST_ALLOCATOR: &[Register] = &[
-    register!([0x03, 0x6e], Coding::Binary(3), quantity("hca_units", [4, 0, 1, 0, 0, 255], COUNT, 0), 0, |s| s.main()),
-    register!([0x43, 0x6e], Coding::Binary(3), quantity("hca_units", [4, 0, 1, 2, 0, 255], COUNT, 1), 0, |s| s
-        .target()),
+    register(Integer24, &[0x6e], quantity("hca_units", [4, 0, 1, 0, 0, 255], COUNT, 0), 0, State::main),
+    register(Integer24, &[0x6e], quantity("hca_units", [4, 0, 1, 2, 0, 255], COUNT, 1), 0, State::target),
     TARGET_DATE,
-    register!(
-        [0x02, 0x5a],
-        Coding::Binary(2),
+    register(
+        Integer16,
+        &[0x5a],
         quantity("flow_temperature", [4, 0, 5, 0, 0, 255], CELSIUS, 0),
         -1,
-        |s| s.temperature()
+        State::temperature,
     ),
 ];

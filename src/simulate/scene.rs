@@ -1,0 +1,230 @@
+//! The directory of one run: keys, certificates, the meters' keys and the configuration of an ordinary service.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::fleet::{Meter, Protection};
+use super::head_end::keys::{self, Kit, Plan};
+
+/// Where everything of one run lies.
+#[derive(Debug)]
+pub struct Scene {
+    dir: PathBuf,
+    kit: Kit,
+    /// Removed with everything in it when the scene is dropped.
+    is_temporary: bool,
+}
+
+/// What the configuration says beside paths.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The unit's identifier, as in its certificate and its topics.
+    pub unit: String,
+    /// Where the service finds the broker: the proxy.
+    pub broker: std::net::SocketAddr,
+    /// The name in the broker's certificate.
+    pub server_name: String,
+    /// The selection policy, in the words of the configuration.
+    pub policy: String,
+    pub commit_window: Duration,
+    pub seal_age: Duration,
+    /// Where the service keeps its state; None for a directory of the scene.
+    pub state: Option<PathBuf>,
+    /// The service's log level.
+    pub log: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} is not empty: choose another directory", .0.display())]
+    Occupied(PathBuf),
+    #[error("{} is too long for a socket in it: choose a directory with a shorter path", .0.display())]
+    TooLong(PathBuf),
+    #[error("make certificates")]
+    Keys(#[from] keys::Error),
+    #[error("{} is missing; `dcu head-end keys` makes it", .0.display())]
+    NoKeys(PathBuf),
+}
+
+impl Scene {
+    /// Makes `dir`, or a temporary directory, and in it certificates and keys, or takes those of `keys`.
+    pub fn set(dir: Option<PathBuf>, keys: Option<&Path>, unit: &str, today: jiff::civil::Date) -> Result<Self, Error> {
+        let is_temporary = dir.is_none();
+        let dir = match dir {
+            Some(dir) => dir,
+            None => temporary(),
+        };
+        let failed = |source| Error::Write { path: dir.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
+        let dir = fs::canonicalize(&dir).map_err(failed)?;
+        // From here on the directory goes away with the scene, also when something below fails.
+        let mut scene = Self { kit: Kit::at(dir.join("keys")), dir, is_temporary };
+        if scene.socket().as_os_str().len() > SOCKET_PATH {
+            return Err(Error::TooLong(scene.dir.clone()));
+        }
+        if scene.config().exists() {
+            let dir = scene.dir.clone();
+            scene.is_temporary = false;
+            return Err(Error::Occupied(dir));
+        }
+        match keys {
+            None => {
+                Kit::make(&scene.dir.join("keys"), &Plan { units: vec![unit.to_owned()], ..Plan::default() }, today)
+                    .map(drop)?
+            }
+            Some(keys) => {
+                let keys = fs::canonicalize(keys).map_err(|_| Error::NoKeys(keys.to_owned()))?;
+                scene.kit = Kit::at(keys);
+                let unit = scene.kit.unit(unit);
+                let needed = [scene.kit.ca(), unit.certificate, unit.key, scene.kit.ingest_key(), scene.kit.trust()];
+                if let Some(missing) = needed.into_iter().find(|path| !path.is_file()) {
+                    return Err(Error::NoKeys(missing));
+                }
+            }
+        }
+        Ok(scene)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub const fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    /// Leaves the directory where it is.
+    pub const fn keep(&mut self) {
+        self.is_temporary = false;
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("dcu.toml")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("control.sock")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("service.log")
+    }
+
+    /// A symbolic link to the emulated receiver's terminal.
+    pub fn port(&self) -> PathBuf {
+        self.dir.join("receiver")
+    }
+
+    /// What the head-end received, one reading a line.
+    pub fn readings(&self) -> PathBuf {
+        self.dir.join("readings.jsonl")
+    }
+
+    /// Writes the keys of those meters that have one, and the configuration.
+    pub fn write(&self, meters: &[Meter], settings: &Settings) -> Result<(), Error> {
+        let keys: String = meters
+            .iter()
+            .filter(|meter| meter.protection != Protection::None)
+            .map(|meter| format!("{} {}\n", meter.id(), meter.key_hex))
+            .collect();
+        write(&self.dir.join("meters.keys"), 0o600, &keys)?;
+        write(&self.config(), 0o644, &self.configuration(settings))
+    }
+
+    fn configuration(&self, settings: &Settings) -> String {
+        let path = |path: PathBuf| quoted(&path.to_string_lossy());
+        let unit = self.kit.unit(&settings.unit);
+        let signing_key = self.kit.device_key(&settings.unit);
+        let signing_key =
+            if signing_key.is_file() { format!("signing_key = {}\n", path(signing_key)) } else { String::new() };
+        format!(
+            "# Written by `dcu simulate`.\n\
+             [unit]\n\
+             utility = \"simulation\"\n\
+             id = {id}\n\
+             state_dir = {state}\n\n\
+             [[wmbus]]\n\
+             name = \"emulated\"\n\
+             kind = \"im871a\"\n\
+             port = {port}\n\
+             mode = \"c+t\"\n\n\
+             [meters]\n\
+             keys = {meters}\n\
+             policy = {policy}\n\n\
+             [store]\n\
+             commit_window = {commit_window}\n\
+             seal_age = {seal_age}\n\n\
+             [uplink]\n\
+             broker = {broker}\n\
+             server_name = {server_name}\n\
+             ca = {ca}\n\
+             certificate = {certificate}\n\
+             key = {key}\n\
+             trust = {trust}\n\
+             {signing_key}\
+             republish_first = \"10s\"\n\
+             backoff_first = \"250ms\"\n\
+             backoff_last = \"2s\"\n\n\
+             [time]\n\
+             source = \"trusted\"\n\n\
+             [control]\n\
+             socket = {socket}\n\
+             group = \"\"\n\n\
+             [log]\n\
+             level = {log}\n",
+            id = quoted(&settings.unit),
+            state = path(settings.state.clone().unwrap_or_else(|| self.dir.join("state"))),
+            port = path(self.port()),
+            meters = path(self.dir.join("meters.keys")),
+            policy = quoted(&settings.policy),
+            commit_window = milliseconds(settings.commit_window),
+            seal_age = milliseconds(settings.seal_age),
+            broker = quoted(&format!("mqtts://{}", settings.broker)),
+            server_name = quoted(&settings.server_name),
+            ca = path(self.kit.ca()),
+            certificate = path(unit.certificate),
+            key = path(unit.key),
+            trust = path(self.kit.trust()),
+            socket = path(self.socket()),
+            log = quoted(&settings.log),
+        )
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            // What cannot be removed is left for the system to clean.
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// A path of its own, on a disk where there is one: octets written to a file system in memory would count for nothing.
+fn temporary() -> PathBuf {
+    let base = if Path::new(DISK).is_dir() { PathBuf::from(DISK) } else { std::env::temp_dir() };
+    base.join(format!("dcu-simulate-{}", std::process::id()))
+}
+
+fn write(path: &Path, mode: u32, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: path.to_owned(), source };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn milliseconds(duration: Duration) -> String {
+    quoted(&format!("{}ms", duration.as_millis()))
+}
+
+const DISK: &str = "/var/tmp";
+/// Of `sockaddr_un`, without the end mark.
+const SOCKET_PATH: usize = 107;
