@@ -69,7 +69,8 @@ impl Control {
 
     async fn connect(&self) -> Result<Connection, Error> {
         let io = |source| Error::Ask { path: self.socket.clone(), source };
-        let stream = timeout(PATIENCE, UnixStream::connect(&self.socket)).await.map_err(|_| Error::Silent)?.map_err(io)?;
+        let stream =
+            timeout(PATIENCE, UnixStream::connect(&self.socket)).await.map_err(|_| Error::Silent)?.map_err(io)?;
         Ok(Connection { stream: BufReader::new(stream), path: self.socket.clone() })
     }
 }

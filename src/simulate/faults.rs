@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::config::{duration, size};
+
 /// The faults of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -25,10 +27,8 @@ pub enum Error {
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
     Share(&'static str, String),
-    #[error("{0}: {1:?} is not a duration such as 10s, 500ms or 2min")]
-    Duration(&'static str, String),
-    #[error("{0}: {1:?} is not a number of octets")]
-    Octets(&'static str, String),
+    #[error("{0}: {1}")]
+    Value(&'static str, String),
 }
 
 impl FromStr for Faults {
@@ -41,12 +41,9 @@ impl FromStr for Faults {
             match name {
                 "loss" => faults.loss_ppm = share("loss", value)?,
                 "corrupt" => faults.corrupt_ppm = share("corrupt", value)?,
-                "broker-outage" => faults.broker_outage = Some(duration("broker-outage", value)?),
-                "cut-after" => {
-                    let octets = value.parse().map_err(|_| Error::Octets("cut-after", value.to_owned()))?;
-                    faults.cut_after = Some(octets);
-                }
-                "delay" => faults.delay = duration("delay", value)?,
+                "broker-outage" => faults.broker_outage = Some(said("broker-outage", duration(value))?),
+                "cut-after" => faults.cut_after = Some(said("cut-after", size(value))?),
+                "delay" => faults.delay = said("delay", duration(value))?,
                 _ => return Err(Error::Unknown(name.to_owned())),
             }
         }
@@ -63,12 +60,16 @@ impl fmt::Display for Faults {
             }
         }
         items.extend(self.broker_outage.map(|outage| format!("broker-outage={outage:?}")));
-        items.extend(self.cut_after.map(|octets| format!("cut-after={octets}")));
+        items.extend(self.cut_after.map(|octets| format!("cut-after={octets}B")));
         if !self.delay.is_zero() {
             items.push(format!("delay={:?}", self.delay));
         }
         f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
     }
+}
+
+fn said<T>(name: &'static str, value: Result<T, String>) -> Result<T, Error> {
+    value.map_err(|text| Error::Value(name, text))
 }
 
 fn share(name: &'static str, text: &str) -> Result<u32, Error> {
@@ -78,25 +79,6 @@ fn share(name: &'static str, text: &str) -> Result<u32, Error> {
     };
     let share = number.ok().filter(|share| (0.0..=1.0).contains(share));
     share.map(|share| (share * 1e6).round() as u32).ok_or_else(|| Error::Share(name, text.to_owned()))
-}
-
-/// Reads `10s`, `500ms`, `2min`, `1h`; a bare number is seconds.
-pub fn duration(name: &'static str, text: &str) -> Result<Duration, Error> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim() {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => return Err(Error::Duration(name, text.to_owned())),
-    };
-    number
-        .parse::<f64>()
-        .ok()
-        .and_then(|number| Duration::try_from_secs_f64(number * factor).ok())
-        .ok_or_else(|| Error::Duration(name, text.to_owned()))
 }
 
 #[cfg(test)]
@@ -116,16 +98,16 @@ mod tests {
         check("loss=0.05, corrupt=1%", Ok(Faults { loss_ppm: 50_000, corrupt_ppm: 10_000, ..none }));
         check("broker-outage=10s", Ok(Faults { broker_outage: Some(Duration::from_secs(10)), ..none }));
         check(
-            "delay=250ms,cut-after=4000",
+            "delay=250ms,cut-after=4kB",
             Ok(Faults { delay: Duration::from_millis(250), cut_after: Some(4_000), ..none }),
         );
         check("loss=105%", Err(Error::Share("loss", "105%".into())));
         check("loss", Err(Error::Share("loss", String::new())));
         check("rain=1", Err(Error::Unknown("rain".into())));
-        check("broker-outage=soon", Err(Error::Duration("broker-outage", "soon".into())));
-        check("delay=1fortnight", Err(Error::Duration("delay", "1fortnight".into())));
-        check("cut-after=-1", Err(Error::Octets("cut-after", "-1".into())));
-        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,cut-after=4000,delay=250ms";
+        for text in ["broker-outage=soon", "delay=1fortnight", "cut-after=-1", "delay=5"] {
+            assert!(matches!(text.parse::<Faults>(), Err(Error::Value(..))), "{text}");
+        }
+        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,cut-after=4000B,delay=250ms";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
         assert_eq!(none.to_string(), "none");
     }

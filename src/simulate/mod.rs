@@ -5,7 +5,7 @@
 //! from one printed seed.
 
 pub mod broker;
-//pub mod control;
+pub mod control;
 pub mod faults;
 pub mod fleet;
 pub mod head_end;

@@ -228,3 +228,79 @@ fn milliseconds(duration: Duration) -> String {
 const DISK: &str = "/var/tmp";
 /// Of `sockaddr_un`, without the end mark.
 const SOCKET_PATH: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::{Config, Gravity, Selection};
+    use crate::simulate::fleet::Fleet;
+
+    fn settings() -> Settings {
+        Settings {
+            unit: "dcu-1".into(),
+            broker: ([127, 0, 0, 1], 4321).into(),
+            server_name: "localhost".into(),
+            policy: "all".into(),
+            commit_window: Duration::from_millis(500),
+            seal_age: Duration::from_secs(2),
+            state: None,
+            log: "info".into(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do; time does not pass in these tests")]
+    fn now() -> std::time::Instant {
+        std::time::Instant::now()
+    }
+
+    fn today() -> jiff::civil::Date {
+        jiff::Zoned::now().date()
+    }
+
+    #[test]
+    fn the_written_configuration_is_legal_and_the_services_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let scene = Scene::set(Some(dir.path().join("a \"b\" scene")), None, "dcu-1", today()).unwrap();
+        let fleet = Fleet::new(5, None, 1, now());
+        scene.write(fleet.meters(), &settings()).unwrap();
+        let (config, absent) = Config::load(&scene.config()).unwrap();
+        assert!(absent.iter().all(|fault| fault.gravity == Gravity::Absent), "{absent:?}");
+        assert_eq!(config.unit.state_dir, scene.dir().join("state"));
+        assert_eq!(config.meters.selection, Selection::All);
+        assert_eq!(config.store.seal_age, Duration::from_secs(2));
+        assert_eq!(config.uplink.unwrap().broker.port, 4321);
+        assert_eq!(config.control.socket, scene.socket());
+        let keys = config.meters.keys.unwrap();
+        assert_eq!(fs::metadata(&keys).unwrap().permissions().mode() & 0o777, 0o600);
+        // One of five speaks plainly.
+        assert_eq!(fs::read_to_string(keys).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn a_temporary_scene_goes_away_and_a_kept_one_stays() {
+        let mut scene = Scene::set(None, None, "dcu-1", today()).unwrap();
+        let dir = scene.dir().to_owned();
+        assert!(dir.join("keys/ca.pem").is_file());
+        scene.keep();
+        drop(scene);
+        assert!(dir.is_dir());
+        // What another run left there is not touched.
+        fs::write(dir.join("dcu.toml"), "").unwrap();
+        assert!(matches!(Scene::set(Some(dir.clone()), None, "dcu-1", today()), Err(Error::Occupied(_))));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn keys_of_a_real_broker_must_all_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        let set = |name: &str| Scene::set(Some(dir.path().join(name)), Some(&keys), "dcu-1", today());
+        assert!(matches!(set("a"), Err(Error::NoKeys(_))));
+        Kit::make(&keys, &Plan::default(), today()).unwrap();
+        assert!(set("b").is_ok());
+        fs::remove_file(keys.join("ingest.key")).unwrap();
+        assert!(matches!(set("c"), Err(Error::NoKeys(path)) if path.ends_with("ingest.key")));
+    }
+}
