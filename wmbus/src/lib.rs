@@ -12,7 +12,7 @@ pub mod link;
 pub mod receiver;
 pub mod record;
 pub mod reject;
-pub mod security;
+mod security;
 pub mod sim;
 pub mod spec;
 pub mod telegram;

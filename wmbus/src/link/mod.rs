@@ -51,6 +51,8 @@ pub(crate) struct Body<'a> {
     /// From the C-field on.
     pub(crate) octets: &'a [u8],
     /// The L-field promises more octets than there are.
+    pub(crate) is_short: bool,
+    /// So it does, and not because the CRCs of format B are in it.
     pub(crate) is_cut: bool,
 }
 
@@ -82,22 +84,23 @@ impl<'a> Body<'a> {
     /// Checks and removes what the form adds; `scratch` is used only where octets have to move.
     pub(crate) fn parse(octets: &'a [u8], form: Form, scratch: &'a mut Vec<u8>) -> Result<Self, Reject> {
         match form {
-            Form::Wired => Ok(Self { form, octets: wired::parse(octets)?, is_cut: false }),
+            Form::Wired => Ok(Self { form, octets: wired::parse(octets)?, is_short: false, is_cut: false }),
             Form::FormatA => {
                 let is_cut = block::strip_a(octets, scratch)?;
-                Ok(Self { form, octets: scratch, is_cut })
+                Ok(Self { form, octets: scratch, is_short: is_cut, is_cut })
             }
             Form::FormatB => {
                 block::strip_b(octets, scratch)?;
-                Ok(Self { form, octets: scratch, is_cut: false })
+                Ok(Self { form, octets: scratch, is_short: false, is_cut: false })
             }
             Form::Stripped => {
                 let (l_field, body) = octets.split_first().ok_or(Reject::Truncated)?;
                 // A receiver that strips the CRCs of format B may leave them in L.
                 let b_crcs = if body.len() + 3 <= block::FIRST_BLOCK_B { 2 } else { 4 };
                 let promised = usize::from(*l_field);
-                let is_cut = promised > body.len() && promised != body.len() + b_crcs;
-                Ok(Self { form, octets: body, is_cut })
+                let is_short = promised > body.len();
+                let is_cut = is_short && promised != body.len() + b_crcs;
+                Ok(Self { form, octets: body, is_short, is_cut })
             }
         }
     }

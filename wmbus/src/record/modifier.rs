@@ -132,7 +132,8 @@ pub(super) enum Effect {
     /// The value is a count.
     Count,
     Unsigned,
-    Flags,
+    /// The value is flags or a container.
+    Octets,
 }
 
 impl<'a> Modifiers<'a> {

@@ -1,1 +1,294 @@
+//! Records by the tables of EN 13757-3: each row an example of one rule.
 
+use hex_literal::hex;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Reads one record, compares its line, and sees that nothing shorter is one.
+#[track_caller]
+fn check(octets: &[u8], expected: &str) {
+    let mut buf = octets;
+    let record = DataRecord::parse(&mut buf).unwrap();
+    assert_eq!(record.to_string(), expected);
+    assert!(buf.is_empty(), "{} octets left", buf.len());
+    assert_eq!(record.octets, octets);
+    let mut out = Vec::new();
+    record.emit(&mut out);
+    assert_eq!(out, octets);
+    for end in 0..octets.len() {
+        assert_eq!(DataRecord::parse(&mut &octets[..end]), Err(Reject::Truncated), "{end} octets");
+    }
+}
+
+#[track_caller]
+fn check_reject(octets: &[u8], expected: Reject) {
+    assert_eq!(DataRecord::parse(&mut &octets[..]), Err(expected));
+}
+
+#[test]
+fn primary_vifs_have_the_units_and_powers_of_the_table() {
+    check(&hex!("04 00 01000000"), "energy 1e-3 Wh");
+    check(&hex!("04 06 01000000"), "energy 1e3 Wh");
+    check(&hex!("04 0f 01000000"), "energy 1e7 J");
+    check(&hex!("04 10 01000000"), "volume 1e-6 m3");
+    check(&hex!("0c 16 78563412"), "volume 12345678 m3");
+    check(&hex!("04 1f 01000000"), "mass 1e4 kg");
+    check(&hex!("04 20 01000000"), "on_time 1 s");
+    check(&hex!("04 27 01000000"), "operating_time 1 d");
+    check(&hex!("02 2b 0100"), "power 1 W");
+    check(&hex!("02 37 0100"), "power 1e7 J/h");
+    check(&hex!("02 3b 0100"), "volume_flow 1e-3 m3/h");
+    check(&hex!("02 47 0100"), "volume_flow 1 m3/min");
+    check(&hex!("02 48 0100"), "volume_flow 1e-9 m3/s");
+    check(&hex!("02 50 0100"), "mass_flow 1e-3 kg/h");
+    check(&hex!("02 5a 0100"), "flow_temperature 1e-1 Cel");
+    check(&hex!("02 5f 0100"), "return_temperature 1 Cel");
+    check(&hex!("02 61 0100"), "temperature_difference 1e-2 K");
+    check(&hex!("02 65 0100"), "external_temperature 1e-2 Cel");
+    check(&hex!("02 69 0100"), "pressure 1e-2 bar");
+    check(&hex!("02 6c bf23"), "date 2021-03-31");
+    check(&hex!("04 6d 32371f15"), "date_time 2008-05-31T23:50");
+    check(&hex!("06 6d 1e5c11da2140"), "date_time 2022-01-26T17:28:30");
+    check(&hex!("03 6d 3b300b"), "date_time 11:48:59");
+    check(&hex!("03 6e 010000"), "hca_units 1");
+    check(&hex!("02 72 0100"), "averaging_duration 1 h");
+    check(&hex!("02 74 0100"), "actuality_duration 1 s");
+    check(&hex!("0c 78 78563412"), "fabrication_number 12345678");
+    check(&hex!("01 7a 05"), "bus_address 5");
+    check(&hex!("02 6f 0100"), "reserved 00 6f 1");
+    check(&hex!("08 7e"), "any none");
+}
+
+#[test]
+fn alternate_vifs_follow_fb() {
+    check(&hex!("04 fb00 01000000"), "energy 1e5 Wh");
+    check(&hex!("04 fb02 01000000"), "reactive_energy 1e3 varh");
+    check(&hex!("04 fb05 01000000"), "apparent_energy 1e4 VAh");
+    check(&hex!("02 fb06 2b00"), "coefficient_of_performance 43e-1");
+    check(&hex!("04 fb09 01000000"), "energy 1e9 J");
+    check(&hex!("04 fb0f 01000000"), "energy 1e8 cal");
+    check(&hex!("04 fb11 01000000"), "volume 1e3 m3");
+    check(&hex!("04 fb14 01000000"), "reactive_power 1 var");
+    check(&hex!("04 fb19 01000000"), "mass 1e6 kg");
+    check(&hex!("02 fb1a 9102"), "relative_humidity 657e-1 %");
+    check(&hex!("04 fb21 01000000"), "volume 1e-1 ft3");
+    check(&hex!("02 fb22 0100"), "reserved fb 22 1");
+    check(&hex!("04 fb28 01000000"), "power 1e5 W");
+    check(&hex!("02 fb2e 8813"), "frequency 5000e-1 Hz");
+    check(&hex!("04 fb31 01000000"), "power 1e9 J/h");
+    check(&hex!("04 fb37 01000000"), "apparent_power 1e3 VA");
+    check(&hex!("02 fb5a 0100"), "flow_temperature 1e-1 degF");
+    check(&hex!("02 fb68 0010"), "resulting_rating_factor 4096 1/4096");
+    check(&hex!("02 fb74 0100"), "temperature_limit 1e-3 Cel");
+    check(&hex!("02 fb79 0100"), "cumulative_maximum_power 1e-2 W");
+}
+
+#[test]
+fn main_extension_vifs_follow_fd() {
+    check(&hex!("04 fd03 01000000"), "credit 1 currency");
+    check(&hex!("02 fd0c ffff"), "model_version invalid");
+    check(&hex!("02 fd17 0004"), "error_flags 0004");
+    check(&hex!("02 fd971d 0004"), "error_flags 0004 standard_conform");
+    check(&hex!("01 fd28 01"), "storage_interval 1 mo");
+    check(&hex!("01 fd31 0f"), "tariff_duration 15 min");
+    check(&hex!("01 fd39 01"), "tariff_period 1 a");
+    check(&hex!("02 fd3a 6712"), "dimensionless 4711");
+    check(&hex!("02 fdba73 e803"), "dimensionless 1000e-3");
+    check(&hex!("01 fd3d 10"), "nominal_transmission_period 16 min");
+    check(&hex!("0a fd48 2723"), "voltage 2327e-1 V");
+    check(&hex!("02 fd59 0100"), "current 1e-3 A");
+    check(&hex!("04 fd6c 5e150000"), "battery_operating_time 5470 h");
+    check(&hex!("04 fd70 32371f15"), "battery_change 2008-05-31T23:50");
+    check(&hex!("01 fd71 c0"), "rf_level -64 dBm");
+    check(&hex!("02 fd74 f00c"), "remaining_battery_life 3312 d");
+    check(&hex!("01 fdfd02 05"), "remaining_battery_life 5 mo");
+    check(&hex!("01 fdfd3e 05"), "moisture 5 %");
+    check(&hex!("01 fdfd7f 05"), "reserved 7d 7f 5");
+    check(&hex!("01 ef12 05"), "reserved ef 12 5");
+}
+
+#[test]
+fn orthogonal_vifes_scale_or_say_what_else_it_is() {
+    check(&hex!("04 9070 01000000"), "volume 1e-12 m3");
+    check(&hex!("04 9377 01000000"), "volume 1e-2 m3");
+    check(&hex!("04 937d 01000000"), "volume 1 m3");
+    check(&hex!("04 93f57d 01000000"), "volume 1e-1 m3");
+    check(&hex!("04 933a 01000000"), "volume 1e-3 m3 uncorrected");
+    check(&hex!("04 933e 01000000"), "volume 1e-3 m3 base_conditions");
+    check(&hex!("04 833c 01000000"), "energy 1 Wh backward");
+    check(&hex!("04 a3fc01 01000000"), "on_time 1 d l1");
+    check(&hex!("02 fdc8fc03 0100"), "voltage 1e-1 V l3");
+    check(&hex!("04 abfc0c 01000000"), "power 1 W delta");
+    check(&hex!("04 abfcff12 01000000"), "power 1 W reserved_fc_7f average");
+    check(&hex!("04 9300 01000000"), "volume 1e-3 m3");
+    check(&hex!("04 9315 01000000"), "volume invalid m3 record_error_15");
+    check(&hex!("04 9339 32371f15"), "volume 2008-05-31T23:50 start_time");
+    check(&hex!("02 934a bf23"), "volume 2021-03-31 upper_limit_first_exceed_begin");
+    check(&hex!("02 bb5d 0500"), "volume_flow 5 min upper_limit_last_exceed_duration");
+    check(&hex!("02 bb41 0500"), "volume_flow 5 lower_limit_exceeds");
+    check(&hex!("04 937f 01000000"), "volume 1e-3 m3 manufacturer");
+    check(&hex!("04 93ff8102 01000000"), "volume 1e-3 m3 manufacturer_81_02");
+    check(&hex!("02 6e 0080"), "hca_units invalid");
+    check(&hex!("02 eefc11 0080"), "hca_units 32768 unsigned");
+    check(&hex!("02 eefc12 0080"), "hca_units 0080 flags");
+    check(&hex!("02 937e 0500"), "volume 5e-3 m3 future");
+}
+
+#[test]
+fn additive_corrections_are_added_to_integers() {
+    check(&hex!("02 937b 0500"), "volume 6e-3 m3 offset_1e0");
+    check(&hex!("02 9379 0500"), "volume 501e-5 m3 offset_1e-2");
+    check(&hex!("05 9379 0000c03f"), "volume 1.5e-3 m3 offset_1e-2");
+}
+
+#[test]
+fn integers_digits_and_reals_keep_sign_and_validity() {
+    check(&hex!("01 16 ff"), "volume -1 m3");
+    check(&hex!("01 16 80"), "volume invalid m3");
+    check(&hex!("03 16 ffff7f"), "volume 8388607 m3");
+    check(&hex!("06 16 ffffffffffff"), "volume -1 m3");
+    check(&hex!("07 16 0000000000000080"), "volume invalid m3");
+    check(&hex!("09 16 99"), "volume 99 m3");
+    check(&hex!("0a 16 23f1"), "volume -123 m3");
+    check(&hex!("0b 16 0000f0"), "volume 0 m3");
+    check(&hex!("0c 16 0000000a"), "volume invalid m3");
+    check(&hex!("0c 16 ffffffff"), "volume invalid m3");
+    check(&hex!("0e 16 563412907856"), "volume 567890123456 m3");
+    check(&hex!("05 16 0000c03f"), "volume 1.5 m3");
+    check(&hex!("05 16 0000c07f"), "volume invalid m3");
+    check(&hex!("02 6c ffff"), "date invalid");
+    check(&hex!("04 6d 0000e1f1"), "date_time invalid");
+    check(&hex!("34 16 01000000"), "volume 1 m3 error");
+    check(&hex!("00 16"), "volume none m3");
+}
+
+#[test]
+fn variable_data_is_text_digits_or_a_number() {
+    check(&hex!("0d 78 05 3534333231"), "fabrication_number \"12345\"");
+    check(&hex!("0d fd10 00"), "customer_location \"\"");
+    check(&hex!("0d 78 c3 563412"), "fabrication_number 123456");
+    check(&hex!("0d 16 d2 3412"), "volume -1234 m3");
+    check(&hex!("0d 16 e2 feff"), "volume -2 m3");
+    check(&hex!("0d 16 e9 010203040506070809"), "volume 010203040506070809 m3");
+    check(&hex!("0d fd3b 03 8c2027"), "wireless_m_bus_container 8c2027");
+    check(&hex!("0d 931e 02 3132"), "volume 3132 m3 compact_profile_register");
+    check(&[&hex!("0d 16 f0")[..], &[1; 16]].concat(), "volume 01010101010101010101010101010101 m3");
+    check(&[&hex!("0d 16 f6")[..], &[1; 64]].concat(), &format!("volume {} m3", "01".repeat(64)));
+    check_reject(&hex!("0d 16 f7"), Reject::ReservedLvar(0xf7));
+}
+
+#[test]
+fn plain_text_stands_after_the_vifes_or_before_them() {
+    check(&hex!("02 7c 03 485225 3412"), "\"%RH\" 4660");
+    check(&hex!("02 fc74 03 485225 3412"), "\"%RH\" 4660e-2");
+    let record = DataRecord::parse(&mut &hex!("02 fc 03 485225 74 440d")[..]).unwrap();
+    assert_eq!(record.to_string(), "\"%RH\" 3396e-2");
+}
+
+#[test]
+fn manufacturers_keep_their_own() {
+    check(&hex!("02 ff20 0100"), "manufacturer_specific 20 1");
+    check(&hex!("02 7f 0100"), "manufacturer_specific 1");
+    let mut records = Records::new(&hex!("2f2f 0213 0100 2f 1f 0102"));
+    assert_eq!(records.by_ref().map(|record| record.unwrap().to_string()).collect::<Vec<_>>(), ["volume 1e-3 m3"]);
+    let tail = records.manufacturer_data().unwrap();
+    assert_eq!((tail.octets, tail.more_records_follow), (&hex!("0102")[..], true));
+}
+
+#[test]
+fn a_damaged_record_ends_the_records_and_loses_none_before() {
+    let good = Ok("volume 1e-3 m3".to_owned());
+    for (tail, reject) in [
+        (&hex!("0c13 0102")[..], Reject::Truncated),
+        (&hex!("3f 0213 0100")[..], Reject::ReservedDif(0x3f)),
+        (&hex!("84 80808080808080808080 00")[..], Reject::ChainTooLong),
+        (&hex!("04 93 80808080808080808080 00")[..], Reject::ChainTooLong),
+        (&hex!("0d13 ff")[..], Reject::ReservedLvar(0xff)),
+    ] {
+        let octets = [&hex!("0213 0100 0213 0100")[..], tail].concat();
+        let read: Vec<_> = Records::new(&octets).map(|record| record.map(|record| record.to_string())).collect();
+        assert_eq!(read, [good.clone(), good.clone(), Err(reject)]);
+    }
+}
+
+#[test]
+fn units_without_a_code_of_their_own_have_a_factor() {
+    assert_eq!(Unit::CubicMetre.dlms(), (13, (1, 1)));
+    assert_eq!(Unit::CubicMetrePerSecond.dlms(), (15, (3600, 1)));
+    assert_eq!(Unit::Calorie.dlms(), (25, (41_868, 10_000)));
+    assert_eq!(Unit::KilogramPerHour.dlms(), (50, (1, 3600)));
+}
+
+fn any_value() -> impl Strategy<Value = (DataField, &'static [u8], Value<'static>)> {
+    const VOLUME: &[u8] = &[0x13];
+    const TIME: &[u8] = &[0x6d];
+    const NUMBER: &[u8] = &[0x78];
+    let bits = |n: u32| (-(1i64 << (n - 1)) + 1)..(1i64 << (n - 1));
+    let digits = |n: u32| (1 - 10i64.pow(n - 1))..10i64.pow(n);
+    prop_oneof![
+        bits(8).prop_map(|v| (DataField::Integer8, VOLUME, Value::Integer(v))),
+        bits(16).prop_map(|v| (DataField::Integer16, VOLUME, Value::Integer(v))),
+        bits(24).prop_map(|v| (DataField::Integer24, VOLUME, Value::Integer(v))),
+        bits(32).prop_map(|v| (DataField::Integer32, VOLUME, Value::Integer(v))),
+        bits(48).prop_map(|v| (DataField::Integer48, VOLUME, Value::Integer(v))),
+        (i64::MIN + 1..=i64::MAX).prop_map(|v| (DataField::Integer64, VOLUME, Value::Integer(v))),
+        digits(2).prop_map(|v| (DataField::Bcd2, VOLUME, Value::Integer(v))),
+        digits(4).prop_map(|v| (DataField::Bcd4, VOLUME, Value::Integer(v))),
+        digits(6).prop_map(|v| (DataField::Bcd6, VOLUME, Value::Integer(v))),
+        digits(8).prop_map(|v| (DataField::Bcd8, VOLUME, Value::Integer(v))),
+        digits(12).prop_map(|v| (DataField::Bcd12, VOLUME, Value::Integer(v))),
+        any::<f32>().prop_filter("finite", |v| v.is_finite()).prop_map(|v| (
+            DataField::Real32,
+            VOLUME,
+            Value::Float32(v.to_bits())
+        )),
+        (i64::MIN + 1..=i64::MAX).prop_map(|v| (DataField::Variable, VOLUME, Value::Integer(v))),
+        Just((DataField::Integer32, VOLUME, Value::Invalid)),
+        Just((DataField::Bcd8, VOLUME, Value::Invalid)),
+        Just((DataField::Real32, VOLUME, Value::Invalid)),
+        Just((DataField::None, VOLUME, Value::None)),
+        Just((DataField::Variable, NUMBER, Value::Text(Text::new(b"54321")))),
+        (1981u16..=2080, 1u8..=12, 1u8..=28).prop_map(|(y, m, d)| (
+            DataField::Integer16,
+            TIME,
+            Value::Date(Date::new(y, m, d).unwrap())
+        )),
+        (0u8..24, 0u8..60, 0u8..60).prop_map(|(h, m, s)| (
+            DataField::Integer24,
+            TIME,
+            Value::Time(Time::new(h, m, s).unwrap())
+        )),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_is_what_is_read((data_field, vib, value) in any_value(), storage_number in 0u64..100, tariff in 0u32..9) {
+        let draft = Draft::new(data_field, vib, value).storage(storage_number).tariff(tariff).function(Function::Maximum);
+        let mut out = Vec::new();
+        draft.emit(&mut out);
+        let mut buf = out.as_slice();
+        let record = DataRecord::parse(&mut buf).unwrap();
+        prop_assert!(buf.is_empty());
+        prop_assert_eq!(record.value, value);
+        prop_assert_eq!((record.storage_number, record.tariff, record.subunit), (storage_number, tariff, 0));
+        prop_assert_eq!((record.function, record.data_field, record.vib.octets), (Function::Maximum, data_field, vib));
+    }
+
+    #[test]
+    fn a_value_too_wide_for_its_field_is_sent_as_invalid(value in 32_768i64..) {
+        for data_field in [DataField::Integer16, DataField::Bcd4] {
+            let mut out = Vec::new();
+            Draft::new(data_field, &[0x13], Value::Integer(value)).emit(&mut out);
+            prop_assert_eq!(DataRecord::parse(&mut out.as_slice()).unwrap().value, Value::Invalid);
+        }
+    }
+
+    #[test]
+    fn any_octets_are_records_or_rejected(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for record in Records::new(&octets) {
+            let _ = record.map(|record| record.to_string());
+        }
+    }
+}

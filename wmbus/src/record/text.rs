@@ -21,8 +21,9 @@ impl<'a> Text<'a> {
         self.0.iter().rev().map(|octet| char::from(*octet))
     }
 
+    /// No control characters but the zeros some meters fill with.
     pub(super) fn is_printable(&self) -> bool {
-        self.0.iter().all(|octet| matches!(octet, 0x20..=0x7e | 0xa0..))
+        self.0.iter().all(|octet| matches!(octet, 0 | 0x20..=0x7e | 0xa0..))
     }
 }
 

@@ -58,6 +58,8 @@ impl<'a> Value<'a> {
         let octets = take(buf, len)?;
         Ok(match lvar {
             0x00..=0xbf if matches!(coding, Coding::Octets | Coding::Time) => Self::Binary(octets),
+            // Manufacturers send their own structures as text; those have control characters in them.
+            0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
             0x00..=0xbf => Self::Text(Text::new(octets)),
             0xc0..=0xcf => bcd(octets),
             0xd0..=0xdf => match bcd(octets) {

@@ -107,7 +107,7 @@ impl<'a> Vib<'a> {
                     (self.unit, self.exponent) = (Unit::None, 0);
                 }
                 Effect::Unsigned => reading.coding = Coding::Unsigned,
-                Effect::Flags => reading.coding = Coding::Octets,
+                Effect::Octets => reading.coding = Coding::Octets,
             }
         }
     }

@@ -29,7 +29,8 @@ pub struct Telegram<'a> {
     /// The meter: the transport layer's address where there is a long header, else the link layer's.
     pub address: Address,
     pub security: Security,
-    /// Decrypted octets after the headers (and after the check octets 2F 2F); empty where they cannot be had.
+    /// Decrypted octets after the headers (and after the check octets 2F 2F); empty where they cannot be had. What
+    /// a manufacturer's CI-field or security mode protects is here as received.
     pub application: &'a [u8],
     /// Protection and layers; [`Verdict::Partial`] shows only in the records, see [`Self::verdict_with_records`].
     pub verdict: Verdict,
@@ -105,7 +106,7 @@ impl<'a> Telegram<'a> {
             Form::Wired => Link::parse_wired(&mut rest)?,
             _ => Link::parse(&mut rest)?,
         };
-        let mut opening = open::Opening::new(header, body.is_cut);
+        let mut opening = open::Opening::new(header, &body);
         let (application, stop) = opening.open(rest, keys, link, transport);
         let address = opening.address.ok_or(Reject::NoAddress)?;
         let (verdict, reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
@@ -127,7 +128,8 @@ impl<'a> Telegram<'a> {
     /// The data records. Empty where the application data are none or could not be decrypted.
     pub fn records(&self) -> Records<'a> {
         let has_records = matches!(self.tpl, Some(Tpl { content: Content::Records, .. }));
-        Records::new(if has_records { self.application } else { &[] })
+        let is_open = matches!(self.verdict, Verdict::Ok | Verdict::Truncated);
+        Records::new(if has_records && is_open { self.application } else { &[] })
     }
 
     /// The verdict, with [`Verdict::Partial`] where a record is damaged. Reads all records.

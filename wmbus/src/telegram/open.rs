@@ -5,6 +5,7 @@ use bytes::Buf;
 use super::{Security, SecurityMode, Verdict};
 use crate::afl::Afl;
 use crate::ell::{Ell, EllEncryption, SessionNumber};
+use crate::link::Body;
 use crate::security::{self, Block, Purpose};
 use crate::spec::{CI_AFL, Content};
 use crate::tpl::{Extension, ShortHeader, Tpl};
@@ -20,6 +21,8 @@ pub(super) struct Opening {
     pub(super) address: Option<Address>,
     pub(super) security: Security,
     /// The L-field promised more octets than there are.
+    is_short: bool,
+    /// So it did, and nothing explains it.
     is_cut: bool,
     /// A CRC or MAC to the end of the frame was right: nothing is missing, whatever the L-field says.
     is_whole: bool,
@@ -35,7 +38,7 @@ pub(super) struct Stop {
 type Opened<'a> = (&'a [u8], Option<Stop>);
 
 impl Opening {
-    pub(super) fn new(link: Link, is_cut: bool) -> Self {
+    pub(super) fn new(link: Link, body: &Body<'_>) -> Self {
         Self {
             link,
             ell: None,
@@ -43,7 +46,8 @@ impl Opening {
             tpl: None,
             address: link.address().copied(),
             security: Security { mode: SecurityMode::None, authenticated: false, counter: None },
-            is_cut,
+            is_short: body.is_short,
+            is_cut: body.is_cut,
             is_whole: false,
         }
     }
@@ -130,7 +134,7 @@ impl Opening {
         let sender = self.link.address().ok_or(Reject::NoAddress)?;
         let Some(key) = keys.key(sender) else {
             // Some receivers decrypt by themselves and leave the header as it was.
-            return self.check_payload(payload).ok_or(self.cut_or(Verdict::NoKey));
+            return self.check_payload(payload).ok_or(self.no_key());
         };
         plain.clear();
         plain.extend_from_slice(payload);
@@ -185,7 +189,7 @@ impl Opening {
             return match payload.strip_prefix(&CHECK) {
                 // Some receivers decrypt by themselves and leave the header as it was.
                 Some(plain) if mode == SecurityMode::AesCbcIv => Ok(plain),
-                _ => Err(self.cut_or(Verdict::NoKey).into()),
+                _ => Err(self.no_key().into()),
             };
         };
         match mode {
@@ -309,9 +313,14 @@ impl Opening {
         self.is_whole |= self.security.authenticated;
     }
 
-    /// A frame that lacks octets is not accused of anything else.
+    /// A frame that may lack octets is not accused of anything else.
     fn cut_or(&self, verdict: Verdict) -> Stop {
-        if self.is_cut { Reject::Truncated.into() } else { verdict.into() }
+        if self.is_short { Reject::Truncated.into() } else { verdict.into() }
+    }
+
+    /// A key would not help a frame that lacks octets.
+    fn no_key(&self) -> Stop {
+        if self.is_cut { Reject::Truncated.into() } else { Verdict::NoKey.into() }
     }
 
     /// Application data that are not decoded here, though decrypted.

@@ -30,15 +30,17 @@ const fn duration(first: u8, modifier: Modifier<'static>) -> Row {
 }
 
 const FIRST_ROWS: &[Row] = &[
+    // "No error" says nothing.
+    (0x00, 0x00, Effect::Scale(0), Modifier::Error(0)),
     (0x01, 0x0f, Effect::Error, Modifier::Error(0x01)),
     plain(0x12, Modifier::Average),
-    plain(0x13, Modifier::InverseCompactProfile),
+    (0x13, 0x13, Effect::Octets, Modifier::InverseCompactProfile),
     plain(0x14, Modifier::RelativeDeviation),
     (0x15, 0x18, Effect::Error, Modifier::Error(0x15)),
     (0x1c, 0x1c, Effect::Error, Modifier::Error(0x1c)),
     plain(0x1d, Modifier::StandardConform),
-    plain(0x1e, Modifier::CompactProfileRegister),
-    plain(0x1f, Modifier::CompactProfile),
+    (0x1e, 0x1e, Effect::Octets, Modifier::CompactProfileRegister),
+    (0x1f, 0x1f, Effect::Octets, Modifier::CompactProfile),
     plain(0x20, Modifier::PerSecond),
     plain(0x21, Modifier::PerMinute),
     plain(0x22, Modifier::PerHour),
@@ -121,7 +123,7 @@ const SECOND_ROWS: &[Row] = &[
     plain(0x0f, Modifier::HigherResolution),
     plain(0x10, Modifier::AbsoluteSum),
     (0x11, 0x11, Effect::Unsigned, Modifier::Unsigned),
-    (0x12, 0x12, Effect::Flags, Modifier::Flags),
+    (0x12, 0x12, Effect::Octets, Modifier::Flags),
     point(0x13, Modifier::EndTime),
     plain(0x14, Modifier::FromPartner),
     plain(0x15, Modifier::ToPartner),
