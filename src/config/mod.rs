@@ -14,7 +14,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
+use wmbus::receiver::Mode;
+
+use crate::reading::Groups;
+use crate::reading::raw::RawLimits;
 
 pub use fault::{ConfigError, Fault, Gravity};
 pub use values::{duration, private, said, size};
@@ -51,7 +54,7 @@ pub struct Receiver {
     pub kind: ReceiverKind,
     pub source: ReceiverSource,
     /// What the receiver is set to hear; a `hex` source hears what its own side was told.
-    pub mode: LinkMode,
+    pub mode: Mode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,73 +77,17 @@ pub enum ReceiverSource {
     Command(Vec<String>),
 }
 
-/// EN 13757-4 modes a stationary receiver hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkMode {
-    S,
-    T,
-    C,
-    /// C1 and T1 at once.
-    CT,
-}
-
 /// `[meters]`: what is kept of what is heard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meters {
     /// The file of meter keys; None means that encrypted telegrams go to the raw ring.
     pub keys: Option<PathBuf>,
-    /// For meters that no group takes.
-    pub selection: Selection,
     /// So many different meters are remembered; the longest silent one goes first.
     pub limit: u32,
-    pub raw: RawRing,
-    /// In the order of the file: the first group that matches takes the meter.
-    pub groups: Vec<Group>,
-}
-
-/// Telegrams that nobody could decode: what passes into the raw ring within one hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawRing {
-    pub per_meter: u32,
-    pub telegrams: u32,
-    pub octets: u64,
-}
-
-/// `[[meters.group]]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Group {
-    pub name: String,
-    pub matching: Match,
-    pub selection: Selection,
-    /// The protected original travels beside the readings.
-    pub evidence: bool,
-    /// The zone of the meters' clocks; without it their times stay civil.
-    pub clock: Option<TimeZone>,
-}
-
-/// All that is given must hold; what is empty takes every meter.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Match {
-    /// Three capital letters each.
-    pub manufacturer: Vec<String>,
-    /// Eight digits, or fewer and `*` at the end.
-    pub identification: Vec<String>,
-    /// EN 13757-7 device types; the file takes words or numbers.
-    pub device_type: Vec<u8>,
-}
-
-/// Which telegrams of a meter become readings. Changes of status and alarms always pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
-    /// The last telegram at or before each multiple of the interval.
-    Snapshot {
-        interval: Duration,
-    },
-    /// Whenever a value differs.
-    Change,
-    /// Every so many telegrams.
-    Every(u32),
-    All,
+    /// What passes into the raw ring within one hour of telegrams that nobody could decode.
+    pub raw: RawLimits,
+    /// `[[meters.group]]`, and as the default group what `[meters]` itself says.
+    pub groups: Groups,
 }
 
 /// `[store]`
@@ -296,19 +243,7 @@ impl Default for Unit {
 
 impl Default for Meters {
     fn default() -> Self {
-        Self {
-            keys: None,
-            selection: Selection::default(),
-            limit: 10_000,
-            raw: RawRing { per_meter: 1, telegrams: 10_000, octets: 2 << 20 },
-            groups: Vec::new(),
-        }
-    }
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self::Snapshot { interval: HOUR }
+        Self { keys: None, limit: 10_000, raw: RawLimits::default(), groups: Groups::default() }
     }
 }
 

@@ -2,17 +2,22 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
+
+use wmbus::receiver::Mode;
 
 use super::fault::{Fault, Faults, Problem};
 use super::raw::Table;
 use super::values::{duration_within, file_from, one_of, path_from, percent, port_problem, secret_from, size_within};
-use super::words::{broker, host_and_port, identification, manufacturer, medium, socket, topic_level, word, zone};
+use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
-    Acknowledge, Broker, Config, Control, DAY, Group, HOUR, LinkMode, Log, MINUTE, Match, Meters, RawRing, Receiver,
-    ReceiverKind, ReceiverSource, Selection, Span, Store, Time, TimeSource, Tls, Unit, Uplink,
+    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverKind, ReceiverSource, Span,
+    Store, Time, TimeSource, Tls, Unit, Uplink,
 };
+use crate::reading::raw::RawLimits;
+use crate::reading::{Group, Groups, MeterPattern, Period, Rule, UnmarkedGas};
 
 /// The template's name of the unit; no unit with an uplink may keep it.
 pub(super) const PLACEHOLDER: &str = "dcu-0000";
@@ -59,7 +64,7 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another receiver")));
         }
         let kind = table.required("kind", one_of(&[("im871a", ReceiverKind::Im871a), ("hex", ReceiverKind::Hex)]));
-        let mode = table.read("mode", LinkMode::CT, one_of(MODES));
+        let mode = table.read("mode", Mode::default(), one_of(&Mode::ALL.map(|mode| (mode.name(), mode))));
         let source = source(&mut table, kind, base);
         table.finish();
         if let (Some(kind), Some(source)) = (kind, source) {
@@ -101,32 +106,59 @@ fn source(table: &mut Table<'_>, kind: Option<ReceiverKind>, base: &Path) -> Opt
 fn meters(mut table: Table<'_>, base: &Path) -> Meters {
     let default = Meters::default();
     let keys = table.optional("keys", secret_from(base));
-    let selection = selection(&mut table, default.selection);
     let limit = table.integer("limit", 1..1_000_001).unwrap_or(default.limit);
-    let raw = RawRing {
+    let raw = RawLimits {
         per_meter: table.integer("raw_per_meter", 1..10_001).unwrap_or(default.raw.per_meter),
-        telegrams: table.integer("raw_telegrams", 1..1_000_001).unwrap_or(default.raw.telegrams),
-        octets: table.read("raw_size", default.raw.octets, size_within(64 << 10, 1 << 30)),
+        telegrams: table.integer("raw_telegrams", 1..1_000_001).map_or(default.raw.telegrams, |n| n as usize),
+        octets: table
+            .read("raw_size", default.raw.octets, |text| size_within(64 << 10, 1 << 30)(text).map(|n| n as usize)),
     };
-    let groups = table.tables("group").into_iter().enumerate().map(|(n, table)| group(n, table, selection)).collect();
+    let everybody = treatment(&mut table, default.groups.default);
+    let named = table.tables("group").into_iter().enumerate().map(|(n, table)| group(n, table, &everybody)).collect();
     table.finish();
-    Meters { keys, selection, limit, raw, groups }
+    Meters { keys, limit, raw, groups: Groups { named, default: everybody } }
 }
 
-fn group(n: usize, mut table: Table<'_>, default: Selection) -> Group {
-    let group = Group {
-        name: table.read("name", format!("group{n}"), word),
-        matching: Match {
-            manufacturer: checked(&mut table, "manufacturer", manufacturer),
-            identification: checked(&mut table, "identification", identification),
-            device_type: checked(&mut table, "medium", medium).into_iter().flatten().collect(),
-        },
-        selection: selection(&mut table, default),
-        evidence: table.flag("evidence", false),
-        clock: table.optional("clock", zone),
-    };
+fn group(n: usize, mut table: Table<'_>, everybody: &Group) -> Group {
+    let name = table.read("name", format!("group{n}"), word);
+    let members = members(&mut table);
+    let group = Group { name: name.into(), members, ..treatment(&mut table, everybody.clone()) };
     table.finish();
     group
+}
+
+/// What may be said of one group and of all meters.
+fn treatment(table: &mut Table<'_>, default: Group) -> Group {
+    Group {
+        rule: rule(table, default.rule),
+        unmarked_gas: table.read("unmarked_gas", default.unmarked_gas, one_of(UNMARKED_GAS)),
+        clock: table.optional("clock", zone).or(default.clock),
+        evidence: table.flag("evidence", default.evidence),
+        ..default
+    }
+}
+
+/// The patterns of `members`, each narrowed to the device types of `medium`.
+fn members(table: &mut Table<'_>) -> Vec<MeterPattern> {
+    let mut patterns = checked(table, "members", |text| {
+        text.parse::<MeterPattern>()
+            .map_err(|_| Problem::wrong(format!("{text:?} is not a meter such as \"12345678\" or \"KAM-*\"")))
+    });
+    let types: Vec<u8> = checked(table, "medium", medium).into_iter().flatten().collect();
+    if !table.contains("members") && !table.contains("medium") {
+        table.blame("members", Problem::wrong("is missing: a group says its `members`, its `medium`, or both"));
+    }
+    if types.is_empty() {
+        return patterns;
+    }
+    if !table.contains("members") {
+        patterns.push(MeterPattern::default());
+    }
+    let narrowed = patterns.iter().flat_map(|pattern| match pattern.device_type {
+        Some(_) => vec![*pattern],
+        None => types.iter().map(|device_type| MeterPattern { device_type: Some(*device_type), ..*pattern }).collect(),
+    });
+    narrowed.collect()
 }
 
 fn checked<T>(table: &mut Table<'_>, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Vec<T> {
@@ -141,49 +173,33 @@ fn checked<T>(table: &mut Table<'_>, key: &'static str, read: impl Fn(&str) -> R
 }
 
 /// `policy`, and with it `interval` or `every` where it needs one.
-fn selection(table: &mut Table<'_>, default: Selection) -> Selection {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Word {
-        Snapshot,
-        Change,
-        Every,
-        All,
-    }
-    let words = [("snapshot", Word::Snapshot), ("change", Word::Change), ("every", Word::Every), ("all", Word::All)];
-    let word = table.optional("policy", one_of(&words));
-    let (has_interval, has_every) = (table.contains("interval"), table.contains("every"));
+fn rule(table: &mut Table<'_>, default: Rule) -> Rule {
+    let one = NonZeroU32::MIN;
+    let words = [
+        ("snapshot", Rule::Snapshot(Period::HOUR)),
+        ("change", Rule::Change),
+        ("every", Rule::Every(one)),
+        ("all", Rule::All),
+    ];
+    let rule = table.optional("policy", one_of(&words)).unwrap_or(default);
     let interval = table.optional("interval", |text| {
-        let interval = duration_within(MINUTE, DAY)(text)?;
-        match DAY.as_secs() % interval.as_secs() {
-            0 => Ok(interval),
-            _ => Err(Problem::wrong(format!("{text:?} does not divide a day into equal parts"))),
-        }
+        let period = u32::try_from(duration_within(MINUTE, DAY)(text)?.as_secs()).ok().and_then(Period::new);
+        period.ok_or_else(|| Problem::wrong(format!("{text:?} does not divide a day into equal parts")))
     });
-    let every = table.integer("every", 1..1_000_001);
-    let is_snapshot = match word {
-        Some(word) => word == Word::Snapshot,
-        None => matches!(default, Selection::Snapshot { .. }),
-    };
-    if has_interval && !is_snapshot {
+    let every = table.integer("every", 1..1_000_001).and_then(NonZeroU32::new);
+    if table.contains("interval") && !matches!(rule, Rule::Snapshot(_)) {
         table.blame("interval", Problem::wrong("belongs to policy = \"snapshot\""));
     }
-    if has_every && word != Some(Word::Every) {
+    if table.contains("every") && !matches!(rule, Rule::Every(_)) {
         table.blame("every", Problem::wrong("belongs to policy = \"every\""));
     }
-    match word {
-        None => match (default, interval) {
-            (Selection::Snapshot { .. }, Some(interval)) => Selection::Snapshot { interval },
-            _ => default,
-        },
-        Some(Word::Snapshot) => Selection::Snapshot { interval: interval.unwrap_or(HOUR) },
-        Some(Word::Change) => Selection::Change,
-        Some(Word::Every) => {
-            if !has_every {
-                table.blame("every", Problem::wrong("is missing: policy = \"every\" needs a number of telegrams"));
-            }
-            Selection::Every(every.unwrap_or(1))
-        }
-        Some(Word::All) => Selection::All,
+    if rule == Rule::Every(one) && !table.contains("every") {
+        table.blame("every", Problem::wrong("is missing: policy = \"every\" needs a number of telegrams"));
+    }
+    match rule {
+        Rule::Snapshot(period) => Rule::Snapshot(interval.unwrap_or(period)),
+        Rule::Every(n) => Rule::Every(every.unwrap_or(n)),
+        Rule::Change | Rule::All => rule,
     }
 }
 
@@ -320,4 +336,9 @@ fn log(mut table: Table<'_>) -> Log {
     Log { level }
 }
 
-const MODES: &[(&str, LinkMode)] = &[("s", LinkMode::S), ("t", LinkMode::T), ("c", LinkMode::C), ("c+t", LinkMode::CT)];
+const UNMARKED_GAS: &[(&str, UnmarkedGas)] = &[
+    ("temperature-converted", UnmarkedGas::TemperatureConverted),
+    ("metering", UnmarkedGas::Metering),
+    ("base", UnmarkedGas::Base),
+    ("unspecified", UnmarkedGas::Unspecified),
+];

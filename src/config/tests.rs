@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::reading::{Period, Rule};
 
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
@@ -38,7 +39,12 @@ fn the_template_with_everything_switched_on_is_legal() {
     let (config, faults) = Config::parse(&text, base.path());
     // The example's receiver is not plugged in here.
     assert!(faults.iter().all(|fault| fault.gravity == Gravity::Absent), "{faults:#?}");
-    assert_eq!(config.meters.groups.len(), 2);
+    let [gas, bench] = config.meters.groups.named.as_slice() else { panic!("{:?}", config.meters.groups) };
+    assert_eq!(gas.rule, Rule::Snapshot(Period::QUARTER));
+    assert_eq!(gas.members, ["ELS-*-*-03".parse().unwrap(), "APA-*-*-03".parse().unwrap()]);
+    assert!(gas.clock.is_some() && !gas.evidence);
+    assert_eq!(bench.rule, Rule::Every(10.try_into().unwrap()));
+    assert!(bench.evidence);
     let names: Vec<_> = config.wmbus.iter().map(|receiver| receiver.name.as_str()).collect();
     assert_eq!(names, ["roof", "sdr", "gateway"]);
 
@@ -128,6 +134,7 @@ policy = "every"
 policy = "all"
 interval = "7min"
 medium = ["gas", "beer"]
+members = ["1234"]
 [store]
 seal_age = "1h"
 retention = "1h"
@@ -145,15 +152,17 @@ backoff_first = "10min"
             "dcu.toml:6: wmbus[1].name: \"a\" is the name of another receiver",
             "dcu.toml:8: wmbus[1].command: a receiver of kind \"im871a\" has a `port` or a `tcp` address",
             "dcu.toml:11: meters.interval: belongs to policy = \"snapshot\"",
+            "dcu.toml:12: meters.group[0].members: is missing: a group says its `members`, its `medium`, or both",
             "dcu.toml:12: meters.group[0].every: is missing: policy = \"every\" needs a number of telegrams",
             "dcu.toml:16: meters.group[1].interval: \"7min\" does not divide a day into equal parts",
             "dcu.toml:16: meters.group[1].interval: belongs to policy = \"snapshot\"",
             "dcu.toml:17: meters.group[1].medium: \"beer\" is not one of \"electricity\", \"gas\", \"heat\", \"cooling\", \
              \"hca\", \"water\" or a device type such as \"0x16\"",
-            "dcu.toml:19: store.seal_age: must be shorter than store.retention",
-            "dcu.toml:24: uplink.ca: has no use with a broker address \"mqtt://\", which is without TLS",
-            "dcu.toml:26: uplink.trust: has no use with acknowledge = \"broker\"",
-            "dcu.toml:27: uplink.backoff_first: must not be longer than backoff_last",
+            "dcu.toml:18: meters.group[1].members: \"1234\" is not a meter such as \"12345678\" or \"KAM-*\"",
+            "dcu.toml:20: store.seal_age: must be shorter than store.retention",
+            "dcu.toml:25: uplink.ca: has no use with a broker address \"mqtt://\", which is without TLS",
+            "dcu.toml:27: uplink.trust: has no use with acknowledge = \"broker\"",
+            "dcu.toml:28: uplink.backoff_first: must not be longer than backoff_last",
         ],
     );
 }
@@ -199,7 +208,7 @@ fn an_absent_receiver_does_not_keep_the_service_from_starting() {
             name: "wmbus0".into(),
             kind: ReceiverKind::Im871a,
             source: ReceiverSource::Serial { path: "/dev/ttyUSB9".into(), baud: 57_600 },
-            mode: LinkMode::CT,
+            mode: wmbus::receiver::Mode::C1T1,
         }]
     );
 

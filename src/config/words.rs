@@ -83,25 +83,6 @@ fn split_host(text: &str) -> Option<(&str, Option<u16>)> {
     is_name(host).then_some((host, port))
 }
 
-/// Three capital letters.
-pub(super) fn manufacturer(text: &str) -> Result<String, Problem> {
-    match text.len() == 3 && text.bytes().all(|octet| octet.is_ascii_uppercase()) {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::wrong(format!("{text:?} is not a manufacturer's three capital letters"))),
-    }
-}
-
-/// Eight digits (hex ones occur), or fewer and `*`.
-pub(super) fn identification(text: &str) -> Result<String, Problem> {
-    let digits = text.strip_suffix('*').unwrap_or(text);
-    let is_whole = digits.len() == 8 && digits.len() == text.len();
-    let is_prefix = digits.len() < 8 && digits.len() < text.len();
-    match (is_whole || is_prefix) && digits.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err(Problem::wrong(format!("{text:?} is not eight digits, or fewer followed by `*`"))),
-    }
-}
-
 /// A word for a kind of meter, or an EN 13757-7 device type such as `0x16`.
 pub(super) fn medium(text: &str) -> Result<Vec<u8>, Problem> {
     if let Some((_, types)) = MEDIA.iter().find(|(word, _)| *word == text) {
@@ -200,20 +181,6 @@ mod tests {
         }
         for text in ["", "+1", "+01:60", "+15:00", "+-1:00", "Europe/Berlin", "+é1:00"] {
             assert!(zone(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn identifications_are_whole_or_a_prefix() {
-        for (text, is_legal) in [
-            ("12345678", true),
-            ("1234*", true),
-            ("*", true),
-            ("1234", false),
-            ("12345678*", false),
-            ("1234567x", false),
-        ] {
-            assert_eq!(identification(text).is_ok(), is_legal, "{text}");
         }
     }
 }
