@@ -152,7 +152,7 @@ impl Scene {
              name = \"emulated\"\n\
              kind = \"im871a\"\n\
              port = {port}\n\
-             mode = \"c+t\"\n\n\
+             mode = \"c1+t1\"\n\n\
              [meters]\n\
              keys = {meters}\n\
              policy = {policy}\n\n\
@@ -234,7 +234,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::{Config, Gravity, Selection};
+    use crate::config::{Config, Gravity};
+    use crate::reading::Rule;
     use crate::simulate::fleet::Fleet;
 
     fn settings() -> Settings {
@@ -268,7 +269,7 @@ mod tests {
         let (config, absent) = Config::load(&scene.config()).unwrap();
         assert!(absent.iter().all(|fault| fault.gravity == Gravity::Absent), "{absent:?}");
         assert_eq!(config.unit.state_dir, scene.dir().join("state"));
-        assert_eq!(config.meters.selection, Selection::All);
+        assert_eq!(config.meters.groups.default.rule, Rule::All);
         assert_eq!(config.store.seal_age, Duration::from_secs(2));
         assert_eq!(config.uplink.unwrap().broker.port, 4321);
         assert_eq!(config.control.socket, scene.socket());
