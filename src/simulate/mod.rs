@@ -13,3 +13,5 @@ pub mod ledger;
 pub mod proxy;
 pub mod scene;
 pub mod service;
+pub mod random;
+pub mod receiver;

@@ -3,6 +3,8 @@
 pub mod backoff;
 pub mod control;
 pub mod mqtt;
+pub mod receiver;
+pub mod serial;
 pub mod tls;
 
 use crate::config::Config;

@@ -1,0 +1,82 @@
+//! The master's side of a pseudo terminal, without blocking.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::openpty;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::{read, ttyname, write};
+use tokio::io::unix::AsyncFd;
+
+/// The master's side. The other side is opened and closed by whoever knows its path.
+#[derive(Debug)]
+pub(super) struct Master(OwnedFd);
+
+/// The master's side while somebody has the other one open.
+#[derive(Debug)]
+pub(super) struct Line(AsyncFd<Master>);
+
+impl Master {
+    /// A new terminal in raw mode, and the path of its other side.
+    pub(super) fn new() -> io::Result<(Self, PathBuf)> {
+        let pty = openpty(None, None)?;
+        let mut settings = tcgetattr(&pty.slave)?;
+        cfmakeraw(&mut settings);
+        tcsetattr(&pty.slave, SetArg::TCSANOW, &settings)?;
+        let path = ttyname(&pty.slave)?;
+        let flags = OFlag::from_bits_retain(fcntl(&pty.master, FcntlArg::F_GETFL)?);
+        fcntl(&pty.master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        fcntl(&pty.master, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        // The other side is closed here, so that the master is told when somebody opens and closes it.
+        Ok((Self(pty.master), path))
+    }
+
+    /// Whether somebody has the other side open.
+    pub(super) fn is_open(&self) -> bool {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let polled = poll(&mut fds, PollTimeout::ZERO);
+        let [fd] = fds;
+        polled.is_ok() && !fd.revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+    }
+
+    pub(super) fn connect(self) -> io::Result<Line> {
+        // The newer door is unsafe, for types that could give away another descriptor than their own; this one does not.
+        #[allow(deprecated, reason = "its replacement is unsafe and needs a newer tokio than Cargo.toml asks for")]
+        AsyncFd::new(self).map(Line)
+    }
+}
+
+impl AsRawFd for Master {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Line {
+    /// Octets from the other side; an error when it was closed.
+    pub(super) async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut guard = self.0.readable().await?;
+            if let Ok(result) = guard.try_io(|fd| Ok(read(&fd.get_ref().0, buf)?)) {
+                return result;
+            }
+        }
+    }
+
+    /// Waits for room, and fills it; how much it took is returned.
+    pub(super) async fn write(&self, octets: &[u8]) -> io::Result<usize> {
+        loop {
+            let mut guard = self.0.writable().await?;
+            if let Ok(result) = guard.try_io(|fd| Ok(write(&fd.get_ref().0, octets)?)) {
+                return result;
+            }
+        }
+    }
+
+    pub(super) fn disconnect(self) -> Master {
+        self.0.into_inner()
+    }
+}

@@ -1,0 +1,212 @@
+//! The service's receiver task against the emulated receiver, over a real pseudo terminal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use wmbus::receiver::{Identity, Kind, Reject};
+use wmbus::sim::im871a::Split;
+
+use super::*;
+use crate::clock::Now;
+use crate::reading::TimeQuality;
+use crate::task::receiver::{self as task, Heard, Settings, Source, Status};
+
+/// The service's side, as far as it has to do with a receiver.
+struct Service {
+    heard: mpsc::Receiver<Heard>,
+    status: watch::Receiver<Status>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Service {
+    fn start(path: PathBuf, capacity: usize) -> Self {
+        let settings = Settings {
+            name: "roof".into(),
+            kind: Kind::named("im871a").expect("it is in the list"),
+            mode: Mode::C1T1,
+            source: Source::Serial { path, baud: 57_600 },
+        };
+        let (heard, hears) = mpsc::channel(capacity);
+        let (status, shown) = watch::channel(Status::new(clock()));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(task::run(settings, 1, Arc::new(clock), heard, status, stop.clone()));
+        Self { heard: hears, status: shown, stop, task }
+    }
+
+    async fn hear(&mut self) -> Heard {
+        timeout(LIMIT, self.heard.recv()).await.expect("in time").expect("it still runs")
+    }
+
+    async fn status(&mut self, is_awaited: impl FnMut(&Status) -> bool) -> Status {
+        timeout(LIMIT, self.status.wait_for(is_awaited)).await.expect("in time").expect("it still runs").clone()
+    }
+
+    async fn receiving(&mut self) -> Status {
+        self.status(|status| status.state == task::State::Receiving).await
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(LIMIT, self.task).await.expect("in time").expect("without a panic");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the real clock: these tests wait for a real terminal")]
+fn clock() -> Now {
+    Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Unsynchronised }
+}
+
+fn frame(number: u32) -> Vec<u8> {
+    // Start octets in the payload, and every length up to the longest.
+    let mut frame = vec![0xa5; 16 + number as usize % 241];
+    frame[0] = (frame.len() - 1) as u8;
+    frame[1] = 0x44;
+    frame[12..16].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+#[tokio::test]
+async fn a_frame_on_the_air_is_heard_with_its_signal_strength() {
+    let stick = EmulatedReceiver::open(Options::default()).unwrap();
+    assert_eq!(stick.send(frame(1), -60).await, Outcome::Deaf, "nobody has the port open");
+    let mut service = Service::start(stick.path(), 4);
+    let status = service.receiving().await;
+    assert_eq!(status.identity, Identity { uid: Some(0x0012_3456), firmware: Some(0x14), mode: Some(Mode::C1T1) });
+    stick.listening().await;
+    assert_eq!(stick.state(), State::Open(Some(Mode::C1T1)));
+    assert_eq!(stick.send(frame(2), -60).await, Outcome::Intact);
+    let heard = service.hear().await;
+    assert_eq!((heard.frame, heard.rssi_dbm, heard.receiver.as_ref()), (frame(2), Some(-60), "roof"));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn every_frame_that_reached_the_port_intact_is_heard() {
+    let faults = Faults {
+        corrupt_ppm: 30_000,
+        truncate_ppm: 10_000,
+        noise_ppm: 50_000,
+        split: Split::Random,
+        ..Faults::default()
+    };
+    let stick = EmulatedReceiver::open(Options { faults, ..Options::default() }).unwrap();
+    let mut service = Service::start(stick.path(), 8);
+    service.receiving().await;
+    let sending = tokio::spawn(async move {
+        let mut intact = Vec::new();
+        for number in 0..3_000 {
+            if stick.send(frame(number), -60).await == Outcome::Intact {
+                intact.push(number);
+            }
+        }
+        (stick, intact)
+    });
+    let mut heard = Vec::new();
+    while !sending.is_finished() {
+        if let Ok(Some(next)) = timeout(Duration::from_millis(100), service.heard.recv()).await {
+            heard.push(next.frame);
+        }
+    }
+    let (_stick, intact) = sending.await.unwrap();
+    while heard.len() < intact.len() {
+        heard.push(service.hear().await.frame);
+    }
+    assert!(intact.len() > 2_800 && intact.len() < 3_000, "{} intact", intact.len());
+    assert_eq!(heard, intact.into_iter().map(frame).collect::<Vec<_>>());
+    assert!(service.status.borrow().counters.rejected(Reject::BadCrc) > 0);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_pulled_out_is_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("stick");
+    let stick = EmulatedReceiver::open(Options { link: Some(link.clone()), ..Options::default() }).unwrap();
+    let mut service = Service::start(link.clone(), 4);
+    for number in 0..3 {
+        service.receiving().await;
+        assert_eq!(stick.send(frame(number), -70).await, Outcome::Intact);
+        assert_eq!(service.hear().await.frame, frame(number));
+        stick.unplug().await;
+        assert!(link.symlink_metadata().is_err(), "the link is gone with the stick");
+        let status = service.status(|status| status.state == task::State::Absent).await;
+        assert!(status.error.is_some(), "{status:?}");
+        assert_eq!(stick.send(frame(99), -70).await, Outcome::Deaf);
+        stick.plug_in().await.unwrap();
+    }
+    assert_eq!(service.receiving().await.counters.telegrams, 3);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn the_terminal_outlives_the_service_and_keeps_what_it_took() {
+    let stick = EmulatedReceiver::open(Options::default()).unwrap();
+    let mut service = Service::start(stick.path(), 1);
+    service.receiving().await;
+    // The first one is heard, some more wait behind it, and the service dies without having read the rest.
+    let mut intact = 0;
+    while let Ok(outcome) = timeout(Duration::from_millis(200), stick.send(frame(intact), -60)).await {
+        assert_eq!(outcome, Outcome::Intact);
+        intact += 1;
+    }
+    assert!(intact > 20, "{intact} frames fit into the port");
+    let mut heard = vec![service.hear().await.frame];
+    service.task.abort();
+    let _ = (&mut service.task).await;
+    while let Some(next) = service.heard.recv().await {
+        heard.push(next.frame);
+    }
+    let mut successor = Service::start(stick.path(), 1);
+    while let Ok(Some(next)) = timeout(Duration::from_secs(1), successor.heard.recv()).await {
+        heard.push(next.frame);
+    }
+    successor.receiving().await;
+    // What the first one had read and not handed on died with it; all else is there, and in order.
+    let numbers: Vec<u32> = heard.iter().map(|frame| u32::from_be_bytes(frame[12..16].try_into().unwrap())).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    assert!(numbers.len() > 10 && numbers.contains(&(intact - 1)), "{numbers:?}");
+    assert_eq!(stick.send(frame(5_000), -60).await, Outcome::Intact);
+    assert_eq!(successor.hear().await.frame, frame(5_000));
+    successor.stop().await;
+}
+
+#[tokio::test]
+async fn a_mute_receiver_is_reported() {
+    let faults = Faults { mute: true, ..Faults::default() };
+    let stick = EmulatedReceiver::open(Options { faults, ..Options::default() }).unwrap();
+    let mut service = Service::start(stick.path(), 1);
+    let status = service.status(|status| status.error.is_some()).await;
+    assert_eq!(status.error.as_deref(), Some("receiver is of no use: no answer to GET_DEVICEINFO"));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_belongs_to_one_service_at_a_time() {
+    let stick = EmulatedReceiver::open(Options::default()).unwrap();
+    let mut first = Service::start(stick.path(), 1);
+    first.receiving().await;
+    let mut second = Service::start(stick.path(), 1);
+    let status = second.status(|status| status.error.is_some()).await;
+    assert_eq!(status.state, task::State::Absent);
+    assert_eq!(stick.send(frame(1), -60).await, Outcome::Intact);
+    assert_eq!(first.hear().await.frame, frame(1));
+    first.stop().await;
+    second.receiving().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_does_not_take_the_place_of_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious");
+    std::fs::write(&path, "text").unwrap();
+    let error = EmulatedReceiver::open(Options { link: Some(path.clone()), ..Options::default() }).unwrap_err();
+    assert!(matches!(error, Error::Link { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "text");
+}
+
+const LIMIT: Duration = Duration::from_secs(20);

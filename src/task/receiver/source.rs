@@ -1,0 +1,142 @@
+//! Where the octets of a receiver come from: a serial port, a TCP server, or a child process.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::task::serial;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Serial {
+        path: PathBuf,
+        baud: u32,
+    },
+    /// The service connects; `HOST:PORT`.
+    Tcp(String),
+    /// A program and its arguments. What it prints is received, what is sent goes to its standard input, and what
+    /// it complains of goes where the service's own log goes.
+    Command(Vec<String>),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Serial(#[from] serial::Error),
+    #[error("connect to {address}")]
+    Connect {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("start {program}")]
+    Start {
+        program: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An open source.
+pub(super) struct Open {
+    pub(super) port: Box<dyn Port>,
+    process: Option<Process>,
+}
+
+pub(super) trait Port: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Port for T {}
+
+impl Source {
+    pub(super) async fn open(&self) -> Result<Open, Error> {
+        match self {
+            Self::Serial { path, baud } => Ok(Open { port: Box::new(serial::open(path, *baud)?), process: None }),
+            Self::Tcp(address) => {
+                let failed = |source| Error::Connect { address: address.clone(), source };
+                let connected = timeout(CONNECT_TIME, TcpStream::connect(address)).await;
+                let stream = connected.map_err(io::Error::from).and_then(|stream| stream).map_err(failed)?;
+                stream.set_nodelay(true).map_err(failed)?;
+                Ok(Open { port: Box::new(stream), process: None })
+            }
+            Self::Command(words) => start(words),
+        }
+    }
+
+    /// A port is looked for often, it costs nothing; a program or a server is not pressed.
+    pub(super) fn longest_pause(&self) -> Duration {
+        match self {
+            Self::Serial { .. } => Duration::from_secs(4),
+            Self::Tcp(_) | Self::Command(_) => Duration::from_secs(30),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { path, .. } => path.display().fmt(f),
+            Self::Tcp(address) => f.write_str(address),
+            Self::Command(words) => f.write_str(words.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+impl Open {
+    /// Closes the source, and sees a process to its end.
+    pub(super) async fn close(self) {
+        drop(self.port);
+        if let Some(mut process) = self.process {
+            process.kill();
+            // Killed as it is, it ends; how, nobody asks.
+            let _ = process.child.wait().await;
+        }
+    }
+}
+
+/// A child and whatever it starts: they have a process group of their own.
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn kill(&self) {
+        let leader = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(leader) = leader {
+            // It fails only when all of them have ended.
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn start(words: &[String]) -> Result<Open, Error> {
+    let program = words.first().cloned().unwrap_or_default();
+    let failed = |source| Error::Start { program: program.clone(), source };
+    let mut child = Command::new(&program)
+        .args(words.iter().skip(1))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let pipes = child.stdout.take().zip(child.stdin.take());
+    let (stdout, stdin) = pipes.expect("both were asked for");
+    Ok(Open { port: Box::new(tokio::io::join(stdout, stdin)), process: Some(Process { child }) })
+}
+
+const CONNECT_TIME: Duration = Duration::from_secs(10);
