@@ -11,7 +11,6 @@ pub mod fleet;
 pub mod head_end;
 pub mod ledger;
 pub mod proxy;
+pub mod receiver;
 pub mod scene;
 pub mod service;
-pub mod random;
-pub mod receiver;
