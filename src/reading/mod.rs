@@ -4,6 +4,7 @@
 //! are two things and never mixed.
 
 mod event;
+pub mod from_wmbus;
 mod group;
 mod meter;
 mod obis;
@@ -13,6 +14,7 @@ mod quality;
 pub mod raw;
 mod time;
 mod unit;
+mod value;
 
 use std::sync::Arc;
 
@@ -22,7 +24,7 @@ pub use meter::{Manufacturer, MeterId, NotMeterId};
 pub use obis::{NotObis, Obis};
 pub use pattern::{MeterPattern, NotPattern, Shape};
 pub use quality::{Quality, Security};
-pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Now, Received, TimeQuality};
+pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Received, TimeQuality};
 pub use unit::Unit;
 
 /// One quantity of one meter at one time.

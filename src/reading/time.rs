@@ -1,7 +1,6 @@
 //! Times a meter says and times we hear. Calendar arithmetic stays with `jiff`; here are the plain facts.
 
 use std::fmt;
-use std::time::Instant;
 
 /// A civil date as the meter sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,14 +71,4 @@ pub enum TimeQuality {
     /// Was synchronised, the source is gone.
     Holdover,
     Synchronised,
-}
-
-/// The present, for what needs a calendar beside a clock that never steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    pub mono: Instant,
-    /// Milliseconds since 1970 UTC by the unit's clock.
-    pub utc_ms: i64,
-    /// What `utc_ms` is worth.
-    pub quality: TimeQuality,
 }

@@ -57,6 +57,10 @@ impl Unit {
     pub const KILOGRAM_PER_HOUR: Self = Self(202);
     pub const CALORIE: Self = Self(203);
     pub const CUBIC_METRE_CELSIUS: Self = Self(204);
+    /// Parts of 4096: the rating factors of heat cost allocators.
+    pub const PER_4096: Self = Self(205);
+    pub const BAUD: Self = Self(206);
+    pub const BIT_TIME: Self = Self(207);
 }
 
 impl fmt::Display for Unit {
@@ -191,6 +195,9 @@ const NAMES: &[(u8, &str)] = &[
     (202, "kg/h"),
     (203, "cal"),
     (204, "m3.Cel"),
+    (205, "1/4096"),
+    (206, "Bd"),
+    (207, "bit_time"),
     (254, "other"),
     (255, ""),
 ];

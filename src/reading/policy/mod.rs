@@ -16,7 +16,8 @@ use std::time::Instant;
 use self::alarm::Alarms;
 use self::change::Baseline;
 use self::snapshot::{Calendar, Snapshots};
-use super::{Event, EventKind, Group, Groups, MeterId, Now, Reading, Rule, Source};
+use super::{Event, EventKind, Group, Groups, MeterId, Reading, Rule, Source};
+use crate::clock::Now;
 use crate::store::Lane;
 
 /// What is to be stored, in the order in which it is to be stored.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Selected;
-use crate::reading::{Function, Interval, Now, Origin, Period, Reading, Source, TimeQuality};
+use crate::clock::Now;
+use crate::reading::{Function, Interval, Origin, Period, Reading, Source, TimeQuality};
 
 /// The telegrams of one meter that wait for their boundary.
 #[derive(Debug)]

@@ -4,9 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
-use crate::reading::{
-    Function, Link, Origin, Path, Period, Quality, Received, Register, Security, TimeQuality, Unit, Value,
-};
+use crate::reading::{Function, Link, Origin, Path, Period, Quality, Register, Security, TimeQuality, Unit, Value};
 
 /// 2025-06-15 12:00:00 UTC.
 const NOON_MS: i64 = 1_749_988_800_000;
@@ -23,26 +21,23 @@ impl Bench {
     fn new(rule: Rule, quality: TimeQuality) -> Self {
         let start = Instant::now();
         let groups = Groups { named: Vec::new(), default: Group { rule, ..Group::default() } };
-        let now = Now { mono: start, utc_ms: NOON_MS, quality };
-        Self { selector: Selector::new(Arc::new(groups), 3, now), start, quality, passed_s: 0 }
+        Self {
+            selector: Selector::new(Arc::new(groups), 3, now(start, Duration::ZERO, quality)),
+            start,
+            quality,
+            passed_s: 0,
+        }
     }
 
     fn now(&self) -> Now {
-        let passed = Duration::from_secs(self.passed_s);
-        Now {
-            mono: self.start + passed,
-            utc_ms: NOON_MS + i64::try_from(passed.as_millis()).unwrap(),
-            quality: self.quality,
-        }
+        now(self.start, Duration::from_secs(self.passed_s), self.quality)
     }
 
     /// Lets time pass to `second`, with all timeouts on the way, and says what they released.
     fn pass(&mut self, second: u64) -> Vec<String> {
         let end = self.start + Duration::from_secs(second);
         while let Some(at) = self.selector.poll_timeout().filter(|at| *at <= end) {
-            let passed = at - self.start;
-            let utc_ms = NOON_MS + i64::try_from(passed.as_millis()).unwrap();
-            self.selector.handle_timeout(Now { mono: at, utc_ms, quality: self.quality });
+            self.selector.handle_timeout(now(self.start, at - self.start, self.quality));
         }
         self.passed_s = second;
         self.drain()
@@ -54,12 +49,7 @@ impl Bench {
             origin: Origin::Spontaneous,
             path: Path::Direct,
             meter_time: None,
-            received: Received {
-                boot_id: [1; 16],
-                boot_ms: self.passed_s * 1000,
-                utc_ms: self.now().utc_ms,
-                quality: self.quality,
-            },
+            received: self.now().received(),
             status: vec![status],
             links: vec![Link { receiver: "roof".into(), rssi_dbm: Some(-70), lqi: None }],
             hops: None,
@@ -75,6 +65,17 @@ impl Bench {
 
     fn drain(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.selector.poll_event()).map(|selected| print(&selected)).collect()
+    }
+}
+
+fn now(start: Instant, passed: Duration, quality: TimeQuality) -> Now {
+    let passed_ms = u64::try_from(passed.as_millis()).unwrap();
+    Now {
+        mono: start + passed,
+        boot_id: [1; 16],
+        boot_ms: passed_ms,
+        utc_ms: NOON_MS + i64::try_from(passed_ms).unwrap(),
+        quality,
     }
 }
 

@@ -1,0 +1,199 @@
+//! Telegrams of Wireless M-Bus to readings: one data record, one reading.
+//!
+//! Values stay as the meter sent them: integer and power of ten, or the bits of its real. OBIS codes are those of the
+//! OMS tables ([`obis`]); a record without a code has its quantity, storage, tariff and subunit. Units without a code
+//! of their own in IEC 62056-6-2 are kept, never converted.
+
+mod clock;
+mod obis;
+mod table;
+mod unit;
+
+use std::sync::Arc;
+
+use wmbus::record::{self, DataRecord, Modifier};
+use wmbus::{SecurityMode, Telegram, Verdict};
+
+use super::{
+    CivilDate, CivilTime, Function, Group, Link, Manufacturer, MeterId, Origin, Path, Quality, Quantity, RawTelegram,
+    Reading, Received, Register, Security, Source, UnmarkedGas, Value,
+};
+
+/// What a telegram says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Converted {
+    pub source: Arc<Source>,
+    /// Empty where the telegram could not be opened; those before the damage where it is damaged.
+    pub readings: Vec<Reading>,
+    /// Not `Ok`: the telegram belongs into the raw ring as well, see [`raw`].
+    pub verdict: Verdict,
+}
+
+/// The readings of a telegram that was heard by `links`, best first.
+pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, group: &Group) -> Converted {
+    let mut verdict = telegram.verdict;
+    let to_meter = telegram.tpl.is_some_and(|tpl| tpl.to_meter);
+    let mut records: Vec<DataRecord<'_>> = Vec::new();
+    if !to_meter {
+        for record in telegram.records() {
+            match record {
+                Ok(record) => records.push(record),
+                Err(_) if verdict == Verdict::Ok => verdict = Verdict::Partial,
+                Err(_) => {}
+            }
+        }
+    }
+    let source = Arc::new(Source {
+        meter: meter_id(&telegram.address),
+        origin: Origin::Spontaneous,
+        path: Path::Direct,
+        meter_time: clock::meter_time(&records, group.clock.as_ref()),
+        received,
+        status: telegram.status().map(|status| status.0).into_iter().collect(),
+        links,
+        hops: None,
+        security: security(telegram),
+        access_number: telegram.access_number().map(u32::from),
+        evidence: group.evidence.then(|| telegram.stripped()),
+    });
+    let device_type = telegram.address.device_type;
+    let readings = records
+        .iter()
+        .filter(|record| record.data_field != record::DataField::Readout)
+        .map(|record| reading(record, &source, device_type, group.unmarked_gas))
+        .collect();
+    Converted { source, readings, verdict }
+}
+
+/// The telegram for the raw ring.
+pub fn raw(telegram: &Telegram<'_>, received: Received, links: Vec<Link>) -> RawTelegram {
+    let reason = match telegram.verdict {
+        // Opened, and then a record was not understood.
+        Verdict::Ok | Verdict::Partial => Security::Unsupported,
+        _ => security(telegram),
+    };
+    RawTelegram { meter: Some(meter_id(&telegram.address)), received, links, reason, octets: telegram.stripped() }
+}
+
+pub fn meter_id(address: &wmbus::Address) -> MeterId {
+    MeterId::MBus {
+        manufacturer: Manufacturer(address.manufacturer),
+        identification: address.identification,
+        version: address.version,
+        device_type: address.device_type,
+    }
+}
+
+/// One record as a reading.
+fn reading(record: &DataRecord<'_>, source: &Arc<Source>, device_type: u8, unmarked_gas: UnmarkedGas) -> Reading {
+    let obis = obis::obis(record, device_type, unmarked_gas);
+    let (value, quality) = value(record);
+    Reading {
+        source: Arc::clone(source),
+        register: Register {
+            obis,
+            quantity: quantity(&record.vib.quantity),
+            unit: unit::unit(record.vib.unit, obis),
+            function: match record.function {
+                record::Function::Instantaneous => Function::Instantaneous,
+                record::Function::Maximum => Function::Maximum,
+                record::Function::Minimum => Function::Minimum,
+                record::Function::Error => Function::Error,
+            },
+            // 41 bits on the air; no meter keeps four thousand million values.
+            storage: u32::try_from(record.storage_number).unwrap_or(u32::MAX),
+            tariff: record.tariff,
+            subunit: record.subunit,
+            modifier: modifier(record),
+        },
+        value,
+        interval: None,
+        quality,
+    }
+}
+
+fn value(record: &DataRecord<'_>) -> (Value, Quality) {
+    let scaler = record.vib.exponent;
+    let mut quality = match record.function {
+        record::Function::Error => Quality::ERROR_STATE,
+        _ => Quality::GOOD,
+    };
+    let value = match record.value {
+        record::Value::Integer(mantissa) => Value::Decimal { mantissa, scaler },
+        record::Value::Float32(bits) => Value::Float32 { bits, scaler },
+        record::Value::Date(date) => Value::Date(civil_date(date)),
+        record::Value::DateTime(time) => {
+            if time.invalid {
+                quality = quality.with(Quality::INVALID);
+            }
+            Value::DateTime(civil_time(&time))
+        }
+        record::Value::Time(time) => Value::Text(time.to_string().into()),
+        record::Value::Text(text) => Value::Text(text.to_string().into()),
+        record::Value::Binary(octets) => Value::Octets(octets.into()),
+        record::Value::None | record::Value::Invalid => {
+            quality = quality.with(Quality::INVALID);
+            Value::None
+        }
+    };
+    (value, quality)
+}
+
+fn quantity(quantity: &record::Quantity<'_>) -> Quantity {
+    Quantity::Borrowed(quantity.name())
+}
+
+/// What the quantity's own octets add to its name, then the orthogonal VIFEs.
+fn modifier(record: &DataRecord<'_>) -> Arc<str> {
+    use std::fmt::Write;
+
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = match &record.vib.quantity {
+        record::Quantity::PlainText(words) => write!(text, "{words}"),
+        record::Quantity::Manufacturer(vifes) => write!(text, "{}", Modifier::Manufacturer(vifes)),
+        record::Quantity::Reserved { table, code } => write!(text, "vif_{table:02x}_{code:02x}"),
+        _ => Ok(()),
+    };
+    for modifier in record.vib.modifiers.iter() {
+        let separator = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, "{separator}{modifier}");
+    }
+    if text.is_empty() { Arc::default() } else { text.into() }
+}
+
+fn civil_date(date: record::Date) -> CivilDate {
+    CivilDate { year: date.year, month: date.month, day: date.day }
+}
+
+fn civil_time(time: &record::DateTime) -> CivilTime {
+    CivilTime { date: civil_date(time.date), hour: time.hour, minute: time.minute, second: time.second }
+}
+
+fn security(telegram: &Telegram<'_>) -> Security {
+    match telegram.verdict {
+        Verdict::Ok | Verdict::Partial if telegram.security.authenticated => Security::Authenticated,
+        Verdict::Ok | Verdict::Partial if is_encrypted(telegram) => Security::Decrypted,
+        Verdict::Ok | Verdict::Partial => Security::Plain,
+        Verdict::NoKey => Security::NoKey,
+        Verdict::WrongKey => Security::WrongKey,
+        Verdict::BadMac => Security::BadMac,
+        Verdict::Truncated => Security::Truncated,
+        Verdict::BadCrc => Security::BadCrc,
+        Verdict::Unsupported => Security::Unsupported,
+    }
+}
+
+fn is_encrypted(telegram: &Telegram<'_>) -> bool {
+    match telegram.security.mode {
+        SecurityMode::None => false,
+        // Modes 5 and 7 say how many blocks are encrypted, which may be none.
+        SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv => {
+            telegram.tpl.and_then(|tpl| tpl.header).is_none_or(|header| header.configuration.blocks() > 0)
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;
