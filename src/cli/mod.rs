@@ -8,6 +8,8 @@ mod exit;
 mod log;
 mod out;
 mod run;
+#[cfg(feature = "simulate")]
+mod simulate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,12 +33,16 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Config(config::Args),
+    #[cfg(feature = "simulate")]
+    Simulate(simulate::Args),
 }
 
 fn dispatch(command: Command, out: &mut Out) -> Outcome {
     match command {
         Command::Run(args) => run::run(args),
         Command::Config(args) => config::run(args, out),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(args) => simulate::run(args, out),
     }
 }
 

@@ -4,6 +4,7 @@
 //! nothing. A full port holds the air up: a telegram counts as intact once the terminal took its last octet, and a
 //! terminal keeps what it took for whoever opens it next.
 
+pub mod play;
 mod pty;
 mod stick;
 

@@ -200,6 +200,44 @@ async fn a_port_belongs_to_one_service_at_a_time() {
 }
 
 #[tokio::test]
+async fn lines_of_a_file_are_heard_by_whoever_listens() {
+    let lines: String = (0..200).map(|number| format!("{}\n", hex::encode(frame(number)))).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("stick");
+    let plan = play::Plan {
+        options: Options { link: Some(link.clone()), ..Options::default() },
+        frames: Some(Box::new(std::io::Cursor::new(format!("garbage\n{}", lines.trim_end())))),
+        pace: Duration::from_micros(100),
+        loss_ppm: 100_000,
+    };
+    let (told, mut tells) = mpsc::unbounded_channel();
+    let playing = tokio::spawn(async move {
+        let mut tally = play::Tally::default();
+        play::go_on(plan, &mut tally, &mut |event| told.send(event).expect("somebody listens")).await
+    });
+    assert_eq!(tells.recv().await, Some(play::Told::Port(link.clone())));
+    let mut service = Service::start(link, 200);
+    let mut ended = None;
+    while ended.is_none() {
+        let event = timeout(LIMIT, tells.recv()).await.expect("in time").expect("it still plays");
+        if let play::Told::Ended(tally) = event {
+            ended = Some(tally);
+        }
+    }
+    let tally = ended.unwrap();
+    assert_eq!((tally.sent, tally.damaged, tally.intact + tally.unheard), (200, 0, 200));
+    assert!((5..60).contains(&tally.unheard), "{tally:?}");
+    let mut last = 0;
+    for _ in 0..tally.intact {
+        let number = u32::from_be_bytes(service.hear().await.frame[12..16].try_into().unwrap());
+        assert!(number == 0 || number > last);
+        last = number;
+    }
+    playing.abort();
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_link_does_not_take_the_place_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("precious");
