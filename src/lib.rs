@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod journal;
 pub mod reading;
 #[cfg(feature = "simulate")]
 pub mod simulate;
