@@ -2,10 +2,14 @@
 //!
 //! Pure logic: samples of the kernel's clocks come in as arguments, `task/clock.rs` takes them.
 
+mod judge;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::reading::{Received, TimeQuality};
+
+pub use judge::{Anchor, Judge, Sample, Source};
 
 /// One look at all clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use wmbus::receiver::Mode;
 
+use crate::clock;
 use crate::reading::Groups;
 use crate::reading::raw::RawLimits;
 
@@ -168,17 +169,9 @@ pub enum Acknowledge {
 /// `[time]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Time {
-    pub source: TimeSource,
+    pub source: clock::Source,
     /// So long after the last synchronisation the clock still counts as held over.
     pub holdover: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeSource {
-    /// The kernel says whether it is synchronised (adjtimex).
-    Kernel,
-    /// The system clock is taken as right: containers, simulations.
-    Trusted,
 }
 
 /// `[control]`
@@ -286,7 +279,7 @@ impl Uplink {
 
 impl Default for Time {
     fn default() -> Self {
-        Self { source: TimeSource::Kernel, holdover: DAY }
+        Self { source: clock::Source::Kernel, holdover: DAY }
     }
 }
 

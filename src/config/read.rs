@@ -14,8 +14,9 @@ use super::values::{duration_within, file_from, one_of, path_from, percent, port
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
     Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverKind, ReceiverSource, Span,
-    Store, Time, TimeSource, Tls, Unit, Uplink,
+    Store, Time, Tls, Unit, Uplink,
 };
+use crate::clock;
 use crate::reading::raw::RawLimits;
 use crate::reading::{Group, Groups, MeterPattern, Period, Rule, UnmarkedGas};
 
@@ -305,7 +306,7 @@ fn span(table: &mut Table<'_>, keys: [&'static str; 2], default: Span, within: (
 
 fn time(mut table: Table<'_>) -> Time {
     let default = Time::default();
-    let sources = [("kernel", TimeSource::Kernel), ("trusted", TimeSource::Trusted)];
+    let sources = [("kernel", clock::Source::Kernel), ("trusted", clock::Source::Trusted)];
     let time = Time {
         source: table.read("source", default.source, one_of(&sources)),
         holdover: table.read("holdover", default.holdover, duration_within(MINUTE, 365 * DAY)),

@@ -1,6 +1,7 @@
 //! Drivers: sockets, serial ports, clocks, and the tasks that join the rooms. No protocol knowledge.
 
 pub mod backoff;
+pub mod clock;
 pub mod control;
 pub mod mqtt;
 pub mod receiver;
