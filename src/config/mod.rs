@@ -10,11 +10,12 @@ pub mod similar;
 mod values;
 mod words;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wmbus::receiver::Mode;
+use wmbus::receiver::{Kind, Mode};
 
 use crate::clock;
 use crate::reading::Groups;
@@ -52,18 +53,10 @@ pub struct Unit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
     pub name: String,
-    pub kind: ReceiverKind,
+    pub kind: &'static Kind,
     pub source: ReceiverSource,
     /// What the receiver is set to hear; a `hex` source hears what its own side was told.
     pub mode: Mode,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReceiverKind {
-    /// IMST iM871A, HCI frames.
-    Im871a,
-    /// Lines of rtl_wmbus or plain hex.
-    Hex,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,6 +210,28 @@ impl Config {
 
     /// The annotated default, as it is installed.
     pub const TEMPLATE: &str = include_str!("../../systemd/dcu.toml");
+}
+
+impl fmt::Display for ReceiverSource {
+    /// `/dev/ttyUSB0`, `host:port`, or the program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { path, .. } => write!(f, "{}", path.display()),
+            Self::Tcp(address) => f.write_str(address),
+            Self::Command(words) => f.write_str(words.first().map_or("", String::as_str)),
+        }
+    }
+}
+
+impl fmt::Display for Broker {
+    /// `host:port`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 impl Broker {

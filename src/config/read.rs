@@ -6,14 +6,14 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use wmbus::receiver::Mode;
+use wmbus::receiver::{KINDS, Kind, Mode};
 
 use super::fault::{Fault, Faults, Problem};
 use super::raw::Table;
 use super::values::{duration_within, file_from, one_of, path_from, percent, port_problem, secret_from, size_within};
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
-    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverKind, ReceiverSource, Span,
+    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span,
     Store, Time, Tls, Unit, Uplink,
 };
 use crate::clock;
@@ -57,6 +57,7 @@ fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {
 }
 
 fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
+    let kinds: Vec<(&str, &'static Kind)> = KINDS.iter().map(|kind| (kind.name, kind)).collect();
     let mut receivers = Vec::new();
     let mut names = BTreeSet::new();
     for (n, mut table) in tables.into_iter().enumerate() {
@@ -64,8 +65,11 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
         if !names.insert(name.clone()) {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another receiver")));
         }
-        let kind = table.required("kind", one_of(&[("im871a", ReceiverKind::Im871a), ("hex", ReceiverKind::Hex)]));
+        let kind = table.required("kind", one_of(&kinds));
         let mode = table.read("mode", Mode::default(), one_of(&Mode::ALL.map(|mode| (mode.name(), mode))));
+        if let Some(kind) = kind.filter(|kind| !kind.modes.is_empty() && !kind.modes.contains(&mode)) {
+            table.blame("mode", Problem::wrong(format!("a receiver of kind {:?} cannot listen to {mode}", kind.name)));
+        }
         let source = source(&mut table, kind, base);
         table.finish();
         if let (Some(kind), Some(source)) = (kind, source) {
@@ -76,12 +80,9 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
 }
 
 /// Exactly one of `port`, `tcp` and `command`.
-fn source(table: &mut Table<'_>, kind: Option<ReceiverKind>, base: &Path) -> Option<ReceiverSource> {
+fn source(table: &mut Table<'_>, kind: Option<&Kind>, base: &Path) -> Option<ReceiverSource> {
     let given = ["port", "tcp", "command"].into_iter().filter(|key| table.contains(key)).count();
-    let baud = table.integer("baud", 300..4_000_001).unwrap_or(match kind {
-        Some(ReceiverKind::Hex) => 115_200,
-        _ => 57_600,
-    });
+    let baud = table.integer("baud", 300..4_000_001).unwrap_or(kind.map_or(57_600, |kind| kind.baud));
     let port = table.optional("port", path_from(base));
     if let Some(problem) = port.as_deref().and_then(port_problem) {
         table.blame("port", problem);
@@ -98,8 +99,10 @@ fn source(table: &mut Table<'_>, kind: Option<ReceiverKind>, base: &Path) -> Opt
     let serial = port.map(|path| ReceiverSource::Serial { path, baud });
     let source = serial.or(tcp.map(ReceiverSource::Tcp));
     let source = source.or((!command.is_empty()).then_some(ReceiverSource::Command(command)));
-    if matches!((kind, &source), (Some(ReceiverKind::Im871a), Some(ReceiverSource::Command(_)))) {
-        table.blame("command", Problem::wrong("a receiver of kind \"im871a\" has a `port` or a `tcp` address"));
+    // A receiver that is told its mode has to be spoken to.
+    if let (Some(kind), Some(ReceiverSource::Command(_))) = (kind.filter(|kind| !kind.modes.is_empty()), &source) {
+        let text = format!("a receiver of kind {:?} has a `port` or a `tcp` address", kind.name);
+        table.blame("command", Problem::wrong(text));
     }
     source
 }

@@ -206,7 +206,7 @@ fn an_absent_receiver_does_not_keep_the_service_from_starting() {
         config.wmbus,
         [Receiver {
             name: "wmbus0".into(),
-            kind: ReceiverKind::Im871a,
+            kind: wmbus::receiver::Kind::named("im871a").unwrap(),
             source: ReceiverSource::Serial { path: "/dev/ttyUSB9".into(), baud: 57_600 },
             mode: wmbus::receiver::Mode::C1T1,
         }]

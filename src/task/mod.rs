@@ -6,9 +6,7 @@ pub mod control;
 pub mod mqtt;
 pub mod receiver;
 pub mod serial;
-mod news;
 pub mod tls;
-mod uplink;
 
 use crate::config::Config;
 
@@ -27,16 +25,4 @@ pub enum ServiceError {
 /// What keeps it from starting, or ends it.
 pub fn run(_config: Config) -> Result<(), ServiceError> {
     Err(ServiceError::NotJoined)
-}
-
-/// An error with everything that led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut at = error.source();
-    while let Some(source) = at {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        at = source.source();
-    }
-    text
 }
