@@ -13,8 +13,8 @@ use super::raw::Table;
 use super::values::{duration_within, file_from, one_of, path_from, percent, port_problem, secret_from, size_within};
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
-    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span,
-    Store, Time, Tls, Unit, Uplink,
+    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span, Store, Time,
+    Tls, Unit, Uplink,
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;

@@ -26,3 +26,19 @@ pub enum ServiceError {
 pub fn run(_config: Config) -> Result<(), ServiceError> {
     Err(ServiceError::NotJoined)
 }
+
+/// An error with everything that led to it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(source) = at {
+        let more = source.to_string();
+        // A transparent error says what its source says.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        at = source.source();
+    }
+    text
+}

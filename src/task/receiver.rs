@@ -21,6 +21,7 @@ use tracing::{debug, info, trace, warn};
 use wmbus::receiver::{Counters, Event, Failure, Identity, Kind, Mode, Receiver};
 
 use super::backoff::Backoff;
+use super::chain;
 use crate::clock::{Now, ReadClock};
 
 pub use source::{Error as SourceError, Source};
@@ -263,18 +264,6 @@ async fn until(due: Option<Instant>) {
         Some(due) => sleep_until(due.into()).await,
         None => pending().await,
     }
-}
-
-/// An error with its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
