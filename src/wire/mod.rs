@@ -1,5 +1,14 @@
-//! What the head-end reads: types generated from `proto/dcu/v1`, columns, hashes, signatures over octets.
+//! What the head-end reads: types generated from `proto/dcu/v1`, columns, hashes, signatures over octets. Pure.
+//!
+//! `CODEC` is the store's view; `open_batch`, `signed` and `chain` are the head-end's. Octets from outside are bounded
+//! before they are believed.
 
+mod batch;
+
+pub mod columns;
 pub mod signed;
 pub mod trust;
 pub mod v1;
+
+pub use batch::{CODEC, decode_group, encode_group, hash, open_batch, open_head, seal};
+pub use columns::Reject;

@@ -1,0 +1,42 @@
+//! Records as columns (`proto/dcu/v1/records.proto`): dictionaries for what repeats, differences for what changes.
+//!
+//! `decode` gives back exactly what `encode` was given. It takes octets from anybody: every index, length and sum is
+//! checked, and what it builds is bounded by a budget, not by what the octets claim.
+
+mod decode;
+mod encode;
+mod event;
+mod name;
+mod number;
+
+pub use decode::decode;
+pub use encode::encode;
+
+/// Why octets are not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Reject {
+    #[error("larger than {0} octets")]
+    TooLarge(usize),
+    #[error("more than {MOST_RECORDS} records")]
+    TooMany,
+    #[error("would take more than {MOST_OCTETS} octets of memory")]
+    TooRich,
+    #[error("not a zstd frame of this size")]
+    Compression,
+    #[error("not this protobuf message")]
+    Protobuf,
+    /// A field whose value the contract does not allow.
+    #[error("{0}: not allowed")]
+    Field(&'static str),
+    /// A column that ends before the last row, or goes on after it.
+    #[error("{0}: wrong length")]
+    Length(&'static str),
+}
+
+/// Records in one message.
+pub const MOST_RECORDS: usize = 16_384;
+/// Octets of memory that the records of one message may take.
+pub const MOST_OCTETS: usize = 32 << 20;
+
+#[cfg(test)]
+pub(super) mod tests;
