@@ -24,7 +24,10 @@ fn main() -> io::Result<()> {
     ]
     .map(|name| format!("dcu/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"]).map_err(io::Error::other)?;
-    prost_build::Config::new().disable_comments(["."]).compile_fds(descriptors)
+    prost_build::Config::new()
+        .disable_comments(["."])
+        .type_attribute(".dcu.v1.Shape", "#[derive(Eq, Hash)]")
+        .compile_fds(descriptors)
 }
 
 /// Seconds since 1970 UTC: no clock of a running unit can be before it.

@@ -1,1 +1,153 @@
+use proptest::prelude::*;
 
+use super::super::columns::tests::{bodies, everything, fleet};
+use super::*;
+
+fn head(records: &[Record]) -> BatchHead {
+    BatchHead {
+        dcu: "dcu-0001".into(),
+        epoch: Epoch(0x0123_4567_89ab_cdef),
+        lane: Lane::MBus,
+        first: records[0].sequence,
+        count: records.len() as u32,
+        previous_hash: [0x5a; 32],
+    }
+}
+
+fn sealed(records: &[Record]) -> Vec<u8> {
+    seal(&head(records), records)
+}
+
+proptest! {
+    #[test]
+    fn open_gives_back_what_seal_was_given(bodies in bodies().prop_filter("not empty", |bodies| !bodies.is_empty())) {
+        let records: Vec<_> =
+            (77..).zip(bodies).map(|(sequence, body)| Record { lane: Lane::MBus, sequence, body }).collect();
+        let octets = sealed(&records);
+        prop_assert_eq!(&octets, &sealed(&records));
+        prop_assert_eq!(open_head(&octets).unwrap(), head(&records));
+        prop_assert_eq!(open_batch(&octets).unwrap(), (head(&records), records));
+    }
+
+    #[test]
+    fn a_group_keeps_order_and_names(bodies in bodies(), lanes in prop::collection::vec(0..9_u8, 80), first in 1..9_u64) {
+        let records: Vec<_> = bodies
+            .into_iter()
+            .zip(lanes)
+            .enumerate()
+            .map(|(index, (body, lane))| Record {
+                lane: Lane::from_number(lane).unwrap(),
+                sequence: first + index as u64 / 2,
+                body,
+            })
+            .collect();
+        prop_assert_eq!(decode_group(&encode_group(&records)).unwrap(), records);
+    }
+
+    #[test]
+    fn any_octets_are_refused_without_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(open_batch(&octets).is_err());
+        let _ = decode_group(&octets);
+    }
+
+    #[test]
+    fn damaged_octets_never_panic(at in 0..4_000_usize, bit in 0..8_u32) {
+        let records = fleet(40, 4);
+        let mut group = encode_group(&records);
+        let length = group.len();
+        group[at % length] ^= 1_u8 << bit;
+        let _ = decode_group(&group);
+        let plain = zstd::bulk::decompress(&sealed(&records), MOST_DECOMPRESSED).unwrap();
+        let mut batch = plain.clone();
+        batch[at % plain.len()] ^= 1_u8 << bit;
+        let _ = open_batch(&zstd::bulk::compress(&batch, 1).unwrap());
+    }
+}
+
+#[test]
+fn every_prefix_of_a_batch_is_refused() {
+    let octets = sealed(&fleet(12, 4));
+    for length in 0..octets.len() {
+        assert!(open_batch(&octets[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn heads_that_lie_are_refused() {
+    let records = fleet(4, 4);
+    let check = |change: &dyn Fn(&mut BatchHead), expected| {
+        let mut head = head(&records);
+        change(&mut head);
+        assert_eq!(open_batch(&seal(&head, &records)).map(|_| ()), Err(expected));
+    };
+    check(&|head| head.count = 5, Reject::Length("records"));
+    check(&|head| head.count = 3, Reject::Length("records"));
+    check(&|head| head.count = 0, Reject::Field("first"));
+    check(&|head| head.first = 0, Reject::Field("first"));
+    check(&|head| head.first = u64::MAX, Reject::Field("first"));
+}
+
+#[test]
+fn a_small_payload_cannot_unfold_into_a_large_one() {
+    let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
+    assert!(bomb.len() < MOST_COMPRESSED);
+    assert_eq!(open_batch(&bomb), Err(Reject::Compression));
+    assert_eq!(open_batch(&vec![0; MOST_COMPRESSED + 1]), Err(Reject::TooLarge(MOST_COMPRESSED)));
+    assert_eq!(decode_group(&vec![0; MOST_DECOMPRESSED + 1]), Err(Reject::TooLarge(MOST_DECOMPRESSED)));
+}
+
+#[test]
+fn readings_take_few_octets_in_batches_of_five_hundred() {
+    for (per_meter, most) in [(1, 13.0), (3, 7.0), (4, 6.0)] {
+        let records = fleet(500, per_meter);
+        let octets = sealed(&records).len() as f64 / 500.0;
+        let group = encode_group(&records).len() as f64 / 500.0;
+        eprintln!("{per_meter} readings a telegram: {octets:.1} octets a reading sealed, {group:.1} in a group of 500");
+        assert!(octets <= most, "{octets}");
+    }
+}
+
+/// Exact octets of what is stored and published. These files are never edited: a change of the format gets a new version.
+#[test]
+fn golden_files_are_read_and_written_as_ever() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wire/v1");
+    let read = |name: &str| std::fs::read(format!("{directory}/{name}")).unwrap();
+    // Another zstd may compress otherwise; what is inside is the same.
+    let plain = |octets: &[u8]| zstd::bulk::decompress(octets, MOST_DECOMPRESSED).unwrap();
+    for (name, records) in [("batch", fleet(12, 4)), ("everything", everything())] {
+        let batch = read(&format!("{name}.zst"));
+        assert_eq!(open_batch(&batch), Ok((head(&records), records.clone())));
+        assert_eq!(hex::encode(plain(&batch)), hex::encode(plain(&sealed(&records))));
+    }
+    let records = everything();
+    check_golden(&format!("{directory}/group.bin"), &encode_group(&records));
+    assert_eq!(decode_group(&read("group.bin")), Ok(records));
+    let batch = read("batch.zst");
+    let key = super::super::signed::PrivateKey::from_random(&[1; 32]).unwrap();
+    let ack = v1::Ack {
+        dcu: "dcu-0001".into(),
+        epoch: 0x0123_4567_89ab_cdef,
+        lane: Lane::MBus as i32,
+        ranges: vec![v1::ack::Range { first: 1, last: 12, last_hash: hash(&batch).to_vec() }],
+    };
+    check_golden(&format!("{directory}/ack.bin"), &super::super::signed::sign(&ack, &[&key]));
+    let checkpoint = v1::Checkpoint {
+        dcu: "dcu-0001".into(),
+        epoch: 0x0123_4567_89ab_cdef,
+        number: 3,
+        made: Some(v1::Received {
+            boot_id: vec![9; 16],
+            boot_ms: 90_000_000,
+            utc_ms: 1_785_090_000_000,
+            quality: v1::TimeQuality::Synchronised.into(),
+        }),
+        heads: vec![v1::LaneHead { lane: Lane::MBus as i32, last: 12, hash: hash(&batch).to_vec() }],
+        audit_head: vec![],
+    };
+    check_golden(&format!("{directory}/checkpoint.bin"), &super::super::signed::sign(&checkpoint, &[&key]));
+}
+
+#[track_caller]
+fn check_golden(path: &str, octets: &[u8]) {
+    assert_eq!(hex::encode(std::fs::read(path).unwrap()), hex::encode(octets), "{path}");
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::event::{to_event, to_raw};
 use super::name::{narrow, octets, to_function, to_mbus, to_origin, to_security, to_time_quality};
-use super::number::{Place, Predictor, Running, to_date, to_time};
+use super::number::{Place, Predictor, RSSI_OFFSET, Running, to_date, to_time};
 use super::{MOST_OCTETS, MOST_RECORDS, Reject};
 use crate::reading::{
     ClockStatus, Interval, Link, MeterId, MeterTime, Obis, Path, Quality, Reading, Received, Register, Source, Unit,
@@ -69,7 +69,8 @@ struct Rows {
     columns: Columns,
     predictor: Predictor,
     sums: Sums,
-    access_numbers: HashMap<u32, i64>,
+    access_octets_before: HashMap<u32, u8>,
+    access_counters_before: HashMap<u32, i64>,
 }
 
 #[derive(Default)]
@@ -90,7 +91,8 @@ struct Columns {
     utc_offset_ms: Column<i64>,
     meter_time: Column<i64>,
     meter_utc_offset: Column<i64>,
-    access_number: Column<i64>,
+    access_octets: Column<u8>,
+    access_counters: Column<i64>,
     rssi_dbm: Column<i32>,
     lqi: Column<u32>,
     interval_end: Column<i64>,
@@ -134,7 +136,8 @@ impl Rows {
                 utc_offset_ms: Column::new(rows.utc_offset_ms, "utc_offset_ms"),
                 meter_time: Column::new(rows.meter_time, "meter_time"),
                 meter_utc_offset: Column::new(rows.meter_utc_offset, "meter_utc_offset"),
-                access_number: Column::new(rows.access_number, "access_number"),
+                access_octets: Column::new(rows.access_octets, "access_octets"),
+                access_counters: Column::new(rows.access_counters, "access_counters"),
                 rssi_dbm: Column::new(rows.rssi_dbm, "rssi_dbm"),
                 lqi: Column::new(rows.lqi, "lqi"),
                 interval_end: Column::new(rows.interval_end, "interval_end"),
@@ -142,7 +145,8 @@ impl Rows {
             },
             predictor: Predictor::default(),
             sums: Sums::default(),
-            access_numbers: HashMap::new(),
+            access_octets_before: HashMap::new(),
+            access_counters_before: HashMap::new(),
         })
     }
 
@@ -197,23 +201,27 @@ impl Rows {
         let links = shape.links.iter().map(|link| {
             Ok(Link {
                 receiver: self.receivers.get(link.receiver as usize).cloned().ok_or(Reject::Field("receiver"))?,
-                rssi_dbm: self
-                    .columns
-                    .rssi_dbm
-                    .next_if(link.has_rssi)?
-                    .map(|dbm| narrow(dbm, "rssi_dbm"))
-                    .transpose()?,
+                rssi_dbm: match self.columns.rssi_dbm.next_if(link.has_rssi)? {
+                    None => None,
+                    Some(number) => Some(narrow(i64::from(number) - i64::from(RSSI_OFFSET), "rssi_dbm")?),
+                },
                 lqi: self.columns.lqi.next_if(link.has_lqi)?.map(|lqi| narrow(lqi, "lqi")).transpose()?,
             })
         });
         let links = links.collect::<Result<_, _>>()?;
-        let access_number = match self.columns.access_number.next_if(shape.has_access_number)? {
-            None => None,
-            Some(difference) => {
-                let number = self.access_numbers.entry(meter).or_default();
-                *number = number.wrapping_add(difference);
-                Some(narrow(*number, "access_number")?)
+        let access_number = match v1::AccessNumber::try_from(shape.access_number) {
+            Ok(v1::AccessNumber::None) => None,
+            Ok(v1::AccessNumber::Octet) => {
+                let octet = self.access_octets_before.entry(meter).or_default();
+                *octet = octet.wrapping_add(self.columns.access_octets.next()?);
+                Some((*octet).into())
             }
+            Ok(v1::AccessNumber::Counter) => {
+                let counter = self.access_counters_before.entry(meter).or_default();
+                *counter = counter.wrapping_add(self.columns.access_counters.next()?);
+                Some(narrow(*counter, "access_counters")?)
+            }
+            Err(_) => return Err(Reject::Field("access_number")),
         };
         let meter_time = match &shape.meter_clock {
             None => None,
@@ -261,7 +269,8 @@ impl Rows {
         self.columns.utc_offset_ms.end()?;
         self.columns.meter_time.end()?;
         self.columns.meter_utc_offset.end()?;
-        self.columns.access_number.end()?;
+        self.columns.access_octets.end()?;
+        self.columns.access_counters.end()?;
         self.columns.rssi_dbm.end()?;
         self.columns.lqi.end()?;
         self.columns.interval_end.end()?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::event::{from_event, from_raw};
 use super::name::{from_function, from_origin, from_security, from_time_quality};
-use super::number::{Place, Predictor, Running, from_date, from_time};
+use super::number::{Place, Predictor, RSSI_OFFSET, Running, from_date, from_time};
 use crate::reading::{Link, MeterId, MeterTime, Path, Reading, Register, Source, Value};
 use crate::store::{Body, Record};
 use crate::wire::v1::{self, ValueKind, records::Kind, records::Span};
@@ -53,7 +53,8 @@ struct Encoder {
     meter_time: Running,
     meter_utc_offset: Running,
     interval_end: Running,
-    access_numbers: HashMap<u32, i64>,
+    access_octets: HashMap<u32, u8>,
+    access_counters: HashMap<u32, u32>,
 }
 
 impl Encoder {
@@ -92,10 +93,7 @@ impl Encoder {
         let boot_ms = received.boot_ms as i64;
         self.rows.boot_ms.push(self.boot_ms.difference(boot_ms));
         self.rows.utc_offset_ms.push(self.utc_offset_ms.difference(received.utc_ms.wrapping_sub(boot_ms)));
-        if let Some(access_number) = source.access_number {
-            let before = self.access_numbers.insert(meter, access_number.into()).unwrap_or(0);
-            self.rows.access_number.push(i64::from(access_number) - before);
-        }
+        let access_number = self.access_number(source.access_number, meter);
         self.rows.evidence.extend(source.evidence.clone());
         let shape = v1::Shape {
             origin: from_origin(source.origin),
@@ -109,15 +107,31 @@ impl Encoder {
             hops: source.hops.map(Into::into),
             status: source.status.clone(),
             links: source.links.iter().map(|link| self.link(link)).collect(),
-            has_access_number: source.access_number.is_some(),
+            access_number: access_number.into(),
             has_evidence: source.evidence.is_some(),
             meter_clock: source.meter_time.as_ref().map(|time| self.meter_clock(time)),
         };
         self.rows.shape.push(self.shapes.index(&shape));
     }
 
+    fn access_number(&mut self, number: Option<u32>, meter: u32) -> v1::AccessNumber {
+        let Some(number) = number else { return v1::AccessNumber::None };
+        match u8::try_from(number) {
+            Ok(octet) => {
+                let before = self.access_octets.insert(meter, octet).unwrap_or(0);
+                self.rows.access_octets.push(octet.wrapping_sub(before));
+                v1::AccessNumber::Octet
+            }
+            Err(_) => {
+                let before = self.access_counters.insert(meter, number).unwrap_or(0);
+                self.rows.access_counters.push(i64::from(number) - i64::from(before));
+                v1::AccessNumber::Counter
+            }
+        }
+    }
+
     fn link(&mut self, link: &Link) -> v1::LinkShape {
-        self.rows.rssi_dbm.extend(link.rssi_dbm.map(i32::from));
+        self.rows.rssi_dbm.extend(link.rssi_dbm.map(|dbm| i32::from(dbm) + RSSI_OFFSET));
         self.rows.lqi.extend(link.lqi.map(u32::from));
         v1::LinkShape {
             receiver: self.receivers.index(&link.receiver),

@@ -169,6 +169,9 @@ fn date(days: i64) -> Result<CivilDate, Reject> {
     })
 }
 
+/// Makes most signal strengths one octet.
+pub(super) const RSSI_OFFSET: i32 = 75;
+
 const DAY: i64 = 86_400;
 /// Days of 400 years.
 const ERA: i64 = 146_097;
@@ -192,7 +195,7 @@ mod tests {
             (civil(2026, 7, 27), 20_661),
             (civil(2100, 3, 1), 47_541),
             (civil(0, 1, 1), -719_528),
-            (civil(65_535, 12, 31), 23_217_001),
+            (civil(65_535, 12, 31), 23_217_003),
         ] {
             assert_eq!(from_date(date), (ValueKind::Date, days), "{date:?}");
             assert_eq!(to_date(ValueKind::Date, days), Ok(date));
