@@ -3,13 +3,19 @@
 //! Results go to standard output through [`Out`], everything else to standard error. To add a noun: a file with
 //! `Args` and `run(args, out) -> Outcome`, a variant in [`Command`], a line in [`dispatch`].
 
+mod buffer;
+mod client;
 mod config;
 mod exit;
 mod log;
+mod meter;
 mod out;
 mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
+mod status;
+mod telegram;
+mod text;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -32,6 +38,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Status(status::Args),
+    Meter(meter::Args),
+    Telegram(telegram::Args),
+    Buffer(buffer::Args),
     Config(config::Args),
     #[cfg(feature = "simulate")]
     Simulate(simulate::Args),
@@ -40,6 +50,10 @@ enum Command {
 fn dispatch(command: Command, out: &mut Out) -> Outcome {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args, out),
+        Command::Meter(args) => meter::run(args, out),
+        Command::Telegram(args) => telegram::run(args, out),
+        Command::Buffer(args) => buffer::run(args, out),
         Command::Config(args) => config::run(args, out),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => simulate::run(args, out),
@@ -94,12 +108,16 @@ fn dress(command: clap::Command) -> clap::Command {
     command.help_template(HELP).term_width(80).disable_help_subcommand(true).mut_subcommands(dress)
 }
 
-const HELP: &str = "{name}: {about-with-newline}\n{before-help}{usage-heading}\n  {usage}\n\n{all-args}{after-help}\n";
+const HELP: &str = "{about-with-newline}\n{before-help}{usage-heading}\n  {usage}\n\n{all-args}{after-help}\n";
 
 const EXAMPLES: &str = "\
 Examples:
-  dcu config check /etc/dcu/dcu.toml    every fault of a configuration at once
-  dcu run --config /etc/dcu/dcu.toml    the service";
+  dcu status                            is the unit well?
+  dcu meter list                        which meters are heard, and how well
+  dcu telegram tail                     telegrams as they are heard
+  dcu buffer stat                       what waits for the head-end
+  dcu config check                      every fault of the configuration at once
+  dcu run                               the service";
 
 fn exit_codes() -> String {
     let mut text = String::from("Exit codes:");

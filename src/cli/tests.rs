@@ -1,9 +1,17 @@
-//! The command line as a whole: help pages and exit codes.
+//! The command line as a whole, against a service of a few lines and golden files in `tests/data/cli/`.
+//!
+//! `DCU_BLESS=1 cargo test` writes the golden files anew; the difference is then reviewed.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::control::tests::{card, telegram, well};
+use crate::control::{
+    Answer, Ask, BufferVerify, CommitLine, MeterLine, Range, Refusal, RefusalKind, Reply, Request, Status, Stream, left,
+};
 
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Vec<u8>>>);
@@ -19,7 +27,7 @@ impl Write for Printed {
 }
 
 /// Runs one command line; what it printed and how it ended.
-pub(super) fn dcu(args: &[&str]) -> (Exit, String) {
+fn dcu(args: &[&str]) -> (Exit, String) {
     let printed = Printed::default();
     let mut out = Out::to(printed.clone());
     let exit = execute([&["dcu"], args].concat(), &mut out);
@@ -27,17 +35,255 @@ pub(super) fn dcu(args: &[&str]) -> (Exit, String) {
     (exit, String::from_utf8(octets).unwrap())
 }
 
+/// Compares with the golden file of this name.
+#[track_caller]
+fn golden(name: &str, found: &str) {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cli")).join(name);
+    if std::env::var_os("DCU_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{name} differs; DCU_BLESS=1 writes it anew");
+    // A fault is as long as the path in it.
+    let is_narrow = name.starts_with("config-check") || found.lines().all(|line| line.chars().count() <= 80);
+    assert!(is_narrow, "{name} is wider than 80 columns");
+}
+
+/// A socket that gives every client the answers of `script`, by its request.
+struct Service {
+    socket: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Service {
+    fn new(script: impl Fn(&Request) -> Vec<Reply> + Send + 'static) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut line = String::new();
+                BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+                let ask: Ask = serde_json::from_str(&line).unwrap();
+                for reply in script(&ask.request) {
+                    let line = serde_json::to_string(&Answer::new(reply)).unwrap();
+                    writeln!(stream, "{line}").ok();
+                }
+            }
+        });
+        Self { socket, _directory: directory }
+    }
+
+    fn dcu(&self, args: &[&str]) -> (Exit, String) {
+        dcu(&[args, &["--socket", self.socket.to_str().unwrap()]].concat())
+    }
+}
+
+fn ill() -> Status {
+    let mut status = well();
+    status.uplink.is_connected = false;
+    status.uplink.error = Some("connect 192.0.2.1:8883: connection refused".into());
+    status.meters.without_key = 3;
+    status.buffer.backlog = 912_000;
+    status.time.quality = crate::reading::TimeQuality::Unsynchronised;
+    status
+}
+
+fn lines() -> Vec<MeterLine> {
+    let other = |id: &str, medium: &str, security: &str, heard: Option<i64>| MeterLine {
+        id: id.into(),
+        medium: medium.into(),
+        security: security.into(),
+        last_heard_ms: heard,
+        rssi_dbm: heard.map(|_| -91),
+        telegrams: u64::from(heard.is_some()),
+        ..card().line
+    };
+    vec![
+        card().line,
+        other("ELS-70012345-03-03", "gas", "no-key", Some(1_759_900_000_000)),
+        other("QDS-00000017-1d-04", "heat", "authenticated", None),
+    ]
+}
+
+#[test]
+fn help_pages_are_as_reviewed() {
+    // The appliance build has fewer commands.
+    if cfg!(feature = "simulate") {
+        golden("help.txt", &dcu(&["--help"]).1);
+    }
+    for (name, args) in [
+        ("help-buffer.txt", vec!["buffer"]),
+        ("help-buffer-verify.txt", vec!["buffer", "verify"]),
+        ("help-config.txt", vec!["config"]),
+        ("help-config-check.txt", vec!["config", "check"]),
+        ("help-meter.txt", vec!["meter"]),
+        ("help-meter-list.txt", vec!["meter", "list"]),
+        ("help-meter-show.txt", vec!["meter", "show"]),
+        ("help-run.txt", vec!["run"]),
+        ("help-status.txt", vec!["status"]),
+        ("help-telegram-tail.txt", vec!["telegram", "tail"]),
+    ] {
+        let (exit, text) = dcu(&[args.as_slice(), &["--help"]].concat());
+        assert_eq!(exit, Exit::Done);
+        golden(name, &text);
+    }
+}
+
+#[test]
+fn status_shows_the_verdict_and_its_reasons() {
+    let service = Service::new(|_| vec![Reply::Status(Box::new(well()))]);
+    let (exit, text) = service.dcu(&["status"]);
+    assert_eq!(exit, Exit::Done);
+    golden("status-ok.txt", &text);
+    let (exit, text) = service.dcu(&["status", "--json"]);
+    assert_eq!(exit, Exit::Done);
+    golden("status-ok.json.pretty", &pretty(&text));
+
+    let service = Service::new(|_| vec![Reply::Status(Box::new(ill()))]);
+    let (exit, text) = service.dcu(&["status"]);
+    assert_eq!(exit, Exit::Degraded);
+    golden("status-degraded.txt", &text);
+}
+
+/// The same JSON with a key a line, so that the golden file can be reviewed.
+fn pretty(json: &str) -> String {
+    assert_eq!(json.lines().count(), 1);
+    serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap() + "\n"
+}
+
+#[test]
+fn meters_are_listed_and_shown() {
+    let service = Service::new(|request| match request {
+        Request::Meters => vec![Reply::Meters { meters: lines() }],
+        Request::Meter { id } if *id == card().line.id => vec![Reply::Meter(Box::new(card()))],
+        other => panic!("{other:?}"),
+    });
+    let (exit, text) = service.dcu(&["meter", "list", "--json"]);
+    assert_eq!(exit, Exit::Done);
+    assert_eq!(text.lines().count(), 3);
+    assert_eq!(service.dcu(&["meter", "list", "--medium", "gas", "--json"]).1.lines().count(), 1);
+    assert_eq!(service.dcu(&["meter", "show", "12345678", "--json"]).1, serde_json::to_string(&card()).unwrap() + "\n");
+    assert_eq!(service.dcu(&["meter", "show", "12345687"]), (Exit::NotFound, String::new()));
+}
+
+#[test]
+fn a_dead_unit_is_read_from_what_it_left() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = state.path().to_str().unwrap();
+    assert_eq!(dcu(&["status", "--offline", dir]).0, Exit::NotFound);
+    left::leave_status(state.path(), &ill()).unwrap();
+    let cards: Vec<_> = lines().into_iter().map(|line| crate::control::MeterCard { line, ..card() }).collect();
+    left::leave_meters(state.path(), &cards).unwrap();
+    for (name, args, expected) in [
+        ("status-offline.txt", vec!["status"], Exit::Degraded),
+        ("meter-list.txt", vec!["meter", "list"], Exit::Done),
+        ("meter-list-silent.txt", vec!["meter", "list", "--silent", "1d", "--sort", "heard"], Exit::Done),
+        ("meter-show.txt", vec!["meter", "show", "kam 1234 5678"], Exit::Done),
+        ("buffer-stat.txt", vec!["buffer", "stat"], Exit::Done),
+    ] {
+        let (exit, text) = dcu(&[args.as_slice(), &["--offline", dir]].concat());
+        assert_eq!(exit, expected, "{name}");
+        golden(name, &text);
+    }
+}
+
+#[test]
+fn telegrams_are_shown_as_they_are_heard() {
+    let service = Service::new(|request| {
+        assert_eq!(*request, Request::Follow { stream: Stream::Telegrams });
+        let mut foreign = telegram();
+        foreign.id = None;
+        foreign.medium = None;
+        foreign.reject = Some("bad-crc\u{1b}[2J".into());
+        foreign.kept = false;
+        foreign.readings.clear();
+        let telegram = |line| Reply::Telegram(Box::new(line));
+        vec![Reply::Following { stream: Stream::Telegrams }, telegram(self::telegram()), telegram(foreign)]
+    });
+    let (exit, text) = service.dcu(&["telegram", "tail", "--count", "2"]);
+    assert_eq!(exit, Exit::Done);
+    golden("telegram-tail.txt", &text);
+    // A service that goes away in the middle is no success.
+    assert_eq!(service.dcu(&["telegram", "tail", "--json"]).0, Exit::Unreachable);
+}
+
+#[test]
+fn commits_are_followed_and_a_verification_judges() {
+    let range = |first, last| Range { lane: "mbus".into(), first, last };
+    let service = Service::new(move |request| match request {
+        Request::BufferVerify => vec![Reply::BufferVerify(BufferVerify {
+            epoch: "0123456789abcdef".into(),
+            batches: 31,
+            records: 5_041,
+            missing: vec![range(4_000, 4_046)],
+            faults: vec!["batch mbus 3500: its hash is not the one in the next batch".into()],
+        })],
+        _ => vec![
+            Reply::Following { stream: Stream::Commits },
+            Reply::Commit(CommitLine {
+                epoch: "0123456789abcdef".into(),
+                at_ms: 1_760_000_000_000,
+                ranges: vec![range(1, 83), Range { lane: "p1".into(), first: 1, last: 1 }],
+            }),
+        ],
+    });
+    let (exit, text) = service.dcu(&["buffer", "verify"]);
+    assert_eq!(exit, Exit::CheckFailed);
+    golden("buffer-verify.txt", &text);
+    let (exit, text) = service.dcu(&["buffer", "follow"]);
+    assert_eq!((exit, text.as_str()), (Exit::Unreachable, "08:53:20  mbus 1 to 83, p1 1 to 1\n"));
+}
+
+#[test]
+fn what_goes_wrong_on_the_way_has_its_exit_code() {
+    assert_eq!(dcu(&["status", "--socket", "/nowhere/control.sock"]).0, Exit::Unreachable);
+    let refusing = |kind| Service::new(move |_| vec![Reply::Refused(Refusal::new(kind, "no"))]);
+    assert_eq!(refusing(RefusalKind::NotPermitted).dcu(&["status"]).0, Exit::NotPermitted);
+    assert_eq!(refusing(RefusalKind::NotFound).dcu(&["status"]).0, Exit::NotFound);
+    assert_eq!(refusing(RefusalKind::Busy).dcu(&["status"]).0, Exit::Unreachable);
+    assert_eq!(Service::new(|_| vec![]).dcu(&["status"]).0, Exit::Unreachable);
+    assert_eq!(Service::new(|_| vec![Reply::Missed { count: 1 }]).dcu(&["status"]).0, Exit::Failed);
+
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("silent.sock");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    assert_eq!(dcu(&["status", "--timeout", "50ms", "--socket", socket.to_str().unwrap()]).0, Exit::TimedOut);
+}
+
 #[test]
 fn wrong_usage_ends_with_2() {
     assert_eq!(dcu(&["frobnicate"]), (Exit::Usage, String::new()));
     assert_eq!(dcu(&[]).0, Exit::Usage);
     assert_eq!(dcu(&["config", "check", "--frobnicate"]).0, Exit::Usage);
+    assert_eq!(dcu(&["status", "--timeout", "7"]).0, Exit::Usage);
 }
 
 #[test]
 fn a_faulty_configuration_ends_with_78() {
     assert_eq!(dcu(&["config", "check", "/nowhere/dcu.toml"]).0, Exit::Configuration);
     assert_eq!(dcu(&["run", "--config", "/nowhere/dcu.toml"]).0, Exit::Configuration);
+}
+
+#[test]
+fn a_checked_configuration_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("dcu.toml");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "[store]\nretention = \"60\"\n[[wmbus]]\nkind = \"hex\"\nport = \"/dev/ttyUSB9\"\n").unwrap();
+    let (exit, text) = dcu(&["config", "check", file]);
+    assert_eq!(exit, Exit::Configuration);
+    golden("config-check.txt", &text.replace(directory.path().to_str().unwrap(), "."));
+    let (exit, text) = dcu(&["config", "check", "--json", file]);
+    assert_eq!(exit, Exit::Configuration);
+    golden("config-check.json.pretty", &pretty(&text.replace(directory.path().to_str().unwrap(), ".")));
+
+    let (exit, text) = dcu(&["config", "template"]);
+    assert_eq!((exit, text.as_str()), (Exit::Done, crate::config::Config::TEMPLATE));
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(dcu(&["config", "check", file]).0, Exit::Done);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Nothing here opens a socket. Snapshots carry facts; what they mean is decided by [`Status::verdict`] alone.
 
 mod buffer;
+pub mod left;
 mod meters;
 mod status;
 mod verdict;
@@ -139,4 +140,4 @@ impl From<Refusal> for Reply {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

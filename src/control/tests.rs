@@ -85,6 +85,65 @@ pub(crate) fn well() -> Status {
     }
 }
 
+/// A water meter that is heard well.
+pub(crate) fn card() -> MeterCard {
+    let reading = |quantity: &str, obis: Option<&str>, value: &str, unit: &str, storage| ReadingLine {
+        quantity: quantity.into(),
+        obis: obis.map(str::to_owned),
+        value: Some(value.into()),
+        unit: unit.into(),
+        function: "instantaneous".into(),
+        storage,
+        tariff: 0,
+        subunit: 0,
+        time: None,
+        quality: "good".into(),
+    };
+    MeterCard {
+        line: MeterLine {
+            id: "KAM-12345678-1b-16".into(),
+            medium: "cold water".into(),
+            group: None,
+            security: "decrypted".into(),
+            telegrams: 5_412,
+            last_heard_ms: Some(1_759_999_988_000),
+            rssi_dbm: Some(-67),
+        },
+        has_key: true,
+        policy: "snapshot every 1h".into(),
+        first_heard_ms: Some(1_759_906_230_000),
+        status: Some(0),
+        heard: vec![Heard {
+            receiver: "roof".into(),
+            telegrams: 5_412,
+            last_ms: 1_759_999_988_000,
+            rssi_dbm: Some(-67),
+        }],
+        readings: vec![
+            reading("volume", Some("8-0:1.0.0*255"), "123.456", "m3", 0),
+            reading("volume", Some("8-0:1.0.0*1"), "117.020", "m3", 1),
+            reading("flow_temperature", None, "14", "Cel", 0),
+        ],
+    }
+}
+
+/// The same meter, a moment later, on the air.
+pub(crate) fn telegram() -> TelegramLine {
+    let card = card();
+    TelegramLine {
+        at_ms: 1_759_999_988_000,
+        receiver: "roof".into(),
+        rssi_dbm: Some(-67),
+        id: Some(card.line.id),
+        medium: Some(card.line.medium),
+        security: card.line.security,
+        reject: None,
+        kept: true,
+        octets: 61,
+        readings: card.readings,
+    }
+}
+
 #[test]
 fn every_line_reads_back() {
     let status = well();
@@ -92,6 +151,9 @@ fn every_line_reads_back() {
         Reply::Uplink(status.uplink.clone()),
         Reply::BufferStat(status.buffer.clone()),
         Reply::Status(Box::new(status)),
+        Reply::Meters { meters: vec![card().line] },
+        Reply::Meter(Box::new(card())),
+        Reply::Telegram(Box::new(telegram())),
         Reply::Following { stream: Stream::Commits },
         Reply::Missed { count: u64::MAX },
         Reply::Refused(Refusal::new(RefusalKind::NotFound, "no such meter")),

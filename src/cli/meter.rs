@@ -1,0 +1,233 @@
+//! `dcu meter list|show`.
+
+use std::cmp::Reverse;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::client::{Service, unexpected};
+use super::text::{Table, age, ago, counted, printable, utc};
+use super::{Exit, Failure, OrExit, Out, Outcome};
+use crate::config;
+use crate::control::{Found, MeterCard, MeterLine, Reply, Request, find, left};
+
+/// Which meters are heard, and how well
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu meter list                        all known meters
+  dcu meter list --silent 1d            those not heard for a day
+  dcu meter list --sort rssi            the best heard first
+  dcu meter show 12345678               one meter, by what is on its face
+  dcu meter show KAM-12345678 --json    for a script")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// All known meters, one a line
+    List {
+        #[command(flatten)]
+        source: Source,
+        /// Only meters that were not heard for so long
+        #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+        silent: Option<Duration>,
+        /// Only meters whose medium has this word in it
+        #[arg(long, value_name = "WORD")]
+        medium: Option<String>,
+        /// The order
+        #[arg(long, value_enum, default_value = "id")]
+        sort: Sort,
+    },
+    /// Everything that is known of one meter
+    ///
+    /// The meter is named by the eight digits on its face or the first of them, with or without the manufacturer's
+    /// letters, or by its full identity. What means no meter or more than one ends with 4.
+    Show {
+        /// Which meter
+        meter: String,
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Source {
+    #[command(flatten)]
+    service: Service,
+    /// Read the state directory of a dead unit, or a copy of it, instead of asking
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["socket", "timeout"])]
+    offline: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Sort {
+    Id,
+    /// The last heard first
+    Heard,
+    /// The best heard first
+    Rssi,
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    match args.verb {
+        Verb::List { source, silent, medium, sort } => {
+            let now = source.now_ms();
+            let mut meters = source.lines()?;
+            meters.retain(|meter| {
+                let is_silent = silent.is_none_or(|silent| {
+                    let silent = i64::try_from(silent.as_millis()).unwrap_or(i64::MAX);
+                    meter.last_heard_ms.is_none_or(|last| now.saturating_sub(last) >= silent)
+                });
+                is_silent && medium.as_ref().is_none_or(|word| meter.medium.contains(word.as_str()))
+            });
+            match sort {
+                Sort::Id => meters.sort_by(|a, b| a.id.cmp(&b.id)),
+                Sort::Heard => meters.sort_by_key(|meter| Reverse(meter.last_heard_ms)),
+                Sort::Rssi => meters.sort_by_key(|meter| Reverse(meter.rssi_dbm)),
+            }
+            list(&meters, source.json, now, out)
+        }
+        Verb::Show { meter, source } => {
+            let lines = source.lines()?;
+            let id = one(&meter, &lines)?;
+            let card = source.card(&id)?;
+            if source.json {
+                out.json(&card)?;
+            } else {
+                out.text(print(&card, source.now_ms()))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+impl Source {
+    fn lines(&self) -> Result<Vec<MeterLine>, Failure> {
+        if let Some(state) = &self.offline {
+            let cards = left::left_meters(state).or_exit(Exit::NotFound)?;
+            return Ok(cards.into_iter().map(|card| card.line).collect());
+        }
+        match self.service.ask(Request::Meters)? {
+            Reply::Meters { meters } => Ok(meters),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn card(&self, id: &str) -> Result<MeterCard, Failure> {
+        if let Some(state) = &self.offline {
+            let cards = left::left_meters(state).or_exit(Exit::NotFound)?;
+            let card = cards.into_iter().find(|card| card.line.id == id);
+            return card.ok_or_else(|| Failure::said(Exit::NotFound, format!("no meter {id}")));
+        }
+        match self.service.ask(Request::Meter { id: id.to_owned() })? {
+            Reply::Meter(card) => Ok(*card),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// For a dead unit, the moment when it left its status.
+    fn now_ms(&self) -> i64 {
+        let left = self.offline.as_ref().and_then(|state| left::left_status(state).ok());
+        left.map_or_else(now_ms, |status| status.time.now_ms)
+    }
+}
+
+/// The one meter that `word` means.
+pub(super) fn one(word: &str, meters: &[MeterLine]) -> Result<String, Failure> {
+    let message = match find(word, meters.iter().map(|meter| meter.id.as_str())) {
+        Found::One(id) => return Ok(id.to_owned()),
+        Found::Many(ids) => {
+            let shown: Vec<_> = ids.iter().take(5).copied().collect();
+            let more = if ids.len() > shown.len() { " and more" } else { "" };
+            format!("{word:?} means {}: {}{more}", counted(ids.len() as u64, "meter"), shown.join(", "))
+        }
+        Found::None(near) if near.is_empty() => format!("no meter {word:?} is known; `dcu meter list` shows all"),
+        Found::None(near) => format!("no meter {word:?} is known; did you mean {}?", near.join(" or ")),
+    };
+    Err(Failure::said(Exit::NotFound, message))
+}
+
+fn list(meters: &[MeterLine], json: bool, now: i64, out: &mut Out) -> Outcome {
+    if json {
+        for meter in meters {
+            out.json(meter)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["meter", "medium", "security", ">telegrams", ">heard", ">rssi"]);
+    for meter in meters {
+        table.row([
+            meter.id.clone(),
+            meter.medium.chars().take(16).collect(),
+            meter.security.clone(),
+            meter.telegrams.to_string(),
+            meter.last_heard_ms.map_or_else(|| "never".into(), |last| age(now, last)),
+            meter.rssi_dbm.map_or_else(|| "-".into(), |rssi| rssi.to_string()),
+        ]);
+    }
+    out.text(table.text())?;
+    eprintln!("{}", counted(meters.len() as u64, "meter"));
+    Ok(Exit::Done)
+}
+
+fn print(card: &MeterCard, now: i64) -> String {
+    let MeterCard { line, .. } = card;
+    let mut items = Table::new(&["", ""]);
+    let key = if card.has_key { "a key is there" } else { "no key" };
+    items.row(["group".into(), format!("{}, {}", line.group.as_deref().unwrap_or("default"), card.policy)]);
+    items.row(["security".into(), format!("{}; {key}", line.security)]);
+    let last = line.last_heard_ms.map_or_else(|| "never".into(), |last| format!("the last {}", ago(now, last)));
+    items.row(["heard".into(), format!("{}, {last}", counted(line.telegrams, "telegram"))]);
+    if let Some(first) = card.first_heard_ms {
+        items.row([String::new(), format!("first on {}", utc(first))]);
+    }
+    if let Some(status) = card.status {
+        items.row(["status".into(), format!("0x{status:02x}")]);
+    }
+    for (n, heard) in card.heard.iter().enumerate() {
+        let rssi = heard.rssi_dbm.map_or(String::new(), |rssi| format!(", {rssi} dBm"));
+        let (count, last) = (counted(heard.telegrams, "telegram"), ago(now, heard.last_ms));
+        let label = if n == 0 { "receivers" } else { "" };
+        items.row([label.into(), format!("{}: {count}, the last {last}{rssi}", heard.receiver)]);
+    }
+    let mut text = format!("{}  {}\n\n{}", printable(&line.id), printable(&line.medium), items.text());
+    if !card.readings.is_empty() {
+        text.push('\n');
+        let mut table = Table::new(&["quantity", ">value", "unit", "obis", "of"]);
+        for reading in &card.readings {
+            table.row([
+                reading.quantity.replace('_', " ").chars().take(30).collect(),
+                reading.value.clone().unwrap_or_else(|| reading.quality.clone()),
+                reading.unit.clone(),
+                reading.obis.clone().unwrap_or_default(),
+                place(reading.storage, reading.tariff, reading.subunit, &reading.function),
+            ]);
+        }
+        text.push_str(&table.text());
+    }
+    text
+}
+
+/// `storage 1, tariff 2, maximum`: what is not the ordinary register.
+pub(super) fn place(storage: u32, tariff: u32, subunit: u16, function: &str) -> String {
+    let numbers = [("storage", storage), ("tariff", tariff), ("subunit", u32::from(subunit))];
+    let mut words: Vec<String> =
+        numbers.iter().filter(|(_, number)| *number != 0).map(|(word, number)| format!("{word} {number}")).collect();
+    if function != "instantaneous" {
+        words.push(function.to_owned());
+    }
+    words.join(", ")
+}
+
+#[expect(clippy::disallowed_methods, reason = "ages are shown to a person")]
+pub(super) fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
