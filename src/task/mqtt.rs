@@ -27,21 +27,31 @@ use tokio_util::sync::CancellationToken;
 pub use door::{Connected, Door, Event, Message, PubAckReason, Publication, Reason, Settings, Shut, Token, Transport};
 
 use crate::task::backoff::Backoff;
-use door::Command;
 
 /// Starts the driver. It connects and connects again until `stop`; `seed` decides the jitter between attempts.
 pub fn open(settings: Settings, seed: u64, stop: CancellationToken) -> (Door, mpsc::Receiver<Event>, JoinHandle<()>) {
-    let (commands, commands_in) = mpsc::channel(COMMANDS);
+    let (publishes, publishes_in) = mpsc::channel(PUBLISHES);
+    let (tokens, tokens_in) = mpsc::unbounded_channel();
     let (events, events_out) = mpsc::channel(EVENTS);
     let backoff = Backoff::new(settings.retry.0, settings.retry.1, seed);
-    let driver = Driver { settings, backoff, commands: commands_in, events, stop, connection: 0, is_poisoned: false };
-    (Door { commands }, events_out, tokio::spawn(driver.run()))
+    let driver = Driver {
+        settings,
+        backoff,
+        publishes: publishes_in,
+        tokens: tokens_in,
+        events,
+        stop,
+        connection: 0,
+        is_poisoned: false,
+    };
+    (Door { publishes, tokens }, events_out, tokio::spawn(driver.run()))
 }
 
 struct Driver {
     settings: Settings,
     backoff: Backoff,
-    commands: mpsc::Receiver<Command>,
+    publishes: mpsc::Receiver<door::Publish>,
+    tokens: mpsc::UnboundedReceiver<Token>,
     events: mpsc::Sender<Event>,
     stop: CancellationToken,
     connection: u64,
@@ -56,7 +66,17 @@ impl Driver {
             self.is_poisoned = matches!(reason, Reason::Malformed(_));
             let is_over = matches!(reason, Reason::Stopped) || self.stop.is_cancelled();
             let retry_in = if is_over { Duration::ZERO } else { self.backoff.next_delay() };
-            if self.events.send(Event::Disconnected { reason, retry_in }).await.is_err() || is_over {
+            let told = self.events.send(Event::Disconnected { reason, retry_in });
+            if is_over {
+                // A user that does not listen any more must not keep the driver.
+                let _ = timeout(GOODBYE, told).await;
+                return;
+            }
+            let is_told = tokio::select! {
+                told = told => told.is_ok(),
+                () = self.stop.cancelled() => false,
+            };
+            if !is_told {
                 return;
             }
             if !self.wait(retry_in).await {
@@ -71,7 +91,8 @@ impl Driver {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return false,
-                command = self.commands.recv() => if command.is_none() { return false },
+                publish = self.publishes.recv() => if publish.is_none() { return false },
+                Some(_) = self.tokens.recv() => {}
                 () = sleep_until(until) => return true,
             }
         }
@@ -87,26 +108,26 @@ impl Driver {
         let (client, event_loop) = AsyncClient::new(options, REQUESTS);
         let (packets, mut packets_out) = mpsc::channel(EVENTS);
         let pump = tokio::spawn(pump(event_loop, packets));
-        let mut link =
-            Link { client, number: self.connection, connected: None, handed: VecDeque::new(), sent: VecDeque::new() };
+        let mut link = Link::new(client, self.connection);
         let reason = loop {
             tokio::select! {
-                // What the broker says comes first: it frees the window and must not wait behind new publishes.
+                // First what must not wait: the end; tokens, which let the broker go on; its answers, which free the window.
                 biased;
+                () = self.stop.cancelled() => {
+                    link.goodbye(&mut packets_out).await;
+                    break Reason::Stopped;
+                }
+                Some(token) = self.tokens.recv() => link.acknowledge(token),
                 packet = packets_out.recv() => match packet {
                     Some(Ok(packet)) => if let Err(reason) = self.packet(&mut link, packet).await { break reason },
                     Some(Err(error)) => break library::reason(error, &self.settings, link.connected.is_some()),
                     None => break Reason::Protocol("the client library gave up on what the broker sent".into()),
                 },
-                () = self.stop.cancelled() => {
-                    link.goodbye(&mut packets_out).await;
-                    break Reason::Stopped;
-                }
                 () = sleep_until(link.deadline(self.settings.puback_timeout)) => {
                     break Reason::NoPubAck { after: self.settings.puback_timeout };
                 }
-                command = self.commands.recv(), if link.has_room() => match command {
-                    Some(command) => if let Err(reason) = self.command(&mut link, command).await { break reason },
+                publish = self.publishes.recv(), if link.has_room() => match publish {
+                    Some(publish) => if let Err(reason) = self.publish(&mut link, publish).await { break reason },
                     None => {
                         link.goodbye(&mut packets_out).await;
                         break Reason::Stopped;
@@ -134,6 +155,11 @@ impl Driver {
                 let id = link.handed.pop_front().expect("the library writes what we hand it, once and in order");
                 link.sent.push_back(Sent { packet_id, id, since: Instant::now() });
                 self.tell(Event::Sent { id, packet_id }).await
+            }
+            Packets::Outgoing(Outgoing::PubAck(_)) => {
+                link.acknowledging = link.acknowledging.saturating_sub(1);
+                link.feed_tokens();
+                Ok(())
             }
             // The library holds a publish back when its packet identifier is still in use: it may never let go.
             Packets::Outgoing(Outgoing::AwaitAck(_)) => {
@@ -183,41 +209,34 @@ impl Driver {
             .filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)))
             .map(|(filter, code)| Event::SubscriptionRefused { filter: filter.clone(), reason: format!("{code:?}") })
             .collect();
+        self.tell(Event::Subscribed).await?;
         for event in refused {
             self.tell(event).await?;
         }
         Ok(())
     }
 
-    async fn command(&mut self, link: &mut Link, command: Command) -> Result<(), Reason> {
-        let Some((connected, _)) = link.connected else { return Ok(()) };
-        let full = || Reason::Protocol("the client library takes no more".into());
-        match command {
-            Command::Publish { connection, .. } if connection != link.number => Ok(()),
-            Command::Publish { id, publication, .. } => {
-                if let Some(reason) = unsendable(&publication, connected.maximum_packet_size) {
-                    return self.tell(Event::PubAck { id, reason }).await;
-                }
-                let Publication { topic, payload, retain, content_type } = publication;
-                let content_type = content_type.map(str::to_owned);
-                let properties = PublishProperties { content_type, ..PublishProperties::default() };
-                let client = &link.client;
-                client
-                    .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties)
-                    .map_err(|_| full())?;
-                link.handed.push_back(id);
-                Ok(())
-            }
-            Command::Acknowledge(token) if token.connection != link.number => Ok(()),
-            Command::Acknowledge(token) => {
-                let publish = Publish { pkid: token.packet_id, qos: QoS::AtLeastOnce, ..Publish::default() };
-                link.client.try_ack(&publish).map_err(|_| full())
-            }
+    async fn publish(&self, link: &mut Link, publish: door::Publish) -> Result<(), Reason> {
+        let door::Publish { connection, id, publication } = publish;
+        let Some((connected, _)) = link.connected.filter(|_| connection == link.number) else { return Ok(()) };
+        if let Some(reason) = unsendable(&publication, connected.maximum_packet_size) {
+            return self.tell(Event::PubAck { id, reason }).await;
         }
+        let Publication { topic, payload, retain, content_type } = publication;
+        let properties =
+            PublishProperties { content_type: content_type.map(str::to_owned), ..PublishProperties::default() };
+        link.client
+            .try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties)
+            .map_err(|_| Reason::Protocol("the client library takes no more".into()))?;
+        link.handed.push_back(id);
+        Ok(())
     }
 
     async fn tell(&self, event: Event) -> Result<(), Reason> {
-        self.events.send(event).await.map_err(|_| Reason::Stopped)
+        tokio::select! {
+            told = self.events.send(event) => told.map_err(|_| Reason::Stopped),
+            () = self.stop.cancelled() => Err(Reason::Stopped),
+        }
     }
 }
 
@@ -230,6 +249,10 @@ struct Link {
     handed: VecDeque<u64>,
     /// Written, without PUBACK.
     sent: VecDeque<Sent>,
+    /// Tokens that the library has no room for yet: brokers send more than the receive maximum allows.
+    tokens: VecDeque<Token>,
+    /// Acknowledgements handed to the library, not yet written.
+    acknowledging: usize,
 }
 
 struct Sent {
@@ -239,6 +262,30 @@ struct Sent {
 }
 
 impl Link {
+    fn new(client: AsyncClient, number: u64) -> Self {
+        let (handed, sent, tokens) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { client, number, connected: None, handed, sent, tokens, acknowledging: 0 }
+    }
+
+    fn acknowledge(&mut self, token: Token) {
+        if token.connection == self.number {
+            self.tokens.push_back(token);
+            self.feed_tokens();
+        }
+    }
+
+    fn feed_tokens(&mut self) {
+        while self.acknowledging < ACKNOWLEDGING {
+            let Some(token) = self.tokens.pop_front() else { return };
+            let publish = Publish { pkid: token.packet_id, qos: QoS::AtLeastOnce, ..Publish::default() };
+            if self.client.try_ack(&publish).is_err() {
+                // Only when the event loop has ended: the next packet says why.
+                return;
+            }
+            self.acknowledging += 1;
+        }
+    }
+
     /// Without a connection everything is taken, and dropped as out of date.
     fn has_room(&self) -> bool {
         self.connected.is_none_or(|(connected, _)| self.handed.len() + self.sent.len() < usize::from(connected.window))
@@ -335,8 +382,9 @@ const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
 const SETTLED: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_secs(24 * 3600);
-/// A full window, a token for everything received, and a little.
-const COMMANDS: usize = LARGEST_WINDOW as usize + RECEIVE_MAXIMUM as usize + 8;
-/// Room in the library's channel: never the bound that is reached.
-const REQUESTS: usize = COMMANDS * 2;
+/// A full window, and a little for who counts a moment late.
+const PUBLISHES: usize = LARGEST_WINDOW as usize + 8;
+const ACKNOWLEDGING: usize = 32;
+/// Room in the library's channel, never the bound that is reached: a window, acknowledgements, SUBSCRIBE, DISCONNECT.
+const REQUESTS: usize = LARGEST_WINDOW as usize + ACKNOWLEDGING + 8;
 const EVENTS: usize = 64;

@@ -273,7 +273,8 @@ fn mosquitto_conf(dir: &Path) -> String {
     format!(
         "# Mutual TLS: who has a certificate of the CA may connect, and is known by the certificate's common name.\n\
          listener 8883\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n\
-         acl_file {}\n# Only when root starts it: the key files are root's.\nuser root\n",
+         acl_file {}\n# Room for a consumer that is away: mosquitto drops what does not fit, after it has said that it has it.\n\
+         max_queued_messages 100000\n# Only when root starts it: the key files are root's.\nuser root\n",
         path("ca.pem"),
         path("broker.pem"),
         path("broker.key"),

@@ -75,11 +75,12 @@ pub struct Publication {
     pub content_type: Option<&'static str>,
 }
 
-/// What the user asks for.
+/// What the user wants published.
 #[derive(Debug)]
-pub(super) enum Command {
-    Publish { connection: u64, id: u64, publication: Publication },
-    Acknowledge(Token),
+pub(super) struct Publish {
+    pub connection: u64,
+    pub id: u64,
+    pub publication: Publication,
 }
 
 /// What the driver reports, in order.
@@ -98,6 +99,8 @@ pub enum Event {
         reason: PubAckReason,
     },
     Message(Message),
+    /// The broker answered the subscriptions; those it refused are told right after.
+    Subscribed,
     /// The broker does not let this client hear a topic filter.
     SubscriptionRefused {
         filter: String,
@@ -215,7 +218,9 @@ fn advice(code: &str) -> &'static str {
 /// The user's side. Never blocks: the windows bound what can be under way.
 #[derive(Debug, Clone)]
 pub struct Door {
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) publishes: mpsc::Sender<Publish>,
+    /// Without a bound of its own: there are never more tokens than messages that were handed out.
+    pub(super) tokens: mpsc::UnboundedSender<Token>,
 }
 
 /// The driver takes no more: it has stopped, or the user does not respect the window.
@@ -230,18 +235,15 @@ pub enum Shut {
 impl Door {
     /// Hands a publication over. `id` is the caller's name for it, `connection` the number of the last `Connected`.
     pub fn publish(&self, connection: u64, id: u64, publication: Publication) -> Result<(), Shut> {
-        self.send(Command::Publish { connection, id, publication })
-    }
-
-    /// Tells the broker that a message has been dealt with: after what it asked for is durable.
-    pub fn acknowledge(&self, token: Token) -> Result<(), Shut> {
-        self.send(Command::Acknowledge(token))
-    }
-
-    fn send(&self, command: Command) -> Result<(), Shut> {
-        self.commands.try_send(command).map_err(|error| match error {
+        self.publishes.try_send(Publish { connection, id, publication }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Shut::Full,
             mpsc::error::TrySendError::Closed(_) => Shut::Stopped,
         })
+    }
+
+    /// Tells the broker that a message has been dealt with: after what it asked for is durable. In the order of the
+    /// messages, MQTT 5.0, section 4.6.
+    pub fn acknowledge(&self, token: Token) -> Result<(), Shut> {
+        self.tokens.send(token).map_err(|_| Shut::Stopped)
     }
 }

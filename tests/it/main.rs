@@ -1,0 +1,13 @@
+//! The integration tests: real brokers, real sockets, emulated hardware.
+//!
+//! Without mosquitto the tests that need it say that they are skipped; under `CI=true` they fail instead.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests: a panic is a failure, and real time passes"
+)]
+
+mod mqtt;
+mod support;
