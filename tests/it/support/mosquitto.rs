@@ -67,12 +67,6 @@ impl Mosquitto {
         panic!("mosquitto does not start: {}", fs::read_to_string(dir.path().join("log")).unwrap_or_default());
     }
 
-    /// Ends the broker without a goodbye.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// Ends the broker as systemd does; a persistent one writes its sessions.
     pub(crate) fn terminate(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
@@ -100,15 +94,6 @@ impl Mosquitto {
     /// Settings of the kit's head-end.
     pub(crate) fn head_end(&self) -> Settings {
         settings("localhost", self.port, tls(&self.kit, &self.kit.head_end()), "head-end")
-    }
-
-    /// The program `mosquitto_sub` or `mosquitto_pub`, connected as the head-end.
-    pub(crate) fn client(&self, name: &str) -> Option<Command> {
-        let mut command = Command::new(program(name)?);
-        let Identity { certificate, key } = self.kit.head_end();
-        command.args(["-V", "mqttv5", "-h", "localhost", "-p", &self.port.to_string(), "--cafile"]).arg(self.kit.ca());
-        command.arg("--cert").arg(certificate).arg("--key").arg(key);
-        Some(command)
     }
 }
 
