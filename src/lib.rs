@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod journal;
 pub mod reading;
+pub mod registry;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod store;

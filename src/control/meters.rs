@@ -1,8 +1,10 @@
 //! Meters and telegrams as people ask for them.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::similar;
+use crate::reading::{Reading, Value};
 
 /// One line of the list of known meters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +15,7 @@ pub struct MeterLine {
     pub medium: String,
     /// The configured group that took it.
     pub group: Option<String>,
-    /// What the last telegram's protection said: `plain`, `decrypted`, `authenticated`, `no-key` and so on.
+    /// What the last telegram's protection said: `plain`, `decrypted`, `authenticated`, `no_key` and so on.
     pub security: String,
     pub telegrams: u64,
     pub last_heard_ms: Option<i64>,
@@ -58,9 +60,32 @@ pub struct ReadingLine {
     pub storage: u32,
     pub tariff: u32,
     pub subunit: u16,
-    /// The meter's own time, ISO 8601.
+    /// The end of the interval it is about, or the moment a snapshot stands for, ISO 8601.
     pub time: Option<String>,
     pub quality: String,
+    /// What sets the value apart from others of its quantity: direction, phase, conditions; often empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub modifier: String,
+}
+
+impl From<&Reading> for ReadingLine {
+    fn from(reading: &Reading) -> Self {
+        let register = &reading.register;
+        let time = reading.interval.map(|interval| interval.end_utc).and_then(|at| Timestamp::from_second(at).ok());
+        Self {
+            quantity: register.quantity.to_string(),
+            obis: register.obis.map(|obis| obis.to_string()),
+            value: (reading.value != Value::None).then(|| reading.value.to_string()),
+            unit: register.unit.to_string(),
+            function: register.function.name().to_owned(),
+            storage: register.storage,
+            tariff: register.tariff,
+            subunit: register.subunit,
+            time: time.map(|time| time.to_string()),
+            quality: reading.quality.to_string(),
+            modifier: register.modifier.to_string(),
+        }
+    }
 }
 
 /// One telegram, as it is heard.

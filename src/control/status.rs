@@ -78,7 +78,7 @@ pub struct MeterCounts {
     /// Since the start.
     pub telegrams: u64,
     pub readings: u64,
-    /// Telegrams by verdict: `plain`, `decrypted`, `no-key` and so on.
+    /// Telegrams by verdict: `plain`, `decrypted`, `no_key` and so on.
     pub verdicts: BTreeMap<String, u64>,
 }
 

@@ -1,5 +1,6 @@
 //! Meter groups: what the operator says about many meters at once.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -44,6 +45,20 @@ pub enum Rule {
     /// The first telegram and then every Nth.
     Every(NonZeroU32),
     All,
+}
+
+impl fmt::Display for Rule {
+    /// `snapshot 1h`, `change`, `every 10`, `all`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Snapshot(Period(seconds)) if seconds % 3600 == 0 => write!(f, "snapshot {}h", seconds / 3600),
+            Self::Snapshot(Period(seconds)) if seconds % 60 == 0 => write!(f, "snapshot {}min", seconds / 60),
+            Self::Snapshot(Period(seconds)) => write!(f, "snapshot {seconds}s"),
+            Self::Change => f.write_str("change"),
+            Self::Every(n) => write!(f, "every {n}"),
+            Self::All => f.write_str("all"),
+        }
+    }
 }
 
 /// The period of snapshots: some seconds that divide the day. Boundaries count from midnight UTC.

@@ -23,7 +23,9 @@ pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
 pub use meter::{Manufacturer, MeterId, NotMeterId};
 pub use obis::{NotObis, Obis};
 pub use pattern::{MeterPattern, NotPattern, Shape};
+pub use policy::{Selected, Selector};
 pub use quality::{Quality, Security};
+pub use raw::{RawCounters, RawGate, RawLimits, RawVerdict};
 pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Received, TimeQuality};
 pub use unit::Unit;
 
@@ -115,6 +117,18 @@ pub enum Function {
     Maximum,
     Minimum,
     Error,
+}
+
+impl Function {
+    /// The name in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instantaneous => "instantaneous",
+            Self::Maximum => "maximum",
+            Self::Minimum => "minimum",
+            Self::Error => "error",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod obis;
 mod table;
 mod unit;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use wmbus::record::{self, DataRecord, Modifier};
@@ -27,6 +28,8 @@ pub struct Converted {
     pub readings: Vec<Reading>,
     /// Not `Ok`: the telegram belongs into the raw ring as well, see [`raw`].
     pub verdict: Verdict,
+    /// Of the protected frame: the same frame has the same one, whoever heard it.
+    pub digest: u64,
 }
 
 /// The readings of a telegram that was heard by `links`, best first.
@@ -62,7 +65,9 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
         .filter(|record| record.data_field != record::DataField::Readout)
         .map(|record| reading(record, &source, device_type, group.unmarked_gas))
         .collect();
-    Converted { source, readings, verdict }
+    let mut hasher = DefaultHasher::new();
+    telegram.octets().hash(&mut hasher);
+    Converted { source, readings, verdict, digest: hasher.finish() }
 }
 
 /// The telegram for the raw ring.
@@ -171,16 +176,25 @@ fn civil_time(time: &record::DateTime) -> CivilTime {
 }
 
 fn security(telegram: &Telegram<'_>) -> Security {
-    match telegram.verdict {
-        Verdict::Ok | Verdict::Partial if telegram.security.authenticated => Security::Authenticated,
-        Verdict::Ok | Verdict::Partial if is_encrypted(telegram) => Security::Decrypted,
-        Verdict::Ok | Verdict::Partial => Security::Plain,
-        Verdict::NoKey => Security::NoKey,
-        Verdict::WrongKey => Security::WrongKey,
-        Verdict::BadMac => Security::BadMac,
-        Verdict::Truncated => Security::Truncated,
-        Verdict::BadCrc => Security::BadCrc,
-        Verdict::Unsupported => Security::Unsupported,
+    match Security::from(telegram.verdict) {
+        Security::Plain if telegram.security.authenticated => Security::Authenticated,
+        Security::Plain if is_encrypted(telegram) => Security::Decrypted,
+        other => other,
+    }
+}
+
+/// What a verdict says of a protection that is not known: `Plain` where nothing is wrong.
+impl From<Verdict> for Security {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ok | Verdict::Partial => Self::Plain,
+            Verdict::NoKey => Self::NoKey,
+            Verdict::WrongKey => Self::WrongKey,
+            Verdict::BadMac => Self::BadMac,
+            Verdict::Truncated => Self::Truncated,
+            Verdict::BadCrc => Self::BadCrc,
+            Verdict::Unsupported => Self::Unsupported,
+        }
     }
 }
 

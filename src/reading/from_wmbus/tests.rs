@@ -310,7 +310,7 @@ fn a_telegram_says_who_when_and_how() {
 
     let mut scratch = Scratch::default();
     let telegram = Telegram::decode(&frame, &key, &mut scratch).unwrap();
-    let Converted { source, readings, verdict } = convert(&telegram, received(), links.clone(), &group);
+    let Converted { source, readings, verdict, .. } = convert(&telegram, received(), links.clone(), &group);
     assert_eq!(verdict, Verdict::Ok);
     let lines: Vec<_> = readings.iter().map(print).collect();
     assert_eq!(lines, ["8-0:1.0.0 volume 123.456 m3", "0-0:1.0.0 date_time 2021-11-06T18:25"]);

@@ -1,0 +1,94 @@
+//! Known meters as the control socket tells of them.
+
+use wmbus::spec::device_type_name;
+
+use super::{Meter, MeterKeys, Registry};
+use crate::clock::Now;
+use crate::control::{Heard, MeterCard, MeterCounts, MeterLine, ReadingLine};
+use crate::reading::{Groups, MeterId, Security};
+
+/// The device type in the words of EN 13757-7; None for what has none.
+pub fn medium(id: &MeterId) -> Option<&'static str> {
+    match id {
+        MeterId::MBus { device_type, .. } => Some(device_type_name(*device_type)),
+        MeterId::SystemTitle(_) => None,
+    }
+}
+
+impl Registry {
+    /// All known meters in the order of their identities.
+    pub fn list(&self, groups: &Groups) -> Vec<MeterLine> {
+        let mut meters: Vec<&Meter> = self.meters.iter().collect();
+        meters.sort_unstable_by_key(|meter| meter.id);
+        meters.into_iter().map(|meter| meter.line(groups)).collect()
+    }
+
+    /// None for a meter that was never heard.
+    pub fn card(&self, id: &MeterId, keys: &MeterKeys, groups: &Groups) -> Option<MeterCard> {
+        let meter = self.meter(id)?;
+        Some(MeterCard {
+            line: meter.line(groups),
+            has_key: keys.has(id),
+            policy: groups.of(id).rule.to_string(),
+            first_heard_ms: Some(meter.first.utc_ms),
+            status: meter.status,
+            heard: meter
+                .hearings
+                .iter()
+                .map(|hearing| Heard {
+                    receiver: hearing.receiver.to_string(),
+                    telegrams: hearing.telegrams,
+                    last_ms: hearing.last.utc_ms,
+                    rssi_dbm: hearing.rssi_dbm,
+                })
+                .collect(),
+            readings: meter.readings.iter().map(ReadingLine::from).collect(),
+        })
+    }
+
+    pub fn counts(&self, now: Now) -> MeterCounts {
+        let within = |ms: u64| {
+            let is_recent = |meter: &&Meter| {
+                meter.last.boot_id == now.boot_id && now.boot_ms.saturating_sub(meter.last.boot_ms) < ms
+            };
+            number(self.meters.iter().filter(is_recent).count())
+        };
+        let is_closed = |meter: &&Meter| matches!(meter.security, Security::NoKey | Security::WrongKey);
+        let verdicts = Security::ALL.iter().zip(self.verdicts).filter(|(_, count)| *count > 0);
+        MeterCounts {
+            known: number(self.len()),
+            heard_1h: within(HOUR_MS),
+            heard_24h: within(24 * HOUR_MS),
+            without_key: number(self.meters.iter().filter(is_closed).count()),
+            telegrams: self.verdicts.iter().sum(),
+            readings: self.readings,
+            verdicts: verdicts.map(|(security, count)| (security.name().to_owned(), count)).collect(),
+        }
+    }
+}
+
+impl Meter {
+    fn line(&self, groups: &Groups) -> MeterLine {
+        let group = groups.of(&self.id);
+        MeterLine {
+            id: self.id.to_string(),
+            medium: medium(&self.id).unwrap_or_default().to_owned(),
+            group: (*group != groups.default).then(|| group.name.to_string()),
+            security: self.security.name().to_owned(),
+            telegrams: self.telegrams,
+            last_heard_ms: Some(self.last.utc_ms),
+            rssi_dbm: self
+                .hearings
+                .iter()
+                .filter(|h| h.last.boot_ms == self.last.boot_ms)
+                .filter_map(|h| h.rssi_dbm)
+                .max(),
+        }
+    }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+const HOUR_MS: u64 = 3_600_000;

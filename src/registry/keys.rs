@@ -1,0 +1,273 @@
+//! The file of meter keys: one line a meter or a kind of meter, `ID-OR-PATTERN KEY`.
+//!
+//!     # comment
+//!     12345678            000102030405060708090a0b0c0d0e0f
+//!     KAM-12345678-1b-16  000102030405060708090a0b0c0d0e0f   # more is stronger than less
+//!     KAM-*-1b            000102030405060708090a0b0c0d0e0f
+//!     *                   000102030405060708090a0b0c0d0e0f
+//!
+//! The key is 32 hex digits (AES-128). A meter takes the key of the pattern that says most about it; the
+//! identification number weighs most. The file must not be readable for others than its owner. All faults are told at
+//! once, by line; a key is never repeated in them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use wmbus::{Address, Key, Keys};
+
+use crate::config::private;
+use crate::reading::from_wmbus::meter_id;
+use crate::reading::{MeterId, MeterPattern, Shape};
+
+/// Keys by pattern. `Debug` tells how many, not which.
+#[derive(Clone, Default)]
+pub struct MeterKeys {
+    keys: HashMap<MeterPattern, Key>,
+    /// The shapes that occur, the one that says most first: as many look-ups as there are shapes.
+    shapes: Vec<Shape>,
+}
+
+/// A key file that is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("read meter keys {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("read meter keys: {0}")]
+    Open(String),
+    #[error("read meter keys {}: {}", path.display(), listed(faults))]
+    Faults { path: PathBuf, faults: Vec<KeyFault> },
+}
+
+/// What is wrong in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFault {
+    /// From 1.
+    pub line: usize,
+    pub text: String,
+}
+
+impl MeterKeys {
+    /// Reads a file that only its owner may read.
+    ///
+    /// # Errors
+    /// Says what keeps the file from being read, or every line that is wrong.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let failed = |source| KeyError::Read { path: path.to_owned(), source };
+        private(path).map_err(KeyError::Open)?;
+        let file = fs::File::open(path).map_err(failed)?;
+        let mut text = String::new();
+        file.take(LIMIT + 1).read_to_string(&mut text).map_err(failed)?;
+        if text.len() as u64 > LIMIT {
+            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB")));
+        }
+        Self::read(&text).map_err(|faults| KeyError::Faults { path: path.to_owned(), faults })
+    }
+
+    /// Reads the lines of a key file.
+    ///
+    /// # Errors
+    /// Every line that is wrong, a second key for one pattern among them.
+    pub fn read(text: &str) -> Result<Self, Vec<KeyFault>> {
+        let mut keys = HashMap::new();
+        let mut lines: HashMap<MeterPattern, usize> = HashMap::new();
+        let mut faults = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            match entry(text) {
+                Ok(None) => {}
+                Ok(Some((pattern, key))) => match lines.get(&pattern) {
+                    Some(first) => {
+                        let text = format!("{pattern} has a key already in line {first}");
+                        faults.push(KeyFault { line, text });
+                    }
+                    None => {
+                        lines.insert(pattern, line);
+                        keys.insert(pattern, key);
+                    }
+                },
+                Err(text) => faults.push(KeyFault { line, text }),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let shapes: BTreeSet<Shape> = keys.keys().map(MeterPattern::shape).collect();
+        Ok(Self { keys, shapes: shapes.into_iter().rev().collect() })
+    }
+
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether there is a key for the meter.
+    pub fn has(&self, id: &MeterId) -> bool {
+        self.of(id).is_some()
+    }
+
+    fn of(&self, id: &MeterId) -> Option<&Key> {
+        let exact = MeterPattern::exactly(id)?;
+        self.shapes.iter().find_map(|shape| self.keys.get(&exact.masked(*shape)))
+    }
+}
+
+impl Keys for MeterKeys {
+    fn key(&self, address: &Address) -> Option<&Key> {
+        self.of(&meter_id(address))
+    }
+}
+
+impl fmt::Debug for MeterKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeterKeys").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.text)
+    }
+}
+
+/// Reads 32 hex digits.
+///
+/// # Errors
+/// Says what the text is instead, without repeating it.
+pub fn parse_key(text: &str) -> Result<Key, String> {
+    if !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+        return Err("the key has other characters than hex digits".into());
+    }
+    let mut octets = [0; 16];
+    hex::decode_to_slice(text, &mut octets)
+        .map_err(|_| format!("the key has {} hex digits, it must have 32", text.len()))?;
+    Ok(Key::new(octets))
+}
+
+/// One line; None where there is nothing in it.
+fn entry(line: &str) -> Result<Option<(MeterPattern, Key)>, String> {
+    let line = line.split_once('#').map_or(line, |(before, _)| before);
+    let mut words = line.split_whitespace();
+    let Some(pattern) = words.next() else { return Ok(None) };
+    let key = words.next().ok_or("a line is ID KEY, and there is one word only")?;
+    if words.next().is_some() {
+        return Err("a line is ID KEY, and there are more than two words".into());
+    }
+    // What stands in the wrong place may be a key: it is not repeated.
+    let pattern = pattern.parse::<MeterPattern>().map_err(|error| error.to_string())?;
+    Ok(Some((pattern, parse_key(key)?)))
+}
+
+fn listed(faults: &[KeyFault]) -> String {
+    let shown: Vec<String> = faults.iter().take(MANY).map(ToString::to_string).collect();
+    let more = faults.len().saturating_sub(MANY);
+    if more == 0 { shown.join("; ") } else { format!("{}; and {more} more faults", shown.join("; ")) }
+}
+
+/// Octets; some hundred thousand meters.
+const LIMIT: u64 = 16 << 20;
+/// Faults that one message lists.
+const MANY: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const KEY: &str = "00112233445566778899aabbccddeeff";
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(usize, &str)]) {
+        let faults = MeterKeys::read(text).err().unwrap_or_default();
+        let faults: Vec<_> = faults.iter().map(|fault| (fault.line, fault.text.as_str())).collect();
+        assert_eq!(faults, expected);
+    }
+
+    fn address(text: &str) -> Address {
+        let MeterId::MBus { manufacturer, identification, version, device_type } = text.parse().unwrap() else {
+            unreachable!()
+        };
+        Address { manufacturer: manufacturer.0, identification, version, device_type }
+    }
+
+    #[test]
+    fn the_pattern_that_says_most_gives_the_key() {
+        let line = |pattern: &str, first: u8| format!("{pattern} {first:02x}112233445566778899aabbccddeeff\n");
+        let text = line("*", 1)
+            + &line("KAM", 2)
+            + &line("KAM-*-1b", 3)
+            + &line("12345678", 4)
+            + &line("KAM-12345678-1b-16", 5);
+        let keys = MeterKeys::read(&text).unwrap();
+        let first = |id: &str| {
+            let key = keys.key(&address(id)).unwrap().clone();
+            (1..=5).find(|n| key == parse_key(line("", *n).trim()).unwrap()).unwrap()
+        };
+        assert_eq!(first("KAM-12345678-1b-16"), 5);
+        assert_eq!(first("ELS-12345678-1b-16"), 4);
+        assert_eq!(first("KAM-12345679-1b-16"), 3);
+        assert_eq!(first("KAM-12345679-1c-16"), 2);
+        assert_eq!(first("ELS-12345679-1c-16"), 1);
+    }
+
+    #[test]
+    fn a_meter_without_a_line_has_no_key() {
+        let keys = MeterKeys::read(&format!("12345678 {KEY}")).unwrap();
+        assert!(keys.key(&address("KAM-12345679-1b-16")).is_none());
+        assert!(!keys.has(&MeterId::SystemTitle([0; 8])));
+    }
+
+    #[test]
+    fn comments_and_empty_lines_are_nothing() {
+        check(&format!("# all meters\n\n  \r\n\t12345678\t{KEY}  # roof\r\n"), &[]);
+    }
+
+    #[test]
+    fn every_fault_is_told_by_its_line_and_no_key_is_repeated() {
+        let text = format!(
+            "{KEY} 12345678\n12345678 {KEY}\n12345678 {KEY}\n1 2 3\n\nKAM {}\n*\n* {KEY}00\n* ÿ{KEY}\n",
+            &KEY[1..]
+        );
+        check(
+            &text,
+            &[
+                (1, "a meter is named like 12345678, KAM-12345678-1b-16, KAM-*-1b or *"),
+                (3, "*-12345678-*-* has a key already in line 2"),
+                (4, "a line is ID KEY, and there are more than two words"),
+                (6, "the key has 31 hex digits, it must have 32"),
+                (7, "a line is ID KEY, and there is one word only"),
+                (8, "the key has 34 hex digits, it must have 32"),
+                (9, "the key has other characters than hex digits"),
+            ],
+        );
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        fs::write(&path, &text).unwrap();
+        let error = MeterKeys::load(&path).unwrap_err();
+        for said in [error.to_string(), format!("{error:?}"), format!("{:?}", MeterKeys::read(&text))] {
+            assert!(!said.contains(&KEY[1..20]), "{said}");
+        }
+        let keys = MeterKeys::read(&format!("12345678 {KEY}")).unwrap();
+        assert!(!format!("{keys:?}").contains(&KEY[1..5]));
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused_with_the_remedy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("12345678 {KEY}")).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
+        let error = MeterKeys::load(file.path()).unwrap_err().to_string();
+        assert!(error.contains("chmod 0600"), "{error}");
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(MeterKeys::load(file.path()).unwrap().len(), 1);
+        assert!(MeterKeys::load(Path::new("/nowhere/keys")).is_err());
+    }
+}

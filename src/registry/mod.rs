@@ -1,0 +1,223 @@
+//! The meters that were heard: when, by whom, how well, with what verdict, and what they said last; and their keys.
+//!
+//! Bounded: for one meter more than the limit the longest silent one is forgotten. For a known meter a telegram costs
+//! one look-up and no memory beyond the last readings. Nothing here reads a clock.
+
+mod card;
+mod keys;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use card::medium;
+pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
+
+use crate::clock::Now;
+use crate::reading::from_wmbus::Converted;
+use crate::reading::{Link, MeterId, Reading, Received, Security};
+
+#[derive(Debug)]
+pub struct Registry {
+    limit: usize,
+    index: HashMap<MeterId, usize>,
+    meters: Vec<Meter>,
+    verdicts: [u64; Security::ALL.len()],
+    readings: u64,
+    forgotten: u64,
+    repeated: u64,
+}
+
+/// What is known of one meter.
+#[derive(Debug)]
+pub struct Meter {
+    pub id: MeterId,
+    pub first: Received,
+    pub last: Received,
+    pub telegrams: u64,
+    /// Of the last telegram.
+    pub security: Security,
+    verdicts: [u32; Security::ALL.len()],
+    /// The status octet of the last telegram that had one.
+    pub status: Option<u8>,
+    pub hearings: Vec<Hearing>,
+    /// Of the last telegram that was decoded, current values first; not all of them.
+    pub readings: Vec<Reading>,
+    /// The last frame, to know it again.
+    digest: u64,
+}
+
+/// How one receiver hears one meter.
+#[derive(Debug, Clone)]
+pub struct Hearing {
+    pub receiver: Arc<str>,
+    pub telegrams: u64,
+    pub last: Received,
+    pub rssi_dbm: Option<i16>,
+}
+
+/// Whether a telegram is one that was heard already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Novelty {
+    New,
+    /// The very same frame, by another receiver or a repeater: link data only.
+    Repeated,
+}
+
+impl Registry {
+    /// Remembers at most `limit` meters.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.max(1),
+            index: HashMap::new(),
+            meters: Vec::new(),
+            verdicts: [0; Security::ALL.len()],
+            readings: 0,
+            forgotten: 0,
+            repeated: 0,
+        }
+    }
+
+    /// Notes a telegram whose sender is known, whatever its verdict.
+    pub fn heard(&mut self, converted: &Converted, now: Now) -> Novelty {
+        let source = &converted.source;
+        let received = now.received();
+        let at = self.place(source.meter, received);
+        let Some(meter) = self.meters.get_mut(at) else { return Novelty::New };
+        meter.hear(&source.links, received);
+        let age = Duration::from_millis(received.boot_ms.saturating_sub(meter.last.boot_ms));
+        let window = if source.access_number.is_some() { REPEATER } else { SIMULTANEOUS };
+        let is_same = meter.telegrams > 0 && meter.digest == converted.digest && meter.last.boot_id == received.boot_id;
+        if is_same && age <= window {
+            self.repeated += 1;
+            return Novelty::Repeated;
+        }
+        meter.note(converted, received);
+        self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
+        count(&mut self.verdicts, source.security);
+        Novelty::New
+    }
+
+    /// Notes a frame of which not even the sender could be read.
+    pub fn rejected(&mut self, reject: wmbus::Reject) {
+        count(&mut self.verdicts, Security::from(wmbus::Verdict::from(reject)));
+    }
+
+    pub fn meter(&self, id: &MeterId) -> Option<&Meter> {
+        self.index.get(id).and_then(|at| self.meters.get(*at))
+    }
+
+    pub fn len(&self) -> usize {
+        self.meters.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.meters.is_empty()
+    }
+
+    /// Meters forgotten because there were more than the limit.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Frames that were heard more than once.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Where the meter is; a new one takes the place of the longest silent one when there is no other.
+    fn place(&mut self, id: MeterId, received: Received) -> usize {
+        if let Some(at) = self.index.get(&id) {
+            return *at;
+        }
+        let meter = Meter::new(id, received);
+        let is_full = self.meters.len() >= self.limit;
+        let silent = is_full.then(|| self.meters.iter_mut().enumerate().min_by_key(|(_, meter)| meter.last.boot_ms));
+        let at = match silent.flatten() {
+            Some((at, silent)) => {
+                self.index.remove(&silent.id);
+                *silent = meter;
+                self.forgotten += 1;
+                at
+            }
+            None => {
+                self.meters.push(meter);
+                self.meters.len() - 1
+            }
+        };
+        self.index.insert(id, at);
+        at
+    }
+}
+
+impl Meter {
+    fn new(id: MeterId, received: Received) -> Self {
+        Self {
+            id,
+            first: received,
+            last: received,
+            telegrams: 0,
+            security: Security::Unsupported,
+            verdicts: [0; Security::ALL.len()],
+            status: None,
+            hearings: Vec::new(),
+            readings: Vec::new(),
+            digest: 0,
+        }
+    }
+
+    /// Telegrams with this verdict.
+    pub fn verdicts(&self, security: Security) -> u32 {
+        self.verdicts.get(security as usize).copied().unwrap_or(0)
+    }
+
+    fn note(&mut self, converted: &Converted, received: Received) {
+        let source = &converted.source;
+        self.last = received;
+        self.telegrams += 1;
+        self.security = source.security;
+        self.digest = converted.digest;
+        if let Some(counter) = self.verdicts.get_mut(source.security as usize) {
+            *counter = counter.saturating_add(1);
+        }
+        self.status = source.status.first().copied().or(self.status);
+        if !converted.readings.is_empty() {
+            let of = |is_current| move |reading: &&Reading| (reading.register.storage == 0) == is_current;
+            let readings = &converted.readings;
+            let current_first = readings.iter().filter(of(true)).chain(readings.iter().filter(of(false)));
+            self.readings.clear();
+            self.readings.extend(current_first.take(SUMMARY).cloned());
+        }
+    }
+
+    fn hear(&mut self, links: &[Link], received: Received) {
+        for link in links {
+            if let Some(hearing) = self.hearings.iter_mut().find(|hearing| hearing.receiver == link.receiver) {
+                hearing.telegrams += 1;
+                hearing.last = received;
+                hearing.rssi_dbm = link.rssi_dbm;
+            } else if self.hearings.len() < RECEIVERS {
+                let receiver = Arc::clone(&link.receiver);
+                self.hearings.push(Hearing { receiver, telegrams: 1, last: received, rssi_dbm: link.rssi_dbm });
+            }
+        }
+    }
+}
+
+fn count(verdicts: &mut [u64; Security::ALL.len()], security: Security) {
+    if let Some(counter) = verdicts.get_mut(security as usize) {
+        *counter += 1;
+    }
+}
+
+/// A repeater sends within 25 seconds; the meter has counted its access number up by then.
+const REPEATER: Duration = Duration::from_secs(30);
+/// Frames without an access number may be the same because nothing has changed: only other receivers repeat them.
+const SIMULTANEOUS: Duration = Duration::from_secs(2);
+/// Last readings that are remembered.
+const SUMMARY: usize = 8;
+/// Receivers that are told apart for one meter.
+const RECEIVERS: usize = 8;
+
+#[cfg(test)]
+mod tests;

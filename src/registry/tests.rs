@@ -1,0 +1,142 @@
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
+
+use std::time::Instant;
+
+use wmbus::Verdict;
+
+use super::*;
+use crate::reading::{Function, Group, Groups, Origin, Path, Quality, Register, Source, TimeQuality, Unit, Value};
+
+fn now(boot_ms: u64) -> Now {
+    Now {
+        mono: Instant::now(),
+        boot_id: [1; 16],
+        boot_ms,
+        utc_ms: 1_749_988_800_000 + i64::try_from(boot_ms).unwrap(),
+        quality: TimeQuality::Synchronised,
+    }
+}
+
+/// A telegram with volumes of these storage numbers.
+fn telegram(meter: &str, receiver: &str, digest: u64, security: Security, storages: &[u32]) -> Converted {
+    let source = Arc::new(Source {
+        meter: meter.parse().unwrap(),
+        origin: Origin::Spontaneous,
+        path: Path::Direct,
+        meter_time: None,
+        received: now(0).received(),
+        status: vec![4],
+        links: vec![Link { receiver: receiver.into(), rssi_dbm: Some(-70), lqi: None }],
+        hops: None,
+        security,
+        access_number: Some(1),
+        evidence: None,
+    });
+    let readings = storages.iter().map(|storage| Reading {
+        source: Arc::clone(&source),
+        register: Register {
+            obis: None,
+            quantity: "volume".into(),
+            unit: Unit::CUBIC_METRE,
+            function: Function::Instantaneous,
+            storage: *storage,
+            tariff: 0,
+            subunit: 0,
+            modifier: Arc::default(),
+        },
+        value: Value::Decimal { mantissa: 123_456, scaler: -3 },
+        interval: None,
+        quality: Quality::GOOD,
+    });
+    Converted { readings: readings.collect(), source, verdict: Verdict::Ok, digest }
+}
+
+const A: &str = "KAM-11111111-1b-16";
+const B: &str = "KAM-22222222-1b-16";
+const C: &str = "ELS-33333333-03-03";
+
+#[test]
+fn a_meter_is_known_by_what_was_heard_of_it() {
+    let mut registry = Registry::new(10);
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Decrypted, &[3, 0]), now(1000)), Novelty::New);
+    assert_eq!(registry.heard(&telegram(A, "cellar", 2, Security::NoKey, &[]), now(61_000)), Novelty::New);
+    let meter = registry.meter(&A.parse().unwrap()).unwrap();
+    assert_eq!((meter.telegrams, meter.security, meter.status), (2, Security::NoKey, Some(4)));
+    assert_eq!((meter.first.boot_ms, meter.last.boot_ms), (1000, 61_000));
+    assert_eq!((meter.verdicts(Security::Decrypted), meter.verdicts(Security::NoKey)), (1, 1));
+    assert_eq!(
+        meter.hearings.iter().map(|h| (&*h.receiver, h.telegrams)).collect::<Vec<_>>(),
+        [("roof", 1), ("cellar", 1)]
+    );
+    let storages: Vec<_> = meter.readings.iter().map(|reading| reading.register.storage).collect();
+    assert_eq!(storages, [0, 3], "current values first, and what could be read stays");
+}
+
+#[test]
+fn the_same_frame_from_another_receiver_is_link_data_only() {
+    let mut registry = Registry::new(10);
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(1000)), Novelty::New);
+    assert_eq!(registry.heard(&telegram(A, "cellar", 1, Security::Plain, &[0]), now(1010)), Novelty::Repeated);
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(26_000)), Novelty::Repeated);
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(61_000)), Novelty::New);
+    let meter = registry.meter(&A.parse().unwrap()).unwrap();
+    assert_eq!((meter.telegrams, registry.repeated()), (2, 2));
+    assert_eq!(meter.hearings.len(), 2);
+}
+
+#[test]
+fn frames_without_an_access_number_repeat_only_at_once() {
+    let bare = |receiver: &str| {
+        let mut converted = telegram(A, receiver, 1, Security::Plain, &[0]);
+        let source = Source { access_number: None, ..Source::clone(&converted.source) };
+        converted.source = Arc::new(source);
+        converted
+    };
+    let mut registry = Registry::new(10);
+    assert_eq!(registry.heard(&bare("roof"), now(1000)), Novelty::New);
+    assert_eq!(registry.heard(&bare("cellar"), now(1100)), Novelty::Repeated);
+    assert_eq!(registry.heard(&bare("roof"), now(17_000)), Novelty::New);
+}
+
+#[test]
+fn beyond_the_limit_the_longest_silent_meter_is_forgotten() {
+    let mut registry = Registry::new(2);
+    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(1000));
+    registry.heard(&telegram(B, "roof", 2, Security::Plain, &[0]), now(2000));
+    registry.heard(&telegram(A, "roof", 3, Security::Plain, &[0]), now(3000));
+    registry.heard(&telegram(C, "roof", 4, Security::Plain, &[0]), now(4000));
+    let ids: Vec<_> = registry.list(&Groups::default()).into_iter().map(|line| line.id).collect();
+    assert_eq!(ids, [C, A]);
+    assert_eq!((registry.len(), registry.forgotten()), (2, 1));
+    assert!(registry.meter(&B.parse().unwrap()).is_none());
+    registry.heard(&telegram(B, "roof", 5, Security::Plain, &[0]), now(5000));
+    assert!(registry.meter(&A.parse().unwrap()).is_none());
+}
+
+#[test]
+fn the_registry_answers_what_is_asked_of_it() {
+    let mut registry = Registry::new(10);
+    registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), now(1000));
+    registry.heard(&telegram(C, "roof", 2, Security::NoKey, &[]), now(2 * 3_600_000));
+    registry.rejected(wmbus::Reject::BadCrc);
+
+    let counts = registry.counts(now(2 * 3_600_000 + 5));
+    assert_eq!((counts.known, counts.heard_1h, counts.heard_24h, counts.without_key), (2, 1, 2, 1));
+    assert_eq!((counts.telegrams, counts.readings), (3, 1));
+    let verdicts: Vec<_> = counts.verdicts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!(verdicts, [("authenticated", 1), ("bad_crc", 1), ("no_key", 1)]);
+
+    let gas = Group { name: "gas".into(), members: vec!["*-*-*-03".parse().unwrap()], ..Group::default() };
+    let groups = Groups { named: vec![gas], default: Group::default() };
+    let lines = registry.list(&groups);
+    assert_eq!(
+        lines.iter().map(|line| (line.medium.as_str(), line.group.as_deref())).collect::<Vec<_>>(),
+        [("gas", Some("gas")), ("cold water", None)]
+    );
+    let keys = MeterKeys::read("11111111 00112233445566778899aabbccddeeff").unwrap();
+    let card = registry.card(&A.parse().unwrap(), &keys, &groups).unwrap();
+    assert_eq!((card.has_key, card.policy.as_str(), card.status), (true, "snapshot 1h", Some(4)));
+    assert_eq!((card.line.rssi_dbm, card.line.last_heard_ms), (Some(-70), Some(1_749_988_801_000)));
+    assert_eq!(card.readings.first().and_then(|reading| reading.value.as_deref()), Some("123.456"));
+    assert_eq!(registry.card(&B.parse().unwrap(), &keys, &groups), None);
+}
