@@ -98,6 +98,7 @@ pub(crate) fn card() -> MeterCard {
         subunit: 0,
         time: None,
         quality: "good".into(),
+        modifier: String::new(),
     };
     MeterCard {
         line: MeterLine {
