@@ -155,7 +155,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit");
         let mut audit = Audit::open(&path).unwrap();
-        (0..4).for_each(|n| drop(audit.append(&entry(n)).unwrap()));
+        for n in 0..4 {
+            audit.append(&entry(n)).unwrap();
+        }
         let mut stored = Journal::read(&path, KIND).unwrap().entries;
         stored.remove(1);
         let (mut journal, _) = Journal::open(&path, KIND).unwrap();

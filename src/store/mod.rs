@@ -5,20 +5,45 @@
 //! flush, `fdatasync` of its file, `fdatasync` of the sequence file. DESIGN 3.2; `docs/ARCHITECTURE.md`, invariants.
 
 mod batch;
+mod database;
 mod error;
+mod group;
 mod handle;
+mod inspect;
+mod keeper;
+mod lane;
+mod load;
+mod open;
 mod options;
+mod plan;
+mod promise;
+mod ranges;
 mod record;
 mod report;
+mod reserve;
+mod retention;
+mod salvage;
+mod scan;
+mod value;
+mod verify;
+mod view;
+mod weigh;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 pub use batch::{Batch, BatchHead};
 pub use error::{OpenError, StoreError};
-pub use handle::{Done, Limit, OnReport, Random, Store};
+pub use handle::{Done, Limit, OnReport, Random, Refused, Store};
+pub use inspect::{Inspection, inspect};
 pub use options::{LaneOptions, Options};
+pub use ranges::Ranges;
 pub use record::{Body, Epoch, Lane, Record};
 pub use report::{Commit, CommittedLane, LaneStatistics, Opening, Report, Start, Statistics};
+pub use verify::{Fault, Verification};
 
 /// How records become octets. The store has no format for readings of its own.
 #[derive(Clone, Copy)]

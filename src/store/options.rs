@@ -20,7 +20,8 @@ pub struct Options {
     pub queue_records: usize,
     /// A batch has so many records at most.
     pub seal_records: usize,
-    /// A batch has so many sealed octets at most.
+    /// A batch has so many sealed octets at most. No more than 6 KiB: 20 values and their keys must fit into a
+    /// quarter of a segment of sled, or they become files that no `fdatasync` of ours covers.
     pub seal_octets: usize,
     /// Lanes in the order of `Lane::ALL`.
     pub lanes: [LaneOptions; 9],
@@ -51,7 +52,7 @@ impl Options {
             commit_records: 512,
             queue_records: 4096,
             seal_records: 500,
-            seal_octets: 7 * 1024,
+            seal_octets: 6 * 1024,
             lanes: Lane::ALL.map(LaneOptions::of),
             retention: Duration::from_secs(60 * 86_400),
             size_limit: 256 << 20,

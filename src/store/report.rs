@@ -1,5 +1,6 @@
 //! What the store tells: commits, troubles, figures.
 
+use super::lane::LaneState;
 use super::{Epoch, Lane};
 
 /// Told by the writer thread, in order.
@@ -104,4 +105,33 @@ pub struct LaneStatistics {
     /// Records that left without one; each run of them has its `Gap` record.
     pub lost: u64,
     pub gaps: u64,
+}
+
+impl LaneStatistics {
+    pub(super) fn new(lane: Lane, last: u64) -> Self {
+        Self {
+            lane,
+            last,
+            unsealed: 0,
+            batches: 0,
+            records: 0,
+            octets: 0,
+            unacknowledged: 0,
+            oldest_utc_ms: None,
+            evicted: 0,
+            lost: 0,
+            gaps: 0,
+        }
+    }
+
+    /// Adds the lane of one epoch.
+    pub(super) fn add(&mut self, state: &LaneState) {
+        self.batches += state.batches;
+        self.records += state.records;
+        self.octets += state.octets;
+        self.unacknowledged += state.unacknowledged();
+        self.evicted += state.evicted;
+        self.lost += state.lost;
+        self.gaps += state.gaps;
+    }
 }
