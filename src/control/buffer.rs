@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::{Epoch, LaneStatistics, Statistics, Verification};
+
 /// What the buffer holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BufferStat {
@@ -57,7 +59,58 @@ pub struct BufferVerify {
     pub faults: Vec<String>,
 }
 
+impl BufferStat {
+    /// What the store itself knows; what the service adds is left at its default.
+    pub fn of(figures: &Statistics) -> Self {
+        let known = figures.lanes.iter().filter(|lane| lane.last > 0 || lane.batches > 0);
+        let lanes: Vec<LaneStat> = known.map(LaneStat::of).collect();
+        Self {
+            epoch: figures.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
+            backlog: lanes.iter().map(|lane| lane.backlog).sum(),
+            oldest_ms: lanes.iter().filter(|lane| lane.backlog > 0).filter_map(|lane| lane.oldest_ms).min(),
+            octets: lanes.iter().map(|lane| lane.octets).sum(),
+            commits: figures.commits,
+            uncommitted: figures.queued,
+            lanes,
+            ..Self::default()
+        }
+    }
+}
+
+impl LaneStat {
+    fn of(lane: &LaneStatistics) -> Self {
+        let backlog = lane.unacknowledged + lane.unsealed;
+        Self {
+            lane: lane.lane.name().to_owned(),
+            last: lane.last,
+            acknowledged: lane.last.saturating_sub(backlog),
+            backlog,
+            batches: lane.batches,
+            octets: lane.octets,
+            oldest_ms: lane.oldest_utc_ms,
+        }
+    }
+}
+
 impl BufferVerify {
+    /// What is wrong and not told by a `Gap` record already.
+    pub fn of(epoch: Epoch, verification: &Verification) -> Self {
+        let untold = verification.faults.iter().filter(|fault| !fault.is_told);
+        let mut faults: Vec<String> = untold
+            .map(|fault| format!("{} {}..={} of epoch {}: {}", fault.lane, fault.first, fault.last, fault.epoch, fault.what))
+            .collect();
+        if verification.more_faults > 0 {
+            faults.push(format!("{} more", verification.more_faults));
+        }
+        Self {
+            epoch: epoch.to_string(),
+            batches: verification.batches,
+            records: verification.records,
+            missing: Vec::new(),
+            faults,
+        }
+    }
+
     pub fn is_sound(&self) -> bool {
         self.missing.is_empty() && self.faults.is_empty()
     }

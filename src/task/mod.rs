@@ -1,30 +1,272 @@
 //! Drivers: sockets, serial ports, clocks, and the tasks that join the rooms. No protocol knowledge.
+//!
+//! This file is the one place where everything is built and joined. Octets flow from `receiver` over `meters` to the
+//! store, batches from the store over `uplink` to `mqtt`; `desk` answers who asks. It stops in the same order, so that
+//! what was heard is durable and what can be said goodbye to is.
 
 pub mod backoff;
 pub mod clock;
 pub mod control;
+mod desk;
+mod meters;
 pub mod mqtt;
+mod news;
+mod notify;
 pub mod receiver;
 pub mod serial;
+mod settings;
 pub mod tls;
+mod uplink;
 
-use crate::config::Config;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, block_in_place};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::{Acknowledge, Config};
+use crate::control::UplinkStatus;
+use crate::reading::{RawGate, Selector};
+use crate::registry::{KeyError, MeterKeys, Registry};
+use crate::store::{self, OpenError, Start, Store};
+use crate::uplink::{Topics, Uplink};
+use crate::wire;
+use control::{Server, Streams};
+pub use settings::FileError;
 
 /// Why the service ended otherwise than it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
+    #[error("start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("make the state directory {}", path.display())]
+    StateDirectory { path: std::path::PathBuf, source: std::io::Error },
+    #[error("clock")]
+    Clock(#[from] clock::ClockError),
+    #[error("meter keys")]
+    Keys(#[from] KeyError),
+    #[error("uplink")]
+    File(#[from] FileError),
+    #[error("uplink")]
+    Topic(#[from] crate::uplink::TopicError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
     #[error("open the control socket")]
     Control(#[from] control::ControlError),
-    #[error("this build has no service yet: its rooms are not joined")]
-    NotJoined,
+    #[error("last commit")]
+    Close(#[source] store::StoreError),
+    #[error("the task of the {0} ended by itself")]
+    Ended(&'static str),
 }
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop by SIGTERM or SIGINT.
 ///
 /// # Errors
 /// What keeps it from starting, or ends it.
-pub fn run(_config: Config) -> Result<(), ServiceError> {
-    Err(ServiceError::NotJoined)
+pub fn run(config: Config) -> Result<(), ServiceError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("dcu")
+        .enable_all()
+        .build()
+        .map_err(ServiceError::Runtime)?;
+    runtime.block_on(async { tokio::spawn(service(config)).await.unwrap_or(Err(ServiceError::Ended("service"))) })
+}
+
+async fn service(config: Config) -> Result<(), ServiceError> {
+    let stop_receivers = CancellationToken::new();
+    let stop = CancellationToken::new();
+    let state_dir = config.unit.state_dir.clone();
+    std::fs::create_dir_all(&state_dir)
+        .map_err(|source| ServiceError::StateDirectory { path: state_dir.clone(), source })?;
+
+    let (clock, watch) = clock::Clock::open(&state_dir, config.time.source, config.time.holdover)?;
+    let read_clock = clock.reader();
+    let started = clock.now();
+    let keys = config.meters.keys.as_deref().map(MeterKeys::load).transpose()?.unwrap_or_default();
+    // The socket first: it says early that another service runs.
+    let server = Server::bind(&config.control)?;
+    let streams = Streams::new(TELEGRAM_STREAM, COMMIT_STREAM);
+    let (on_report, news) = news::channel(Arc::clone(&read_clock), streams.commits.clone());
+    let (store, opening) = block_in_place(|| {
+        Store::open(settings::store(&config), wire::CODEC, Arc::clone(&read_clock), Box::new(random), on_report)
+    })?;
+    report_opening(&opening);
+
+    let anchored = watch.anchored();
+    let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
+
+    let (uplink_status, uplink_seen) = watch::channel(UplinkStatus::default());
+    let uplink_task = match &config.uplink {
+        None => {
+            warn!("no uplink is configured: readings are kept and forwarded to nobody");
+            None
+        }
+        Some(_) => Some(start_uplink(&config, &clock, &store, news.clone(), uplink_status, stop.clone())?),
+    };
+
+    let (heard, heard_out) = mpsc::channel(HEARD);
+    let (questions, questions_out) = mpsc::channel(QUESTIONS);
+    let mut receivers_seen = Vec::new();
+    let mut receiver_tasks = Vec::new();
+    for receiver in &config.wmbus {
+        let (status, seen) = watch::channel(receiver::Status::new(started));
+        receivers_seen.push(seen);
+        receiver_tasks.push(tokio::spawn(receiver::run(
+            settings::receiver(receiver),
+            random(),
+            Arc::clone(&read_clock),
+            heard.clone(),
+            status,
+            stop_receivers.clone(),
+        )));
+    }
+    if config.wmbus.is_empty() {
+        warn!("no receiver is configured: nothing is heard");
+    }
+    // The meters' task ends when the last receiver does; without receivers, when told to.
+    let keeps_open = tokio::spawn({
+        let stop = stop_receivers.clone();
+        async move {
+            stop.cancelled().await;
+            drop(heard);
+        }
+    });
+
+    let groups = Arc::new(config.meters.groups.clone());
+    let limit = config.meters.limit as usize;
+    let meters = meters::Meters {
+        clock: Arc::clone(&read_clock),
+        keys,
+        groups: Arc::clone(&groups),
+        registry: Registry::new(limit),
+        selector: Selector::new(groups, limit, started),
+        gate: RawGate::new(config.meters.raw),
+        store: store.clone(),
+        telegrams: streams.telegrams.clone(),
+        scratch: wmbus::Scratch::default(),
+        waiting: VecDeque::new(),
+    };
+    let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
+
+    let (queries, queries_out) = mpsc::channel(QUERIES);
+    let desk = desk::Desk {
+        config: config.clone(),
+        clock: Arc::clone(&read_clock),
+        started,
+        store: store.clone(),
+        news,
+        uplink: uplink_seen,
+        receivers: receivers_seen,
+        meters: questions,
+        anchored,
+    };
+    let desk_task = tokio::spawn(desk.run(queries_out));
+    let control_task = tokio::spawn(server.serve(queries, streams, stop.clone()));
+
+    info!(unit = %config.unit.id, receivers = config.wmbus.len(), "started");
+    notify::ready();
+    let watchdog = tokio::spawn(notify::watchdog(store.clone(), stop.clone()));
+    let ended = tokio::select! {
+        () = told_to_stop() => Ok(()),
+        _ = &mut meters_task => Err(ServiceError::Ended("meters")),
+    };
+
+    notify::stopping();
+    info!("stopping");
+    stop_receivers.cancel();
+    join(receiver_tasks).await;
+    join([keeps_open]).await;
+    if ended.is_ok() {
+        join([meters_task]).await;
+    }
+    let closed = block_in_place(|| store.close()).map_err(ServiceError::Close);
+    stop.cancel();
+    join([clock_task, control_task, watchdog].into_iter().chain(uplink_task.into_iter().flatten())).await;
+    desk_task.abort();
+    info!("stopped");
+    ended.and(closed)
+}
+
+/// Builds the uplink and its driver, and starts both.
+fn start_uplink(
+    config: &Config,
+    clock: &clock::Clock,
+    store: &Store,
+    news: watch::Receiver<news::News>,
+    status: watch::Sender<UplinkStatus>,
+    stop: CancellationToken,
+) -> Result<[JoinHandle<()>; 2], ServiceError> {
+    let said = config.uplink.as_ref().expect("called with a configured uplink only");
+    let topics = Topics::new(&config.unit.utility, &config.unit.id)?;
+    let trust = settings::trust(said)?;
+    let key = settings::device_key(config)?;
+    let now = clock.now();
+    info!(key = %key.id(), broker = %said.broker, "device key");
+    status.send_modify(|status| {
+        status.is_configured = true;
+        let scheme = if said.tls.is_some() { "mqtts" } else { "mqtt" };
+        status.broker = Some(format!("{scheme}://{}", said.broker));
+        status.acknowledge = Some(
+            match said.acknowledge {
+                Acknowledge::HeadEnd { .. } => "head-end",
+                Acknowledge::Broker => "broker",
+            }
+            .to_owned(),
+        );
+    });
+    let (topic, payload) = crate::uplink::status::will(&topics, store.epoch(), key.id(), now);
+    let will = mqtt::Publication { topic, payload, retain: true, content_type: Some(crate::uplink::PROTOBUF) };
+    let stop_driver = CancellationToken::new();
+    let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
+    let start = crate::uplink::Start { epoch: store.epoch(), heads: store.heads() };
+    let uplink = Uplink::new(settings::uplink(said), topics, trust, key, &start, now);
+    let task = uplink::Task { uplink, store: store.clone(), clock: clock.reader(), door, status, connection: None };
+    // The driver outlives the task: the goodbye still goes through it.
+    let task = tokio::spawn(async move {
+        task.run(events, news, stop).await;
+        stop_driver.cancel();
+    });
+    Ok([task, driver])
+}
+
+fn report_opening(opening: &store::Opening) {
+    let store::Opening { epoch, start, unsealed } = opening;
+    match start {
+        Start::New => info!(%epoch, "new store"),
+        Start::Continued => info!(%epoch, unsealed, "store goes on"),
+        Start::NewEpoch { previous, reason, quarantine, salvaged } => {
+            error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "store replaced: a new epoch begins");
+        }
+    }
+}
+
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        error!("no signal handlers: stop with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn join(tasks: impl IntoIterator<Item = JoinHandle<()>>) {
+    for task in tasks {
+        if let Err(error) = task.await {
+            error!(err = %error, "task ended badly");
+        }
+    }
+}
+
+/// 64 random bits of the kernel.
+fn random() -> u64 {
+    getrandom::u64().expect("the kernel's generator is ready once the system has booted")
 }
 
 /// An error with everything that led to it, in one line.
@@ -42,3 +284,16 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// A deadline for those who have none.
+fn far() -> tokio::time::Instant {
+    tokio::time::Instant::now() + std::time::Duration::from_secs(86_400)
+}
+
+/// Frames between receivers and meters.
+const HEARD: usize = 256;
+const QUESTIONS: usize = 16;
+const QUERIES: usize = 16;
+/// Items that a slow reader of a stream may be behind.
+const TELEGRAM_STREAM: usize = 256;
+const COMMIT_STREAM: usize = 1024;

@@ -1,0 +1,180 @@
+//! Answers the questions of the control socket from what the other tasks make known. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+
+use super::control::Query;
+use super::meters;
+use super::news::News;
+use super::receiver::{self, State};
+use crate::clock::{Now, ReadClock};
+use crate::config::Config;
+use crate::control::{
+    BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
+    RefusalKind, Reply, Request, Status, TimeStatus, UplinkStatus,
+};
+use crate::store::Store;
+
+/// What the desk looks at.
+pub(super) struct Desk {
+    pub(super) config: Config,
+    pub(super) clock: ReadClock,
+    pub(super) started: Now,
+    pub(super) store: Store,
+    pub(super) news: watch::Receiver<News>,
+    pub(super) uplink: watch::Receiver<UplinkStatus>,
+    pub(super) receivers: Vec<watch::Receiver<receiver::Status>>,
+    pub(super) meters: mpsc::Sender<meters::Question>,
+    /// When this boot was first dated.
+    pub(super) anchored: watch::Receiver<Option<i64>>,
+}
+
+impl Desk {
+    /// Answers until nobody can ask any more.
+    pub(super) async fn run(self, mut queries: mpsc::Receiver<Query>) {
+        while let Some(Query { request, reply }) = queries.recv().await {
+            let answer = self.answer(request).await;
+            // A client that hung up wants no answer.
+            let _ = reply.send(answer);
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        match request {
+            Request::Status => match self.status().await {
+                Ok(status) => Reply::Status(Box::new(status)),
+                Err(refusal) => refusal.into(),
+            },
+            Request::Meters => self.meters().await.map_or_else(Into::into, |meters| Reply::Meters { meters }),
+            Request::Meter { id } => {
+                self.meter(id).await.map_or_else(Into::into, |card| Reply::Meter(Box::new(card)))
+            }
+            Request::BufferStat => Reply::BufferStat(self.buffer()),
+            Request::BufferVerify => self.verify(),
+            Request::Uplink => Reply::Uplink(self.uplink.borrow().clone()),
+            Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
+        }
+    }
+
+    async fn status(&self) -> Result<Status, Refusal> {
+        let now = (self.clock)();
+        // The meters' task may be waiting for a full disk; all else is still worth telling.
+        let meters = self.ask(meters::Question::Counts).await.unwrap_or_default();
+        let anchored_ms = *self.anchored.borrow();
+        Ok(Status {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            utility: self.config.unit.utility.clone(),
+            unit: self.config.unit.id.clone(),
+            boot_id: hex::encode(now.boot_id),
+            uptime_s: now.mono.saturating_duration_since(self.started.mono).as_secs(),
+            time: TimeStatus { now_ms: now.utc_ms, quality: now.quality, anchored_ms },
+            receivers: self.receivers(now),
+            meters,
+            buffer: self.buffer(),
+            uplink: self.uplink.borrow().clone(),
+            alarms: Vec::new(),
+            process: process(),
+        })
+    }
+
+    async fn meters(&self) -> Result<Vec<MeterLine>, Refusal> {
+        self.ask(meters::Question::List).await
+    }
+
+    async fn meter(&self, id: String) -> Result<MeterCard, Refusal> {
+        let text = id.clone();
+        let card = self.ask(move |reply| meters::Question::Card { id, reply }).await?;
+        card.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("no meter {text} has been heard")))
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> meters::Question) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.meters.send(question(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(Refusal::new(RefusalKind::Busy, "the service is stopping")),
+            Err(_) => Err(Refusal::new(RefusalKind::Busy, "the registry does not answer: is the disk full?")),
+        }
+    }
+
+    fn receivers(&self, now: Now) -> Vec<ReceiverStatus> {
+        let known = self.config.wmbus.iter().zip(&self.receivers);
+        known
+            .map(|(configured, status)| {
+                let status = status.borrow().clone();
+                let heard = status.last_heard.map_or(status.since, |at| at);
+                let is_silent = now.mono.saturating_duration_since(heard.mono) >= SILENCE;
+                ReceiverStatus {
+                    name: configured.name.clone(),
+                    kind: configured.kind.name.to_owned(),
+                    source: configured.source.to_string(),
+                    state: match status.state {
+                        State::Absent => ReceiverState::Absent,
+                        State::Starting => ReceiverState::Starting,
+                        State::Receiving if is_silent => ReceiverState::Silent,
+                        State::Receiving => ReceiverState::Receiving,
+                    },
+                    since_ms: status.since.utc_ms,
+                    error: status.error,
+                    frames: status.counters.telegrams,
+                    rejected: status
+                        .counters
+                        .rejects
+                        .iter()
+                        .map(|(reason, count)| (reason.name().to_owned(), *count))
+                        .collect::<BTreeMap<_, _>>(),
+                    octets: status.counters.octets,
+                    last_frame_ms: status.last_heard.map(|at| at.utc_ms),
+                }
+            })
+            .collect()
+    }
+
+    fn buffer(&self) -> BufferStat {
+        let news = self.news.borrow().clone();
+        BufferStat {
+            size_limit: self.config.store.size_limit,
+            last_commit_ms: news.last_commit_ms,
+            evicted: news.evicted,
+            quarantined: news.quarantined,
+            error: news.trouble,
+            ..BufferStat::of(&self.store.statistics())
+        }
+    }
+
+    /// Reads the whole buffer, which takes a while; other questions wait.
+    fn verify(&self) -> Reply {
+        match block_in_place(|| self.store.verify()) {
+            Ok(verification) => Reply::BufferVerify(BufferVerify::of(self.store.epoch(), &verification)),
+            Err(error) => Refusal::new(RefusalKind::Failed, super::chain(&error)).into(),
+        }
+    }
+}
+
+/// What the kernel says of this process.
+fn process() -> Process {
+    let text = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let figure = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let status = text("status");
+    Process {
+        pid: std::process::id(),
+        rss_bytes: figure(&status, "VmRSS").unwrap_or(0) * 1024,
+        peak_rss_bytes: figure(&status, "VmHWM").unwrap_or(0) * 1024,
+        written_bytes: figure(&text("io"), "write_bytes").unwrap_or(0),
+    }
+}
+
+/// A task that does not answer within this time is stuck.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A receiver that heard nothing for so long is called silent.
+const SILENCE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,194 @@
+//! The task of the meters: frames become telegrams, telegrams readings, and what the policy selects goes to the store.
+//!
+//! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{sleep, sleep_until};
+use tracing::{debug, warn};
+use wmbus::{Scratch, Telegram};
+
+use super::receiver::Heard;
+use crate::clock::{Now, ReadClock};
+use crate::control::{MeterCard, MeterCounts, MeterLine, ReadingLine, TelegramLine};
+use crate::reading::from_wmbus::{self, Converted};
+use crate::reading::{Groups, Link, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector};
+use crate::registry::{MeterKeys, Novelty, Registry, medium};
+use crate::store::{Body, Lane, Store, StoreError};
+
+/// What the desk may ask.
+#[derive(Debug)]
+pub(super) enum Question {
+    Counts(oneshot::Sender<MeterCounts>),
+    List(oneshot::Sender<Vec<MeterLine>>),
+    /// By the full identity; None for a meter that was never heard.
+    Card {
+        id: String,
+        reply: oneshot::Sender<Option<MeterCard>>,
+    },
+}
+
+/// Everything the task owns.
+pub(super) struct Meters {
+    pub(super) clock: ReadClock,
+    pub(super) keys: MeterKeys,
+    pub(super) groups: Arc<Groups>,
+    pub(super) registry: Registry,
+    pub(super) selector: Selector,
+    pub(super) gate: RawGate,
+    pub(super) store: Store,
+    pub(super) telegrams: broadcast::Sender<Arc<TelegramLine>>,
+    pub(super) scratch: Scratch,
+    /// Selected and not yet taken by the store; frames are not taken meanwhile.
+    pub(super) waiting: VecDeque<Vec<(Lane, Body)>>,
+}
+
+impl Meters {
+    /// Runs until all receivers have ended; then what is held for a boundary is released.
+    pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Heard>, mut questions: mpsc::Receiver<Question>) {
+        loop {
+            let is_blocked = !self.hand_over();
+            let deadline = self.selector.poll_timeout();
+            tokio::select! {
+                // Questions are few and short.
+                biased;
+                Some(question) = questions.recv() => self.answer(question),
+                () = sleep(STORE_BUSY), if is_blocked => {}
+                () = sleep_until(deadline.map_or_else(super::far, Into::into)), if !is_blocked => {
+                    self.selector.handle_timeout((self.clock)());
+                    self.select();
+                }
+                frame = heard.recv(), if !is_blocked => match frame {
+                    Some(frame) => self.heard(&frame),
+                    None => break,
+                },
+            }
+        }
+        self.selector.finish((self.clock)());
+        self.select();
+        while !self.hand_over() {
+            sleep(STORE_BUSY).await;
+        }
+    }
+
+    fn heard(&mut self, heard: &Heard) {
+        let received = heard.at.received();
+        let links = vec![Link { receiver: Arc::clone(&heard.receiver), rssi_dbm: heard.rssi_dbm, lqi: None }];
+        let telegram = match Telegram::decode(&heard.frame, &self.keys, &mut self.scratch) {
+            Ok(telegram) => telegram,
+            Err(reject) => {
+                debug!(port = %heard.receiver, reject = %reject, len = heard.frame.len(), "drop frame");
+                self.registry.rejected(reject);
+                let raw = RawTelegram {
+                    meter: None,
+                    received,
+                    links,
+                    reason: if reject == wmbus::Reject::BadCrc { Security::BadCrc } else { Security::Unsupported },
+                    octets: heard.frame.clone(),
+                };
+                let is_kept = self.keep_raw(raw, heard.at);
+                self.tell(heard, None, Some(reject.to_string()), is_kept);
+                return;
+            }
+        };
+        let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
+        let converted = from_wmbus::convert(&telegram, received, links.clone(), group);
+        let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, received, links));
+        let reject = telegram.reject.map(|reject| reject.to_string());
+        if self.registry.heard(&converted, heard.at) == Novelty::Repeated {
+            debug!(port = %heard.receiver, meter = %converted.source.meter, "heard again");
+            self.tell(heard, Some(&converted), reject, false);
+            return;
+        }
+        let is_raw_kept = raw.is_some_and(|raw| self.keep_raw(raw, heard.at));
+        let line = (self.telegrams.receiver_count() > 0).then(|| converted.clone());
+        let Converted { source, readings, .. } = converted;
+        if !readings.is_empty() || !source.status.is_empty() {
+            self.selector.offer(&source, readings, heard.at);
+        }
+        let is_kept = self.select() || is_raw_kept;
+        if line.is_some() {
+            self.tell(heard, line.as_ref(), reject, is_kept);
+        }
+    }
+
+    /// Lets an undecodable telegram into the raw ring, if it may.
+    fn keep_raw(&mut self, raw: RawTelegram, now: Now) -> bool {
+        let is_kept = self.gate.offer(&raw, now.mono) == RawVerdict::Keep;
+        if is_kept {
+            self.waiting.push_back(vec![(Lane::Raw, Body::Raw(raw))]);
+        }
+        is_kept
+    }
+
+    /// Queues what the policy selected. False: nothing.
+    fn select(&mut self) -> bool {
+        let before = self.waiting.len();
+        while let Some(selected) = self.selector.poll_event() {
+            self.waiting.push_back(match selected {
+                Selected::Readings(readings) => {
+                    readings.into_iter().map(|reading| (Lane::MBus, Body::Reading(reading))).collect()
+                }
+                Selected::Event(lane, event) => vec![(lane, Body::Event(event))],
+            });
+        }
+        self.waiting.len() > before
+    }
+
+    /// Hands to the store what waits. False: its queue is full.
+    fn hand_over(&mut self) -> bool {
+        while let Some(records) = self.waiting.pop_front() {
+            match self.store.try_append(records, None) {
+                Ok(()) => {}
+                Err((StoreError::Busy, records, _)) => {
+                    self.waiting.push_front(records);
+                    return false;
+                }
+                Err((error, records, _)) => {
+                    warn!(err = %super::chain(&error), count = records.len(), "store refuses records");
+                }
+            }
+        }
+        true
+    }
+
+    /// Feeds `dcu telegram tail`.
+    fn tell(&self, heard: &Heard, converted: Option<&Converted>, reject: Option<String>, kept: bool) {
+        if self.telegrams.receiver_count() == 0 {
+            return;
+        }
+        let line = TelegramLine {
+            at_ms: heard.at.utc_ms,
+            receiver: heard.receiver.to_string(),
+            rssi_dbm: heard.rssi_dbm,
+            id: converted.map(|converted| converted.source.meter.to_string()),
+            medium: converted.and_then(|converted| medium(&converted.source.meter)).map(str::to_owned),
+            security: converted.map_or("unsupported", |converted| converted.source.security.name()).to_owned(),
+            reject,
+            kept,
+            octets: u32::try_from(heard.frame.len()).unwrap_or(u32::MAX),
+            readings: converted.map(|c| c.readings.iter().map(ReadingLine::from).collect()).unwrap_or_default(),
+        };
+        // Nobody reads any more: the stream has ended, which is no fault.
+        let _ = self.telegrams.send(Arc::new(line));
+    }
+
+    fn answer(&self, question: Question) {
+        let now = (self.clock)();
+        // A desk that stopped waiting wants no answer.
+        match question {
+            Question::Counts(reply) => drop(reply.send(self.registry.counts(now))),
+            Question::List(reply) => drop(reply.send(self.registry.list(&self.groups))),
+            Question::Card { id, reply } => {
+                let card = id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups));
+                drop(reply.send(card));
+            }
+        }
+    }
+}
+
+/// How long to wait for a place in the store's queue.
+const STORE_BUSY: Duration = Duration::from_millis(10);
