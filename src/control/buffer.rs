@@ -97,7 +97,9 @@ impl BufferVerify {
     pub fn of(epoch: Epoch, verification: &Verification) -> Self {
         let untold = verification.faults.iter().filter(|fault| !fault.is_told);
         let mut faults: Vec<String> = untold
-            .map(|fault| format!("{} {}..={} of epoch {}: {}", fault.lane, fault.first, fault.last, fault.epoch, fault.what))
+            .map(|fault| {
+                format!("{} {}..={} of epoch {}: {}", fault.lane, fault.first, fault.last, fault.epoch, fault.what)
+            })
             .collect();
         if verification.more_faults > 0 {
             faults.push(format!("{} more", verification.more_faults));

@@ -14,8 +14,8 @@ use super::receiver::{self, State};
 use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::{
-    BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
-    RefusalKind, Reply, Request, Status, TimeStatus, UplinkStatus,
+    BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal, RefusalKind,
+    Reply, Request, Status, TimeStatus, UplinkStatus,
 };
 use crate::store::Store;
 
@@ -50,9 +50,7 @@ impl Desk {
                 Err(refusal) => refusal.into(),
             },
             Request::Meters => self.meters().await.map_or_else(Into::into, |meters| Reply::Meters { meters }),
-            Request::Meter { id } => {
-                self.meter(id).await.map_or_else(Into::into, |card| Reply::Meter(Box::new(card)))
-            }
+            Request::Meter { id } => self.meter(id).await.map_or_else(Into::into, |card| Reply::Meter(Box::new(card))),
             Request::BufferStat => Reply::BufferStat(self.buffer()),
             Request::BufferVerify => self.verify(),
             Request::Uplink => Reply::Uplink(self.uplink.borrow().clone()),

@@ -138,7 +138,9 @@ impl Task {
         loop {
             while let Some(kind) = self.uplink.poll_event() {
                 let event = Event { received: now.received(), meter: None, kind };
-                if let Err(error) = block_in_place(|| self.store.append(vec![(Lane::Security, Body::Event(event))], None)) {
+                if let Err(error) =
+                    block_in_place(|| self.store.append(vec![(Lane::Security, Body::Event(event))], None))
+                {
                     warn!(err = %error, "record event");
                 }
             }
@@ -171,7 +173,9 @@ impl Task {
         let store = &self.store;
         let (id, batches) = match request {
             Request::Unacknowledged { id, lane, after, limit } => (id, store.unacknowledged(lane, after, some(limit))),
-            Request::After { id, epoch, lane, after, limit } => (id, store.batches_after(epoch, lane, after, some(limit))),
+            Request::After { id, epoch, lane, after, limit } => {
+                (id, store.batches_after(epoch, lane, after, some(limit)))
+            }
             Request::Containing { id, epoch, lane, sequence } => {
                 (id, store.batch(epoch, lane, sequence).map(|batch| batch.into_iter().collect()))
             }
