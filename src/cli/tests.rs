@@ -268,6 +268,22 @@ fn a_faulty_configuration_ends_with_78() {
 }
 
 #[test]
+fn the_unit_file_agrees_with_the_program() {
+    let unit = include_str!("../../systemd/dcu.service");
+    let says = |line: &str| assert!(unit.lines().any(|other| other == line), "the unit file has no {line:?}");
+    says("Type=notify");
+    says(&format!("ExecStart=/usr/bin/dcu run --config {}", run::CONFIG));
+    says(&format!("RestartPreventExitStatus={}", Exit::Configuration.code()));
+    let default = crate::config::Config::default();
+    says(&format!(
+        "RuntimeDirectory={}",
+        default.control.socket.parent().unwrap().strip_prefix("/run").unwrap().display()
+    ));
+    says(&format!("StateDirectory={}", default.unit.state_dir.strip_prefix("/var/lib").unwrap().display()));
+    says(&format!("Group={}", default.control.group.unwrap()));
+}
+
+#[test]
 fn a_checked_configuration_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("dcu.toml");

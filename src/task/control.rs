@@ -4,7 +4,7 @@
 //! A client that reads too slowly is told how much it missed; it never slows the service down.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,8 @@ impl Server {
         }
         let listener = UnixListener::bind(&path).map_err(bind)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).map_err(bind)?;
-        if let Some(group) = &group {
+        let own = std::fs::metadata(&path).map_err(bind)?.gid();
+        if let Some(group) = group.as_ref().filter(|group| group.gid.as_raw() != own) {
             if let Err(error) = chown(&path, None, Some(group.gid)) {
                 warn!(err = %error, group = %group.name, "socket stays with the service's own group");
             }

@@ -1,7 +1,5 @@
 //! A real socket and real clients.
 
-use std::os::unix::fs::MetadataExt;
-
 use tokio::io::Lines;
 
 use super::*;
