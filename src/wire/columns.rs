@@ -13,7 +13,7 @@ pub use decode::decode;
 pub use encode::encode;
 
 /// Why octets are not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Reject {
     #[error("larger than {0} octets")]
     TooLarge(usize),

@@ -4,6 +4,7 @@
 //! before they are believed.
 
 mod batch;
+pub mod chain;
 
 pub mod columns;
 pub mod signed;
