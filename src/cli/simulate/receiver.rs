@@ -22,7 +22,7 @@ use crate::simulate::receiver::{Options, State};
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
-  dcu simulate receiver --link /tmp/stick             a port with a name that stays
+  dcu simulate receiver --link /tmp/stick             a name that stays
   dcu simulate receiver --frames telegrams.txt        hears the lines of a file
   rtl_sdr ... | rtl_wmbus | dcu simulate receiver --frames -")]
 pub(super) struct Args {
