@@ -270,7 +270,7 @@ fn random() -> u64 {
 }
 
 /// An error with everything that led to it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut at = error.source();
     while let Some(source) = at {

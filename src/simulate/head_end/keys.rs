@@ -2,7 +2,6 @@
 //!
 //! A real installation gets its certificates from a CA of its own. Nothing is ever overwritten unless that is asked for.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +12,9 @@ use jiff::{Span, ToSpan};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
+
+use crate::wire::signed::{KeyError, PrivateKey, PublicKey};
+use crate::wire::trust::{self, Role};
 
 /// What is to be made.
 #[derive(Debug, Clone)]
@@ -66,6 +68,8 @@ pub enum Error {
     NoBroker,
     #[error("make a certificate or a key")]
     Certificate(#[from] rcgen::Error),
+    #[error("read a key that was just made")]
+    Key(#[from] KeyError),
     #[error("{days} days from {from} are out of the calendar")]
     Calendar { from: Date, days: u32 },
 }
@@ -135,14 +139,14 @@ impl Kit {
         self.dir.join("ingest.key")
     }
 
-    /// The public half of the ingest key, for the units.
+    /// Whom the units believe: the public half of the ingest key.
     pub fn trust(&self) -> PathBuf {
-        self.dir.join("trust.pem")
+        self.dir.join("trust.toml")
     }
 
     /// The public halves of all device keys, for the head-end.
     pub fn devices(&self) -> PathBuf {
-        self.dir.join("devices.pem")
+        self.dir.join("devices.toml")
     }
 
     pub fn mosquitto_conf(&self) -> PathBuf {
@@ -180,8 +184,9 @@ impl Kit {
         files.push(File::secret("head-end.key", "its key", key));
         let ingest = KeyPair::generate()?;
         files.push(File::secret("ingest.key", "signs the head-end's acknowledgements (ES256)", ingest.serialize_pem()));
-        let trust = format!("ingest\n{}", ingest.public_key_pem());
-        files.push(File::public("trust.pem", "uplink.trust of every unit: whose acknowledgements count", trust));
+        let roles = [Role::Ingest, Role::Reader];
+        let trust = trust::to_toml(HEAD_END, &roles, None, &public(&ingest)?);
+        files.push(File::public("trust.toml", "uplink.trust of every unit: whose acknowledgements count", trust));
         let mut devices = String::new();
         for unit in &plan.units {
             let (pem, key) = authority.issue(unit, &[], ExtendedKeyUsagePurpose::ClientAuth)?;
@@ -190,10 +195,10 @@ impl Kit {
             let device = KeyPair::generate()?;
             let purpose = "uplink.signing_key: signs its checkpoints (ES256)";
             files.push(File::secret(format!("{unit}.device.key"), purpose, device.serialize_pem()));
-            let _ = write!(devices, "{unit}\n{}", device.public_key_pem());
+            devices.push_str(&trust::to_toml(unit, &[Role::Device], Some(unit), &public(&device)?));
         }
-        let purpose = "public device keys: `dcu head-end verify --devices` checks checkpoints with it";
-        files.push(File::public("devices.pem", purpose, devices));
+        let purpose = "public halves of the device keys: `dcu head-end verify --devices` checks checkpoints with it";
+        files.push(File::public("devices.toml", purpose, devices));
         let purpose = "access list: the head-end everything, each unit its own topics";
         files.push(File::public("mosquitto.acl", purpose, ACL.to_owned()));
         let dir = fs::canonicalize(&self.dir).unwrap_or_else(|_| self.dir.clone());
@@ -259,6 +264,10 @@ fn params(name: &str, names: &[String], (begin, end): (Date, Date)) -> Result<Ce
     params.not_before = day(begin);
     params.not_after = day(end);
     Ok(params)
+}
+
+fn public(key: &KeyPair) -> Result<PublicKey, KeyError> {
+    PrivateKey::from_pem(&key.serialize_pem()).map(|key| key.public())
 }
 
 /// It becomes a file name and a level of topics.

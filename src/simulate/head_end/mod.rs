@@ -2,4 +2,13 @@
 //!
 //! It is small, and it keeps the whole contract of `proto/`: what a real head-end must do can be read here.
 
+pub mod archive;
+pub mod intake;
 pub mod keys;
+pub mod line;
+pub mod stream;
+pub mod watcher;
+
+pub use intake::{Arrival, Counts, Intake};
+pub use stream::Stream;
+pub use watcher::{News, OnArrival, Options, WatchError, Watcher};

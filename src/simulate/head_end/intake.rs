@@ -1,0 +1,224 @@
+//! What a head-end does with a message, without the network: read it, drop what it has, write the rest down, and say
+//! what may be acknowledged once that is durable.
+
+use std::collections::BTreeMap;
+
+use super::archive::{Archive, ArchiveError};
+use super::line::{self, Raw};
+use super::stream::{Seen, Stream, batch_id};
+use crate::store::{BatchHead, Record};
+use crate::uplink::{Topic, Topics};
+use crate::wire::v1::ack::Range;
+use crate::wire::{self, v1};
+
+/// Where records go, and what is there.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// A line a record.
+    pub records: Option<Archive>,
+    /// A line a batch or checkpoint, as published.
+    pub batches: Option<Archive>,
+    /// What came in this life, where there is no file of records.
+    seen: BTreeMap<Stream, Seen>,
+    durable: Vec<Durable>,
+    pub counts: Counts,
+}
+
+/// A batch that may be acknowledged after the next commit.
+#[derive(Debug, Clone)]
+struct Durable {
+    stream: Stream,
+    first: u64,
+    last: u64,
+    hash: [u8; 32],
+}
+
+/// Records that came for the first time.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub stream: Stream,
+    /// SHA-256 of the batch they came in.
+    pub hash: [u8; 32],
+    pub records: Vec<Record>,
+}
+
+impl Arrival {
+    /// The records as lines of JSON, without line ends.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.records.iter().map(|record| line::record(&self.stream, batch_id(&self.hash), record))
+    }
+}
+
+/// What came so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub batches: u64,
+    /// Batches of which nothing was new.
+    pub duplicates: u64,
+    pub records: u64,
+    /// Batches that say something else about records that are here already: never acknowledged.
+    pub conflicts: u64,
+    /// Messages that could not be read, or on a topic that is not theirs.
+    pub rejected: u64,
+    pub checkpoints: u64,
+    /// Ranges in acknowledgements.
+    pub acknowledged: u64,
+}
+
+/// What became of a message.
+#[derive(Debug)]
+pub enum Taken {
+    /// Some of it, or all, is new.
+    New(Arrival),
+    /// It came before; it will be acknowledged again.
+    Known,
+    /// Kept as evidence where batches are kept, and not acknowledged.
+    Conflict(String),
+    /// Not what the contract says.
+    Rejected(String),
+    Checkpoint,
+}
+
+impl Intake {
+    /// Reads one message. Nothing is durable before [`Intake::commit`].
+    pub fn take(&mut self, topic: &str, payload: &[u8]) -> Taken {
+        let taken = self.sort(topic, payload);
+        match &taken {
+            Taken::New(arrival) => {
+                self.counts.batches += 1;
+                self.counts.records += arrival.records.len() as u64;
+            }
+            Taken::Known => {
+                self.counts.batches += 1;
+                self.counts.duplicates += 1;
+            }
+            Taken::Conflict(_) => self.counts.conflicts += 1,
+            Taken::Rejected(_) => self.counts.rejected += 1,
+            Taken::Checkpoint => self.counts.checkpoints += 1,
+        }
+        taken
+    }
+
+    /// Makes everything durable that was taken, and gives the acknowledgements for it, one a stream.
+    pub fn commit(&mut self) -> Result<Vec<(Stream, v1::Ack)>, ArchiveError> {
+        if let Some(batches) = &mut self.batches {
+            batches.commit()?;
+        }
+        if let Some(records) = &mut self.records {
+            records.commit()?;
+        }
+        let acks = acks(std::mem::take(&mut self.durable));
+        self.counts.acknowledged += acks.iter().map(|(_, ack)| ack.ranges.len() as u64).sum::<u64>();
+        Ok(acks)
+    }
+
+    fn sort(&mut self, topic: &str, payload: &[u8]) -> Taken {
+        let Some((topics, kind)) = Topics::parse(topic) else {
+            return Taken::Rejected(format!("{topic}: not a topic of the contract"));
+        };
+        match kind {
+            Topic::Batch(lane) => match wire::open_batch(payload) {
+                Ok((head, _)) if head.dcu != topics.dcu() || head.lane != lane => {
+                    self.keep(topic, payload);
+                    Taken::Rejected(format!("{topic}: a batch of unit {} lane {}", head.dcu, head.lane))
+                }
+                Ok((head, records)) => self.batch(topics.utility(), topic, payload, head, records),
+                Err(reject) => {
+                    self.keep(topic, payload);
+                    Taken::Rejected(format!("{topic}: {reject}"))
+                }
+            },
+            Topic::Checkpoint => {
+                self.keep(topic, payload);
+                Taken::Checkpoint
+            }
+            _ => Taken::Rejected(format!("{topic}: neither a batch nor a checkpoint")),
+        }
+    }
+
+    fn batch(
+        &mut self,
+        utility: &str,
+        topic: &str,
+        payload: &[u8],
+        head: BatchHead,
+        mut records: Vec<Record>,
+    ) -> Taken {
+        let BatchHead { dcu, epoch, lane, first, count, .. } = head;
+        let stream = Stream { utility: utility.to_owned(), dcu, epoch, lane };
+        let last = first.saturating_add(u64::from(count)).saturating_sub(1);
+        let hash = wire::hash(payload);
+        let id = batch_id(&hash);
+        if let Some(batches) = &mut self.batches {
+            let seen = batches.seen.entry(stream.clone()).or_default();
+            match seen.missing(first, last, id) {
+                Ok(missing) if missing.is_empty() => {}
+                // A conflicting batch is evidence: `verify` tells which of the two is the unit's.
+                missing => {
+                    missing.unwrap_or_default().iter().for_each(|(first, last)| seen.insert(*first, *last, id));
+                    self.keep(topic, payload);
+                }
+            }
+        }
+        let seen = match &mut self.records {
+            Some(records) => records.seen.entry(stream.clone()).or_default(),
+            None => self.seen.entry(stream.clone()).or_default(),
+        };
+        let Ok(missing) = seen.missing(first, last, id) else {
+            return Taken::Conflict(format!("{stream}: records {first} to {last} came before with another content"));
+        };
+        missing.iter().for_each(|(first, last)| seen.insert(*first, *last, id));
+        self.durable.push(Durable { stream: stream.clone(), first, last, hash });
+        if missing.is_empty() {
+            return Taken::Known;
+        }
+        records.retain(|record| missing.iter().any(|(first, last)| (*first..=*last).contains(&record.sequence)));
+        let arrival = Arrival { stream, hash, records };
+        if let Some(records) = &mut self.records {
+            arrival.lines().for_each(|line| records.push(&line));
+        }
+        Taken::New(arrival)
+    }
+
+    fn keep(&mut self, topic: &str, payload: &[u8]) {
+        if let Some(batches) = &mut self.batches {
+            let raw = Raw { topic: topic.to_owned(), payload: hex::encode(payload) };
+            batches.push(&serde_json::to_string(&raw).expect("two strings are always JSON"));
+        }
+    }
+}
+
+/// Ranges over whole batches, merged where one follows the other.
+fn acks(mut durable: Vec<Durable>) -> Vec<(Stream, v1::Ack)> {
+    durable.sort_by(|a, b| (&a.stream, a.first).cmp(&(&b.stream, b.first)));
+    let mut acks: Vec<(Stream, v1::Ack)> = Vec::new();
+    for Durable { stream, first, last, hash } in durable {
+        let range = Range { first, last, last_hash: hash.to_vec() };
+        match acks.last_mut() {
+            Some((of, ack)) if *of == stream && ack.ranges.len() < MOST_RANGES => match ack.ranges.last_mut() {
+                Some(before) if before.last == last && before.first == first => {}
+                Some(before) if before.last.checked_add(1) == Some(first) => {
+                    before.last = last;
+                    before.last_hash = range.last_hash;
+                }
+                _ => ack.ranges.push(range),
+            },
+            _ => {
+                let ack = v1::Ack {
+                    dcu: stream.dcu.clone(),
+                    epoch: stream.epoch.0,
+                    lane: stream.lane as i32,
+                    ranges: vec![range],
+                };
+                acks.push((stream, ack));
+            }
+        }
+    }
+    acks
+}
+
+/// The limit of ack.proto.
+const MOST_RANGES: usize = 1024;
+
+#[cfg(test)]
+mod tests;
