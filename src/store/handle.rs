@@ -31,9 +31,11 @@ pub type OnReport = Box<dyn FnMut(Report) + Send>;
 pub struct Store {
     shared: Arc<Shared>,
     requests: Sender<Request>,
-    thread: Arc<Mutex<Option<JoinHandle<Result<(), StoreError>>>>>,
+    thread: Arc<Mutex<Option<WriterThread>>>,
     queue_records: usize,
 }
+
+type WriterThread = JoinHandle<Result<(), StoreError>>;
 
 /// How much to read at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
