@@ -78,7 +78,9 @@ impl Clock {
             1 => TimeQuality::Holdover,
             _ => TimeQuality::Unsynchronised,
         };
-        Now { mono: Instant::now(), boot_id: self.boot_id, boot_ms: boot_ms(), utc_ms: utc_ms(), quality }
+        #[expect(clippy::disallowed_methods, reason = "this is the reader that all rooms are given")]
+        let mono = Instant::now();
+        Now { mono, boot_id: self.boot_id, boot_ms: boot_ms(), utc_ms: utc_ms(), quality }
     }
 
     /// The same for rooms that are given a function.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::block_in_place;
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::control::Query;
 use super::meters;
@@ -13,6 +15,7 @@ use super::news::News;
 use super::receiver::{self, State};
 use crate::clock::{Now, ReadClock};
 use crate::config::Config;
+use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
     BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal, RefusalKind,
     Reply, Request, Status, TimeStatus, UplinkStatus,
@@ -34,12 +37,41 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Answers until nobody can ask any more.
-    pub(super) async fn run(self, mut queries: mpsc::Receiver<Query>) {
-        while let Some(Query { request, reply }) = queries.recv().await {
-            let answer = self.answer(request).await;
-            // A client that hung up wants no answer.
-            let _ = reply.send(answer);
+    /// Answers until `stop`; leaves behind what `--offline` reads, now and then and at the end.
+    pub(super) async fn run(self, mut queries: mpsc::Receiver<Query>, stop: CancellationToken) {
+        let mut status_due = interval_at(Instant::now() + LEAVE_STATUS, LEAVE_STATUS);
+        let mut meters_due = interval_at(Instant::now() + LEAVE_METERS, LEAVE_METERS);
+        loop {
+            tokio::select! {
+                Some(Query { request, reply }) = queries.recv() => {
+                    let answer = self.answer(request).await;
+                    // A client that hung up wants no answer.
+                    let _ = reply.send(answer);
+                }
+                _ = status_due.tick() => self.leave_status().await,
+                _ = meters_due.tick() => self.leave_meters().await,
+                () = stop.cancelled() => break,
+            }
+        }
+        self.leave_status().await;
+        self.leave_meters().await;
+    }
+
+    async fn leave_status(&self) {
+        if let Ok(status) = self.status().await {
+            let left = block_in_place(|| leave_status(&self.config.unit.state_dir, &status));
+            if let Err(error) = left {
+                warn!(err = %super::chain(&error), "leave the status");
+            }
+        }
+    }
+
+    async fn leave_meters(&self) {
+        if let Ok(cards) = self.ask(meters::Question::Cards).await {
+            let left = block_in_place(|| leave_meters(&self.config.unit.state_dir, &cards));
+            if let Err(error) = left {
+                warn!(err = %super::chain(&error), "leave the meters");
+            }
         }
     }
 
@@ -172,6 +204,9 @@ fn process() -> Process {
     }
 }
 
+/// Flash wears out: what a dead unit is asked need not be younger.
+const LEAVE_STATUS: Duration = Duration::from_secs(3600);
+const LEAVE_METERS: Duration = Duration::from_secs(24 * 3600);
 /// A task that does not answer within this time is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A receiver that heard nothing for so long is called silent.

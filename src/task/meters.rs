@@ -24,6 +24,8 @@ use crate::store::{Body, Lane, Store, StoreError};
 pub(super) enum Question {
     Counts(oneshot::Sender<MeterCounts>),
     List(oneshot::Sender<Vec<MeterLine>>),
+    /// All that is known of all meters.
+    Cards(oneshot::Sender<Vec<MeterCard>>),
     /// By the full identity; None for a meter that was never heard.
     Card {
         id: String,
@@ -182,11 +184,16 @@ impl Meters {
         match question {
             Question::Counts(reply) => drop(reply.send(self.registry.counts(now))),
             Question::List(reply) => drop(reply.send(self.registry.list(&self.groups))),
-            Question::Card { id, reply } => {
-                let card = id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups));
-                drop(reply.send(card));
+            Question::Card { id, reply } => drop(reply.send(self.card(&id))),
+            Question::Cards(reply) => {
+                let lines = self.registry.list(&self.groups);
+                drop(reply.send(lines.iter().filter_map(|line| self.card(&line.id)).collect()));
             }
         }
+    }
+
+    fn card(&self, id: &str) -> Option<MeterCard> {
+        id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups))
     }
 }
 

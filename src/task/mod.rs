@@ -164,7 +164,8 @@ async fn service(config: Config) -> Result<(), ServiceError> {
         meters: questions,
         anchored,
     };
-    let desk_task = tokio::spawn(desk.run(queries_out));
+    let stop_desk = CancellationToken::new();
+    let desk_task = tokio::spawn(desk.run(queries_out, stop_desk.clone()));
     let control_task = tokio::spawn(server.serve(queries, streams, stop.clone()));
 
     info!(unit = %config.unit.id, receivers = config.wmbus.len(), "started");
@@ -177,6 +178,9 @@ async fn service(config: Config) -> Result<(), ServiceError> {
 
     notify::stopping();
     info!("stopping");
+    // The desk first: what it leaves behind it asks of the others.
+    stop_desk.cancel();
+    join([desk_task]).await;
     stop_receivers.cancel();
     join(receiver_tasks).await;
     join([keeps_open]).await;
@@ -186,7 +190,6 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     let closed = block_in_place(|| store.close()).map_err(ServiceError::Close);
     stop.cancel();
     join([clock_task, control_task, watchdog].into_iter().chain(uplink_task.into_iter().flatten())).await;
-    desk_task.abort();
     info!("stopped");
     ended.and(closed)
 }
