@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use wmbus::receiver::Mode;
 use wmbus::sim::random::Random;
 use wmbus::{Address, Form, Key, sim};
 
@@ -60,7 +59,7 @@ pub(super) struct State {
 pub struct Utterance {
     /// The frame: L first, without CRCs, protected.
     pub frame: Vec<u8>,
-    /// What the head-end must get to see of them. The first grows with every telegram, so it tells telegrams apart.
+    /// What the head-end must get to see of it. The first grows with every telegram, so it tells telegrams apart.
     pub readings: Vec<Expected>,
 }
 
@@ -94,14 +93,6 @@ impl Kind {
             Self::Gas => 30,
             Self::HeatCostAllocator => 48,
         })
-    }
-
-    /// How it sends. EN 13757-4:2019: mode C for those with much to say, mode T for the older ones.
-    pub const fn mode(self) -> Mode {
-        match self {
-            Self::ColdWater | Self::Heat => Mode::C1,
-            Self::WarmWater | Self::Gas | Self::HeatCostAllocator => Mode::T1,
-        }
     }
 
     const fn maker(self) -> (&'static str, u8) {

@@ -53,6 +53,12 @@ impl Fleet {
         self.timetable.peek().map(|Reverse((due, _))| *due)
     }
 
+    /// Shifts the whole timetable: what was held up is not made up for.
+    pub fn postpone(&mut self, by: Duration) {
+        let meters = std::mem::take(&mut self.timetable);
+        self.timetable = meters.into_iter().map(|Reverse((due, index))| Reverse((due + by, index))).collect();
+    }
+
     /// The next telegram in the timetable, due or not. `clock` is what the meters' clocks show.
     pub fn speak(&mut self, clock: CivilTime) -> Option<(&Meter, Utterance)> {
         let Reverse((due, index)) = self.timetable.pop()?;

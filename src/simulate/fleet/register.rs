@@ -142,7 +142,7 @@ pub(super) const GAS: &[Register] = &[
     // VIFE 3A: uncorrected, at metering conditions.
     register(Bcd8, &[0x93, 0x3a], quantity("volume", [7, 0, 3, 0, 0, 255], M3, 0), -3, State::main),
     CLOCK,
-    register(Integer16, &[0x3b], quantity("volume_flow", [7, 0, 43, 15, 0, 255], M3_PER_H, 0), -3, State::flow),
+    register(Integer16, &[0xbb, 0x3a], quantity("volume_flow", [7, 0, 43, 15, 0, 255], M3_PER_H, 0), -3, State::flow),
 ];
 
 pub(super) const HEAT: &[Register] = &[
