@@ -16,8 +16,16 @@ use crate::reading::{CivilDate, CivilTime, MeterId};
 #[derive(Debug)]
 pub enum Sent {
     /// A telegram goes out. What becomes of it, the next one says.
-    Telegram { number: u64, meter: MeterId, kind: &'static str, readings: Vec<Expected> },
-    Fate { number: u64, fate: Fate },
+    Telegram {
+        number: u64,
+        meter: MeterId,
+        kind: &'static str,
+        readings: Vec<Expected>,
+    },
+    Fate {
+        number: u64,
+        fate: Fate,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -80,6 +80,18 @@ impl Amount {
         Self::Decimal { mantissa, scaler }
     }
 
+    /// Whether it is a smaller number than `other`; false for dates.
+    pub fn is_less(&self, other: &Self) -> bool {
+        let (Self::Decimal { mantissa: a, scaler: p }, Self::Decimal { mantissa: b, scaler: q }) = (self, other) else {
+            return false;
+        };
+        let scaled = |mantissa: i64, scaler: i8| {
+            let places = u32::from(scaler.abs_diff(*p.min(q)));
+            10_i128.checked_pow(places).and_then(|factor| i128::from(mantissa).checked_mul(factor))
+        };
+        matches!((scaled(*a, *p), scaled(*b, *q)), (Some(a), Some(b)) if a < b)
+    }
+
     /// None for what the fleet never sends: reals, text, octets and absent values.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
@@ -286,6 +298,16 @@ mod tests {
         ledger.expect(2, &[expected(1_500)]);
         assert!(!ledger.arrive(&other));
         assert_eq!((ledger.missing(), ledger.strange(), ledger.samples().len()), (1, 3, 3));
+    }
+
+    #[test]
+    fn amounts_are_compared_as_numbers() {
+        let less = |a: (i64, i8), b: (i64, i8)| Amount::decimal(a.0, a.1).is_less(&Amount::decimal(b.0, b.1));
+        assert!(less((1_499, -3), (15, -1)));
+        assert!(less((1_500, -3), (1_501, -3)));
+        assert!(!less((1_500, -3), (15, -1)));
+        assert!(less((-2, 0), (0, 5)));
+        assert!(!less((3, 0), (29, -1)));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! What should arrive is taken from the values the fleet generated, never from the parsers under test. All randomness comes
 //! from one printed seed.
 
+pub mod account;
+pub mod air;
 pub mod broker;
 pub mod control;
 pub mod faults;
@@ -13,4 +15,5 @@ pub mod ledger;
 pub mod proxy;
 pub mod receiver;
 pub mod scene;
+pub mod sequences;
 pub mod service;
