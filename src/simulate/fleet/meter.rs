@@ -164,6 +164,10 @@ impl Meter {
         }
     }
 
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+
     /// Time goes by and the meter speaks. `clock` is what its clock shows.
     pub fn speak(&mut self, clock: CivilTime, random: &mut Random) -> Utterance {
         self.state.pass(clock, random);

@@ -1,11 +1,13 @@
 #![expect(clippy::disallowed_methods, reason = "any instant will do; time does not pass in these tests")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hex_literal::hex;
+use wmbus::{Form, Scratch, Telegram};
 
 use super::*;
-use crate::reading::CivilDate;
+use crate::reading::{CivilDate, Group, Received, TimeQuality, from_wmbus};
+use crate::simulate::ledger::Ledger;
 
 const CLOCK: CivilTime =
     CivilTime { date: CivilDate { year: 2026, month: 3, day: 29 }, hour: 13, minute: 37, second: None };
@@ -71,4 +73,24 @@ fn records_are_coded_as_the_standard_has_it() {
     assert_eq!(frame[33..37], hex!("426c 3f 3c"));
     assert_eq!(frame[37..39], hex!("023b"));
     assert_eq!((frame.len(), usize::from(frame[0])), (41, 40));
+}
+
+/// Two independent tables, the fleet's and the converter's, must say the same of every register, protected or not.
+#[test]
+fn the_service_reads_what_the_fleet_means() {
+    let mut fleet = Fleet::new(50, Some(50.0), 1, Instant::now());
+    let keys: BTreeMap<_, _> = fleet.meters().iter().map(|meter| (meter.address, meter.key().clone())).collect();
+    let mut ledger = Ledger::default();
+    for number in 0..500 {
+        let utterance = fleet.speak(CLOCK).unwrap().1;
+        ledger.expect(number, &utterance.readings);
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, &utterance.frame, &keys, &mut scratch).unwrap();
+        let received = Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised };
+        let converted = from_wmbus::convert(&telegram, received, Vec::new(), &Group::default());
+        for reading in &converted.readings {
+            ledger.arrive(reading);
+        }
+    }
+    assert_eq!((ledger.missing(), ledger.strange()), (0, 0), "{:#?}", ledger.samples());
 }
