@@ -11,8 +11,11 @@ use wmbus::sim::im871a::{Faults, Im871a as Module};
 use wmbus::sim::random::Random;
 use wmbus::{Key, NoKeys, Scratch, Telegram};
 
+/// What is done behind one door.
+pub(crate) type Body = fn(&[u8]);
+
 /// The doors, by the names of their corpora.
-pub(crate) static BODIES: &[(&str, fn(&[u8]))] =
+pub(crate) static BODIES: &[(&str, Body)] =
     &[("hex", hex), ("im871a", im871a), ("im871a_module", im871a_module), ("records", records), ("telegram", telegram)];
 
 /// Octets from the stick, the first octet says in what portions; some time passes between them.
