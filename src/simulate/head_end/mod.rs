@@ -7,6 +7,7 @@ pub mod intake;
 pub mod keys;
 pub mod line;
 pub mod stream;
+pub mod verify;
 pub mod watcher;
 
 pub use intake::{Arrival, Counts, Intake};

@@ -70,6 +70,24 @@ impl Seen {
         Ok(missing)
     }
 
+    /// The first sequence that is here.
+    pub fn first(&self) -> Option<u64> {
+        self.runs.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// What is not here between `begin` and the last sequence that is.
+    pub fn holes(&self, begin: u64) -> Vec<(u64, u64)> {
+        let mut holes = Vec::new();
+        let mut next = begin;
+        for (&first, run) in self.runs.range(begin..) {
+            if first > next {
+                holes.push((next, first - 1));
+            }
+            next = run.last.saturating_add(1);
+        }
+        holes
+    }
+
     /// Notes sequences that [`Seen::missing`] called new.
     pub fn insert(&mut self, first: u64, last: u64, batch: BatchId) {
         let before = self
