@@ -10,4 +10,5 @@
 )]
 
 mod mqtt;
+mod service;
 mod support;

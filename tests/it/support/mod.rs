@@ -1,6 +1,7 @@
 //! What tests share.
 
 pub(crate) mod mosquitto;
+pub(crate) mod service;
 
 /// Says why a test does nothing; under `CI=true` that is a failure.
 #[track_caller]
