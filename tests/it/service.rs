@@ -174,7 +174,8 @@ fn a_key_file_that_others_can_read_or_with_a_short_key_keeps_the_service_from_st
     let text = std::fs::read_to_string(&path).unwrap().replace("[meters]\n", "[meters]\nkeys = \"meters.keys\"\n");
     std::fs::write(&path, text).unwrap();
     let start = || {
-        let service = std::process::Command::new(env!("CARGO_BIN_EXE_dcu")).args(["run", "--config"]).arg(&path).output();
+        let service =
+            std::process::Command::new(env!("CARGO_BIN_EXE_dcu")).args(["run", "--config"]).arg(&path).output();
         let output = service.unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
