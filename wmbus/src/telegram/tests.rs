@@ -17,7 +17,6 @@ const KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
 
 fn rows(file: &str) -> Vec<Json> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wmbus").join(file);
-    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "vectors are files")]
     match std::fs::read_to_string(path) {
         Ok(text) => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
         Err(_) => {
