@@ -51,20 +51,27 @@ impl Dib {
             tariff: 0,
             subunit: 0,
         };
-        let mut extended = dif & EXTENSION != 0;
+        if dif & EXTENSION != 0 {
+            dib.extend(buf)?;
+        }
+        Ok(dib)
+    }
+
+    fn extend(&mut self, buf: &mut &[u8]) -> Result<(), Reject> {
         let mut place = 0;
-        while extended {
+        loop {
             if place == MAX_DIFE {
                 return Err(Reject::ChainTooLong);
             }
             let dife = buf.try_get_u8()?;
-            dib.storage_number |= u64::from(dife & 0x0f) << (1 + 4 * place);
-            dib.tariff |= u32::from(dife >> 4 & 3) << (2 * place);
-            dib.subunit |= u16::from(dife >> 6 & 1) << place;
-            extended = dife & EXTENSION != 0;
+            self.storage_number |= u64::from(dife & 0x0f) << (1 + 4 * place);
+            self.tariff |= u32::from(dife >> 4 & 3) << (2 * place);
+            self.subunit |= u16::from(dife >> 6 & 1) << place;
             place += 1;
+            if dife & EXTENSION == 0 {
+                return Ok(());
+            }
         }
-        Ok(dib)
     }
 
     /// Appends what [`Self::parse`] reads, with as few DIFEs as the numbers need; bits beyond ten DIFEs are lost.

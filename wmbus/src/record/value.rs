@@ -29,18 +29,21 @@ pub enum Value<'a> {
 impl<'a> Value<'a> {
     /// Reads the data of a record and leaves `buf` after it.
     pub(super) fn parse(buf: &mut &'a [u8], data_field: DataField, coding: Coding) -> Result<Self, Reject> {
-        let Some(len) = data_field.size() else {
-            return Self::variable(buf, coding);
-        };
-        let octets = take(buf, len)?;
         Ok(match data_field {
             DataField::None | DataField::Readout => Self::None,
-            DataField::Real32 => real(octets),
-            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => match coding {
-                Coding::Octets | Coding::Time => Self::Binary(octets),
-                Coding::Signed | Coding::Unsigned => bcd(octets),
-            },
-            _ => integer(octets, coding),
+            DataField::Integer8 => integer(fixed::<1>(buf)?, coding),
+            DataField::Integer16 => integer(fixed::<2>(buf)?, coding),
+            DataField::Integer24 => integer(fixed::<3>(buf)?, coding),
+            DataField::Integer32 => integer(fixed::<4>(buf)?, coding),
+            DataField::Integer48 => integer(fixed::<6>(buf)?, coding),
+            DataField::Integer64 => integer(fixed::<8>(buf)?, coding),
+            DataField::Real32 => real(*fixed(buf)?),
+            DataField::Bcd2 => digits(fixed::<1>(buf)?, coding),
+            DataField::Bcd4 => digits(fixed::<2>(buf)?, coding),
+            DataField::Bcd6 => digits(fixed::<3>(buf)?, coding),
+            DataField::Bcd8 => digits(fixed::<4>(buf)?, coding),
+            DataField::Bcd12 => digits(fixed::<6>(buf)?, coding),
+            DataField::Variable => return Self::variable(buf, coding),
         })
     }
 
@@ -61,12 +64,12 @@ impl<'a> Value<'a> {
             // Manufacturers send their own structures as text; those have control characters in them.
             0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
             0x00..=0xbf => Self::Text(Text::new(octets)),
-            0xc0..=0xcf => bcd(octets),
-            0xd0..=0xdf => match bcd(octets) {
+            0xc0..=0xcf => variable_bcd(octets),
+            0xd0..=0xdf => match variable_bcd(octets) {
                 Self::Integer(value) => Self::Integer(-value),
                 other => other,
             },
-            _ => integer(octets, coding),
+            _ => variable_integer(octets, coding),
         })
     }
 
@@ -137,75 +140,124 @@ fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], Reject> {
     Ok(octets)
 }
 
+#[inline]
+fn fixed<'a, const N: usize>(buf: &mut &'a [u8]) -> Result<&'a [u8; N], Reject> {
+    let (octets, rest) = buf.split_first_chunk().ok_or(Reject::Truncated)?;
+    *buf = rest;
+    Ok(octets)
+}
+
 /// Type H.
-fn real(octets: &[u8]) -> Value<'_> {
-    let bits = u32::try_from(unsigned(octets)).unwrap_or(u32::MAX);
+fn real<'a>(octets: [u8; 4]) -> Value<'a> {
+    let bits = u32::from_le_bytes(octets);
     if f32::from_bits(bits).is_finite() { Value::Float32(bits) } else { Value::Invalid }
 }
 
-/// Types B, C and D, and the times, of any length.
-fn integer(octets: &[u8], coding: Coding) -> Value<'_> {
+/// Types B, C and D, and the times, of a fixed length.
+#[inline]
+fn integer<const N: usize>(octets: &[u8; N], coding: Coding) -> Value<'_> {
     match coding {
-        Coding::Octets => Value::Binary(octets),
-        Coding::Time => time(octets).unwrap_or(Value::Binary(octets)),
-        _ if octets.len() > 8 => Value::Binary(octets),
-        _ if octets.is_empty() => Value::None,
-        Coding::Unsigned => {
-            let value = unsigned(octets);
-            if octets.iter().all(|octet| *octet == 0xff) {
-                return Value::Invalid;
-            }
-            i64::try_from(value).map_or(Value::Binary(octets), Value::Integer)
+        Coding::Signed => {
+            let unused = 64 - 8 * N as u32;
+            let value = (little_endian(octets) << unused) as i64;
+            if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
         }
+        Coding::Unsigned => {
+            let value = little_endian(octets);
+            match i64::try_from(value) {
+                _ if octets.iter().all(|octet| *octet == 0xff) => Value::Invalid,
+                Ok(value) => Value::Integer(value),
+                Err(_) => Value::Binary(octets),
+            }
+        }
+        Coding::Octets => Value::Binary(octets),
+        Coding::Time => time(octets),
+    }
+}
+
+/// Type A of a fixed length.
+#[inline]
+fn digits<const N: usize>(octets: &[u8; N], coding: Coding) -> Value<'_> {
+    match coding {
+        Coding::Signed | Coding::Unsigned => bcd(little_endian(octets), 8 * N as u32),
+        Coding::Octets | Coding::Time => Value::Binary(octets),
+    }
+}
+
+/// What [`integer`] is to lengths that LVAR gives.
+fn variable_integer(octets: &[u8], coding: Coding) -> Value<'_> {
+    match coding {
+        Coding::Time => time(octets),
+        Coding::Octets => Value::Binary(octets),
+        _ if octets.is_empty() => Value::None,
+        _ if octets.len() > 8 => Value::Binary(octets),
+        Coding::Unsigned if octets.iter().all(|octet| *octet == 0xff) => Value::Invalid,
+        Coding::Unsigned => i64::try_from(little_endian(octets)).map_or(Value::Binary(octets), Value::Integer),
         Coding::Signed => {
             let unused = 64 - 8 * octets.len() as u32;
-            let value = (unsigned(octets) << unused) as i64;
+            let value = (little_endian(octets) << unused) as i64;
             if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
         }
     }
 }
 
-/// Types F, G, I and J by their length; None for other lengths.
-fn time(octets: &[u8]) -> Option<Value<'_>> {
+/// Types F, G, I and J by their length; other lengths are octets.
+fn time(octets: &[u8]) -> Value<'_> {
     let value = match octets.len() {
         2 => octets.try_into().ok().and_then(Date::parse).map(Value::Date),
         3 => octets.try_into().ok().and_then(Time::parse).map(Value::Time),
         4 => octets.try_into().ok().and_then(DateTime::parse_f).map(Value::DateTime),
         6 => octets.try_into().ok().and_then(DateTime::parse_i).map(Value::DateTime),
-        _ => return None,
+        _ => return Value::Binary(octets),
     };
-    Some(value.unwrap_or(Value::Invalid))
+    value.unwrap_or(Value::Invalid)
 }
 
 /// Up to eight octets, the least significant first.
-fn unsigned(octets: &[u8]) -> u64 {
+#[inline]
+fn little_endian(octets: &[u8]) -> u64 {
     octets.iter().rev().fold(0, |value, octet| value << 8 | u64::from(*octet))
 }
 
-/// Type A. A digit F in front is a minus sign; any other digit above nine is an error code of the meter.
-fn bcd(octets: &[u8]) -> Value<'_> {
-    if octets.len() > 9 {
-        return Value::Binary(octets);
+/// Type A in `bits` bits. A digit F in front is a minus sign; any other digit above nine is an error code of the meter.
+///
+/// All digits at once: above nine are those with the bit of eight and that of four or two; then neighbours are
+/// joined to two digits, four, eight.
+#[inline]
+fn bcd<'a>(octets: u64, bits: u32) -> Value<'a> {
+    let top = 0xf_u64.checked_shl(bits.wrapping_sub(4)).unwrap_or(0);
+    let negative = bits > 0 && octets & top == top;
+    let digits = if negative { octets & !top } else { octets };
+    let above_nine = digits
+        & 0x8888_8888_8888_8888
+        & ((digits & 0x4444_4444_4444_4444) << 1 | (digits & 0x2222_2222_2222_2222) << 2);
+    if above_nine != 0 {
+        return Value::Invalid;
     }
-    let mut octets = octets.iter().rev();
-    let mut value: i64 = 0;
-    let mut negative = false;
-    if let Some(first) = octets.next() {
-        negative = first >> 4 == 0x0f;
-        let (high, low) = (if negative { 0 } else { first >> 4 }, first & 0x0f);
-        if high > 9 || low > 9 {
-            return Value::Invalid;
-        }
-        value = i64::from(high * 10 + low);
-    }
-    for octet in octets {
-        let (high, low) = (octet >> 4, octet & 0x0f);
-        if high > 9 || low > 9 {
-            return Value::Invalid;
-        }
-        value = value * 100 + i64::from(high * 10 + low);
-    }
+    let pairs = (digits & 0x0f0f_0f0f_0f0f_0f0f) + 10 * (digits >> 4 & 0x0f0f_0f0f_0f0f_0f0f);
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff) + 100 * (pairs >> 8 & 0x00ff_00ff_00ff_00ff);
+    let eights = (fours & 0x0000_ffff_0000_ffff) + 10_000 * (fours >> 16 & 0x0000_ffff_0000_ffff);
+    let value = ((eights & 0xffff_ffff) + 100_000_000 * (eights >> 32)) as i64;
     Value::Integer(if negative { -value } else { value })
+}
+
+/// Type A of up to nine octets; more are octets.
+fn variable_bcd(octets: &[u8]) -> Value<'_> {
+    let Some((low, high)) = octets.split_at_checked(8) else {
+        return bcd(little_endian(octets), 8 * octets.len() as u32);
+    };
+    match *high {
+        [] => bcd(little_endian(low), 64),
+        [last] => match (bcd(u64::from(last), 8), bcd(little_endian(low), 64)) {
+            (Value::Integer(_), _) if little_endian(low) >> 60 == 0xf => Value::Invalid,
+            (Value::Integer(high), Value::Integer(low)) => {
+                let sign = if last >> 4 == 0xf { -1 } else { 1 };
+                Value::Integer(sign * (high.abs() * 10_000_000_000_000_000 + low))
+            }
+            _ => Value::Invalid,
+        },
+        _ => Value::Binary(octets),
+    }
 }
 
 fn emit_bcd(value: i64, len: usize, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use bytes::Buf;
 
 use super::modifier::{Effect, step};
-use super::table::{Coding, meaning};
+use super::table::{Coding, Meaning, meaning};
 use super::{Modifiers, Quantity, Text, Unit};
 use crate::Reject;
 
@@ -40,6 +40,7 @@ impl<'a> Vib<'a> {
         out.extend_from_slice(self.octets);
     }
 
+    #[inline]
     pub(super) fn read(buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
         let start = *buf;
         let vif = buf.try_get_u8()?;
@@ -50,40 +51,44 @@ impl<'a> Vib<'a> {
                 code => (0xfd, code),
             },
             0xef => (0xef, buf.try_get_u8()?),
+            0x7c | 0xfc | 0x7f | 0xff => return Self::read_own(start, vif, buf),
             _ => (0, vif),
         };
+        let Meaning { quantity, unit, exponent, coding } = meaning(table, code);
+        let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
+        let vib = Self { quantity, unit, exponent, modifiers: Modifiers::default(), octets };
+        let reading = Reading { coding, offset: None, is_error: false };
+        if code & EXTENSION == 0 { Ok((vib, reading)) } else { vib.read_chain(start, reading, buf) }
+    }
+
+    /// The VIFEs of a VIF from the tables.
+    #[inline(never)]
+    fn read_chain(
+        mut self,
+        start: &'a [u8],
+        mut reading: Reading,
+        buf: &mut &'a [u8],
+    ) -> Result<(Self, Reading), Reject> {
+        let vifes = chain(buf, EXTENSION)?;
+        self.modifiers = Modifiers::new(vifes);
+        self.apply(vifes, &mut reading);
+        self.octets = start.get(..start.len() - buf.len()).unwrap_or(start);
+        Ok((self, reading))
+    }
+
+    /// VIFs whose meaning only the meter tells, or only its manufacturer knows.
+    #[inline(never)]
+    fn read_own(start: &'a [u8], vif: u8, buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
         let mut reading = Reading { coding: Coding::Signed, offset: None, is_error: false };
-        let mut vib = Self {
-            quantity: Quantity::Any,
-            unit: Unit::None,
-            exponent: 0,
-            modifiers: Modifiers::default(),
-            octets: start,
-        };
-        let is_own_table = table == 0 && matches!(code & 0x7f, 0x7c | 0x7f);
-        if is_own_table && code & 0x7f == 0x7c {
-            let (text, vifes) = plain_text(buf, code & EXTENSION != 0)?;
-            vib.quantity = Quantity::PlainText(text);
-            vib.modifiers = Modifiers::new(vifes);
-            vib.apply(vifes, &mut reading);
-        } else if is_own_table {
-            vib.quantity = Quantity::Manufacturer(chain(buf, code)?);
+        let (quantity, vifes): (_, &[u8]) = if vif & !EXTENSION == PLAIN_TEXT {
+            let (text, vifes) = plain_text(buf, vif & EXTENSION != 0)?;
+            (Quantity::PlainText(text), vifes)
         } else {
-            let meaning = match table {
-                0xef => super::table::reserved(0xef, code),
-                _ => meaning(table, code),
-            };
-            vib.quantity = meaning.quantity;
-            vib.unit = meaning.unit;
-            vib.exponent = meaning.exponent;
-            reading.coding = meaning.coding;
-            if code & EXTENSION != 0 {
-                let vifes = chain(buf, code)?;
-                vib.modifiers = Modifiers::new(vifes);
-                vib.apply(vifes, &mut reading);
-            }
-        }
-        vib.octets = start.get(..start.len() - buf.len()).unwrap_or(start);
+            (Quantity::Manufacturer(chain(buf, vif)?), &[])
+        };
+        let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
+        let mut vib = Self { quantity, unit: Unit::None, exponent: 0, modifiers: Modifiers::new(vifes), octets };
+        vib.apply(vifes, &mut reading);
         Ok((vib, reading))
     }
 
@@ -153,5 +158,6 @@ fn text<'a>(buf: &mut &'a [u8]) -> Result<Text<'a>, Reject> {
 
 const EXTENSION: u8 = 0x80;
 const MAX_VIFE: usize = 10;
+const PLAIN_TEXT: u8 = 0x7c;
 /// Our mark for the table after FD FD.
 const SECOND_LEVEL: u8 = 0x7d;

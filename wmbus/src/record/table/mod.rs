@@ -44,18 +44,20 @@ pub(super) enum Coding {
 }
 
 /// What `code` (bit 7 ignored) of the table after `table` means; `table` is 0 for the primary table.
+#[inline]
 pub(super) fn meaning(table: u8, code: u8) -> Meaning {
     let rows = match table {
         0 => &PRIMARY,
         0xfb => &ALTERNATE,
         0xfd => &MAIN,
-        _ => &SECOND_LEVEL,
+        0x7d => &SECOND_LEVEL,
+        _ => return reserved(table, code),
     };
     rows.get(usize::from(code & 0x7f)).copied().flatten().unwrap_or(reserved(table, code))
 }
 
 /// A code without a row.
-pub(super) const fn reserved(table: u8, code: u8) -> Meaning {
+const fn reserved(table: u8, code: u8) -> Meaning {
     let quantity = Quantity::Reserved { table, code: code & 0x7f };
     Meaning { quantity, unit: Unit::None, exponent: 0, coding: Coding::Signed }
 }
