@@ -15,8 +15,8 @@ use m_bus_parser::user_data::{DataRecords, UserDataBlock, parse_data_records};
 use wmbus::{Form, Key, Scratch, Telegram, Verdict};
 
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/wmbus/telegrams.jsonl");
-const ROUNDS: u32 = 15;
-const ROUND: Duration = Duration::from_millis(200);
+const ROUNDS: u32 = 400;
+const ROUND: Duration = Duration::from_millis(3);
 
 struct Line {
     octets: Vec<u8>,

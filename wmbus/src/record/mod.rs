@@ -79,6 +79,7 @@ pub struct ManufacturerData<'a> {
 
 impl<'a> DataRecord<'a> {
     /// Reads one record. Idle fillers and the special functions are no record: see [`Records`].
+    #[inline(always)]
     pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
         let start = *buf;
         let dib = Dib::parse(buf)?;
@@ -163,6 +164,7 @@ impl<'a> Iterator for Records<'a> {
     type Item = Result<DataRecord<'a>, Reject>;
 
     /// The next record, or why there are no more good ones; nothing follows an `Err`.
+    #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         while let Some((dif, after)) = self.rest.split_first() {
             match *dif {
