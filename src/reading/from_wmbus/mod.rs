@@ -97,7 +97,7 @@ fn reading(record: &DataRecord<'_>, source: &Arc<Source>, device_type: u8, unmar
         source: Arc::clone(source),
         register: Register {
             obis,
-            quantity: quantity(&record.vib.quantity),
+            quantity: Quantity::Borrowed(record.vib.quantity.name()),
             unit: unit::unit(record.vib.unit, obis),
             function: match record.function {
                 record::Function::Instantaneous => Function::Instantaneous,
@@ -144,21 +144,17 @@ fn value(record: &DataRecord<'_>) -> (Value, Quality) {
     (value, quality)
 }
 
-fn quantity(quantity: &record::Quantity<'_>) -> Quantity {
-    Quantity::Borrowed(quantity.name())
-}
-
 /// What the quantity's own octets add to its name, then the orthogonal VIFEs.
 fn modifier(record: &DataRecord<'_>) -> Arc<str> {
     use std::fmt::Write;
 
     let mut text = String::new();
     // Writing to a string does not fail.
-    let _ = match &record.vib.quantity {
-        record::Quantity::PlainText(words) => write!(text, "{words}"),
-        record::Quantity::Manufacturer(vifes) => write!(text, "{}", Modifier::Manufacturer(vifes)),
-        record::Quantity::Reserved { table, code } => write!(text, "vif_{table:02x}_{code:02x}"),
-        _ => Ok(()),
+    let _ = match record.vib.own() {
+        Some(record::Own::PlainText(words)) => write!(text, "{words}"),
+        Some(record::Own::Manufacturer(vifes)) => write!(text, "{}", Modifier::Manufacturer(vifes)),
+        Some(record::Own::Reserved { table, code }) => write!(text, "vif_{table:02x}_{code:02x}"),
+        None => Ok(()),
     };
     for modifier in record.vib.modifiers.iter() {
         let separator = if text.is_empty() { "" } else { "," };

@@ -11,7 +11,7 @@ use super::obis::SetDate;
 /// One row: the record on the left, the code on the right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row {
-    pub(super) quantity: Quantity<'static>,
+    pub(super) quantity: Quantity,
     pub(super) modifiers: &'static [Modifier<'static>],
     pub(super) function: Function,
     pub(super) c: u8,
@@ -175,7 +175,7 @@ const L2: Modifier<'static> = Modifier::Phase(2);
 const L3: Modifier<'static> = Modifier::Phase(3);
 
 /// A current value: the tariff in group E.
-const fn row(quantity: Quantity<'static>, c: u8, d: u8) -> Row {
+const fn row(quantity: Quantity, c: u8, d: u8) -> Row {
     Row {
         quantity,
         modifiers: &[],

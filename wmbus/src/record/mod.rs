@@ -25,7 +25,7 @@ pub use text::Text;
 pub use time::{Date, DateTime, Time};
 pub use unit::{Factor, Unit};
 pub use value::Value;
-pub use vib::Vib;
+pub use vib::{Own, Vib};
 
 use crate::Reject;
 
@@ -220,7 +220,7 @@ impl fmt::Display for Function {
 impl fmt::Display for DataRecord<'_> {
     /// `volume 28504.27 m3`, with whatever is not the ordinary after it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.vib.quantity, self.value)?;
+        write!(f, "{} {}", self.vib, self.value)?;
         if self.vib.exponent != 0 && matches!(self.value, Value::Integer(_) | Value::Float32(_)) {
             write!(f, "e{}", self.vib.exponent)?;
         }

@@ -2,30 +2,28 @@
 
 use std::fmt;
 
-use super::Text;
-
 macro_rules! quantities {
     ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
         /// A quantity. Its power of ten and unit stand beside it in [`super::Vib`].
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Quantity<'a> {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Quantity {
             $($(#[$doc])* $variant,)*
-            /// The meter's own words (VIF 7C), unit and quantity in one.
-            PlainText(Text<'a>),
-            /// VIF 7F: the VIFEs, meaningful only to the manufacturer.
-            Manufacturer(&'a [u8]),
-            /// A reserved code of the table with this extension octet (0 for the primary table).
-            Reserved { table: u8, code: u8 },
+            /// The meter's own words (VIF 7C), unit and quantity in one: see [`super::Vib::own`].
+            PlainText,
+            /// VIF 7F, meaningful only to the manufacturer: see [`super::Vib::own`].
+            Manufacturer,
+            /// A reserved code: see [`super::Vib::own`].
+            Reserved,
         }
 
-        impl Quantity<'_> {
+        impl Quantity {
             /// A stable name, snake case.
-            pub const fn name(&self) -> &'static str {
+            pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
-                    Self::PlainText(_) => "plain_text",
-                    Self::Manufacturer(_) => "manufacturer_specific",
-                    Self::Reserved { .. } => "reserved",
+                    Self::PlainText => "plain_text",
+                    Self::Manufacturer => "manufacturer_specific",
+                    Self::Reserved => "reserved",
                 }
             }
         }
@@ -142,16 +140,8 @@ quantities! {
     Moisture "moisture",
 }
 
-impl fmt::Display for Quantity<'_> {
+impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PlainText(text) => write!(f, "{text:?}"),
-            Self::Manufacturer(vifes) => {
-                f.write_str(self.name())?;
-                vifes.iter().try_for_each(|vife| write!(f, " {vife:02x}"))
-            }
-            Self::Reserved { table, code } => write!(f, "reserved {table:02x} {code:02x}"),
-            _ => f.write_str(self.name()),
-        }
+        f.write_str(self.name())
     }
 }

@@ -1,5 +1,7 @@
 //! The value information block: VIF and VIFEs, EN 13757-3:2018 clause 6.4.
 
+use std::fmt;
+
 use bytes::Buf;
 
 use super::modifier::{Effect, step};
@@ -10,13 +12,24 @@ use crate::Reject;
 /// What a value is: the VIF and its VIFEs taken together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vib<'a> {
-    pub quantity: Quantity<'a>,
+    pub quantity: Quantity,
     pub unit: Unit,
     /// Power of ten by which the value is multiplied, corrections by VIFE included.
     pub exponent: i8,
     pub modifiers: Modifiers<'a>,
     /// The block as sent, text of a plain-text VIF included.
     pub octets: &'a [u8],
+}
+
+/// What only the meter or its manufacturer knows of a quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own<'a> {
+    /// The text of VIF 7C.
+    PlainText(Text<'a>),
+    /// The VIFEs after VIF 7F.
+    Manufacturer(&'a [u8]),
+    /// A code without a meaning, of the table after this octet: 0 is the primary table, 7D the one after FD FD.
+    Reserved { table: u8, code: u8 },
 }
 
 /// What the block says about the coding of the data beside it.
@@ -33,6 +46,23 @@ impl<'a> Vib<'a> {
     /// Reads VIF and VIFEs.
     pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
         Self::read(buf).map(|(vib, _)| vib)
+    }
+
+    /// What the tables of the standard do not say of the quantity; None where they say it all.
+    pub fn own(&self) -> Option<Own<'a>> {
+        let (vif, mut rest) = self.octets.split_first()?;
+        match self.quantity {
+            Quantity::PlainText => {
+                plain_text(&mut rest, vif & EXTENSION != 0).ok().map(|(text, _)| Own::PlainText(text))
+            }
+            Quantity::Manufacturer => Some(Own::Manufacturer(rest)),
+            Quantity::Reserved => Some(match *self.octets {
+                [0xfd, 0xfd, code, ..] => Own::Reserved { table: SECOND_LEVEL, code: code & !EXTENSION },
+                [table @ (0xef | 0xfb | 0xfd), code, ..] => Own::Reserved { table, code: code & !EXTENSION },
+                _ => Own::Reserved { table: 0, code: vif & !EXTENSION },
+            }),
+            _ => None,
+        }
     }
 
     /// Appends what [`Self::parse`] reads.
@@ -81,10 +111,10 @@ impl<'a> Vib<'a> {
     fn read_own(start: &'a [u8], vif: u8, buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
         let mut reading = Reading { coding: Coding::Signed, offset: None, is_error: false };
         let (quantity, vifes): (_, &[u8]) = if vif & !EXTENSION == PLAIN_TEXT {
-            let (text, vifes) = plain_text(buf, vif & EXTENSION != 0)?;
-            (Quantity::PlainText(text), vifes)
+            (Quantity::PlainText, plain_text(buf, vif & EXTENSION != 0)?.1)
         } else {
-            (Quantity::Manufacturer(chain(buf, vif)?), &[])
+            chain(buf, vif)?;
+            (Quantity::Manufacturer, &[])
         };
         let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
         let mut vib = Self { quantity, unit: Unit::None, exponent: 0, modifiers: Modifiers::new(vifes), octets };
@@ -114,6 +144,21 @@ impl<'a> Vib<'a> {
                 Effect::Unsigned => reading.coding = Coding::Unsigned,
                 Effect::Octets => reading.coding = Coding::Octets,
             }
+        }
+    }
+}
+
+impl fmt::Display for Vib<'_> {
+    /// The quantity, without unit and modifiers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.own() {
+            Some(Own::PlainText(text)) => write!(f, "{text:?}"),
+            Some(Own::Manufacturer(vifes)) => {
+                write!(f, "{}", self.quantity)?;
+                vifes.iter().try_for_each(|vife| write!(f, " {vife:02x}"))
+            }
+            Some(Own::Reserved { table, code }) => write!(f, "{} {table:02x} {code:02x}", self.quantity),
+            None => write!(f, "{}", self.quantity),
         }
     }
 }

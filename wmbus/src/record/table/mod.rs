@@ -14,7 +14,7 @@ use super::{Quantity, Unit};
 pub(super) struct Row {
     first: u8,
     last: u8,
-    quantity: Quantity<'static>,
+    quantity: Quantity,
     unit: Unit,
     /// Of the first code.
     exponent: i8,
@@ -24,7 +24,7 @@ pub(super) struct Row {
 /// What one code means.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Meaning {
-    pub(super) quantity: Quantity<'static>,
+    pub(super) quantity: Quantity,
     pub(super) unit: Unit,
     pub(super) exponent: i8,
     pub(super) coding: Coding,
@@ -51,27 +51,25 @@ pub(super) fn meaning(table: u8, code: u8) -> Meaning {
         0xfb => &ALTERNATE,
         0xfd => &MAIN,
         0x7d => &SECOND_LEVEL,
-        _ => return reserved(table, code),
+        _ => return RESERVED,
     };
-    rows.get(usize::from(code & 0x7f)).copied().flatten().unwrap_or(reserved(table, code))
+    rows.get(usize::from(code & 0x7f)).copied().unwrap_or(RESERVED)
 }
 
-/// A code without a row.
-const fn reserved(table: u8, code: u8) -> Meaning {
-    let quantity = Quantity::Reserved { table, code: code & 0x7f };
-    Meaning { quantity, unit: Unit::None, exponent: 0, coding: Coding::Signed }
-}
-
-const fn row(first: u8, last: u8, quantity: Quantity<'static>, unit: Unit, exponent: i8) -> Row {
+const fn row(first: u8, last: u8, quantity: Quantity, unit: Unit, exponent: i8) -> Row {
     Row { first, last, quantity, unit, exponent, coding: Coding::Signed }
 }
 
 /// One code without unit and exponent.
-const fn coded(code: u8, quantity: Quantity<'static>, coding: Coding) -> Row {
+const fn coded(code: u8, quantity: Quantity, coding: Coding) -> Row {
     Row { first: code, last: code, quantity, unit: Unit::None, exponent: 0, coding }
 }
 
-type Index = [Option<Meaning>; 128];
+/// A code without a row.
+const RESERVED: Meaning =
+    Meaning { quantity: Quantity::Reserved, unit: Unit::None, exponent: 0, coding: Coding::Signed };
+
+type Index = [Meaning; 128];
 
 static PRIMARY: Index = index(primary::ROWS);
 static ALTERNATE: Index = index(alternate::ROWS);
@@ -80,16 +78,16 @@ static SECOND_LEVEL: Index = index(main::SECOND_LEVEL);
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
 const fn index(rows: &[Row]) -> Index {
-    let mut index: Index = [None; 128];
+    let mut index: Index = [RESERVED; 128];
     let mut at = 0;
     while at < rows.len() {
         let row = rows[at];
         let mut code = row.first;
         while code <= row.last {
-            assert!(index[code as usize].is_none(), "two rows for one code");
+            assert!(matches!(index[code as usize].quantity, Quantity::Reserved), "two rows for one code");
             let exponent = row.exponent + (code - row.first) as i8;
             let (quantity, unit, coding) = (row.quantity, row.unit, row.coding);
-            index[code as usize] = Some(Meaning { quantity, unit, exponent, coding });
+            index[code as usize] = Meaning { quantity, unit, exponent, coding };
             code += 1;
         }
         at += 1;
