@@ -85,10 +85,10 @@ fn ours(line: &Line, form: Form, scratch: &mut Scratch) -> Option<usize> {
         record.vib.modifiers.iter().for_each(|modifier| {
             black_box(modifier);
         });
-        black_box(record);
+        black_box(&record);
         records += 1;
     }
-    black_box(telegram);
+    black_box(&telegram);
     Some(records)
 }
 
@@ -120,7 +120,7 @@ fn theirs(line: &Line, buffer: &mut [u8; 256]) -> Option<usize> {
     } else {
         consume(block.data_records()?)?
     };
-    black_box(block);
+    black_box(&block);
     Some(records)
 }
 
@@ -139,7 +139,7 @@ fn consume(records: DataRecords<'_>) -> Option<usize> {
             black_box(record.value());
             count += 1;
         }
-        black_box(record);
+        black_box(&record);
     }
     Some(count)
 }

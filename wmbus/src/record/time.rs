@@ -1,11 +1,14 @@
 //! Dates and times, EN 13757-3:2018 annex A: types F, G, I and J.
 //!
 //! A value that exists is a day of the calendar. "Every day", "every month" and the invalid patterns are no values.
+//!
+//! All are aligned alike, so that [`super::Value`] keeps each of its variants in whole words.
 
 use std::fmt;
 
 /// A day. Types F, G and I.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct Date {
     pub year: u16,
     pub month: u8,
@@ -14,6 +17,7 @@ pub struct Date {
 
 /// A time of day. Type J.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct Time {
     pub hour: u8,
     pub minute: u8,
@@ -22,6 +26,7 @@ pub struct Time {
 
 /// The meter's local time. Types F (no seconds) and I.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(align(8))]
 pub struct DateTime {
     pub date: Date,
     pub hour: u8,

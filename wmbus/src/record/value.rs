@@ -28,26 +28,26 @@ pub enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Reads the data of a record and leaves `buf` after it.
+    #[inline]
     pub(super) fn parse(buf: &mut &'a [u8], data_field: DataField, coding: Coding) -> Result<Self, Reject> {
+        let Some(len) = data_field.size() else {
+            return Self::variable(buf, coding);
+        };
+        let (octets, raw) = take_raw(buf, len)?;
+        let bits = 8 * len as u32;
         Ok(match data_field {
-            DataField::None | DataField::Readout => Self::None,
-            DataField::Integer8 => integer(fixed::<1>(buf)?, coding),
-            DataField::Integer16 => integer(fixed::<2>(buf)?, coding),
-            DataField::Integer24 => integer(fixed::<3>(buf)?, coding),
-            DataField::Integer32 => integer(fixed::<4>(buf)?, coding),
-            DataField::Integer48 => integer(fixed::<6>(buf)?, coding),
-            DataField::Integer64 => integer(fixed::<8>(buf)?, coding),
-            DataField::Real32 => real(*fixed(buf)?),
-            DataField::Bcd2 => digits(fixed::<1>(buf)?, coding),
-            DataField::Bcd4 => digits(fixed::<2>(buf)?, coding),
-            DataField::Bcd6 => digits(fixed::<3>(buf)?, coding),
-            DataField::Bcd8 => digits(fixed::<4>(buf)?, coding),
-            DataField::Bcd12 => digits(fixed::<6>(buf)?, coding),
-            DataField::Variable => return Self::variable(buf, coding),
+            DataField::None | DataField::Readout | DataField::Variable => Self::None,
+            DataField::Real32 => real(raw as u32),
+            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => match coding {
+                Coding::Signed | Coding::Unsigned => bcd(raw, bits),
+                Coding::Octets | Coding::Time => Self::Binary(octets),
+            },
+            _ => integer(octets, raw, coding),
         })
     }
 
     /// EN 13757-3:2018, table 5.
+    #[inline(never)]
     fn variable(buf: &mut &'a [u8], coding: Coding) -> Result<Self, Reject> {
         let lvar = buf.try_get_u8()?;
         let len = usize::from(match lvar {
@@ -140,74 +140,58 @@ fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], Reject> {
     Ok(octets)
 }
 
+/// A field of at most eight octets, as octets and as a number, the least significant octet first.
 #[inline]
-fn fixed<'a, const N: usize>(buf: &mut &'a [u8]) -> Result<&'a [u8; N], Reject> {
-    let (octets, rest) = buf.split_first_chunk().ok_or(Reject::Truncated)?;
-    *buf = rest;
-    Ok(octets)
+fn take_raw<'a>(buf: &mut &'a [u8], len: usize) -> Result<(&'a [u8], u64), Reject> {
+    let field = *buf;
+    let octets = take(buf, len)?;
+    // Records mostly follow: eight octets are there, and the number is one load and one mask.
+    let raw = match field.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk) & u64::MAX.checked_shr(64 - 8 * len as u32).unwrap_or(0),
+        None => little_endian(octets),
+    };
+    Ok((octets, raw))
 }
 
 /// Type H.
-fn real<'a>(octets: [u8; 4]) -> Value<'a> {
-    let bits = u32::from_le_bytes(octets);
+fn real<'a>(bits: u32) -> Value<'a> {
     if f32::from_bits(bits).is_finite() { Value::Float32(bits) } else { Value::Invalid }
 }
 
-/// Types B, C and D, and the times, of a fixed length.
+/// Types B, C and D, and the times, of one to eight octets.
 #[inline]
-fn integer<const N: usize>(octets: &[u8; N], coding: Coding) -> Value<'_> {
+fn integer(octets: &[u8], raw: u64, coding: Coding) -> Value<'_> {
+    let unused = 64 - 8 * octets.len() as u32;
     match coding {
         Coding::Signed => {
-            let unused = 64 - 8 * N as u32;
-            let value = (little_endian(octets) << unused) as i64;
+            let value = (raw << unused) as i64;
             if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
         }
-        Coding::Unsigned => {
-            let value = little_endian(octets);
-            match i64::try_from(value) {
-                _ if octets.iter().all(|octet| *octet == 0xff) => Value::Invalid,
-                Ok(value) => Value::Integer(value),
-                Err(_) => Value::Binary(octets),
-            }
-        }
+        Coding::Unsigned if raw == u64::MAX >> unused => Value::Invalid,
+        Coding::Unsigned => i64::try_from(raw).map_or(Value::Binary(octets), Value::Integer),
         Coding::Octets => Value::Binary(octets),
-        Coding::Time => time(octets),
-    }
-}
-
-/// Type A of a fixed length.
-#[inline]
-fn digits<const N: usize>(octets: &[u8; N], coding: Coding) -> Value<'_> {
-    match coding {
-        Coding::Signed | Coding::Unsigned => bcd(little_endian(octets), 8 * N as u32),
-        Coding::Octets | Coding::Time => Value::Binary(octets),
+        Coding::Time => time(octets, raw),
     }
 }
 
 /// What [`integer`] is to lengths that LVAR gives.
 fn variable_integer(octets: &[u8], coding: Coding) -> Value<'_> {
-    match coding {
-        Coding::Time => time(octets),
-        Coding::Octets => Value::Binary(octets),
-        _ if octets.is_empty() => Value::None,
-        _ if octets.len() > 8 => Value::Binary(octets),
-        Coding::Unsigned if octets.iter().all(|octet| *octet == 0xff) => Value::Invalid,
-        Coding::Unsigned => i64::try_from(little_endian(octets)).map_or(Value::Binary(octets), Value::Integer),
-        Coding::Signed => {
-            let unused = 64 - 8 * octets.len() as u32;
-            let value = (little_endian(octets) << unused) as i64;
-            if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
-        }
+    match octets.len() {
+        0 => Value::None,
+        1..=8 => integer(octets, little_endian(octets), coding),
+        _ => Value::Binary(octets),
     }
 }
 
 /// Types F, G, I and J by their length; other lengths are octets.
-fn time(octets: &[u8]) -> Value<'_> {
+#[inline]
+fn time(octets: &[u8], raw: u64) -> Value<'_> {
+    let [a, b, c, d, e, f, _, _] = raw.to_le_bytes();
     let value = match octets.len() {
-        2 => octets.try_into().ok().and_then(Date::parse).map(Value::Date),
-        3 => octets.try_into().ok().and_then(Time::parse).map(Value::Time),
-        4 => octets.try_into().ok().and_then(DateTime::parse_f).map(Value::DateTime),
-        6 => octets.try_into().ok().and_then(DateTime::parse_i).map(Value::DateTime),
+        2 => Date::parse([a, b]).map(Value::Date),
+        3 => Time::parse([a, b, c]).map(Value::Time),
+        4 => DateTime::parse_f([a, b, c, d]).map(Value::DateTime),
+        6 => DateTime::parse_i([a, b, c, d, e, f]).map(Value::DateTime),
         _ => return Value::Binary(octets),
     };
     value.unwrap_or(Value::Invalid)

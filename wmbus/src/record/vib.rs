@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Buf;
 
 use super::modifier::{Effect, step};
-use super::table::{Coding, Meaning, meaning};
+use super::table::{Coding, Meaning, RESERVED, meaning};
 use super::{Modifiers, Quantity, Text, Unit};
 use crate::Reject;
 
@@ -32,9 +32,11 @@ pub enum Own<'a> {
     Reserved { table: u8, code: u8 },
 }
 
-/// What the block says about the coding of the data beside it.
+/// What the block says about the data beside it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
+    unit: Unit,
+    exponent: i8,
     pub(super) coding: Coding,
     /// Power of ten (times the unit of the VIF) to be added.
     pub(super) offset: Option<i8>,
@@ -84,67 +86,60 @@ impl<'a> Vib<'a> {
             0x7c | 0xfc | 0x7f | 0xff => return Self::read_own(start, vif, buf),
             _ => (0, vif),
         };
-        let Meaning { quantity, unit, exponent, coding } = meaning(table, code);
+        let meaning = meaning(table, code);
+        let mut reading = Reading::new(meaning);
+        let mut vifes: &[u8] = &[];
+        if code & EXTENSION != 0 {
+            vifes = chain(buf)?;
+            reading = reading.modified(vifes);
+        }
         let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
-        let vib = Self { quantity, unit, exponent, modifiers: Modifiers::default(), octets };
-        let reading = Reading { coding, offset: None, is_error: false };
-        if code & EXTENSION == 0 { Ok((vib, reading)) } else { vib.read_chain(start, reading, buf) }
-    }
-
-    /// The VIFEs of a VIF from the tables.
-    #[inline(never)]
-    fn read_chain(
-        mut self,
-        start: &'a [u8],
-        mut reading: Reading,
-        buf: &mut &'a [u8],
-    ) -> Result<(Self, Reading), Reject> {
-        let vifes = chain(buf, EXTENSION)?;
-        self.modifiers = Modifiers::new(vifes);
-        self.apply(vifes, &mut reading);
-        self.octets = start.get(..start.len() - buf.len()).unwrap_or(start);
-        Ok((self, reading))
+        let (quantity, modifiers) = (meaning.quantity, Modifiers::new(vifes));
+        Ok((Self { quantity, unit: reading.unit, exponent: reading.exponent, modifiers, octets }, reading))
     }
 
     /// VIFs whose meaning only the meter tells, or only its manufacturer knows.
     #[inline(never)]
     fn read_own(start: &'a [u8], vif: u8, buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
-        let mut reading = Reading { coding: Coding::Signed, offset: None, is_error: false };
+        let is_extended = vif & EXTENSION != 0;
         let (quantity, vifes): (_, &[u8]) = if vif & !EXTENSION == PLAIN_TEXT {
-            (Quantity::PlainText, plain_text(buf, vif & EXTENSION != 0)?.1)
+            (Quantity::PlainText, plain_text(buf, is_extended)?.1)
         } else {
-            chain(buf, vif)?;
+            if is_extended {
+                chain(buf)?;
+            }
             (Quantity::Manufacturer, &[])
         };
+        let reading = Reading::new(RESERVED).modified(vifes);
         let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
-        let mut vib = Self { quantity, unit: Unit::None, exponent: 0, modifiers: Modifiers::new(vifes), octets };
-        vib.apply(vifes, &mut reading);
-        Ok((vib, reading))
+        let modifiers = Modifiers::new(vifes);
+        Ok((Self { quantity, unit: reading.unit, exponent: reading.exponent, modifiers, octets }, reading))
+    }
+}
+
+impl Reading {
+    const fn new(meaning: Meaning) -> Self {
+        let Meaning { unit, exponent, coding, .. } = meaning;
+        Self { unit, exponent, coding, offset: None, is_error: false }
     }
 
-    fn apply(&mut self, mut vifes: &'a [u8], reading: &mut Reading) {
+    /// What the VIFEs make of it.
+    #[inline(never)]
+    fn modified(mut self, mut vifes: &[u8]) -> Self {
         while let Some((effect, _)) = step(&mut vifes) {
             match effect {
                 Effect::Nothing => {}
                 Effect::Scale(exponent) => self.exponent = self.exponent.saturating_add(exponent),
-                Effect::Offset(exponent) => reading.offset = Some(self.exponent.saturating_add(exponent)),
-                Effect::Error => reading.is_error = true,
-                Effect::Point => {
-                    reading.coding = Coding::Time;
-                    (self.unit, self.exponent) = (Unit::None, 0);
-                }
-                Effect::Duration(unit) => {
-                    reading.coding = Coding::Signed;
-                    (self.unit, self.exponent) = (unit, 0);
-                }
-                Effect::Count => {
-                    reading.coding = Coding::Unsigned;
-                    (self.unit, self.exponent) = (Unit::None, 0);
-                }
-                Effect::Unsigned => reading.coding = Coding::Unsigned,
-                Effect::Octets => reading.coding = Coding::Octets,
+                Effect::Offset(exponent) => self.offset = Some(self.exponent.saturating_add(exponent)),
+                Effect::Error => self.is_error = true,
+                Effect::Point => (self.coding, self.unit, self.exponent) = (Coding::Time, Unit::None, 0),
+                Effect::Duration(unit) => (self.coding, self.unit, self.exponent) = (Coding::Signed, unit, 0),
+                Effect::Count => (self.coding, self.unit, self.exponent) = (Coding::Unsigned, Unit::None, 0),
+                Effect::Unsigned => self.coding = Coding::Unsigned,
+                Effect::Octets => self.coding = Coding::Octets,
             }
         }
+        self
     }
 }
 
@@ -163,11 +158,8 @@ impl fmt::Display for Vib<'_> {
     }
 }
 
-/// The VIFEs that follow `previous`.
-fn chain<'a>(buf: &mut &'a [u8], previous: u8) -> Result<&'a [u8], Reject> {
-    if previous & EXTENSION == 0 {
-        return Ok(&[]);
-    }
+/// The VIFEs that follow an extension bit.
+fn chain<'a>(buf: &mut &'a [u8]) -> Result<&'a [u8], Reject> {
     let last = buf.iter().take(MAX_VIFE).position(|vife| vife & EXTENSION == 0);
     let Some(last) = last else {
         return Err(if buf.len() < MAX_VIFE { Reject::Truncated } else { Reject::ChainTooLong });
@@ -183,7 +175,7 @@ fn plain_text<'a>(buf: &mut &'a [u8], extended: bool) -> Result<(Text<'a>, &'a [
         return Ok((text(buf)?, &[]));
     }
     let start = *buf;
-    if let Ok(vifes) = chain(buf, EXTENSION) {
+    if let Ok(vifes) = chain(buf) {
         match text(buf) {
             Ok(text) if text.is_printable() => return Ok((text, vifes)),
             _ => {}
@@ -191,7 +183,7 @@ fn plain_text<'a>(buf: &mut &'a [u8], extended: bool) -> Result<(Text<'a>, &'a [
     }
     *buf = start;
     let text = text(buf)?;
-    Ok((text, chain(buf, EXTENSION)?))
+    Ok((text, chain(buf)?))
 }
 
 fn text<'a>(buf: &mut &'a [u8]) -> Result<Text<'a>, Reject> {

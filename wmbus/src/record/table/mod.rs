@@ -66,7 +66,7 @@ const fn coded(code: u8, quantity: Quantity, coding: Coding) -> Row {
 }
 
 /// A code without a row.
-const RESERVED: Meaning =
+pub(super) const RESERVED: Meaning =
     Meaning { quantity: Quantity::Reserved, unit: Unit::None, exponent: 0, coding: Coding::Signed };
 
 type Index = [Meaning; 128];
