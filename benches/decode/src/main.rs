@@ -81,11 +81,11 @@ fn ours(line: &Line, form: Form, scratch: &mut Scratch) -> Option<usize> {
     }
     let mut records = 0;
     for record in telegram.records() {
-        let record = record.ok()?;
+        let Ok(record) = &record else { return None };
         record.vib.modifiers.iter().for_each(|modifier| {
             black_box(modifier);
         });
-        black_box(&record);
+        black_box(record);
         records += 1;
     }
     black_box(&telegram);
@@ -127,7 +127,7 @@ fn theirs(line: &Line, buffer: &mut [u8; 256]) -> Option<usize> {
 fn consume(records: DataRecords<'_>) -> Option<usize> {
     let mut count = 0;
     for record in records {
-        let record = record.ok()?;
+        let Ok(record) = &record else { return None };
         if let Some(information) = record.value_information() {
             information.labels().into_iter().for_each(|label| {
                 black_box(label);
@@ -139,7 +139,7 @@ fn consume(records: DataRecords<'_>) -> Option<usize> {
             black_box(record.value());
             count += 1;
         }
-        black_box(&record);
+        black_box(record);
     }
     Some(count)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Buf;
 
 use super::modifier::{Effect, step};
-use super::table::{Coding, Meaning, RESERVED, meaning};
+use super::table::{self, Coding, Meaning, RESERVED};
 use super::{Modifiers, Quantity, Text, Unit};
 use crate::Reject;
 
@@ -76,43 +76,31 @@ impl<'a> Vib<'a> {
     pub(super) fn read(buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
         let start = *buf;
         let vif = buf.try_get_u8()?;
-        let (table, code) = match vif {
-            0xfb => (0xfb, buf.try_get_u8()?),
-            0xfd => match buf.try_get_u8()? {
-                0xfd => (SECOND_LEVEL, buf.try_get_u8()?),
-                code => (0xfd, code),
-            },
-            0xef => (0xef, buf.try_get_u8()?),
-            0x7c | 0xfc | 0x7f | 0xff => return Self::read_own(start, vif, buf),
-            _ => (0, vif),
-        };
-        let meaning = meaning(table, code);
-        let mut reading = Reading::new(meaning);
         let mut vifes: &[u8] = &[];
-        if code & EXTENSION != 0 {
-            vifes = chain(buf)?;
+        let mut meaning = RESERVED;
+        if matches!(vif, 0x7c | 0xfc | 0x7f | 0xff) {
+            (meaning.quantity, vifes) = own_vifes(vif, buf)?;
+        } else {
+            let (extension, code) = match vif {
+                0xfb => (0xfb, buf.try_get_u8()?),
+                0xfd => match buf.try_get_u8()? {
+                    0xfd => (SECOND_LEVEL, buf.try_get_u8()?),
+                    code => (0xfd, code),
+                },
+                0xef => (0xef, buf.try_get_u8()?),
+                _ => (0, vif),
+            };
+            meaning = table::meaning(extension, code);
+            if code & EXTENSION != 0 {
+                vifes = chain(buf)?;
+            }
+        }
+        let mut reading = Reading::new(meaning);
+        if !vifes.is_empty() {
             reading = reading.modified(vifes);
         }
         let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
         let (quantity, modifiers) = (meaning.quantity, Modifiers::new(vifes));
-        Ok((Self { quantity, unit: reading.unit, exponent: reading.exponent, modifiers, octets }, reading))
-    }
-
-    /// VIFs whose meaning only the meter tells, or only its manufacturer knows.
-    #[inline(never)]
-    fn read_own(start: &'a [u8], vif: u8, buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
-        let is_extended = vif & EXTENSION != 0;
-        let (quantity, vifes): (_, &[u8]) = if vif & !EXTENSION == PLAIN_TEXT {
-            (Quantity::PlainText, plain_text(buf, is_extended)?.1)
-        } else {
-            if is_extended {
-                chain(buf)?;
-            }
-            (Quantity::Manufacturer, &[])
-        };
-        let reading = Reading::new(RESERVED).modified(vifes);
-        let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
-        let modifiers = Modifiers::new(vifes);
         Ok((Self { quantity, unit: reading.unit, exponent: reading.exponent, modifiers, octets }, reading))
     }
 }
@@ -167,6 +155,19 @@ fn chain<'a>(buf: &mut &'a [u8]) -> Result<&'a [u8], Reject> {
     let (vifes, rest) = buf.split_at_checked(last + 1).ok_or(Reject::Truncated)?;
     *buf = rest;
     Ok(vifes)
+}
+
+/// VIFs whose meaning only the meter tells, or only its manufacturer knows; the VIFEs that are the standard's.
+#[inline(never)]
+fn own_vifes<'a>(vif: u8, buf: &mut &'a [u8]) -> Result<(Quantity, &'a [u8]), Reject> {
+    let is_extended = vif & EXTENSION != 0;
+    if vif & !EXTENSION == PLAIN_TEXT {
+        return Ok((Quantity::PlainText, plain_text(buf, is_extended)?.1));
+    }
+    if is_extended {
+        chain(buf)?;
+    }
+    Ok((Quantity::Manufacturer, &[]))
 }
 
 /// Text and VIFEs of VIF 7C. The standard puts the text after the VIFEs; many meters put it before them.
