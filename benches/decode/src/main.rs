@@ -80,8 +80,10 @@ fn ours(line: &Line, form: Form, scratch: &mut Scratch) -> Option<usize> {
         return None;
     }
     let mut records = 0;
-    for record in telegram.records() {
-        let Ok(record) = &record else { return None };
+    let mut iterator = telegram.records();
+    // By reference in both: moving a record costs as much as reading it.
+    while let Some(record) = &iterator.next() {
+        let Ok(record) = record else { return None };
         record.vib.modifiers.iter().for_each(|modifier| {
             black_box(modifier);
         });
@@ -124,10 +126,10 @@ fn theirs(line: &Line, buffer: &mut [u8; 256]) -> Option<usize> {
     Some(records)
 }
 
-fn consume(records: DataRecords<'_>) -> Option<usize> {
+fn consume(mut records: DataRecords<'_>) -> Option<usize> {
     let mut count = 0;
-    for record in records {
-        let Ok(record) = &record else { return None };
+    while let Some(record) = &records.next() {
+        let Ok(record) = record else { return None };
         if let Some(information) = record.value_information() {
             information.labels().into_iter().for_each(|label| {
                 black_box(label);

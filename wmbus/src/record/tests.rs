@@ -164,11 +164,27 @@ fn integers_digits_and_reals_keep_sign_and_validity() {
 }
 
 #[test]
+fn all_patterns_of_four_digits_are_read_as_digit_by_digit() {
+    for pattern in 0..=u16::MAX {
+        let digit = |place: u32| i64::from(pattern >> (4 * place) & 0x0f);
+        let is_negative = digit(3) == 0x0f;
+        let places = if is_negative { 0..3 } else { 0..4 };
+        let is_valid = places.clone().all(|place| digit(place) <= 9);
+        let value: i64 = places.map(|place| digit(place) * 10i64.pow(place)).sum();
+        let expected = if is_valid { Value::Integer(if is_negative { -value } else { value }) } else { Value::Invalid };
+        let [low, high] = pattern.to_le_bytes();
+        assert_eq!(DataRecord::parse(&mut &[0x0a, 0x13, low, high][..]).unwrap().value, expected, "{pattern:04x}");
+    }
+}
+
+#[test]
 fn variable_data_is_text_digits_or_a_number() {
     check(&hex!("0d 78 05 3534333231"), "fabrication_number \"12345\"");
     check(&hex!("0d fd10 00"), "customer_location \"\"");
     check(&hex!("0d 78 c3 563412"), "fabrication_number 123456");
     check(&hex!("0d 16 d2 3412"), "volume -1234 m3");
+    check(&hex!("0d 16 c9 785634129078563412"), "volume 123456789012345678 m3");
+    check(&hex!("0d 16 c9 7856341290785634f2"), "volume -23456789012345678 m3");
     check(&hex!("0d 16 e2 feff"), "volume -2 m3");
     check(&hex!("0d 16 e9 010203040506070809"), "volume 010203040506070809 m3");
     check(&hex!("0d fd3b 03 8c2027"), "wireless_m_bus_container 8c2027");
