@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, chown, getgrouplist};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
@@ -155,13 +155,12 @@ struct Access {
 }
 
 impl Access {
-    fn permits(&self, peer: &UCred) -> bool {
-        let uid = Uid::from_raw(peer.uid());
+    fn permits(&self, uid: Uid, gid: Gid) -> bool {
         if uid.is_root() || uid == self.own {
             return true;
         }
         let Some(group) = self.group else { return false };
-        if Gid::from_raw(peer.gid()) == group {
+        if gid == group {
             return true;
         }
         let user = User::from_uid(uid).ok().flatten();
@@ -203,7 +202,8 @@ async fn client(
     };
     // Looking up groups may ask a directory service, which blocks.
     let access = Arc::clone(access);
-    if !tokio::task::spawn_blocking(move || access.permits(&peer)).await.unwrap_or(false) {
+    let (uid, gid) = (Uid::from_raw(peer.uid()), Gid::from_raw(peer.gid()));
+    if !tokio::task::spawn_blocking(move || access.permits(uid, gid)).await.unwrap_or(false) {
         let message = format!("user {} is neither root, nor the service's user, nor in its group", peer.uid());
         return refuse(&mut write, RefusalKind::NotPermitted, &message).await;
     }
