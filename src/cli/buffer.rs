@@ -8,6 +8,8 @@ use super::client::{Service, unexpected};
 use super::text::{Table, ago, clock, counted, octets, printable};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::control::{BufferStat, BufferVerify, Range, Reply, Request, Stream, left};
+use crate::store::{self, Epoch, Inspection};
+use crate::wire;
 
 /// What is stored and not yet acknowledged, and whether it is sound
 #[derive(Debug, clap::Args)]
@@ -84,17 +86,27 @@ fn stat(source: &Source, out: &mut Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// As the service left it, and when.
+/// What lies in the store, and the moment it was left; the limit is known only from what the service left beside it.
 fn left(state: &Path) -> Result<(BufferStat, i64), Failure> {
-    let status = left::left_status(state).or_exit(Exit::NotFound)?;
-    Ok((status.buffer, status.time.now_ms))
+    let stat = BufferStat::of(&inspected(state)?.statistics);
+    let status = left::left_status(state).ok();
+    let size_limit = status.as_ref().map_or(0, |status| status.buffer.size_limit);
+    let now = status.map_or_else(super::meter::now_ms, |status| status.time.now_ms);
+    Ok((BufferStat { size_limit, ..stat }, now))
 }
 
-fn print(stat: &BufferStat, now: i64) -> String {
+fn inspected(state: &Path) -> Result<Inspection, Failure> {
+    store::inspect(&state.join("store"), &wire::CODEC).or_exit(Exit::NotFound)
+}
+
+pub(super) fn print(stat: &BufferStat, now: i64) -> String {
     let oldest = stat.oldest_ms.map_or(String::new(), |oldest| format!(", the oldest {}", ago(now, oldest)));
     let mut text =
         format!("epoch {}: {} not acknowledged{oldest}\n", printable(&stat.epoch), counted(stat.backlog, "record"));
-    text.push_str(&format!("{} of {}", octets(stat.octets), octets(stat.size_limit)));
+    text.push_str(&octets(stat.octets));
+    if stat.size_limit > 0 {
+        text.push_str(&format!(" of {}", octets(stat.size_limit)));
+    }
     if stat.uncommitted > 0 {
         text.push_str(&format!("; {} in the open commit window", counted(stat.uncommitted, "record")));
     }
@@ -127,9 +139,14 @@ fn print(stat: &BufferStat, now: i64) -> String {
 
 fn verify(source: &Source, out: &mut Out) -> Outcome {
     let found = match &source.offline {
-        Some(_) => {
-            let message = "this build cannot check a store that no service holds open; ask the service";
-            return Err(Failure::said(Exit::Failed, message));
+        Some(state) => {
+            let found = inspected(state)?;
+            let epoch = found.statistics.epoch.unwrap_or(Epoch(0));
+            let mut verify = BufferVerify::of(epoch, &found.verification);
+            if found.unreadable > 0 {
+                verify.faults.push(format!("the disk cannot read {}", octets(found.unreadable)));
+            }
+            verify
         }
         None => match source.service.ask(Request::BufferVerify)? {
             Reply::BufferVerify(found) => found,

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
-    Answer, Ask, BufferVerify, CommitLine, MeterLine, Range, Refusal, RefusalKind, Reply, Request, Status, Stream, left,
+    Answer, Ask, BufferVerify, CommitLine, MeterCard, MeterLine, Range, Refusal, RefusalKind, Reply, Request, Status,
+    Stream, left,
 };
 
 #[derive(Clone, Default)]
@@ -175,14 +176,13 @@ fn a_dead_unit_is_read_from_what_it_left() {
     let dir = state.path().to_str().unwrap();
     assert_eq!(dcu(&["status", "--offline", dir]).0, Exit::NotFound);
     left::leave_status(state.path(), &ill()).unwrap();
-    let cards: Vec<_> = lines().into_iter().map(|line| crate::control::MeterCard { line, ..card() }).collect();
+    let cards: Vec<_> = lines().into_iter().map(|line| MeterCard { line, ..card() }).collect();
     left::leave_meters(state.path(), &cards).unwrap();
     for (name, args, expected) in [
         ("status-offline.txt", vec!["status"], Exit::Degraded),
         ("meter-list.txt", vec!["meter", "list"], Exit::Done),
         ("meter-list-silent.txt", vec!["meter", "list", "--silent", "1d", "--sort", "heard"], Exit::Done),
         ("meter-show.txt", vec!["meter", "show", "kam 1234 5678"], Exit::Done),
-        ("buffer-stat.txt", vec!["buffer", "stat"], Exit::Done),
     ] {
         let (exit, text) = dcu(&[args.as_slice(), &["--offline", dir]].concat());
         assert_eq!(exit, expected, "{name}");
@@ -221,6 +221,7 @@ fn commits_are_followed_and_a_verification_judges() {
             missing: vec![range(4_000, 4_046)],
             faults: vec!["batch mbus 3500: its hash is not the one in the next batch".into()],
         })],
+        Request::BufferStat => vec![Reply::BufferStat(ill().buffer)],
         _ => vec![
             Reply::Following { stream: Stream::Commits },
             Reply::Commit(CommitLine {
@@ -233,8 +234,64 @@ fn commits_are_followed_and_a_verification_judges() {
     let (exit, text) = service.dcu(&["buffer", "verify"]);
     assert_eq!(exit, Exit::CheckFailed);
     golden("buffer-verify.txt", &text);
+    let (exit, text) = service.dcu(&["buffer", "stat"]);
+    assert_eq!(exit, Exit::Done);
+    assert!(text.contains("912000 records not acknowledged"), "{text}");
+    // Ages are counted from the clock of whoever asks.
+    golden("buffer-stat.txt", &buffer::print(&ill().buffer, ill().time.now_ms));
+    let (exit, text) = service.dcu(&["buffer", "stat", "--json"]);
+    assert_eq!((exit, text), (Exit::Done, serde_json::to_string(&ill().buffer).unwrap() + "\n"));
     let (exit, text) = service.dcu(&["buffer", "follow"]);
     assert_eq!((exit, text.as_str()), (Exit::Unreachable, "08:53:20  mbus 1 to 83, p1 1 to 1\n"));
+}
+
+/// A store that a service closed: `count` events in lane P1, none acknowledged.
+fn left_store(state: &Path, count: usize) {
+    use crate::clock::Now;
+    use crate::reading::{Event, EventKind, Received, TimeQuality};
+    use crate::store::{Body, Lane, Options, Store};
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    let mono = std::time::Instant::now();
+    let (boot_id, boot_ms, utc_ms, quality) = ([7; 16], 0, 1_760_000_000_000, TimeQuality::Synchronised);
+    let clock = Arc::new(move || Now { mono, boot_id, boot_ms, utc_ms, quality });
+    let options = Options::new(state.join("store"), "dcu-0815");
+    let (store, _) = Store::open(options, crate::wire::CODEC, clock, Box::new(|| 0x0123), Box::new(|_| {})).unwrap();
+    let event = |n: usize| {
+        let kind = EventKind::Unit { code: "test".into(), detail: n.to_string() };
+        let received = Received { boot_id, boot_ms, utc_ms, quality };
+        (Lane::Security, Body::Event(Event { received, meter: None, kind }))
+    };
+    store.append((0..count).map(event).collect(), None).unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn a_dead_units_buffer_is_read_without_opening_it() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = state.path().to_str().unwrap();
+    for verb in ["stat", "verify"] {
+        assert_eq!(dcu(&["buffer", verb, "--offline", dir]).0, Exit::NotFound);
+    }
+    left_store(state.path(), 5);
+    let (exit, text) = dcu(&["buffer", "stat", "--offline", dir]);
+    assert_eq!(exit, Exit::Done);
+    let found: serde_json::Value =
+        serde_json::from_str(&dcu(&["buffer", "stat", "--json", "--offline", dir]).1).unwrap();
+    assert_eq!(found["epoch"], "0000000000000123");
+    let lane = &found["lanes"][0];
+    assert_eq!((&lane["lane"], &lane["backlog"]), (&"p1".into(), &found["backlog"]), "{text}");
+    // The store may have put a word of its own into the lane.
+    assert!(found["backlog"].as_u64() >= Some(5), "{text}");
+    let (exit, text) = dcu(&["buffer", "verify", "--offline", dir]);
+    assert_eq!(exit, Exit::Done, "{text}");
+    assert!(text.ends_with("sound\n"), "{text}");
+
+    let database = state.path().join("store/sled/db");
+    let mut octets = std::fs::read(&database).unwrap();
+    octets.iter_mut().for_each(|octet| *octet ^= 0x55);
+    std::fs::write(&database, octets).unwrap();
+    let (exit, text) = dcu(&["buffer", "verify", "--offline", dir]);
+    assert_eq!(exit, Exit::CheckFailed, "what was promised is not there: {text}");
 }
 
 #[test]

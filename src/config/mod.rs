@@ -108,19 +108,16 @@ pub struct Uplink {
     /// None only without TLS.
     pub tls: Option<Tls>,
     pub acknowledge: Acknowledge,
-    /// The device key that signs checkpoints: a PKCS #8 PEM file, P-256.
+    /// The device key that signs checkpoints: a PKCS #8 PEM file, P-256. None: one that the unit makes for itself.
     pub signing_key: Option<PathBuf>,
     pub keep_alive: Duration,
     pub session_expiry: Duration,
     /// Without an acknowledgement a batch is published again after `first`, doubling up to `last`.
     pub republish: Span,
     pub backoff: Span,
-    /// In percent, of a lane's share of the uplink; the rest is the backlog's.
-    pub fresh_share: u8,
     pub in_flight: u32,
     pub inbound_limit: u64,
     pub checkpoint: Duration,
-    pub health: Duration,
 }
 
 /// Two durations, the first not longer than the last.
@@ -283,11 +280,9 @@ impl Uplink {
             session_expiry: 7 * DAY,
             republish: Span { first: MINUTE, last: HOUR },
             backoff: Span { first: Duration::from_secs(1), last: 5 * MINUTE },
-            fresh_share: 75,
             in_flight: 20,
             inbound_limit: 256 << 10,
             checkpoint: HOUR,
-            health: 15 * MINUTE,
         }
     }
 }

@@ -10,7 +10,7 @@ use wmbus::receiver::{KINDS, Kind, Mode};
 
 use super::fault::{Fault, Faults, Problem};
 use super::raw::Table;
-use super::values::{duration_within, file_from, one_of, path_from, percent, port_problem, secret_from, size_within};
+use super::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within};
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
     Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span, Store, Time,
@@ -248,11 +248,9 @@ fn uplink(mut table: Table<'_>, base: &Path) -> Option<Uplink> {
     uplink.session_expiry = table.read("session_expiry", uplink.session_expiry, duration_within(MINUTE, 365 * DAY));
     uplink.republish = span(&mut table, ["republish_first", "republish_last"], uplink.republish, (second, DAY));
     uplink.backoff = span(&mut table, ["backoff_first", "backoff_last"], uplink.backoff, (second / 10, HOUR));
-    uplink.fresh_share = table.read("fresh_share", uplink.fresh_share, percent);
     uplink.in_flight = table.integer("in_flight", 1..101).unwrap_or(uplink.in_flight);
     uplink.inbound_limit = table.read("inbound_limit", uplink.inbound_limit, size_within(4 << 10, 16 << 20));
     uplink.checkpoint = table.read("checkpoint", uplink.checkpoint, duration_within(MINUTE, DAY));
-    uplink.health = table.read("health", uplink.health, duration_within(MINUTE, DAY));
     if !is_tls {
         for key in ["ca", "certificate", "key", "server_name", "tls"] {
             if table.contains(key) {

@@ -23,7 +23,7 @@ fn the_template_is_the_default() {
 #[test]
 fn the_template_with_everything_switched_on_is_legal() {
     let base = tempfile::tempdir().unwrap();
-    for name in ["meters.keys", "ca.pem", "unit.pem", "unit.key", "trust.pem", "device.key"] {
+    for name in ["meters.keys", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"] {
         let path = base.path().join(name);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -51,7 +51,7 @@ fn the_template_with_everything_switched_on_is_legal() {
     let uplink = config.uplink.expect("the section is on");
     let broker = Broker { host: "broker.example".into(), port: 8883 };
     let expected =
-        Uplink::new(broker, uplink.tls.clone(), Acknowledge::HeadEnd { trust: base.path().join("trust.pem") });
+        Uplink::new(broker, uplink.tls.clone(), Acknowledge::HeadEnd { trust: base.path().join("trust.toml") });
     assert_eq!(uplink, Uplink { signing_key: Some(base.path().join("device.key")), ..expected });
     let tls = uplink.tls.expect("mqtts");
     assert_eq!((tls.server_name.as_str(), tls.accepts_1_2), ("broker.example", false));

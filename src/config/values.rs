@@ -67,14 +67,6 @@ pub(super) fn size_within(least: u64, most: u64) -> impl Fn(&str) -> Result<u64,
     }
 }
 
-/// `75%`.
-pub(super) fn percent(text: &str) -> Result<u8, Problem> {
-    let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
-    number
-        .filter(|share: &u8| (1..=99).contains(share))
-        .ok_or_else(|| Problem::wrong(format!("{text:?} is not a share between 1% and 99%")))
-}
-
 /// One word of a list.
 pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> Result<T, Problem> {
     move |text| match words.iter().find(|(word, _)| *word == text) {

@@ -84,8 +84,13 @@ pub fn inspect(path: &Path, codec: &Codec) -> Result<Inspection, OpenError> {
     });
     if let Some((epoch, lanes)) = &promised {
         for (lane, promised) in lanes {
-            let last = statistics.lanes.get(index(*lane)).map_or(0, |figures| figures.last);
-            if Some(*epoch) == statistics.epoch && last < *promised {
+            // A promise of an epoch that is not there at all: the database lost everything.
+            let last = match Some(*epoch) == statistics.epoch {
+                true => statistics.lanes.get(index(*lane)).map_or(0, |figures| figures.last),
+                false if statistics.epochs.contains(epoch) => continue,
+                false => 0,
+            };
+            if last < *promised {
                 let what = "promised and not there".to_owned();
                 verification.fault(Fault {
                     epoch: *epoch,
