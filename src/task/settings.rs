@@ -1,12 +1,15 @@
 //! From the configuration to what each room wants to be told, secrets read from their files on the way.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::Clock;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
 use crate::config::{self, Config, ReceiverSource};
-use crate::journal::replace_file;
+use crate::journal::sync_parent;
 use crate::store;
 use crate::uplink::{self, Topics};
 use crate::wire::signed::PrivateKey;
@@ -114,8 +117,8 @@ pub(super) fn device_key(config: &Config) -> Result<PrivateKey, FileError> {
         let key = draw()?;
         // The public half lies beside it, for the head-end's trust file.
         let public = path.with_file_name("device-key.pub.pem");
-        write(&public, key.public().to_pem().as_bytes())?;
-        write(&path, key.to_pem().as_bytes())?;
+        write(&public, key.public().to_pem().as_bytes(), 0o644)?;
+        write(&path, key.to_pem().as_bytes(), 0o600)?;
         return Ok(key);
     }
     PrivateKey::from_pem(&read(&path)?).map_err(|source| FileError::Key { path, source })
@@ -135,6 +138,37 @@ fn read(path: &Path) -> Result<String, FileError> {
     std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
-fn write(path: &Path, octets: &[u8]) -> Result<(), FileError> {
-    replace_file(path, octets).map_err(|source| FileError::Write { path: path.to_owned(), source })
+/// Durable before it has its name; readable as `mode` says from its first moment on.
+fn write(path: &Path, octets: &[u8], mode: u32) -> Result<(), FileError> {
+    let new = path.with_extension("new");
+    let written = || {
+        let _ = std::fs::remove_file(&new);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+        file.write_all(octets)?;
+        file.sync_all()?;
+        std::fs::rename(&new, path)?;
+        sync_parent(path)
+    };
+    written().map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::Unit;
+
+    #[test]
+    fn a_device_key_of_its_own_is_made_once_and_is_nobody_elses_to_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let unit = Unit { state_dir: dir.path().to_owned(), ..Unit::default() };
+        let config = Config { unit, ..Config::default() };
+        let key = device_key(&config).unwrap();
+        assert_eq!(device_key(&config).unwrap().id(), key.id());
+        let mode = std::fs::metadata(dir.path().join("device-key.pem")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let public = std::fs::read_to_string(dir.path().join("device-key.pub.pem")).unwrap();
+        assert_eq!(crate::wire::signed::PublicKey::from_pem(&public).unwrap(), key.public());
+    }
 }
