@@ -10,7 +10,7 @@ use super::client::{Service, unexpected};
 use super::text::{Table, age, ago, counted, printable, utc};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::config;
-use crate::control::{Found, MeterCard, MeterLine, Reply, Request, find, left};
+use crate::control::{Found, MeterCard, MeterLine, ReadingLine, Reply, Request, find, left};
 
 /// Which meters are heard, and how well
 #[derive(Debug, clap::Args)]
@@ -200,19 +200,30 @@ fn print(card: &MeterCard, now: i64) -> String {
     let mut text = format!("{}  {}\n\n{}", printable(&line.id), printable(&line.medium), items.text());
     if !card.readings.is_empty() {
         text.push('\n');
-        let mut table = Table::new(&["quantity", ">value", "unit", "obis", "of"]);
-        for reading in &card.readings {
-            table.row([
-                reading.quantity.replace('_', " ").chars().take(30).collect(),
-                reading.value.clone().unwrap_or_else(|| reading.quality.clone()),
-                reading.unit.clone(),
-                reading.obis.clone().unwrap_or_default(),
-                place(reading.storage, reading.tariff, reading.subunit, &reading.function),
-            ]);
-        }
-        text.push_str(&table.text());
+        text.push_str(&readings(&card.readings));
     }
     text
+}
+
+/// A table of readings; nothing where there are none.
+pub(super) fn readings(readings: &[ReadingLine]) -> String {
+    if readings.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["quantity", ">value", "unit", "obis", "of"]);
+    for reading in readings {
+        let place = place(reading.storage, reading.tariff, reading.subunit, &reading.function);
+        let words = [place, reading.modifier.replace('_', " ").replace(',', ", ")];
+        let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        table.row([
+            reading.quantity.replace('_', " ").chars().take(30).collect(),
+            reading.value.clone().unwrap_or_else(|| reading.quality.clone()),
+            reading.unit.clone(),
+            reading.obis.clone().unwrap_or_default(),
+            words.join(", "),
+        ]);
+    }
+    table.text()
 }
 
 /// `storage 1, tariff 2, maximum`: what is not the ordinary register.

@@ -1,4 +1,6 @@
-//! `dcu telegram tail`: telegrams as they are heard.
+//! `dcu telegram decode|tail`: telegrams from hex, and telegrams as they are heard.
+
+mod decode;
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +12,13 @@ use super::{Exit, Failure, Out, Outcome, meter};
 use crate::config;
 use crate::control::{Reply, Request, Stream, TelegramLine};
 
-/// Telegrams: watch them come in
+/// Decode telegrams, or watch them come in
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
+  dcu telegram decode --keys meters.keys 2E449315...
+                                                  what is in this telegram?
+  dcu telegram decode --json < telegrams.txt      an answer to each HEX [KEY]
   dcu telegram tail                               as they are heard
   dcu telegram tail --meter 12345678 --count 1 --for 2min
                                                   is this meter heard?
@@ -25,6 +30,12 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Decode telegrams given in hex
+    ///
+    /// Reads lines HEX [KEY] from standard input, or takes telegrams as arguments. Frames may have the CRCs of format
+    /// A or B, or none. Every line is answered, in order; its verdict is one of ok, partial, no_key, wrong_key,
+    /// bad_mac, truncated, bad_crc, unsupported. Keys are never taken from arguments: other users could see them.
+    Decode(decode::Args),
     /// Show telegrams as they are heard, decoded or not
     ///
     /// Runs until it is interrupted, or as long as --count and --for say. When --for ends and nothing was shown, it
@@ -48,8 +59,12 @@ enum Verb {
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
-    let Verb::Tail { service, meter, count, duration, json } = args.verb;
-    tail(&service, meter.as_deref(), count.unwrap_or(u64::MAX), duration, json, out)
+    match args.verb {
+        Verb::Decode(args) => decode::run(args, std::io::stdin().lock(), out),
+        Verb::Tail { service, meter, count, duration, json } => {
+            tail(&service, meter.as_deref(), count.unwrap_or(u64::MAX), duration, json, out)
+        }
+    }
 }
 
 fn tail(

@@ -125,6 +125,8 @@ fn help_pages_are_as_reviewed() {
         ("help-meter-show.txt", vec!["meter", "show"]),
         ("help-run.txt", vec!["run"]),
         ("help-status.txt", vec!["status"]),
+        ("help-telegram.txt", vec!["telegram"]),
+        ("help-telegram-decode.txt", vec!["telegram", "decode"]),
         ("help-telegram-tail.txt", vec!["telegram", "tail"]),
     ] {
         let (exit, text) = dcu(&[args.as_slice(), &["--help"]].concat());

@@ -1,0 +1,320 @@
+//! `dcu telegram decode`: telegrams from lines or arguments, one answer each. It needs no service.
+
+use std::io::{BufRead, Read};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use wmbus::spec::device_type_name;
+use wmbus::tpl::{ApplicationStatus, Status};
+use wmbus::{Key, Keys, Scratch, Telegram, Verdict};
+
+use crate::cli::text::printable;
+use crate::cli::{Exit, Failure, OrExit, Out, Outcome, meter};
+use crate::control::ReadingLine;
+use crate::reading::from_wmbus::{Converted, convert, meter_id};
+use crate::reading::{Group, MeterId, Received, TimeQuality};
+use crate::registry::{KeyError, MeterKeys, parse_key};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Telegrams in hex, instead of standard input; their keys come from --keys
+    #[arg(value_name = "HEX")]
+    telegrams: Vec<String>,
+    /// A file of lines ID KEY, readable for its owner alone
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args, input: impl BufRead, out: &mut Out) -> Outcome {
+    let mut decoder = Decoder::default();
+    if let Some(file) = &args.keys {
+        decoder.keys = MeterKeys::load(file).map_err(|error| match error {
+            KeyError::Open(_) => Failure::new(Exit::NotPermitted, error),
+            KeyError::Read { .. } => Failure::new(Exit::NotFound, error),
+            KeyError::Faults { .. } => Failure::new(Exit::Configuration, error),
+        })?;
+    }
+    for telegram in &args.telegrams {
+        let answer = match telegram.contains(char::is_whitespace) {
+            true => Answer::no_telegram("an argument is one telegram in hex, without a key"),
+            false => decoder.answer(telegram.as_bytes()),
+        };
+        print(&answer, args.json, out)?;
+    }
+    if args.telegrams.is_empty() {
+        each_line(input, |line| {
+            let answer = line.map_or_else(
+                || Answer::no_telegram("the line is longer than any telegram and its key"),
+                |line| decoder.answer(line),
+            );
+            print(&answer, args.json, out)
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What lines of one input share.
+#[derive(Debug, Default)]
+struct Decoder {
+    keys: MeterKeys,
+    group: Group,
+    octets: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// The key of the line, else the one of the file.
+struct LineKeys<'a> {
+    line: Option<Key>,
+    file: &'a MeterKeys,
+}
+
+impl Keys for LineKeys<'_> {
+    fn key(&self, address: &wmbus::Address) -> Option<&Key> {
+        self.line.as_ref().or_else(|| self.file.key(address))
+    }
+}
+
+impl Decoder {
+    /// Answers one line, `HEX [KEY]`, whatever is in it.
+    fn answer(&mut self, line: &[u8]) -> Answer {
+        let Ok(line) = std::str::from_utf8(line) else { return Answer::no_telegram("the line is no text") };
+        let mut words = line.split_whitespace();
+        let Some(telegram) = words.next() else { return Answer::no_telegram("the line is empty") };
+        let (key, key_fault) = match words.next().map(parse_key) {
+            None => (None, None),
+            Some(Ok(key)) => (Some(key), None),
+            Some(Err(fault)) => (None, Some(fault)),
+        };
+        if words.next().is_some() {
+            return Answer::no_telegram("a line is HEX [KEY], and there are more than two words");
+        }
+        self.octets.clear();
+        self.octets.resize(telegram.len() / 2, 0);
+        match hex::decode_to_slice(telegram, &mut self.octets) {
+            Ok(()) => {}
+            Err(hex::FromHexError::InvalidHexCharacter { index, .. }) => {
+                return Answer::no_telegram(&format!("character {} is no hex digit", index + 1));
+            }
+            Err(_) => return Answer::no_telegram(&format!("{} hex digits are no whole octets", telegram.len())),
+        }
+        let keys = LineKeys { line: key, file: &self.keys };
+        let mut answer = match Telegram::decode(&self.octets, &keys, &mut self.scratch) {
+            Ok(telegram) => Answer::of(&telegram, &self.group),
+            Err(reject) => Answer { verdict: Verdict::from(reject).name(), ..Answer::no_telegram(&reject.to_string()) },
+        };
+        if let Some(fault) = key_fault {
+            answer.blame_key(fault);
+        }
+        answer
+    }
+}
+
+/// What is said of one line.
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    verdict: &'static str,
+    /// Why the verdict is not `ok`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    meter: Option<Meter>,
+    security: Option<Security>,
+    status: Option<StatusLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_number: Option<u8>,
+    /// The meter's clock, in its own time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meter_time: Option<String>,
+    readings: Vec<ReadingLine>,
+    /// What the manufacturer appended to the records, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manufacturer_data: Option<String>,
+    #[serde(skip)]
+    id: Option<MeterId>,
+}
+
+#[derive(Debug, Serialize)]
+struct Meter {
+    manufacturer: String,
+    id: String,
+    version: u8,
+    #[serde(rename = "type")]
+    device_type: u8,
+    medium: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Security {
+    mode: String,
+    authenticated: bool,
+}
+
+/// The status octet, raw and decoded. The manufacturer's three bits have no common names.
+#[derive(Debug, Serialize)]
+struct StatusLine {
+    raw: u8,
+    application: &'static str,
+    power_low: bool,
+    permanent_error: bool,
+    temporary_error: bool,
+    manufacturer: u8,
+}
+
+impl Answer {
+    fn no_telegram(reason: &str) -> Self {
+        Self { verdict: Verdict::Unsupported.name(), reason: Some(reason.to_owned()), ..Self::default() }
+    }
+
+    fn of(telegram: &Telegram<'_>, group: &Group) -> Self {
+        let Converted { source, readings, verdict, .. } = convert(telegram, nowhere(), Vec::new(), group);
+        let mut records = telegram.records();
+        let damage = records.by_ref().find_map(Result::err);
+        let reason = match verdict {
+            Verdict::Ok => None,
+            Verdict::NoKey => Some("it is encrypted, and there is no key".to_owned()),
+            Verdict::WrongKey => Some("the key does not decrypt it".to_owned()),
+            Verdict::BadMac => Some("it was changed or forged: its authentication code is wrong".to_owned()),
+            _ => telegram.reject.or(damage).map(|reject| reject.to_string()),
+        };
+        let manufacturer_data = records.manufacturer_data().filter(|data| !data.octets.is_empty());
+        let address = telegram.address;
+        let id = meter_id(&address);
+        Self {
+            verdict: verdict.name(),
+            reason,
+            meter: Some(Meter {
+                manufacturer: crate::reading::Manufacturer(address.manufacturer).to_string(),
+                id: format!("{:08x}", address.identification),
+                version: address.version,
+                device_type: address.device_type,
+                medium: device_type_name(address.device_type),
+            }),
+            security: Some(Security {
+                mode: telegram.security.mode.to_string(),
+                authenticated: telegram.security.authenticated,
+            }),
+            status: telegram.status().map(StatusLine::from),
+            access_number: telegram.access_number(),
+            meter_time: source.meter_time.map(|time| time.civil.to_string()),
+            readings: readings.iter().map(ReadingLine::from).collect(),
+            manufacturer_data: manufacturer_data.map(|data| hex::encode(data.octets)),
+            id: Some(id),
+        }
+    }
+
+    /// The line had a key that is none; where the telegram needed one, that is the reason.
+    fn blame_key(&mut self, fault: String) {
+        if self.verdict == Verdict::NoKey.name() {
+            self.verdict = Verdict::WrongKey.name();
+            self.reason = Some(fault);
+        } else {
+            let reason = self.reason.take().map_or(String::new(), |reason| format!("{reason}; "));
+            self.reason = Some(reason + &fault);
+        }
+    }
+
+    /// For a person: who, what the protection said, then the readings.
+    fn text(&self) -> String {
+        let mut first = match &self.id {
+            Some(id) => id.to_string(),
+            None => "no telegram".to_owned(),
+        };
+        if let Some(meter) = &self.meter {
+            first += &format!("  {}", meter.medium);
+        }
+        first += &format!("  {}", self.verdict);
+        if let Some(reason) = &self.reason {
+            first += &format!(" ({reason})");
+        }
+        if let Some(security) = &self.security {
+            let authenticated = if security.authenticated { ", authenticated" } else { "" };
+            first += &format!("  mode {}{authenticated}", security.mode);
+        }
+        if let Some(status) = &self.status {
+            first += &format!("  {status}");
+        }
+        let mut text = printable(&first) + "\n";
+        text += &meter::readings(&self.readings);
+        if let Some(data) = &self.manufacturer_data {
+            text += &format!("manufacturer data {data}\n");
+        }
+        text
+    }
+}
+
+impl From<Status> for StatusLine {
+    fn from(status: Status) -> Self {
+        Self {
+            raw: status.0,
+            application: match status.application() {
+                ApplicationStatus::NoError => "no_error",
+                ApplicationStatus::Busy => "busy",
+                ApplicationStatus::Error => "error",
+                ApplicationStatus::Alarm => "alarm",
+            },
+            power_low: status.is_power_low(),
+            permanent_error: status.is_permanent_error(),
+            temporary_error: status.is_temporary_error(),
+            manufacturer: status.manufacturer(),
+        }
+    }
+}
+
+impl std::fmt::Display for StatusLine {
+    /// `status 0c: power low, permanent error`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "status {:02x}", self.raw)?;
+        let application = (self.application != "no_error").then_some(self.application);
+        let flags = [
+            (self.power_low, "power low"),
+            (self.permanent_error, "permanent error"),
+            (self.temporary_error, "temporary error"),
+        ];
+        let mut separator = ": ";
+        for word in application.into_iter().chain(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| *word)) {
+            write!(f, "{separator}{word}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+fn print(answer: &Answer, json: bool, out: &mut Out) -> Result<(), Failure> {
+    if json { out.json(answer) } else { out.text(answer.text()) }
+}
+
+/// Calls `each` with every line, its end removed; None for one that is too long to be looked at.
+fn each_line(
+    mut input: impl BufRead,
+    mut each: impl FnMut(Option<&[u8]>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut input).take(LONGEST).read_until(b'\n', &mut line).or_exit(Exit::Failed)?;
+        if read == 0 {
+            return Ok(());
+        }
+        match line.strip_suffix(b"\n") {
+            Some(line) => each(Some(line))?,
+            None if (line.len() as u64) < LONGEST => each(Some(&line))?,
+            None => {
+                input.skip_until(b'\n').or_exit(Exit::Failed)?;
+                each(None)?;
+            }
+        }
+    }
+}
+
+/// Nobody heard these telegrams.
+fn nowhere() -> Received {
+    Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Unsynchronised }
+}
+
+/// Octets of one line: many times the longest frame and its key.
+const LONGEST: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use wmbus::record::{DataField, Draft, Value as Sent};
+use wmbus::sim::{Message, Protection};
+use wmbus::{Address, Form};
+
+use super::*;
+
+const METER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
+const KEY: [u8; 16] = [0xa5; 16];
+
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn decode(args: Args, input: &str) -> Result<String, Failure> {
+    let printed = Printed::default();
+    let mut out = Out::to(printed.clone());
+    run(args, input.as_bytes(), &mut out)?;
+    let octets = printed.0.lock().unwrap().clone();
+    Ok(String::from_utf8(octets).unwrap())
+}
+
+fn json(input: &str) -> Vec<Value> {
+    let text = decode(Args { telegrams: Vec::new(), keys: None, json: true }, input).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn telegram(protection: Protection<'_>, form: Form) -> String {
+    let records = [
+        Draft::new(DataField::Bcd8, &[0x13], Sent::Integer(123_456)),
+        Draft::new(DataField::Integer16, &[0x93, 0x3c], Sent::Integer(7)).storage(1).tariff(2),
+    ];
+    let message = Message::new(METER, 42, &records).status(0x0c).protection(protection);
+    hex::encode(message.emit(form).unwrap())
+}
+
+/// One line, its verdict and its reason.
+#[track_caller]
+fn check(line: &str, verdict: &str, reason: Option<&str>) {
+    let answers = json(&format!("{line}\n"));
+    let [answer] = answers.as_slice() else { panic!("{} answers to one line", answers.len()) };
+    assert_eq!((answer["verdict"].as_str(), answer["reason"].as_str()), (Some(verdict), reason), "{line}");
+    if verdict != "ok" {
+        assert_eq!(answer["readings"].as_array().map(Vec::len), Some(0), "{line}");
+    }
+}
+
+#[test]
+fn whatever_is_in_a_line_it_is_answered() {
+    let key = hex::encode(KEY);
+    let mode_5 = telegram(Protection::AesCbcIv(&Key::new(KEY)), Form::Stripped);
+    let plain = telegram(Protection::None, Form::Stripped);
+    check(&format!("{mode_5} {key}"), "ok", None);
+    check(&mode_5, "no_key", Some("it is encrypted, and there is no key"));
+    check(&format!("{mode_5} {}", "00".repeat(16)), "wrong_key", Some("the key does not decrypt it"));
+    check(&format!("{mode_5} {}", &key[..30]), "wrong_key", Some("the key has 30 hex digits, it must have 32"));
+    check(&format!("{plain} {}", &key[..30]), "ok", Some("the key has 30 hex digits, it must have 32"));
+    check(
+        &format!("{plain} {key} {key}"),
+        "unsupported",
+        Some("a line is HEX [KEY], and there are more than two words"),
+    );
+    check("", "unsupported", Some("the line is empty"));
+    check("2e4493", "truncated", Some("octets missing"));
+    check("2e4", "unsupported", Some("3 hex digits are no whole octets"));
+    check("2e44x3", "unsupported", Some("character 5 is no hex digit"));
+    check("ÿ", "unsupported", Some("character 1 is no hex digit"));
+    let mut damaged = telegram(Protection::None, Form::FormatA);
+    damaged.replace_range(40..42, "ee");
+    check(&damaged, "bad_crc", Some("link layer crc is wrong"));
+    let two = json(&format!("{}\n{plain}\n", "00".repeat(100_000)));
+    assert_eq!(two[0]["reason"], "the line is longer than any telegram and its key");
+    assert_eq!((two.len(), &two[1]["verdict"]), (2, &"ok".into()));
+}
+
+#[test]
+fn what_came_before_the_damage_is_read() {
+    let plain = telegram(Protection::None, Form::Stripped);
+    let answers = json(&plain[..plain.len() - 2]);
+    assert_eq!((&answers[0]["verdict"], &answers[0]["readings"][0]["value"]), (&"truncated".into(), &"123.456".into()));
+}
+
+#[test]
+fn what_is_no_text_is_answered_too() {
+    let printed = Printed::default();
+    let mut out = Out::to(printed.clone());
+    let input: &[u8] = b"\xff\xfe\n\n";
+    run(Args { telegrams: Vec::new(), keys: None, json: true }, input, &mut out).unwrap();
+    let octets = printed.0.lock().unwrap().clone();
+    assert_eq!(String::from_utf8(octets).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn an_answer_has_the_keys_that_scripts_rely_on() {
+    let key = hex::encode(KEY);
+    let line = telegram(Protection::AesCbcIv(&Key::new(KEY)), Form::FormatA);
+    let answers = json(&format!("{line} {key}\n"));
+    assert_eq!(
+        answers,
+        [serde_json::json!({
+            "verdict": "ok",
+            "meter": {"manufacturer": "KAM", "id": "12345678", "version": 27, "type": 22, "medium": "cold water"},
+            "security": {"mode": "5", "authenticated": false},
+            "status": {
+                "raw": 12, "application": "no_error", "power_low": true, "permanent_error": true,
+                "temporary_error": false, "manufacturer": 0
+            },
+            "access_number": 42,
+            "readings": [
+                {
+                    "quantity": "volume", "obis": "8-0:1.0.0*255", "value": "123.456", "unit": "m3",
+                    "function": "instantaneous", "storage": 0, "tariff": 0, "subunit": 0, "time": null,
+                    "quality": "good"
+                },
+                {
+                    "quantity": "volume", "obis": null, "value": "0.007", "unit": "m3",
+                    "function": "instantaneous", "storage": 1, "tariff": 2, "subunit": 0, "time": null,
+                    "quality": "good", "modifier": "backward"
+                }
+            ]
+        })]
+    );
+}
+
+#[test]
+fn for_a_person_the_meter_comes_first() {
+    let text = decode(
+        Args { telegrams: vec![telegram(Protection::None, Form::Stripped)], keys: None, json: false },
+        "not read",
+    );
+    assert_eq!(
+        text.unwrap(),
+        "KAM-12345678-1b-16  cold water  ok  mode 0  status 0c: power low, permanent error\n\
+         quantity    value  unit  obis           of\n\
+         volume    123.456  m3    8-0:1.0.0*255\n\
+         volume      0.007  m3                   storage 1, tariff 2, backward\n"
+    );
+}
+
+#[test]
+fn keys_come_from_a_file_or_from_the_line_and_never_from_arguments() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "12345678 {}", hex::encode(KEY)).unwrap();
+    let mode_5 = telegram(Protection::AesCbcIv(&Key::new(KEY)), Form::Stripped);
+    let args = |telegram: String| Args { telegrams: vec![telegram], keys: Some(file.path().into()), json: true };
+    assert!(decode(args(mode_5.clone()), "").unwrap().starts_with(r#"{"verdict":"ok""#));
+    let refused = decode(args(format!("{mode_5} {}", hex::encode(KEY))), "").unwrap();
+    assert!(refused.contains("without a key") && !refused.contains("a5a5"), "{refused}");
+
+    std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let failure = decode(args(mode_5), "").unwrap_err();
+    assert_eq!(failure.exit, Exit::NotPermitted);
+}
+
+fn corpus(name: &str) -> Option<Vec<Value>> {
+    let file = format!("{}/../shared/data/wmbus/{name}", env!("CARGO_MANIFEST_DIR"));
+    let Ok(text) = std::fs::read_to_string(file) else {
+        eprintln!("skipped: no shared data");
+        return None;
+    };
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn all_forms_of_a_frame_give_the_same_answer() {
+    let Some(rows) = corpus("telegrams.jsonl") else { return };
+    let lines = |form: &str| -> String {
+        let line = |row: &Value| format!("{} {}\n", row[form].as_str().unwrap(), row["key"].as_str().unwrap());
+        rows.iter().map(line).collect()
+    };
+    let stripped = json(&lines("telegram_hex"));
+    assert_eq!(stripped.len(), rows.len());
+    for form in ["frame_a_hex", "frame_b_hex"] {
+        for ((answer, expected), row) in json(&lines(form)).iter().zip(&stripped).zip(&rows) {
+            assert_eq!(answer, expected, "{} {form}", row["case"]);
+        }
+    }
+}
+
+#[test]
+fn all_of_annex_n_decrypts() {
+    let Some(rows) = corpus("oms-annex-n.jsonl") else { return };
+    for row in &rows {
+        let line = format!("{} {}\n", row["telegram_hex"].as_str().unwrap(), row["key"].as_str().unwrap());
+        let answers = json(&line);
+        assert_eq!(answers[0]["verdict"], "ok", "{}: {}", row["name"], answers[0]);
+        if row["name"].as_str().unwrap().contains("profile B") {
+            assert_eq!(answers[0]["security"]["authenticated"], true, "{}", row["name"]);
+        }
+    }
+}
