@@ -19,6 +19,8 @@ pub(super) struct Claim {
     first: u64,
     last: u64,
     hash: [u8; 32],
+    /// The store confirmed the hash of its last batch, which is acknowledged already.
+    is_end_known: bool,
     /// Questions to the store so far.
     rounds: u8,
 }
@@ -56,7 +58,7 @@ impl Uplink {
                     };
                     let (first, last) = (range.first, range.last);
                     let epoch = Epoch(ack.epoch);
-                    self.consider(Claim { lane, epoch, first, last, hash, rounds: 0 }, now);
+                    self.consider(Claim { lane, epoch, first, last, hash, is_end_known: false, rounds: 0 }, now);
                 }
             }
             (_, fault) => {
@@ -81,18 +83,22 @@ impl Uplink {
             Some((first, last)) if is_acknowledged => {
                 queue.acknowledged.entry(claim.epoch).or_default().insert(first, last)
             }
+            Some((_, last)) if last == claim.last => return self.figures.acks_stale += 1,
             // Published before the unit started and not yet again: what is above counts, the rest comes again.
             Some((_, last)) if is_before_start => claim.first = last.saturating_add(1),
             Some(_) => return self.refuse_claim(claim, "covers batches that were not published", now),
             None if is_acknowledged => return self.figures.acks_stale += 1,
-            None if end == Some(claim.hash) => {
-                // Nobody could know the hash of a batch that was never published: it was, before the unit started.
-                return self.figures.acks_stale += 1;
+            None if end == Some(claim.hash)
+                && queue.acknowledged.get(&claim.epoch).is_some_and(|known| known.contains(claim.last, claim.last)) =>
+            {
+                claim.is_end_known = true;
             }
+            // Nobody could know the hash of a batch that was never published: it was, before the unit started. It counts
+            // where it was acknowledged then.
+            None if end == Some(claim.hash) => return self.examine(claim, Some((claim.last, claim.last))),
             None if end.is_some() => return self.refuse_claim(claim, "wrong hash", now),
             None => return self.refuse_claim(claim, "no published batch ends with it", now),
         }
-        claim.rounds += 1;
         self.consider(claim, now);
     }
 
@@ -132,17 +138,21 @@ impl Uplink {
             Verdict::Accept => self.settle(claim.lane, claim.epoch, claim.first, claim.last),
             Verdict::Stale => self.figures.acks_stale += 1,
             Verdict::Refuse(reason) => self.refuse_claim(claim, reason, now),
-            Verdict::Ask(hole) => {
-                let asked = self.asked.values().filter(|asked| matches!(asked, Asked::Examine { .. })).count();
-                let (first, last) = hole.unwrap_or((claim.first, claim.last));
-                let Claim { lane, epoch, .. } = claim;
-                // A claim that is passed over comes again: the head-end hears its batches again.
-                let is_asked = claim.rounds < MOST_ROUNDS
-                    && asked < MOST_ASKED
-                    && self.ask(Asked::Examine { claim, hole }, |id| Request::Examine { id, epoch, lane, first, last });
-                self.figures.acks_stale += u64::from(!is_asked);
-            }
+            Verdict::Ask(hole) => self.examine(claim, hole),
         }
+    }
+
+    /// Asks the store about a part of the claim, or about its end.
+    fn examine(&mut self, mut claim: Claim, hole: Option<(u64, u64)>) {
+        let open = self.asked.values().filter(|asked| matches!(asked, Asked::Examine { .. })).count();
+        let (first, last) = hole.unwrap_or((claim.first, claim.last));
+        let Claim { lane, epoch, rounds, .. } = claim;
+        claim.rounds += 1;
+        // A claim that is passed over comes again: the head-end hears its batches again.
+        let is_asked = rounds < MOST_ROUNDS
+            && open < MOST_ASKED
+            && self.ask(Asked::Examine { claim, hole }, |id| Request::Examine { id, epoch, lane, first, last });
+        self.figures.acks_stale += u64::from(!is_asked);
     }
 
     fn judge(&self, claim: &Claim) -> Verdict {
@@ -157,6 +167,7 @@ impl Uplink {
             Some(waiting) if waiting.hash != hash => return Verdict::Refuse("wrong hash"),
             Some(_) => {}
             None if acknowledged.contains(first, last) => return Verdict::Stale,
+            None if claim.is_end_known => {}
             None if epoch == self.epoch && last > queue.head => {
                 return Verdict::Refuse("no published batch ends with it");
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use prost::Message as _;
 
 use super::request::{Asked, Request};
+use super::schedule::Next;
 use super::{Flying, Topic, Uplink, status};
 use crate::clock::Now;
 use crate::reading::{EventKind, TimeQuality};
@@ -117,12 +118,12 @@ impl Uplink {
     }
 
     /// Publishes the next batch of the oldest resend, or asks for it.
-    pub(super) fn send_job(&mut self, now: Now) -> bool {
+    pub(super) fn send_job(&mut self, now: Now) -> Next {
         let is_asked = self.asked.values().any(|asked| matches!(asked, Asked::Resend { .. }));
         let lanes = &self.lanes;
-        let Some(job) = self.jobs.front_mut() else { return false };
+        let Some(job) = self.jobs.front_mut() else { return Next::Nothing };
         if job.next > job.last || lanes.get(&job.lane).is_none_or(|queue| !queue.is_open(now.mono)) {
-            return false;
+            return Next::Nothing;
         }
         let Job { command, epoch, lane, next, .. } = *job;
         if let Some(batch) = job.ready.take() {
@@ -130,7 +131,7 @@ impl Uplink {
             job.flying.insert(batch.first);
             self.figures.republished += 1;
             self.transmit_batch(lane, batch.octets.into(), Flying::Resent { command, lane, first: batch.first });
-            return true;
+            return Next::Sent;
         }
         let is_after = job.is_after;
         if !is_asked {
@@ -142,7 +143,7 @@ impl Uplink {
                 }
             });
         }
-        false
+        Next::Nothing
     }
 
     pub(super) fn resend_fetched(&mut self, command: [u8; 16], is_after: bool, batches: Vec<Batch>) {
@@ -189,21 +190,20 @@ impl Uplink {
         }
     }
 
-    pub(super) fn finish_jobs(&mut self, now: Now) {
-        while let Some(job) = self.jobs.front() {
-            if job.next <= job.last || !job.flying.is_empty() {
-                return;
-            }
-            let Job { command, missing, batches, .. } = *job;
-            self.jobs.pop_front();
-            match missing {
-                None => self.answer(command, State::Succeeded, "", String::new(), batches, now),
-                Some(first) => {
-                    let detail = format!("record {first} is not stored");
-                    self.answer(command, State::Failed, "range_not_stored", detail, batches, now);
-                }
+    /// Answers the oldest resend when all of it is with the broker. False: there is none to answer.
+    pub(super) fn finish_job(&mut self, now: Now) -> bool {
+        let is_done = |job: &&Job| job.next > job.last && job.flying.is_empty();
+        let Some(Job { command, missing, batches, .. }) = self.jobs.front().filter(is_done) else { return false };
+        let (command, missing, batches) = (*command, *missing, *batches);
+        self.jobs.pop_front();
+        match missing {
+            None => self.answer(command, State::Succeeded, "", String::new(), batches, now),
+            Some(first) => {
+                let detail = format!("record {first} is not stored");
+                self.answer(command, State::Failed, "range_not_stored", detail, batches, now);
             }
         }
+        true
     }
 
     pub(super) fn answer(&mut self, id: [u8; 16], state: State, code: &str, detail: String, batches: u64, now: Now) {

@@ -10,6 +10,7 @@
 //! `broker` mode with its PUBACK.
 
 mod acknowledge;
+mod allowance;
 mod command;
 mod lane;
 mod ranges;
@@ -18,7 +19,7 @@ mod schedule;
 pub mod status;
 pub mod topic;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,10 +30,12 @@ use crate::store::{Batch, Epoch, Lane};
 use crate::wire::signed::PrivateKey;
 use crate::wire::trust::Trust;
 
+use allowance::Allowance;
 use command::{Answered, Job};
 use lane::{Key, LaneQueue};
 pub use request::Request;
 use request::{Asked, Class};
+pub use status::Figures;
 pub use topic::{Topic, TopicError, Topics};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,35 +96,6 @@ pub struct Publish {
     pub content_type: &'static str,
 }
 
-/// Counters since the start, for `Health`, `dcu status` and metrics.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub connections: u64,
-    /// Batches published for the first time.
-    pub published: u64,
-    /// Batches published again, for whatever reason.
-    pub republished: u64,
-    /// Batches whose acknowledgement was accepted, or their PUBACK in `broker` mode.
-    pub acknowledged: u64,
-    pub nobody_listened: u64,
-    pub refused_by_broker: u64,
-    pub acks_accepted: u64,
-    /// Ranges that said nothing new, or came before the batch was published again after a restart.
-    pub acks_stale: u64,
-    pub acks_refused: u64,
-    pub commands: u64,
-    pub commands_refused: u64,
-    pub checkpoints: u64,
-    /// PUBACKs and answers that belong to nothing, messages on foreign topics.
-    pub unexpected: u64,
-    /// P1 records that were not made because there were too many.
-    pub events_suppressed: u64,
-    /// Batches that wait for an acknowledgement, now.
-    pub awaiting_ack: u64,
-    /// Publishes in flight, now.
-    pub in_flight: u64,
-}
-
 /// The uplink of one unit.
 #[derive(Debug)]
 pub struct Uplink {
@@ -130,6 +104,8 @@ pub struct Uplink {
     trust: Trust,
     key: PrivateKey,
     epoch: Epoch,
+    /// Epochs that ended in this run: what comes late about them is no news.
+    past_epochs: BTreeSet<Epoch>,
     /// Publishes that may be in flight; None while there is no connection.
     window: Option<usize>,
     session: u64,
@@ -185,6 +161,7 @@ impl Uplink {
             trust,
             key,
             epoch: start.epoch,
+            past_epochs: BTreeSet::new(),
             window: None,
             session: 0,
             lanes: Lane::ALL.into_iter().map(|lane| (lane, LaneQueue::new(head(lane)))).collect(),
@@ -196,7 +173,7 @@ impl Uplink {
             asked: BTreeMap::new(),
             store_not_before: None,
             events: VecDeque::new(),
-            event_allowance: Allowance { left: EVENT_BURST, since: now.mono },
+            event_allowance: Allowance::new(now.mono),
             republish_not_before: None,
             turn: 0,
             jobs: VecDeque::new(),
@@ -275,8 +252,12 @@ impl Uplink {
 
     /// Durable batches of the lane now reach `last`. Another epoch than the current one is a new one.
     pub fn handle_sealed(&mut self, epoch: Epoch, lane: Lane, last: u64, now: Now) {
+        if self.past_epochs.contains(&epoch) {
+            return;
+        }
         if epoch != self.epoch {
-            self.epoch = epoch;
+            self.past_epochs.insert(std::mem::replace(&mut self.epoch, epoch));
+            self.asked.retain(|_, asked| !matches!(asked, Asked::Fetch { .. }));
             self.lanes.values_mut().for_each(LaneQueue::new_epoch);
         }
         if let Some(queue) = self.lanes.get_mut(&lane) {
@@ -321,6 +302,7 @@ impl Uplink {
         if let Some(asked) = self.asked.remove(&id) {
             self.forget(asked, again);
         }
+        self.progress(now);
     }
 
     pub fn handle_timeout(&mut self, now: Now) {
@@ -359,11 +341,6 @@ impl Uplink {
     pub fn figures(&self) -> Figures {
         let awaiting_ack = self.lanes.values().map(|queue| queue.window.len() as u64).sum();
         Figures { awaiting_ack, in_flight: self.flying.len() as u64, ..self.figures }
-    }
-
-    /// Lanes that pause, and why: `nobody listens` or the broker's reason code.
-    pub fn pauses(&self) -> Vec<(Lane, String)> {
-        self.lanes.iter().filter_map(|(lane, queue)| Some((*lane, queue.gate.as_ref()?.cause.to_string()))).collect()
     }
 
     fn has_room(&self) -> bool {
@@ -410,34 +387,12 @@ impl Uplink {
     }
 }
 
-/// A bucket of events: `EVENT_BURST` at once, then one every `EVENT_PACE`.
-#[derive(Debug)]
-struct Allowance {
-    left: u32,
-    since: Instant,
-}
-
-impl Allowance {
-    fn take(&mut self, now: Instant) -> bool {
-        let earned = now.saturating_duration_since(self.since).as_secs() / EVENT_PACE.as_secs();
-        if earned > 0 {
-            self.left = EVENT_BURST.min(self.left.saturating_add(u32::try_from(earned).unwrap_or(u32::MAX)));
-            self.since = now;
-        }
-        let Some(left) = self.left.checked_sub(1) else { return false };
-        self.left = left;
-        true
-    }
-}
-
 /// Content type of batches.
 pub const BATCH: &str = "application/vnd.dcu.v1.batch+zstd";
 /// Content type of everything else.
 pub const PROTOBUF: &str = "application/x-protobuf";
 
 const STORE_RETRY: Duration = Duration::from_secs(1);
-const EVENT_BURST: u32 = 16;
-const EVENT_PACE: Duration = Duration::from_secs(10);
 const CONTROL_QUEUE: usize = 64;
 
 #[cfg(test)]

@@ -38,8 +38,12 @@ impl Uplink {
         }
         self.ask_heads(now.mono);
         self.ask_republish(now.mono);
-        while self.has_room() && (self.send_control() || self.send_batch(now)) {}
-        self.finish_jobs(now);
+        loop {
+            while self.has_room() && (self.send_control() || self.send_batch(now)) {}
+            if !self.finish_job(now) {
+                break;
+            }
+        }
     }
 
     fn send_control(&mut self) -> bool {
@@ -59,20 +63,34 @@ impl Uplink {
         } else {
             [Class::Fresh, Class::Backlog]
         };
-        let is_sent = URGENT.into_iter().any(|lane| classes.into_iter().any(|class| self.send_from(lane, class, now)))
-            || classes.into_iter().any(|class| self.send_class(class, now));
-        self.turn += usize::from(is_sent);
-        is_sent
+        let mut next = Next::Nothing;
+        for lane in URGENT {
+            for class in classes {
+                next = next.or_else(|| self.send_from(lane, class, now));
+            }
+        }
+        for class in classes {
+            next = next.or_else(|| self.send_class(class, now));
+        }
+        self.turn += usize::from(next == Next::Sent);
+        next == Next::Sent
     }
 
-    fn send_class(&mut self, class: Class, now: Now) -> bool {
-        let lanes = Lane::ALL.into_iter().filter(|lane| !URGENT.contains(lane));
+    fn send_class(&mut self, class: Class, now: Now) -> Next {
         // Resends and the unit's own backlog take turns.
-        let is_resend_first = self.turn / SHARES % 2 == 1;
         let is_backlog = class == Class::Backlog;
-        (is_backlog && is_resend_first && self.send_job(now))
-            || lanes.into_iter().any(|lane| self.send_from(lane, class, now))
-            || (is_backlog && !is_resend_first && self.send_job(now))
+        let is_resend_first = self.turn / SHARES % 2 == 1;
+        let mut next = Next::Nothing;
+        if is_backlog && is_resend_first {
+            next = self.send_job(now);
+        }
+        for lane in Lane::ALL.into_iter().filter(|lane| !URGENT.contains(lane)) {
+            next = next.or_else(|| self.send_from(lane, class, now));
+        }
+        if is_backlog && !is_resend_first {
+            next = next.or_else(|| self.send_job(now));
+        }
+        next
     }
 
     fn send_again(&mut self, lane: Lane, now: Instant) -> bool {
@@ -83,11 +101,11 @@ impl Uplink {
         true
     }
 
-    fn send_from(&mut self, lane: Lane, class: Class, now: Now) -> bool {
+    fn send_from(&mut self, lane: Lane, class: Class, now: Now) -> Next {
         let awaiting = self.options.awaiting;
-        let Some(queue) = self.lanes.get_mut(&lane) else { return false };
+        let Some(queue) = self.lanes.get_mut(&lane) else { return Next::Nothing };
         if !queue.is_open(now.mono) || queue.window.len() >= awaiting {
-            return false;
+            return Next::Nothing;
         }
         match queue.take(class, self.epoch) {
             Some(batch) => {
@@ -97,12 +115,9 @@ impl Uplink {
                 queue.window.insert(key, Waiting { first, hash, octets: Some(octets.clone()), pubacks: 0, due: None });
                 self.figures.published += 1;
                 self.transmit_batch(lane, octets, Flying::Batch { lane, key });
-                true
+                Next::Sent
             }
-            None => {
-                self.ask_fetch(lane, class);
-                false
-            }
+            None => self.fetch(lane, class),
         }
     }
 
@@ -113,19 +128,22 @@ impl Uplink {
         }
     }
 
-    fn ask_fetch(&mut self, lane: Lane, class: Class) {
-        let is_asked =
-            self.asked.values().any(|asked| matches!(asked, Asked::Fetch { class: other, .. } if *other == class));
-        let Some(queue) = self.lanes.get(&lane).filter(|queue| queue.may_fetch(class)) else { return };
-        if is_asked {
-            return;
+    fn fetch(&mut self, lane: Lane, class: Class) -> Next {
+        let asked = self.asked.values().find_map(|asked| match asked {
+            Asked::Fetch { lane, class: other, .. } if *other == class => Some(*lane),
+            _ => None,
+        });
+        if let Some(asked) = asked {
+            return if asked == lane { Next::Awaited } else { Next::Nothing };
         }
+        let Some(queue) = self.lanes.get(&lane).filter(|queue| queue.may_fetch(class)) else { return Next::Nothing };
         let (head, fresh_after, backlog_after) = (queue.head, queue.fresh_after(), queue.backlog_after());
         let epoch = self.epoch;
-        self.ask(Asked::Fetch { lane, class, head }, |id| match class {
+        let is_asked = self.ask(Asked::Fetch { lane, class, head }, |id| match class {
             Class::Fresh => Request::After { id, epoch, lane, after: fresh_after, limit: FETCH },
             Class::Backlog => Request::Unacknowledged { id, lane, after: backlog_after, limit: FETCH },
         });
+        if is_asked { Next::Awaited } else { Next::Nothing }
     }
 
     pub(super) fn fetched(&mut self, lane: Lane, class: Class, head: u64, batches: Vec<Batch>) {
@@ -246,6 +264,21 @@ impl Uplink {
             // These are asked again when they are needed again; an acknowledgement is sent again by the head-end.
             Asked::Fetch { .. } | Asked::Resend { .. } | Asked::Examine { .. } => {}
         }
+    }
+}
+
+/// What came of looking for a batch to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Sent,
+    /// It is this one's turn, and the store is about to hand it over: nobody overtakes it.
+    Awaited,
+    Nothing,
+}
+
+impl Next {
+    fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self == Self::Nothing { other() } else { self }
     }
 }
 

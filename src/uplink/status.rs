@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{Figures, Topic, Topics, Uplink};
+use super::{Topic, Topics, Uplink};
 use crate::clock::Now;
 use crate::reading::{LaneHead, TimeQuality};
-use crate::store::Epoch;
+use crate::store::{Epoch, Lane};
 use crate::wire::signed::{self, KeyId};
 use crate::wire::v1;
 use crate::wire::v1::command_state::State;
@@ -57,11 +57,45 @@ pub fn received(now: Now) -> v1::Received {
     v1::Received { boot_id: now.boot_id.to_vec(), boot_ms: now.boot_ms, utc_ms: now.utc_ms, quality: quality.into() }
 }
 
+/// Counters since the start, for `Health`, `dcu status` and metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub connections: u64,
+    /// Batches published for the first time.
+    pub published: u64,
+    /// Batches published again, for whatever reason.
+    pub republished: u64,
+    /// Batches whose acknowledgement was accepted, or their PUBACK in `broker` mode.
+    pub acknowledged: u64,
+    pub nobody_listened: u64,
+    pub refused_by_broker: u64,
+    pub acks_accepted: u64,
+    /// Ranges that said nothing new, or came before the batch was published again after a restart.
+    pub acks_stale: u64,
+    pub acks_refused: u64,
+    pub commands: u64,
+    pub commands_refused: u64,
+    pub checkpoints: u64,
+    /// PUBACKs and answers that belong to nothing, messages on foreign topics.
+    pub unexpected: u64,
+    /// P1 records that were not made because there were too many.
+    pub events_suppressed: u64,
+    /// Batches that wait for an acknowledgement, now.
+    pub awaiting_ack: u64,
+    /// Publishes in flight, now.
+    pub in_flight: u64,
+}
+
 impl Uplink {
     /// Says goodbye on an orderly stop; drain `poll_transmit` once more before disconnecting.
     pub fn stop(&mut self, now: Now) {
         let state = self.state(false, "stopped", now);
         self.publish(Topic::State, state, now);
+    }
+
+    /// Lanes that pause, and why: `nobody listens` or the broker's reason code.
+    pub fn pauses(&self) -> Vec<(Lane, String)> {
+        self.lanes.iter().filter_map(|(lane, queue)| Some((*lane, queue.gate.as_ref()?.cause.to_string()))).collect()
     }
 
     pub(super) fn state(&self, online: bool, reason: &str, now: Now) -> Bytes {

@@ -8,10 +8,12 @@ use super::{Chain, Place, Statement, Verifier};
 type Hash = [u8; 32];
 /// A batch of a chain by its last sequence and hash.
 type Key = (u64, Hash);
+/// First and last of every gap; the last batch's hash; is it proven that the unit said so?
+type Gaps = BTreeMap<(u64, u64), (Hash, bool)>;
 
 pub(super) fn report(verifier: &Verifier) -> Report {
     let mut walk = Walk { verifier, proven: BTreeMap::new(), gaps: BTreeMap::new(), findings: BTreeSet::new() };
-    walk.from_heads();
+    walk.prove();
     let tips = walk.tips();
     let places: BTreeSet<&Place> = verifier.chains.keys().chain(tips.keys().copied()).collect();
     let empty = Chain::default();
@@ -30,14 +32,13 @@ struct Walk<'a> {
     verifier: &'a Verifier,
     /// Batches that a signature reaches.
     proven: BTreeMap<&'a Place, BTreeSet<Key>>,
-    /// First and last of every gap; the last batch's hash; is it proven that the unit said so?
-    gaps: BTreeMap<&'a Place, BTreeMap<(u64, u64), (Hash, bool)>>,
+    gaps: BTreeMap<&'a Place, Gaps>,
     findings: BTreeSet<Finding>,
 }
 
 impl<'a> Walk<'a> {
     /// Proves what can be proven. Each proven batch of lane P1 may bring new heads and gaps.
-    fn from_heads(&mut self) {
+    fn prove(&mut self) {
         if self.verifier.trust.is_none() {
             self.believe_all();
             return;
@@ -174,7 +175,7 @@ impl<'a> Walk<'a> {
         place: &Place,
         chain: &Chain,
         proven: &BTreeSet<Key>,
-        gaps: &BTreeMap<(u64, u64), (Hash, bool)>,
+        gaps: &Gaps,
         others: &mut [(u64, u64, Hash, Hash)],
         cover: &mut Cover,
     ) {
@@ -201,14 +202,7 @@ impl<'a> Walk<'a> {
         debug_assert!(cover.records() <= chain.highest, "sequences begin with 1");
     }
 
-    fn holes(
-        &mut self,
-        place: &Place,
-        gaps: &BTreeMap<(u64, u64), (Hash, bool)>,
-        judged: &Cover,
-        mut cover: Cover,
-        end: u64,
-    ) {
+    fn holes(&mut self, place: &Place, gaps: &Gaps, judged: &Cover, mut cover: Cover, end: u64) {
         let delivered = cover.clone();
         if self.verifier.trust.is_some() {
             for (first, last) in delivered.without(judged) {
