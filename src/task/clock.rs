@@ -96,6 +96,15 @@ impl Clock {
     }
 }
 
+/// The floor that a service with this state directory would start with; nothing is written.
+pub(super) fn floor_of(state_dir: &Path) -> u64 {
+    let remembered = match Slots::peek(&state_dir.join("clock")) {
+        Ok(crate::journal::Found::Value(octets)) => octets.try_into().map_or(0, i64::from_be_bytes),
+        _ => 0,
+    };
+    u64::try_from(remembered.max(BUILT)).unwrap_or(0)
+}
+
 /// Keeps judging the clock.
 #[derive(Debug)]
 pub struct Watch {

@@ -12,6 +12,7 @@ mod meters;
 pub mod mqtt;
 mod news;
 mod notify;
+pub mod probe;
 pub mod receiver;
 pub mod serial;
 mod settings;

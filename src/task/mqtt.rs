@@ -5,6 +5,7 @@
 //! and should it panic on what a broker sent, that ends the connection and nothing else.
 
 mod door;
+mod greeting;
 mod library;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use door::{Connected, Door, Event, Message, PubAckReason, Publication, Reason, Settings, Shut, Token, Transport};
+pub(crate) use greeting::{Greeting, Welcome};
 
 use crate::task::backoff::Backoff;
 

@@ -77,6 +77,18 @@ pub(super) fn uplink(said: &config::Uplink) -> uplink::Options {
 }
 
 pub(super) fn mqtt(said: &config::Uplink, topics: &Topics, clock: &Clock, will: mqtt::Publication) -> mqtt::Settings {
+    let mut settings = broker(said, topics.dcu(), clock.floor());
+    settings.subscriptions = topics.subscriptions().to_vec();
+    settings.will = Some(will);
+    settings
+}
+
+/// How the configured broker is reached; no certificate is judged by a time before `floor`.
+pub(super) fn broker(
+    said: &config::Uplink,
+    client_id: &str,
+    floor: impl Fn() -> u64 + Send + Sync + 'static,
+) -> mqtt::Settings {
     let transport = match &said.tls {
         Some(tls) => Transport::Tls(tls::Tls {
             ca: tls.ca.clone(),
@@ -84,17 +96,15 @@ pub(super) fn mqtt(said: &config::Uplink, topics: &Topics, clock: &Clock, will: 
             key: tls.key.clone(),
             server_name: Some(tls.server_name.clone()),
             allow_tls12: tls.accepts_1_2,
-            clock: tls::clock_with_floor(clock.floor()),
+            clock: tls::clock_with_floor(floor),
         }),
         None => Transport::PlaintextLoopback,
     };
-    let mut settings = mqtt::Settings::new(&said.broker.host, said.broker.port, transport, topics.dcu());
+    let mut settings = mqtt::Settings::new(&said.broker.host, said.broker.port, transport, client_id);
     settings.keep_alive = said.keep_alive;
     settings.session_expiry = said.session_expiry;
     settings.in_flight = u16::try_from(said.in_flight).unwrap_or(u16::MAX);
     settings.inbound_limit = u32::try_from(said.inbound_limit).unwrap_or(u32::MAX);
-    settings.subscriptions = topics.subscriptions().to_vec();
-    settings.will = Some(will);
     settings.retry = (said.backoff.first, said.backoff.last);
     settings
 }

@@ -33,13 +33,16 @@ struct Durable {
     hash: [u8; 32],
 }
 
-/// Records that came for the first time.
+/// A batch that came, for the first time or again.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     pub stream: Stream,
-    /// SHA-256 of the batch they came in.
+    /// SHA-256 of the batch.
     pub hash: [u8; 32],
+    /// Its records that came for the first time.
     pub records: Vec<Record>,
+    /// Sequences of those that had come before.
+    pub repeated: Vec<u64>,
 }
 
 impl Arrival {
@@ -71,7 +74,7 @@ pub enum Taken {
     /// Some of it, or all, is new.
     New(Arrival),
     /// It came before; it will be acknowledged again.
-    Known,
+    Known(Arrival),
     /// Kept as evidence where batches are kept, and not acknowledged.
     Conflict(String),
     /// Not what the contract says.
@@ -88,7 +91,7 @@ impl Intake {
                 self.counts.batches += 1;
                 self.counts.records += arrival.records.len() as u64;
             }
-            Taken::Known => {
+            Taken::Known(_) => {
                 self.counts.batches += 1;
                 self.counts.duplicates += 1;
             }
@@ -169,11 +172,13 @@ impl Intake {
         };
         missing.iter().for_each(|(first, last)| seen.insert(*first, *last, id));
         self.durable.push(Durable { stream: stream.clone(), first, last, hash });
+        let is_new = |sequence: u64| missing.iter().any(|(first, last)| (*first..=*last).contains(&sequence));
+        let repeated = (first..=last).filter(|sequence| !is_new(*sequence)).collect();
+        records.retain(|record| is_new(record.sequence));
+        let arrival = Arrival { stream, hash, records, repeated };
         if missing.is_empty() {
-            return Taken::Known;
+            return Taken::Known(arrival);
         }
-        records.retain(|record| missing.iter().any(|(first, last)| (*first..=*last).contains(&record.sequence)));
-        let arrival = Arrival { stream, hash, records };
         if let Some(records) = &mut self.records {
             arrival.lines().for_each(|line| records.push(&line));
         }

@@ -1,8 +1,6 @@
-//! Checks what consumers wrote, merged in any order: hash chains, checkpoints, gaps. Finds what a broker or anybody else on
-//! the way altered, dropped, invented or put in another place.
+//! Checks what consumers wrote, merged in any order: finds what a broker or anybody else on the way altered, dropped,
+//! invented or put in another place. Chains and checkpoints are judged by `wire::chain`; here are files, topics and lines.
 
-mod chain;
-mod finding;
 #[cfg(test)]
 mod tests;
 
@@ -15,23 +13,20 @@ use serde::Serialize;
 
 use super::line::{Name, Raw};
 use super::stream::{Seen, Stream, batch_id};
-use crate::reading::{EventKind, LaneHead};
-use crate::store::{Body, Epoch, Lane, Record};
+use crate::store::Lane;
 use crate::uplink::{Topic, Topics};
-use crate::wire::signed::{self, Verified};
+use crate::wire;
+use crate::wire::chain::{self, Verifier as Chains};
 use crate::wire::trust::Trust;
-use crate::wire::{self, v1};
-
-pub use finding::{Finding, Place};
 
 /// What is checked, and against what.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Device keys; without them checkpoints are compared and not proven.
+    /// Device keys; without them no checkpoint counts, and an end that is missing cannot be seen.
     pub devices: Option<Trust>,
     /// The first batch that is there counts as a lane's first.
     pub is_partial: bool,
-    /// Batches that arrived after later ones are a finding. Fresh batches overtake a backlog, so mostly they are not.
+    /// Batches that arrived after later ones are a fault. Fresh batches overtake a backlog, so mostly they are not.
     pub is_ordered: bool,
 }
 
@@ -39,16 +34,55 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Verifier {
     options: Options,
-    chains: BTreeMap<Stream, chain::Chain>,
+    utilities: BTreeMap<String, Utility>,
+    batches: BTreeMap<Stream, Vec<Batch>>,
     /// Lines of records, where files of records were given.
     records: BTreeMap<Stream, Seen>,
     findings: BTreeSet<Finding>,
     report: Report,
 }
 
+#[derive(Debug)]
+struct Utility {
+    chains: Chains,
+    /// Where a batch was first met.
+    places: BTreeMap<[u8; 32], Place>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    first: u64,
+    last: u64,
+    hash: [u8; 32],
+}
+
+/// Where a line stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub file: std::sync::Arc<str>,
+    pub line: u64,
+}
+
+/// One thing to be told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// `missing`, `altered`, `forged`, `conflict`, `chain_break`, `checkpoint_refused`, `unreadable`, `misplaced`,
+    /// `reordered`; `gap` and `unproven` are no faults.
+    pub finding: &'static str,
+    pub is_fault: bool,
+    /// What it is about, for people.
+    pub text: String,
+    /// Sequences, both included, where it is about records.
+    pub first: Option<u64>,
+    pub last: Option<u64>,
+    /// `FILE line N`
+    pub place: Option<String>,
+}
+
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
+    pub ok: bool,
     pub batches: u64,
     /// Batches and records that are there more than once: nothing wrong.
     pub duplicates: u64,
@@ -56,9 +90,8 @@ pub struct Report {
     pub records: u64,
     /// Lines of records that were compared with them.
     pub record_lines: u64,
+    /// Checkpoints whose signature is a unit's.
     pub checkpoints: u64,
-    /// Whether the checkpoints' signatures were verified.
-    pub is_proven: bool,
     pub lanes: Vec<LaneReport>,
     pub findings: Vec<Finding>,
 }
@@ -71,19 +104,12 @@ pub struct LaneReport {
     pub epoch: String,
     pub lane: String,
     pub batches: u64,
+    pub records: u64,
     pub last: u64,
-    /// Records that the unit said it gave up.
-    pub given_up: u64,
-    /// The last record that a checkpoint proves; 0 where there is none.
+    /// The last record that a signature proves; 0 where there is none.
     pub proven: u64,
     /// Batches that arrived after later ones.
-    pub overtaken: u64,
-}
-
-impl Report {
-    pub fn is_good(&self) -> bool {
-        self.findings.is_empty()
-    }
+    pub late: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -95,8 +121,7 @@ pub struct ReadError {
 
 impl Verifier {
     pub fn new(options: Options) -> Self {
-        let report = Report { is_proven: options.devices.is_some(), ..Report::default() };
-        Self { options, report, ..Self::default() }
+        Self { options, ..Self::default() }
     }
 
     /// Reads a file that a watcher wrote, of batches or of records.
@@ -110,11 +135,16 @@ impl Verifier {
             let length = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
             let place = Place { file: name.clone(), line: number };
             match line.strip_suffix(b"\n") {
-                Some(line) => self.line(line, place),
+                Some(line) => self.line(line, &place),
                 None if length == 0 => return Ok(()),
                 None => {
-                    // A watcher that was killed: what is cut off was never acknowledged.
-                    self.findings.insert(Finding::Unreadable { place, why: "a line without an end".into() });
+                    // A watcher was killed: what is cut off was never acknowledged, so whole it will be elsewhere.
+                    self.note(
+                        "unreadable",
+                        length as u64 == LONGEST_LINE,
+                        "a line without an end".into(),
+                        Some(&place),
+                    );
                     return Ok(());
                 }
             }
@@ -122,10 +152,12 @@ impl Verifier {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8], place: Place) {
-        let batch = serde_json::from_slice::<Raw>(line).ok();
-        if let Some(payload) = batch.as_ref().and_then(|raw| hex::decode(&raw.payload).ok()) {
-            return self.message(&batch.map(|raw| raw.topic).unwrap_or_default(), &payload, place);
+    fn line(&mut self, line: &[u8], place: &Place) {
+        if let Ok(Raw { topic, payload }) = serde_json::from_slice(line) {
+            return match hex::decode(&payload) {
+                Ok(payload) => self.message(&topic, &payload, place),
+                Err(_) => self.note("unreadable", true, format!("{topic}: not hexadecimal"), Some(place)),
+            };
         }
         match serde_json::from_slice::<Name>(line).ok().and_then(Name::parse) {
             Some((stream, sequence, batch)) => {
@@ -135,155 +167,150 @@ impl Verifier {
                     Ok(missing) if missing.is_empty() => self.report.duplicates += 1,
                     Ok(_) => seen.insert(sequence, sequence, batch),
                     Err(_) => {
-                        let what = "is there twice, from two different batches";
-                        self.findings.insert(Finding::altered(&stream, sequence, sequence, what, Some(place)));
+                        let text = format!("{stream}: record {sequence} is there from two different batches");
+                        self.note("conflict", true, text, Some(place));
                     }
                 }
             }
-            None => {
-                self.findings.insert(Finding::Unreadable { place, why: "neither a batch nor a record".into() });
-            }
+            None => self.note("unreadable", true, "neither a batch nor a record".into(), Some(place)),
         }
     }
 
     /// Takes one message as it was published.
-    pub fn message(&mut self, topic: &str, payload: &[u8], place: Place) {
-        let Some((topics, kind)) = Topics::parse(topic) else {
-            self.findings.insert(Finding::Unreadable { place, why: format!("{topic}: no topic of the contract") });
-            return;
-        };
-        match kind {
-            Topic::Batch(lane) => self.batch(&topics, lane, payload, place),
-            Topic::Checkpoint => self.checkpoint(&topics, payload, place),
-            _ => {}
+    pub fn message(&mut self, topic: &str, payload: &[u8], place: &Place) {
+        match Topics::parse(topic) {
+            Some((topics, Topic::Batch(lane))) => self.batch(&topics, lane, payload, place),
+            Some((topics, Topic::Checkpoint)) => self.checkpoint(&topics, payload, place),
+            Some(_) => {}
+            None => self.note("misplaced", true, format!("{topic}: no topic of the contract"), Some(place)),
         }
     }
 
-    fn batch(&mut self, topics: &Topics, lane: Lane, payload: &[u8], place: Place) {
+    fn batch(&mut self, topics: &Topics, lane: Lane, payload: &[u8], place: &Place) {
+        let hash = wire::hash(payload);
         let (head, records) = match wire::open_batch(payload) {
             Ok(opened) => opened,
             Err(reject) => {
-                let why = format!("a batch on the topic of {} lane {lane}: {reject}", topics.dcu());
-                self.findings.insert(Finding::Unreadable { place, why });
-                return;
+                let text = format!("a batch on the topic of {} lane {lane}: {reject}", topics.dcu());
+                return self.note("unreadable", true, text, Some(place));
             }
         };
         if head.dcu != topics.dcu() || head.lane != lane {
-            let why =
-                format!("a batch of {} lane {} on the topic of {} lane {lane}", head.dcu, head.lane, topics.dcu());
-            self.findings.insert(Finding::Misplaced { place, why });
+            let (dcu, on) = (&head.dcu, topics.dcu());
+            let text = format!("a batch of {dcu} lane {} on the topic of {on} lane {lane}", head.lane);
+            return self.note("misplaced", true, text, Some(place));
+        }
+        let utility = self.utility(topics.utility());
+        utility.chains.add(&head, hash, &records);
+        if utility.places.contains_key(&hash) {
+            self.report.duplicates += 1;
             return;
         }
+        utility.places.insert(hash, place.clone());
+        let (first, last) = (head.first, head.first.saturating_add(u64::from(head.count)).saturating_sub(1));
         let stream = Stream { utility: topics.utility().to_owned(), dcu: head.dcu, epoch: head.epoch, lane };
-        self.events(&stream, &records);
-        let link = chain::Link {
-            first: head.first,
-            last: head.first.saturating_add(u64::from(head.count)).saturating_sub(1),
-            hash: wire::hash(payload),
-            previous_hash: head.previous_hash,
-            place,
-        };
-        let count = u64::from(head.count);
-        match self.chain(stream).add(link) {
-            true => {
-                self.report.batches += 1;
-                self.report.records += count;
-            }
-            false => self.report.duplicates += 1,
+        let batches = self.batches.entry(stream.clone()).or_default();
+        let is_late = batches.last().is_some_and(|before| before.first > first);
+        batches.push(Batch { first, last, hash });
+        self.report.batches += 1;
+        self.report.records += u64::from(head.count);
+        if is_late && self.options.is_ordered {
+            let text = format!("{stream}: records {first} to {last} came after later ones");
+            self.tell("reordered", true, text, Some((first, last)), Some(place));
         }
     }
 
-    /// What the unit says of itself tells what will not come, and where another life of its buffer ended.
-    fn events(&mut self, stream: &Stream, records: &[Record]) {
-        for record in records {
-            let Body::Event(event) = &record.body else { continue };
-            match &event.kind {
-                EventKind::Gap { epoch, lane, first, last, hash, .. } => {
-                    if let Some(lane) = Lane::from_number(*lane) {
-                        let of = Stream { epoch: Epoch(*epoch), lane, ..stream.clone() };
-                        self.chain(of).gaps.push(chain::Gap { first: *first, last: *last, hash: *hash });
-                    }
-                }
-                EventKind::EpochStarted { previous: Some(epoch), heads, .. } => {
-                    let of = Stream { epoch: Epoch(*epoch), ..stream.clone() };
-                    heads.iter().for_each(|head| self.head(&of, *head, false));
-                }
-                _ => {}
-            }
+    fn checkpoint(&mut self, topics: &Topics, payload: &[u8], place: &Place) {
+        if self.options.devices.is_none() {
+            return;
         }
-    }
-
-    fn checkpoint(&mut self, topics: &Topics, payload: &[u8], place: Place) {
-        let opened = match &self.options.devices {
-            Some(devices) => signed::open::<v1::Checkpoint>(payload, devices)
-                .map(|Verified { message, .. }| message)
-                .map_err(|error| error.to_string()),
-            None => signed::claim::<v1::Checkpoint>(payload).ok_or_else(|| "not an envelope".to_owned()),
-        };
-        let checkpoint = match opened {
+        match self.utility(topics.utility()).chains.checkpoint(payload) {
             Ok(checkpoint) if checkpoint.dcu != topics.dcu() => {
-                let why = format!("a checkpoint of {} on the topic of {}", checkpoint.dcu, topics.dcu());
-                self.findings.insert(Finding::Misplaced { place, why });
-                return;
+                let text = format!("a checkpoint of {} on the topic of {}", checkpoint.dcu, topics.dcu());
+                self.note("misplaced", true, text, Some(place));
             }
-            Ok(checkpoint) => checkpoint,
-            Err(why) => {
-                self.findings.insert(Finding::Checkpoint { dcu: topics.dcu().to_owned(), place, why });
-                return;
+            Ok(_) => self.report.checkpoints += 1,
+            Err(error) => {
+                self.note("checkpoint_refused", true, format!("{}: {error}", topics.dcu()), Some(place));
             }
-        };
-        self.report.checkpoints += 1;
-        let is_proof = self.options.devices.is_some();
-        for v1::LaneHead { lane, last, hash } in checkpoint.heads {
-            let lane = u8::try_from(lane).ok().and_then(Lane::from_number);
-            let (Some(lane), Ok(hash)) = (lane, <[u8; 32]>::try_from(hash)) else { continue };
-            let (utility, dcu) = (topics.utility().to_owned(), topics.dcu().to_owned());
-            let of = Stream { utility, dcu, epoch: Epoch(checkpoint.epoch), lane };
-            self.head(&of, LaneHead { lane: lane as u8, last, hash }, is_proof);
         }
     }
 
-    fn head(&mut self, stream: &Stream, head: LaneHead, is_proof: bool) {
-        if let Some(lane) = Lane::from_number(head.lane) {
-            let of = Stream { lane, ..stream.clone() };
-            self.chain(of).heads.push(chain::Head { last: head.last, hash: head.hash, is_proof });
-        }
-    }
-
-    fn chain(&mut self, stream: Stream) -> &mut chain::Chain {
-        self.chains.entry(stream).or_default()
+    fn utility(&mut self, name: &str) -> &mut Utility {
+        let Options { devices, is_partial, .. } = &self.options;
+        self.utilities.entry(name.to_owned()).or_insert_with(|| {
+            let chains = Chains::new(devices.clone());
+            let chains = if *is_partial { chains.beginning_anywhere() } else { chains };
+            Utility { chains, places: BTreeMap::new() }
+        })
     }
 
     /// Checks everything that was read.
     pub fn check(mut self) -> Report {
-        for (stream, chain) in std::mem::take(&mut self.chains) {
-            let checked = chain.check(&stream, &self.options, &mut self.findings);
-            if self.report.record_lines > 0 {
-                self.compare(&stream, &checked.kept);
-            }
-            self.report.lanes.push(checked.report);
+        let mut forged = BTreeSet::new();
+        for (utility, Utility { chains, places }) in std::mem::take(&mut self.utilities) {
+            let chain::Report { lanes, findings, .. } = chains.report();
+            findings.iter().for_each(|finding| self.judged(&utility, &places, finding, &mut forged));
+            self.report.lanes.extend(lanes.into_iter().map(|lane| LaneReport {
+                utility: utility.clone(),
+                dcu: lane.place.dcu,
+                epoch: lane.place.epoch.to_string(),
+                lane: lane.place.lane.name().to_owned(),
+                batches: lane.batches,
+                records: lane.records,
+                last: lane.last,
+                proven: lane.proven,
+                late: lane.late,
+            }));
         }
         if self.report.batches == 0 {
             self.holes();
+        } else if self.report.record_lines > 0 {
+            self.compare(&forged);
         }
         self.report.findings = self.findings.into_iter().collect();
+        self.report.ok = !self.report.findings.iter().any(|finding| finding.is_fault);
         self.report
     }
 
+    fn judged(
+        &mut self,
+        utility: &str,
+        places: &BTreeMap<[u8; 32], Place>,
+        finding: &chain::Finding,
+        forged: &mut BTreeSet<[u8; 32]>,
+    ) {
+        use chain::Finding as F;
+        let (name, range, hash) = match finding {
+            F::Missing { first, last, .. } => ("missing", Some((*first, *last)), None),
+            F::Altered { first, last, hash, .. } => ("altered", Some((*first, *last)), Some(hash)),
+            F::Forged { first, last, hash, .. } => {
+                forged.insert(*hash);
+                ("forged", Some((*first, *last)), Some(hash))
+            }
+            F::Conflict { first, last, .. } => ("conflict", Some((*first, *last)), None),
+            F::ChainBreak { first, .. } => ("chain_break", Some((*first, *first)), None),
+            // Told where the message was met, with its line.
+            F::CheckpointRefused { .. } | F::Unreadable { .. } => return,
+            F::Gap { first, last, .. } | F::GapUnproven { first, last, .. } => ("gap", Some((*first, *last)), None),
+            F::Unproven { first, last, .. } => ("unproven", Some((*first, *last)), None),
+        };
+        let place = hash.and_then(|hash| places.get(hash));
+        self.tell(name, finding.is_fault(), format!("{utility}/{finding}"), range, place);
+    }
+
     /// Every record of every batch must have its line, from that batch.
-    fn compare(&mut self, stream: &Stream, kept: &[chain::Link]) {
+    fn compare(&mut self, forged: &BTreeSet<[u8; 32]>) {
         let nothing = Seen::default();
-        let seen = self.records.get(stream).unwrap_or(&nothing);
-        for chain::Link { first, last, hash, .. } in kept {
-            match seen.missing(*first, *last, batch_id(hash)) {
-                Ok(missing) => {
-                    for (first, last) in missing {
-                        self.findings.insert(Finding::missing(stream, first, last, "in the files of records"));
+        for (stream, batches) in std::mem::take(&mut self.batches) {
+            let seen = self.records.remove(&stream).unwrap_or_else(|| nothing.clone());
+            for Batch { first, last, hash } in batches.iter().filter(|batch| !forged.contains(&batch.hash)) {
+                match seen.missing(*first, *last, batch_id(hash)) {
+                    Ok(missing) => missing.into_iter().for_each(|range| self.no_line(&stream, range)),
+                    Err(_) => {
+                        let text = format!("{stream}: lines of records {first} to {last} are from another batch");
+                        self.tell("altered", true, text, Some((*first, *last)), None);
                     }
-                }
-                Err(_) => {
-                    let what = "came from another batch in the files of records";
-                    self.findings.insert(Finding::altered(stream, *first, *last, what, None));
                 }
             }
         }
@@ -291,12 +318,32 @@ impl Verifier {
 
     /// Without batches only the sequences can be looked at.
     fn holes(&mut self) {
-        for (stream, seen) in &self.records {
+        for (stream, seen) in std::mem::take(&mut self.records) {
             let begin = if self.options.is_partial { seen.first().unwrap_or(1) } else { 1 };
-            for (first, last) in seen.holes(begin) {
-                self.findings.insert(Finding::missing(stream, first, last, "in the files of records"));
-            }
+            seen.holes(begin).into_iter().for_each(|range| self.no_line(&stream, range));
         }
+    }
+
+    fn no_line(&mut self, stream: &Stream, (first, last): (u64, u64)) {
+        let text = format!("{stream}: records {first} to {last} have no line in the files of records");
+        self.tell("missing", true, text, Some((first, last)), None);
+    }
+
+    fn note(&mut self, finding: &'static str, is_fault: bool, text: String, place: Option<&Place>) {
+        self.tell(finding, is_fault, text, None, place);
+    }
+
+    fn tell(
+        &mut self,
+        finding: &'static str,
+        is_fault: bool,
+        text: String,
+        range: Option<(u64, u64)>,
+        place: Option<&Place>,
+    ) {
+        let (first, last) = range.unzip();
+        let place = place.map(|Place { file, line }| format!("{file} line {line}"));
+        self.findings.insert(Finding { finding, is_fault, text, first, last, place });
     }
 }
 

@@ -32,8 +32,8 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// Called with records that came for the first time, after they are durable and before they are acknowledged. An error
-/// ends the watcher without an acknowledgement.
+/// Called with each batch, after it is durable and before it is acknowledged. An error ends the watcher without an
+/// acknowledgement.
 pub type OnArrival = Box<dyn FnMut(&Arrival) -> io::Result<()> + Send>;
 
 /// A running watcher; [`Watcher::stop`] ends it.
@@ -233,9 +233,9 @@ impl Desk {
             let mut arrivals = Vec::new();
             for message in &messages {
                 match intake.take(&message.topic, &message.payload) {
-                    Taken::New(arrival) => arrivals.push(arrival),
+                    Taken::New(arrival) | Taken::Known(arrival) => arrivals.push(arrival),
                     Taken::Conflict(text) | Taken::Rejected(text) => trouble = Some(text),
-                    Taken::Known | Taken::Checkpoint => {}
+                    Taken::Checkpoint => {}
                 }
             }
             let acks = intake.commit()?;

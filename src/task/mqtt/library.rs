@@ -92,13 +92,13 @@ fn state_reason(error: StateError, settings: &Settings) -> Reason {
 }
 
 #[derive(PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Tcp,
     Handshake,
     Session,
 }
 
-fn io_reason(source: io::Error, settings: &Settings, phase: Phase) -> Reason {
+pub(super) fn io_reason(source: io::Error, settings: &Settings, phase: Phase) -> Reason {
     let Settings { host, port, transport, .. } = settings;
     let (host, port) = (host.clone(), *port);
     let source = match transport {

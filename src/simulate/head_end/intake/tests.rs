@@ -80,7 +80,7 @@ fn what_came_is_written_once_and_acknowledged_each_time() {
     let acks = intake.commit().unwrap();
     assert_eq!(ranges(&acks), [(1, 10)]);
     assert_eq!(acks[0].1.ranges[0].last_hash, wire::hash(&two));
-    assert!(matches!(intake.take(TOPIC, &one), Taken::Known));
+    assert!(matches!(intake.take(TOPIC, &one), Taken::Known(_)));
     assert_eq!(ranges(&intake.commit().unwrap()), [(1, 5)]);
     assert_eq!(sequences(dir.path()), [6, 7, 8, 9, 10, 1, 2, 3, 4, 5]);
     assert_eq!(fs::read_to_string(dir.path().join("batches")).unwrap().lines().count(), 2);
