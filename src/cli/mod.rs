@@ -44,7 +44,7 @@ enum Command {
     Buffer(buffer::Args),
     Config(config::Args),
     #[cfg(feature = "simulate")]
-    Simulate(simulate::Args),
+    Simulate(Box<simulate::Args>),
 }
 
 fn dispatch(command: Command, out: &mut Out) -> Outcome {
@@ -56,7 +56,7 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Buffer(args) => buffer::run(args, out),
         Command::Config(args) => config::run(args, out),
         #[cfg(feature = "simulate")]
-        Command::Simulate(args) => simulate::run(args, out),
+        Command::Simulate(args) => simulate::run(*args, out),
     }
 }
 

@@ -1,16 +1,45 @@
-//! `dcu simulate`.
+//! `dcu simulate` and `dcu simulate receiver`.
 
+mod fleet;
 mod receiver;
+mod view;
 
 use clap::Subcommand;
 
 use super::{Out, Outcome};
 
-/// Emulate what is around the service
+/// Run the service in a digital twin of its surroundings
+///
+/// Starts everything the service needs on a machine that has nothing: a fleet of gas, water and heat meters that send
+/// encrypted telegrams, an emulated receiver (iM871A) on a pseudo terminal, an MQTT broker with mutual TLS, and the
+/// reference head-end. The service is `dcu run` with a written configuration, as a process of its own. At the end every
+/// reading that reached it is compared with what arrived at the head-end; a difference is a failure.
+///
+/// What is counted, in readings: sent, in telegrams that meters sent; heard, in those that reached the service's serial
+/// port intact; decoded, by the service's own count (after a kill as it last told); stored, reported as durable;
+/// delivered, arrived at the head-end with the value that was meant, once; duplicates, arrived again and dropped there;
+/// lost, heard or reported as durable and not delivered; in_window, heard in the open commit window of a kill and not
+/// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
+/// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings;
+/// peak_rss_bytes is the service's. With a --policy other than "all", lost means reported as durable and not delivered.
 #[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    before_help = "\
+Examples:
+  dcu simulate                                   50 meters for a minute
+  dcu simulate --readings 10000 --rate 2000 --json
+  dcu simulate --faults broker-outage=10s,loss=5%
+  dcu simulate --kills 50                        SIGKILL at random moments
+  dcu head-end keys keys                         with a real broker:
+  mosquitto -c keys/mosquitto.conf &
+  dcu simulate --broker mqtts://localhost:8883 --keys keys"
+)]
 pub(super) struct Args {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
+    #[command(flatten)]
+    fleet: fleet::Args,
 }
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +49,7 @@ enum Verb {
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.verb {
-        Verb::Receiver(args) => receiver::run(args, out),
+        Some(Verb::Receiver(args)) => receiver::run(args, out),
+        None => fleet::run(args.fleet, out),
     }
 }

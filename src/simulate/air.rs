@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
 use wmbus::sim::random::Random;
 
 use super::faults::Faults;
@@ -51,16 +52,27 @@ pub struct Plan {
     pub is_patient: bool,
 }
 
-/// Lets the fleet speak until enough was said or `sent` is closed.
+/// Lets the fleet speak until enough was said, or it is told to stop. A telegram that goes out is never cut off.
 #[expect(clippy::disallowed_methods, reason = "a simulation reads the clock")]
-pub async fn speak(mut fleet: Fleet, receiver: &EmulatedReceiver, plan: Plan, sent: mpsc::Sender<Sent>) {
+pub async fn speak(
+    mut fleet: Fleet,
+    receiver: &EmulatedReceiver,
+    plan: Plan,
+    sent: mpsc::Sender<Sent>,
+    stop: CancellationToken,
+) {
     let mut random = Random::new(plan.seed ^ LABEL);
     let mut readings: u64 = 0;
     let mut number: u64 = 0;
     while let Some(due) = fleet.due() {
-        sleep_until(due.into()).await;
-        if plan.is_patient {
-            receiver.listening().await;
+        let its_time = async {
+            sleep_until(due.into()).await;
+            if plan.is_patient {
+                receiver.listening().await;
+            }
+        };
+        if stop.run_until_cancelled(its_time).await.is_none() {
+            return;
         }
         // Held up for long, the fleet does not catch up with a burst.
         let behind = Instant::now().saturating_duration_since(due);

@@ -125,6 +125,11 @@ impl Scene {
         self.dir.join("readings.jsonl")
     }
 
+    /// The batches and checkpoints as they were published, one a line.
+    pub fn batches(&self) -> PathBuf {
+        self.dir.join("batches.jsonl")
+    }
+
     /// Writes the keys of those meters that have one, and the configuration.
     pub fn write(&self, meters: &[Meter], settings: &Settings) -> Result<(), Error> {
         let keys: String = meters
@@ -145,7 +150,7 @@ impl Scene {
         format!(
             "# Written by `dcu simulate`.\n\
              [unit]\n\
-             utility = \"simulation\"\n\
+             utility = \"{UTILITY}\"\n\
              id = {id}\n\
              state_dir = {state}\n\n\
              [[wmbus]]\n\
@@ -225,6 +230,8 @@ fn milliseconds(duration: Duration) -> String {
     quoted(&format!("{}ms", duration.as_millis()))
 }
 
+/// The utility in the topics.
+pub const UTILITY: &str = "simulation";
 const DISK: &str = "/var/tmp";
 /// Of `sockaddr_un`, without the end mark.
 const SOCKET_PATH: usize = 107;

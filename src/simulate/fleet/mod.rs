@@ -78,6 +78,11 @@ pub fn fork(seed: u64, part: u64) -> Random {
     Random::new(seed ^ label)
 }
 
+/// A seed nobody chose, short enough to be typed again.
+pub fn random_seed() -> std::io::Result<u64> {
+    getrandom::u32().map(u64::from).map_err(|error| std::io::Error::other(error.to_string()))
+}
+
 /// So many thousandths of a duration.
 fn part(duration: Duration, thousandths: u64) -> Duration {
     Duration::from_nanos((duration.as_nanos() as u64 / 1_000).saturating_mul(thousandths))

@@ -59,6 +59,8 @@ pub struct Counts {
     /// Batches of which nothing was new.
     pub duplicates: u64,
     pub records: u64,
+    /// Records that were here already.
+    pub repeated: u64,
     /// Batches that say something else about records that are here already: never acknowledged.
     pub conflicts: u64,
     /// Messages that could not be read, or on a topic that is not theirs.
@@ -171,6 +173,8 @@ impl Intake {
             return Taken::Conflict(format!("{stream}: records {first} to {last} came before with another content"));
         };
         missing.iter().for_each(|(first, last)| seen.insert(*first, *last, id));
+        let new: u64 = missing.iter().map(|(first, last)| last - first + 1).sum();
+        self.counts.repeated += u64::from(count).saturating_sub(new);
         self.durable.push(Durable { stream: stream.clone(), first, last, hash });
         let is_new = |sequence: u64| missing.iter().any(|(first, last)| (*first..=*last).contains(&sequence));
         let repeated = (first..=last).filter(|sequence| !is_new(*sequence)).collect();

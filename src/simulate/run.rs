@@ -1,0 +1,122 @@
+//! One run, seen from outside: what is simulated, and what keeps it from running.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::faults::Faults;
+use super::head_end::WatchError;
+use super::head_end::archive::ArchiveError;
+use super::report::{Progress, Report};
+use super::scene::Scene;
+use super::stage::{READY, Stage};
+use super::{broker, receiver, scene, service};
+
+/// What is simulated.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program that is the service as well.
+    pub program: PathBuf,
+    pub meters: usize,
+    /// Telegrams a second, all meters together; None for the natural pace of each.
+    pub rate: Option<f64>,
+    /// Ends when that many readings were sent and every one of them arrived.
+    pub readings: Option<u64>,
+    /// The meters do not speak for longer.
+    pub limit: Duration,
+    /// None for a broker in this process.
+    pub broker: Option<RealBroker>,
+    /// The unit's identifier.
+    pub unit: String,
+    pub seed: u64,
+    pub faults: Faults,
+    /// In the words of the configuration.
+    pub policy: String,
+    /// None for a temporary directory.
+    pub dir: Option<PathBuf>,
+    pub keep: bool,
+    /// Where the service keeps its state; None for a directory below `dir`.
+    pub state: Option<PathBuf>,
+    /// The file in which reported commits are noted, one a line.
+    pub commits: Option<PathBuf>,
+    /// The service is killed so often, at random moments.
+    pub kills: u32,
+    pub commit_window: Duration,
+    pub seal_age: Duration,
+    /// The service's log level.
+    pub log: String,
+}
+
+/// A broker that runs already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealBroker {
+    pub host: String,
+    pub port: u16,
+    /// What `dcu head-end keys` made.
+    pub keys: PathBuf,
+}
+
+/// What the audience wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    GoOn,
+    /// The meters fall silent, and the run ends as it would have.
+    End,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("set the scene")]
+    Scene(#[from] scene::Error),
+    #[error("start the broker")]
+    Broker(#[from] broker::Error),
+    #[error("start the proxy")]
+    Proxy(#[source] std::io::Error),
+    #[error("start the emulated receiver")]
+    Receiver(#[from] receiver::Error),
+    #[error("the head-end")]
+    HeadEnd(#[from] WatchError),
+    #[error("the head-end's files")]
+    Archive(#[from] ArchiveError),
+    #[error("the head-end's key {}: {reason}", path.display())]
+    Key { path: PathBuf, reason: String },
+    #[error("the head-end cannot subscribe: {0}")]
+    NotSubscribed(String),
+    #[error("the service")]
+    Service(#[from] service::Error),
+    #[error("the service is not ready after {READY:?}: {0}")]
+    NotReady(String),
+    #[error("note commits in {}", path.display())]
+    Note { path: PathBuf, source: std::io::Error },
+    #[error("wait for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Who looks on.
+pub type Audience<'a> = dyn FnMut(&Progress) -> Wish + 'a;
+
+/// Runs a simulation to its end. `audience` is shown how it goes, a few times a second.
+///
+/// # Errors
+/// What keeps it from running; that readings were lost is no error but a report.
+pub fn run(options: &Options, audience: &mut Audience<'_>) -> Result<Report, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(Error::Runtime)?;
+    let ended = runtime.block_on(perform(options, audience));
+    // The broker's threads never end by themselves, and nobody waits for them.
+    runtime.shutdown_background();
+    ended
+}
+
+#[expect(clippy::disallowed_methods, reason = "a simulation reads the clock")]
+async fn perform(options: &Options, audience: &mut Audience<'_>) -> Result<Report, Error> {
+    let began = Instant::now();
+    let keys = options.broker.as_ref().map(|broker| broker.keys.as_path());
+    let mut scene = Scene::set(options.dir.clone(), keys, &options.unit, jiff::Zoned::now().date())?;
+    let ended = Stage::play(options, &scene, began, audience).await;
+    if options.keep || ended.as_ref().map_or(true, |report| !report.faults().is_empty()) {
+        scene.keep();
+    }
+    ended
+}
