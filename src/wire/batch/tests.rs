@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::columns::tests::{bodies, everything, fleet};
 use super::*;
+use crate::reading::{CivilDate, CivilTime, Reading, Value};
 
 fn head(records: &[Record]) -> BatchHead {
     BatchHead {
@@ -145,6 +146,71 @@ fn golden_files_are_read_and_written_as_ever() {
         audit_head: vec![],
     };
     check_golden(&format!("{directory}/checkpoint.bin"), &super::super::signed::sign(&checkpoint, &[&key]));
+}
+
+/// `DCU_PYTHON` names a Python with protobuf, grpcio-tools and zstandard; without them there is nothing to run.
+#[test]
+fn a_consumer_written_from_the_contract_alone_reads_every_value() {
+    let python = std::env::var("DCU_PYTHON").unwrap_or_else(|_| "python3".into());
+    let has_modules = std::process::Command::new(&python).args(["-c", "import zstandard, google.protobuf"]).output();
+    if !has_modules.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no protobuf or no zstandard");
+        return;
+    }
+    let root = env!("CARGO_MANIFEST_DIR");
+    for (name, records) in [("batch", fleet(12, 4)), ("everything", everything())] {
+        let output = std::process::Command::new(&python)
+            .arg(format!("{root}/tests/consumer/consume.py"))
+            .arg(format!("{root}/tests/data/wire/v1/{name}.zst"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), records.len());
+        for (line, record) in lines.iter().zip(&records) {
+            assert_eq!(line["sequence"], record.sequence);
+            match &record.body {
+                Body::Reading(reading) => check_reading(line, reading),
+                Body::Event(_) => assert!(line["event"].is_string()),
+                Body::Raw(raw) => assert_eq!(line["raw"], hex::encode(&raw.octets)),
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn check_reading(line: &serde_json::Value, reading: &Reading) {
+    let source = &reading.source;
+    let date = |date: &CivilDate| format!("{:04}-{:02}-{:02}", date.year, date.month, date.day);
+    let time = |time: &CivilTime| {
+        let second = time.second.map(|second| format!(":{second:02}")).unwrap_or_default();
+        format!("{}T{:02}:{:02}{second}", date(&time.date), time.hour, time.minute)
+    };
+    let value = match &reading.value {
+        Value::Decimal { mantissa, scaler } => format!("{mantissa}e{scaler}"),
+        Value::Float32 { bits, scaler } => format!("0x{bits:08x}e{scaler}"),
+        Value::Float64 { bits, scaler } => format!("0x{bits:016x}e{scaler}"),
+        Value::Date(value) => date(value),
+        Value::DateTime(value) => time(value),
+        Value::Text(text) => text.to_string(),
+        Value::Octets(octets) => hex::encode(octets),
+        Value::None => String::new(),
+    };
+    assert_eq!(line["value"].as_str().unwrap_or_default(), value);
+    assert_eq!(line["meter"], source.meter.to_string());
+    assert_eq!(line["quantity"], reading.register.quantity.as_ref());
+    assert_eq!(line["obis"].as_str().map(Into::into), reading.register.obis.map(|obis| obis.to_string()));
+    assert_eq!(line["unit"], reading.register.unit.0);
+    assert_eq!(line["quality"], reading.quality.bits());
+    assert_eq!(line["boot_ms"], source.received.boot_ms);
+    assert_eq!(line["utc_ms"], source.received.utc_ms);
+    assert_eq!(line["access_number"].as_u64(), source.access_number.map(Into::into));
+    assert_eq!(line["links"][0][1].as_i64(), source.links[0].rssi_dbm.map(Into::into));
+    assert_eq!(line["meter_time"].as_str().map(Into::into), source.meter_time.map(|clock| time(&clock.civil)));
+    assert_eq!(line["meter_utc"].as_i64(), source.meter_time.and_then(|clock| clock.utc));
+    assert_eq!(line["interval"][0].as_i64(), reading.interval.map(|interval| interval.end_utc));
+    assert_eq!(line["evidence"].as_str().map(Into::into), source.evidence.as_ref().map(hex::encode));
 }
 
 #[track_caller]
