@@ -1,27 +1,29 @@
-//! The shape of the file for serde: any TOML, every value with its place. Nothing is judged while it is read, so
-//! that one wrong value does not hide the next.
+//! The shape of the file: any TOML, every value with its place. Nothing is judged while it is read, so that one wrong
+//! value does not hide the next.
 //!
-//! [`Table`] hands values out by key and writes a fault where one has the wrong kind; what nobody asked for is an
-//! unknown key.
+//! Not serde: it stops at the first fault, and `toml::Spanned` knows no place of a dotted key. [`Table`] hands values out
+//! by key and writes a fault where one has the wrong kind; what nobody asked for is an unknown key.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use toml::Spanned;
+use toml_edit::{ImDocument, Item, TableLike};
 
 use super::fault::{Faults, Gravity, Problem};
 use super::similar;
 
-/// A value and the octets of the file it stands in.
-pub(super) type Leaf = Spanned<Value>;
+/// A value, and where in the file it begins.
+#[derive(Debug)]
+struct Leaf {
+    at: usize,
+    value: Value,
+}
 
 type Entries = BTreeMap<String, Leaf>;
 
 #[derive(Debug)]
-pub(super) enum Value {
+enum Value {
     String(String),
     Integer(i64),
     Float,
@@ -29,7 +31,7 @@ pub(super) enum Value {
     Array(Vec<Leaf>),
     Table(Entries),
     /// TOML's dates: no key of ours takes one.
-    Other,
+    Date,
 }
 
 impl Value {
@@ -41,62 +43,49 @@ impl Value {
             Self::Boolean(_) => "true or false",
             Self::Array(_) => "a list",
             Self::Table(_) => "a table",
-            Self::Other => "a date",
+            Self::Date => "a date",
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
+/// All values of a table that begins at `at`.
+fn entries(table: &dyn TableLike, at: usize) -> Entries {
+    let entries = table.iter().filter_map(|(name, item)| {
+        let key = table.key(name).and_then(toml_edit::Key::span);
+        let at = item.span().or(key).map_or(at, |span| span.start);
+        Some((name.to_owned(), leaf(item, at)?))
+    });
+    entries.collect()
 }
 
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any TOML value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(text.to_owned()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Integer(number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-        Ok(Value::Float)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(flag))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element()? {
-            array.push(item);
+fn leaf(item: &Item, at: usize) -> Option<Leaf> {
+    let value = match item {
+        Item::None => return None,
+        Item::Value(value) => return Some(inline(value, at)),
+        Item::Table(table) => Value::Table(entries(table, at)),
+        Item::ArrayOfTables(tables) => {
+            let tables = tables.iter().map(|table| {
+                let at = table.span().map_or(at, |span| span.start);
+                Leaf { at, value: Value::Table(entries(table, at)) }
+            });
+            Value::Array(tables.collect())
         }
-        Ok(Value::Array(array))
-    }
+    };
+    Some(Leaf { at, value })
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut table = BTreeMap::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            // A date reaches a visitor as a table with one key of toml's own.
-            if key.starts_with("$__toml_private") {
-                entries.next_value::<serde::de::IgnoredAny>()?;
-                return Ok(Value::Other);
-            }
-            table.insert(key, entries.next_value()?);
-        }
-        Ok(Value::Table(table))
-    }
+fn inline(value: &toml_edit::Value, at: usize) -> Leaf {
+    let at = value.span().map_or(at, |span| span.start);
+    let value = match value {
+        toml_edit::Value::String(text) => Value::String(text.value().clone()),
+        toml_edit::Value::Integer(number) => Value::Integer(*number.value()),
+        toml_edit::Value::Float(_) => Value::Float,
+        toml_edit::Value::Boolean(flag) => Value::Boolean(*flag.value()),
+        toml_edit::Value::Datetime(_) => Value::Date,
+        toml_edit::Value::Array(items) => Value::Array(items.iter().map(|item| inline(item, at)).collect()),
+        toml_edit::Value::InlineTable(table) => Value::Table(entries(table, at)),
+    };
+    Leaf { at, value }
 }
 
 /// One table of the file, and the faults found in it so far.
@@ -115,9 +104,8 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     pub(super) fn root(text: &str, faults: &'a RefCell<Faults>) -> Self {
-        let entries = match toml::from_str::<Value>(text) {
-            Ok(Value::Table(entries)) => entries,
-            Ok(_) => BTreeMap::new(),
+        let entries = match ImDocument::parse(text) {
+            Ok(document) => entries(document.as_table(), 0),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 let text = error.message().lines().next().unwrap_or("not TOML").to_owned();
@@ -129,7 +117,7 @@ impl<'a> Table<'a> {
     }
 
     fn new(name: String, offset: usize, entries: Entries, faults: &'a RefCell<Faults>) -> Self {
-        let places = entries.iter().map(|(key, leaf)| (key.clone(), leaf.span().start)).collect();
+        let places = entries.iter().map(|(key, leaf)| (key.clone(), leaf.at)).collect();
         Self { name, offset, entries, places, asked: Vec::new(), faults }
     }
 
@@ -139,27 +127,27 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
-        let (span, leaf) = self.take(key)?;
+        let (at, leaf) = self.take(key)?;
         let name = self.full(key);
-        Some(self.nested(name, span, leaf))
+        Some(self.nested(name, at, leaf))
     }
 
     /// The tables under `[[key]]`.
     pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
-        let Some((span, leaf)) = self.take(key) else { return Vec::new() };
-        match leaf.into_inner() {
+        let Some((at, leaf)) = self.take(key) else { return Vec::new() };
+        match leaf.value {
             Value::Array(items) => {
                 let named = items.into_iter().enumerate();
                 named
                     .map(|(n, item)| {
-                        let span = item.span();
-                        self.nested(format!("{}[{n}]", self.full(key)), span, item)
+                        let at = item.at;
+                        self.nested(format!("{}[{n}]", self.full(key)), at, item)
                     })
                     .collect()
             }
             other => {
                 let text = format!("expected [[{}]] tables, found {}", self.full(key), other.kind());
-                self.fault(key, span, Problem::wrong(text));
+                self.fault(key, at, Problem::wrong(text));
                 Vec::new()
             }
         }
@@ -171,16 +159,16 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn optional<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
-        let (span, leaf) = self.take(key)?;
-        match leaf.into_inner() {
+        let (at, leaf) = self.take(key)?;
+        match leaf.value {
             Value::String(text) => match read(&text) {
                 Ok(value) => Some(value),
                 Err(problem) => {
-                    self.fault(key, span, problem);
+                    self.fault(key, at, problem);
                     None
                 }
             },
-            other => self.wrong_kind(key, span, "text in quotes", &other),
+            other => self.wrong_kind(key, at, "text in quotes", &other),
         }
     }
 
@@ -193,42 +181,42 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn integer(&mut self, key: &'static str, allowed: Range<u32>) -> Option<u32> {
-        let (span, leaf) = self.take(key)?;
-        match leaf.into_inner() {
+        let (at, leaf) = self.take(key)?;
+        match leaf.value {
             Value::Integer(number) => match u32::try_from(number).ok().filter(|number| allowed.contains(number)) {
                 Some(number) => Some(number),
                 None => {
                     let text = format!("{number} is not between {} and {}", allowed.start, allowed.end - 1);
-                    self.fault(key, span, Problem::wrong(text));
+                    self.fault(key, at, Problem::wrong(text));
                     None
                 }
             },
-            other => self.wrong_kind(key, span, "a number", &other),
+            other => self.wrong_kind(key, at, "a number", &other),
         }
     }
 
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        let Some((span, leaf)) = self.take(key) else { return default };
-        match leaf.into_inner() {
+        let Some((at, leaf)) = self.take(key) else { return default };
+        match leaf.value {
             Value::Boolean(flag) => flag,
-            other => self.wrong_kind(key, span, "true or false", &other).unwrap_or(default),
+            other => self.wrong_kind(key, at, "true or false", &other).unwrap_or(default),
         }
     }
 
     /// One text or a list of texts; empty when the key is absent.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
-        let Some((span, leaf)) = self.take(key) else { return Vec::new() };
-        let items = match leaf.into_inner() {
+        let Some((at, leaf)) = self.take(key) else { return Vec::new() };
+        let items = match leaf.value {
             Value::String(text) => return vec![text],
             Value::Array(items) => items,
-            other => return self.wrong_kind(key, span, "text in quotes or a list of it", &other).unwrap_or_default(),
+            other => return self.wrong_kind(key, at, "text in quotes or a list of it", &other).unwrap_or_default(),
         };
         let mut texts = Vec::new();
         for item in items {
-            let span = item.span();
-            match item.into_inner() {
+            let at = item.at;
+            match item.value {
                 Value::String(text) => texts.push(text),
-                other => drop(self.wrong_kind::<()>(key, span, "text in quotes", &other)),
+                other => drop(self.wrong_kind::<()>(key, at, "text in quotes", &other)),
             }
         }
         texts
@@ -237,7 +225,7 @@ impl<'a> Table<'a> {
     /// Writes a fault about `key`, which may be absent or have been read already.
     pub(super) fn blame(&self, key: &'static str, problem: Problem) {
         let at = self.places.get(key).copied().unwrap_or(self.offset);
-        self.fault(key, at..at, problem);
+        self.fault(key, at, problem);
     }
 
     /// Whether the file has `key`, read already or not.
@@ -258,38 +246,38 @@ impl<'a> Table<'a> {
                 Some(known) => format!("unknown key, did you mean `{known}`?"),
                 None => "unknown key".to_owned(),
             };
-            self.faults.borrow_mut().push(leaf.span().start, self.full(key), Problem::wrong(text));
+            self.faults.borrow_mut().push(leaf.at, self.full(key), Problem::wrong(text));
         }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Leaf)> {
+    fn take(&mut self, key: &'static str) -> Option<(usize, Leaf)> {
         self.asked.push(key);
-        self.entries.remove(key).map(|leaf| (leaf.span(), leaf))
+        self.entries.remove(key).map(|leaf| (leaf.at, leaf))
     }
 
-    fn nested(&self, name: String, span: Range<usize>, leaf: Leaf) -> Self {
-        let entries = match leaf.into_inner() {
+    fn nested(&self, name: String, at: usize, leaf: Leaf) -> Self {
+        let entries = match leaf.value {
             Value::Table(entries) => entries,
             other => {
                 let text = format!("expected a table, found {}", other.kind());
-                self.faults.borrow_mut().push(span.start, name.clone(), Problem::wrong(text));
+                self.faults.borrow_mut().push(at, name.clone(), Problem::wrong(text));
                 BTreeMap::new()
             }
         };
-        Self::new(name, span.start, entries, self.faults)
+        Self::new(name, at, entries, self.faults)
     }
 
     fn empty(&self, key: &str) -> Self {
         Self::new(self.full(key), 0, BTreeMap::new(), self.faults)
     }
 
-    fn wrong_kind<T>(&self, key: &str, span: Range<usize>, expected: &str, found: &Value) -> Option<T> {
-        self.fault(key, span, Problem::wrong(format!("expected {expected}, found {}", found.kind())));
+    fn wrong_kind<T>(&self, key: &str, at: usize, expected: &str, found: &Value) -> Option<T> {
+        self.fault(key, at, Problem::wrong(format!("expected {expected}, found {}", found.kind())));
         None
     }
 
-    fn fault(&self, key: &str, span: Range<usize>, problem: Problem) {
-        self.faults.borrow_mut().push(span.start, self.full(key), problem);
+    fn fault(&self, key: &str, at: usize, problem: Problem) {
+        self.faults.borrow_mut().push(at, self.full(key), problem);
     }
 
     fn full(&self, key: &str) -> String {

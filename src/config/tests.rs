@@ -108,6 +108,15 @@ fn wrong_kinds_do_not_hide_what_follows() {
 }
 
 #[test]
+fn dotted_keys_and_inline_tables_are_read_as_well() {
+    let text = "unit.state_dir = \"state\"\nstore = { commit_window = \"1s\" }\ncontrol.clients = 4\nlog.colour = 1\n";
+    check(text, &["dcu.toml:4: log.colour: unknown key"]);
+    let (config, _) = Config::parse(text, Path::new("/base"));
+    assert_eq!(config.unit.state_dir, Path::new("/base/state"));
+    assert_eq!((config.store.commit_window, config.control.clients), (Duration::from_secs(1), 4));
+}
+
+#[test]
 fn a_file_that_is_not_toml_names_the_line() {
     let (_, faults) = Config::parse("[unit]\nid = \n", Path::new(""));
     assert_eq!(faults.len(), 1);
