@@ -7,6 +7,8 @@ mod buffer;
 mod client;
 mod config;
 mod exit;
+#[cfg(feature = "simulate")]
+mod head_end;
 mod log;
 mod meter;
 mod out;
@@ -16,6 +18,7 @@ mod simulate;
 mod status;
 mod telegram;
 mod text;
+mod uplink;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -42,9 +45,16 @@ enum Command {
     Meter(meter::Args),
     Telegram(telegram::Args),
     Buffer(buffer::Args),
+    Uplink(uplink::Args),
     Config(config::Args),
     #[cfg(feature = "simulate")]
+<<<<<<< HEAD
     Simulate(Box<simulate::Args>),
+=======
+    HeadEnd(head_end::Args),
+    #[cfg(feature = "simulate")]
+    Simulate(simulate::Args),
+>>>>>>> 9aebe69 (cli: head-end keys, watch, verify, resend; uplink test)
 }
 
 fn dispatch(command: Command, out: &mut Out) -> Outcome {
@@ -54,9 +64,16 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Meter(args) => meter::run(args, out),
         Command::Telegram(args) => telegram::run(args, out),
         Command::Buffer(args) => buffer::run(args, out),
+        Command::Uplink(args) => uplink::run(args, out),
         Command::Config(args) => config::run(args, out),
         #[cfg(feature = "simulate")]
+<<<<<<< HEAD
         Command::Simulate(args) => simulate::run(*args, out),
+=======
+        Command::HeadEnd(args) => head_end::run(args, out),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(args) => simulate::run(args, out),
+>>>>>>> 9aebe69 (cli: head-end keys, watch, verify, resend; uplink test)
     }
 }
 

@@ -220,6 +220,14 @@ impl fmt::Display for ReceiverSource {
     }
 }
 
+/// Reads `mqtts://host:8883`, or `mqtt://` on a loopback address; with it whether TLS is used.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn broker(text: &str) -> Result<(Broker, bool), String> {
+    words::broker(text, true).map_err(|problem| problem.text)
+}
+
 impl fmt::Display for Broker {
     /// `host:port`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,8 @@ pub mod archive;
 pub mod intake;
 pub mod keys;
 pub mod line;
+pub mod order;
+pub mod play;
 pub mod stream;
 pub mod verify;
 pub mod watcher;
