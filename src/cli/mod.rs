@@ -48,13 +48,9 @@ enum Command {
     Uplink(uplink::Args),
     Config(config::Args),
     #[cfg(feature = "simulate")]
-<<<<<<< HEAD
-    Simulate(Box<simulate::Args>),
-=======
-    HeadEnd(head_end::Args),
+    HeadEnd(Box<head_end::Args>),
     #[cfg(feature = "simulate")]
-    Simulate(simulate::Args),
->>>>>>> 9aebe69 (cli: head-end keys, watch, verify, resend; uplink test)
+    Simulate(Box<simulate::Args>),
 }
 
 fn dispatch(command: Command, out: &mut Out) -> Outcome {
@@ -67,13 +63,9 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Uplink(args) => uplink::run(args, out),
         Command::Config(args) => config::run(args, out),
         #[cfg(feature = "simulate")]
-<<<<<<< HEAD
-        Command::Simulate(args) => simulate::run(*args, out),
-=======
-        Command::HeadEnd(args) => head_end::run(args, out),
+        Command::HeadEnd(args) => head_end::run(*args, out),
         #[cfg(feature = "simulate")]
-        Command::Simulate(args) => simulate::run(args, out),
->>>>>>> 9aebe69 (cli: head-end keys, watch, verify, resend; uplink test)
+        Command::Simulate(args) => simulate::run(*args, out),
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn give(
         dcu: order.topics.dcu().to_owned(),
         not_before_ms: order.now_ms - TOLERANCE_MS,
         not_after_ms: order.now_ms + VALIDITY_MS,
-        operation: Some(order.operation.clone()),
+        operation: Some(order.operation),
     };
     let payload = signed::sign(&command, &[key]);
     let answers = order.topics.name(&Topic::CommandState(order.id));
