@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::similar;
-use crate::reading::{Reading, Value};
+use crate::reading::{Reading, Value, stored_at};
 
 /// One line of the list of known meters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,12 +60,21 @@ pub struct ReadingLine {
     pub storage: u32,
     pub tariff: u32,
     pub subunit: u16,
-    /// The end of the interval it is about, or the moment a snapshot stands for, ISO 8601.
+    /// The end of the interval it is about, or the moment a snapshot stands for, ISO 8601 in UTC; of a stored value
+    /// the meter's own date, without a zone.
     pub time: Option<String>,
     pub quality: String,
     /// What sets the value apart from others of its quantity: direction, phase, conditions; often empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub modifier: String,
+}
+
+impl ReadingLine {
+    /// All readings of one telegram: together they tell the dates of stored values.
+    pub fn of(readings: &[Reading]) -> Vec<Self> {
+        let lines = readings.iter().map(Self::from);
+        lines.zip(stored_at(readings)).map(|(line, at)| Self { time: line.time.or(at), ..line }).collect()
+    }
 }
 
 impl From<&Reading> for ReadingLine {

@@ -42,7 +42,7 @@ impl Registry {
                     rssi_dbm: hearing.rssi_dbm,
                 })
                 .collect(),
-            readings: meter.readings.iter().map(ReadingLine::from).collect(),
+            readings: ReadingLine::of(&meter.readings),
         })
     }
 

@@ -172,7 +172,7 @@ impl Meters {
             reject,
             kept,
             octets: u32::try_from(heard.frame.len()).unwrap_or(u32::MAX),
-            readings: converted.map(|c| c.readings.iter().map(ReadingLine::from).collect()).unwrap_or_default(),
+            readings: converted.map(|converted| ReadingLine::of(&converted.readings)).unwrap_or_default(),
         };
         // Nobody reads any more: the stream has ended, which is no fault.
         let _ = self.telegrams.send(Arc::new(line));

@@ -198,7 +198,7 @@ impl Answer {
             status: telegram.status().map(StatusLine::from),
             access_number: telegram.access_number(),
             meter_time: source.meter_time.map(|time| time.civil.to_string()),
-            readings: readings.iter().map(ReadingLine::from).collect(),
+            readings: ReadingLine::of(&readings),
             manufacturer_data: manufacturer_data.map(|data| hex::encode(data.octets)),
             id: Some(id),
         }
