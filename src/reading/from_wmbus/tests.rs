@@ -149,7 +149,7 @@ fn water_meters_have_the_codes_of_oms() {
     // No valid value.
     check(WATER, "0c13 aaaaaaaa", "8-0:1.0.0 volume  m3 [invalid]");
     check(WATER, "0413 00000080", "8-0:1.0.0 volume  m3 [invalid]");
-    check(WATER, "049315 00000000", "- volume  m3 record_error_15 [invalid]");
+    check(WATER, "049315 00000000", "- volume 0.000 m3 record_error_15 [invalid]");
     check(WATER, "3c13 56341200", "- volume 123.456 m3 Error [error_state]");
     check(WATER, "426c ffff", "- date  s1 [invalid]");
     check(WATER, "046d b992a62b", "0-0:1.0.0 date_time 2021-11-06T18:57 [invalid]");

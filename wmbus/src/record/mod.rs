@@ -85,9 +85,6 @@ impl<'a> DataRecord<'a> {
         let dib = Dib::parse(buf)?;
         let (mut vib, reading) = Vib::read(buf)?;
         let mut value = Value::parse(buf, dib.data_field, reading.coding)?;
-        if reading.is_error && value != Value::None {
-            value = Value::Invalid;
-        }
         if let (Value::Integer(integer), Some(offset)) = (value, reading.offset) {
             (value, vib.exponent) = add_offset(integer, vib.exponent, offset);
         }

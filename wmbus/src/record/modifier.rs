@@ -8,7 +8,7 @@ use super::table::vife;
 /// One orthogonal VIFE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Modifier<'a> {
-    /// The record has no valid value; the code is of table 18.
+    /// The meter says that the value beside it is not valid; the code is of table 18.
     Error(u8),
     Average,
     InverseCompactProfile,

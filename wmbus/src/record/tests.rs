@@ -122,7 +122,7 @@ fn orthogonal_vifes_scale_or_say_what_else_it_is() {
     check(&hex!("04 abfc0c 01000000"), "power 1 W delta");
     check(&hex!("04 abfcff12 01000000"), "power 1 W reserved_fc_7f average");
     check(&hex!("04 9300 01000000"), "volume 1e-3 m3");
-    check(&hex!("04 9315 01000000"), "volume invalid m3 record_error_15");
+    check(&hex!("04 9315 01000000"), "volume 1e-3 m3 record_error_15");
     check(&hex!("04 9339 32371f15"), "volume 2008-05-31T23:50 start_time");
     check(&hex!("02 934a bf23"), "volume 2021-03-31 upper_limit_first_exceed_begin");
     check(&hex!("02 bb5d 0500"), "volume_flow 5 min upper_limit_last_exceed_duration");

@@ -40,8 +40,6 @@ pub(super) struct Reading {
     pub(super) coding: Coding,
     /// Power of ten (times the unit of the VIF) to be added.
     pub(super) offset: Option<i8>,
-    /// A VIFE says that there is no valid value.
-    pub(super) is_error: bool,
 }
 
 impl<'a> Vib<'a> {
@@ -108,7 +106,7 @@ impl<'a> Vib<'a> {
 impl Reading {
     const fn new(meaning: Meaning) -> Self {
         let Meaning { unit, exponent, coding, .. } = meaning;
-        Self { unit, exponent, coding, offset: None, is_error: false }
+        Self { unit, exponent, coding, offset: None }
     }
 
     /// What the VIFEs make of it.
@@ -116,10 +114,10 @@ impl Reading {
     fn modified(mut self, mut vifes: &[u8]) -> Self {
         while let Some((effect, _)) = step(&mut vifes) {
             match effect {
-                Effect::Nothing => {}
+                // An error says that the value is not valid, not that there is another.
+                Effect::Nothing | Effect::Error => {}
                 Effect::Scale(exponent) => self.exponent = self.exponent.saturating_add(exponent),
                 Effect::Offset(exponent) => self.offset = Some(self.exponent.saturating_add(exponent)),
-                Effect::Error => self.is_error = true,
                 Effect::Point => (self.coding, self.unit, self.exponent) = (Coding::Time, Unit::None, 0),
                 Effect::Duration(unit) => (self.coding, self.unit, self.exponent) = (Coding::Signed, unit, 0),
                 Effect::Count => (self.coding, self.unit, self.exponent) = (Coding::Unsigned, Unit::None, 0),
