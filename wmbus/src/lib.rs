@@ -17,6 +17,7 @@ pub mod sim;
 pub mod spec;
 pub mod telegram;
 pub mod tpl;
+pub mod vendor;
 
 pub use address::Address;
 pub use key::{Key, Keys, NoKeys};

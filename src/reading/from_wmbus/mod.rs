@@ -13,7 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use wmbus::record::{self, DataRecord, Modifier};
-use wmbus::{SecurityMode, Telegram, Verdict};
+use wmbus::{SecurityMode, Telegram, Verdict, vendor};
 
 use super::{
     CivilDate, CivilTime, Function, Group, Link, Manufacturer, MeterId, Origin, Path, Quality, Quantity, RawTelegram,
@@ -63,7 +63,10 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
     let readings = records
         .iter()
         .filter(|record| record.data_field != record::DataField::Readout)
-        .map(|record| reading(record, &source, device_type, group.unmarked_gas))
+        .flat_map(|record| {
+            let own = reading(record, &source, device_type, group.unmarked_gas);
+            with_fields(own, record, &telegram.address)
+        })
         .collect();
     let mut hasher = DefaultHasher::new();
     telegram.octets().hash(&mut hasher);
@@ -117,12 +120,39 @@ fn reading(record: &DataRecord<'_>, source: &Arc<Source>, device_type: u8, unmar
     }
 }
 
+/// The reading of a manufacturer's own record by its meaning; beside it where it has several.
+fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) -> impl Iterator<Item = Reading> {
+    let fields = match record.value {
+        record::Value::Integer(_) => vendor::fields(address, record),
+        _ => &[],
+    };
+    let is_whole = fields.iter().any(vendor::Field::is_whole);
+    let number = if let record::Value::Integer(number) = record.value { number } else { 0 };
+    let template = (!fields.is_empty()).then(|| own.clone());
+    let meanings = template.into_iter().flat_map(move |template| {
+        fields.iter().map(move |field| Reading {
+            register: Register {
+                quantity: Quantity::Borrowed(field.name),
+                unit: unit::unit(field.unit, None),
+                modifier: Arc::default(),
+                ..template.register.clone()
+            },
+            value: Value::Decimal { mantissa: field.of(number), scaler: field.exponent },
+            ..template.clone()
+        })
+    });
+    Some(own).filter(|_| !is_whole).into_iter().chain(meanings)
+}
+
 fn value(record: &DataRecord<'_>) -> (Value, Quality) {
     let scaler = record.vib.exponent;
     let mut quality = match record.function {
         record::Function::Error => Quality::ERROR_STATE,
         _ => Quality::GOOD,
     };
+    if record.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Error(_))) {
+        quality = quality.with(Quality::INVALID);
+    }
     let value = match record.value {
         record::Value::Integer(mantissa) => Value::Decimal { mantissa, scaler },
         record::Value::Float32(bits) => Value::Float32 { bits, scaler },

@@ -47,6 +47,7 @@ const UNITS: &[(Sent, Unit)] = &[
     (Sent::CubicMetrePerMinute, Unit::CUBIC_METRE_PER_MINUTE),
     (Sent::CubicMetrePerSecond, Unit::CUBIC_METRE_PER_SECOND),
     (Sent::Calorie, Unit::CALORIE),
+    (Sent::CubicMetreCelsius, Unit::CUBIC_METRE_CELSIUS),
     (Sent::CubicFoot, Unit::CUBIC_FOOT),
     (Sent::Currency, Unit::CURRENCY),
     (Sent::Dbm, Unit::DECIBEL_MILLIWATT),

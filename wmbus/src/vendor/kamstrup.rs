@@ -1,0 +1,27 @@
+//! Kamstrup: heat meters.
+//!
+//!     04 FF 07  eeeeeeee    energy E8: volume times flow temperature, summed up, in m3 times degrees Celsius
+//!     04 FF 08  eeeeeeee    energy E9: the same with the return temperature
+//!
+//! The manufacturer publishes E8 and E9 as registers of its heat meters; the records are known from public decoders.
+//! The volume's power of ten does not apply.
+
+use super::{Field, Row};
+use crate::record::Unit;
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        manufacturers: MAKERS,
+        models: &[],
+        vifes: &[0x07],
+        fields: &[Field::whole("volume_times_flow_temperature", Unit::CubicMetreCelsius)],
+    },
+    Row {
+        manufacturers: MAKERS,
+        models: &[],
+        vifes: &[0x08],
+        fields: &[Field::whole("volume_times_return_temperature", Unit::CubicMetreCelsius)],
+    },
+];
+
+const MAKERS: &[&str] = &["KAM", "KAW"];
