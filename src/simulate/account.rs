@@ -20,8 +20,8 @@ pub struct Account {
     tally: Tally,
     /// The telegram that is going out.
     outgoing: Option<(u64, Vec<Expected>)>,
-    /// When telegrams were heard, where kills make it matter.
-    heard_at: Option<BTreeMap<u64, Instant>>,
+    /// When telegrams were heard and what they carried, where kills make it matter.
+    heard: Option<Vec<(Instant, Vec<Expected>)>>,
     kills: Vec<Kill>,
     committed: BTreeMap<(String, String), Sequences>,
     delivered: BTreeMap<(String, String), Sequences>,
@@ -74,7 +74,7 @@ impl Account {
             ledger: Ledger::default(),
             tally: Tally::default(),
             outgoing: None,
-            heard_at: kills.then(BTreeMap::new),
+            heard: kills.then(Vec::new),
             kills: Vec::new(),
             committed: BTreeMap::new(),
             delivered: BTreeMap::new(),
@@ -124,8 +124,8 @@ impl Account {
                 let count = readings.len() as u64;
                 match fate {
                     Fate::Heard => {
-                        if let Some(heard_at) = &mut self.heard_at {
-                            heard_at.insert(number, now);
+                        if let Some(heard) = &mut self.heard {
+                            heard.push((now, readings));
                         }
                         return;
                     }
@@ -163,7 +163,7 @@ impl Account {
             self.last.pop_front();
         }
         self.last.push_back(line(reading));
-        if self.heard_at.is_some() && is_main(reading) {
+        if self.heard.is_some() && is_main(reading) {
             if let Some(amount) = Amount::of(&reading.value) {
                 let name = (format!("{epoch}/{lane}"), sequence);
                 self.grown.entry(reading.source.meter).or_default().insert(name, amount);
@@ -185,17 +185,34 @@ impl Account {
     pub fn verdict(&self, window: Duration, is_complete: bool) -> Verdict {
         let broken_promises = self.broken_promises();
         let (mut missing, mut in_window) = (0, 0);
-        if is_complete {
-            for (_, telegrams) in self.ledger.open() {
-                for telegram in telegrams {
-                    missing += 1;
-                    in_window += u64::from(self.is_excused(*telegram, window));
-                }
-            }
+        for (_, open, excused) in self.open(window).filter(|_| is_complete) {
+            missing += open;
+            in_window += open.min(excused);
         }
         // A broken promise is mostly a missing reading too; it is not counted twice, and never excused.
         let lost = (missing - in_window).max(broken_promises);
         Verdict { lost, in_window: missing.saturating_sub(lost), broken_promises, disordered: self.disordered() }
+    }
+
+    /// The first readings that are missing without an excuse, for people.
+    pub fn strays(&self, window: Duration) -> Vec<String> {
+        let strays = self.open(window).filter(|(_, open, excused)| open > excused);
+        let line = |(reading, open, excused): (Expected, u64, u64)| {
+            let Expected { meter, quantity, amount } = reading;
+            format!("{meter} {} storage {} {amount:?}: {open}, {excused} excused", quantity.name, quantity.storage)
+        };
+        strays.take(STRAYS).map(line).collect()
+    }
+
+    /// What has not arrived, how often, and how often a kill may have cost it. Equal readings of one meter stand for
+    /// each other: which of them is missing cannot be told.
+    fn open(&self, window: Duration) -> impl Iterator<Item = (Expected, u64, u64)> + '_ {
+        let heard = self.heard.iter().flatten().filter(move |(at, _)| self.is_excused(*at, window));
+        let excused: Vec<&Expected> = heard.flat_map(|(_, readings)| readings).collect();
+        self.ledger.open().map(move |(reading, telegrams)| {
+            let count = excused.iter().filter(|excused| ***excused == reading).count();
+            (reading, telegrams.len() as u64, count as u64)
+        })
     }
 
     fn broken_promises(&self) -> u64 {
@@ -206,11 +223,11 @@ impl Account {
             .sum()
     }
 
-    fn is_excused(&self, telegram: u64, window: Duration) -> bool {
-        let Some(heard) = self.heard_at.as_ref().and_then(|times| times.get(&telegram)) else { return false };
+    /// Whether a kill may have cost what was heard at this time.
+    fn is_excused(&self, heard: Instant, window: Duration) -> bool {
         self.kills.iter().any(|kill| {
             let begin = kill.at.checked_sub(window + SLACK);
-            begin.is_none_or(|begin| *heard >= begin) && kill.healed.is_none_or(|healed| *heard <= healed)
+            begin.is_none_or(|begin| heard >= begin) && kill.healed.is_none_or(|healed| heard <= healed)
         })
     }
 
@@ -258,6 +275,7 @@ fn decimal(mantissa: i64, scaler: i8) -> String {
 }
 
 const LAST: usize = 12;
+const STRAYS: usize = 10;
 /// From the port to the commit window: what a busy machine may take for reading, decoding and queueing.
 const SLACK: Duration = Duration::from_secs(1);
 

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod air;
 pub mod broker;
+mod consumer;
 pub mod control;
 pub mod faults;
 pub mod figures;
@@ -14,6 +15,7 @@ pub mod fleet;
 pub mod head_end;
 pub mod kills;
 pub mod ledger;
+mod outage;
 pub mod proxy;
 pub mod receiver;
 pub mod report;

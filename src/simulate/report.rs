@@ -80,8 +80,12 @@ pub struct Report {
     pub seed: u64,
     /// The limit came before everything had arrived.
     pub timed_out: bool,
+    /// The first of those that arrived and were never sent.
     #[serde(skip)]
     pub strange_samples: Vec<String>,
+    /// The first of those that are lost.
+    #[serde(skip)]
+    pub lost_samples: Vec<String>,
 }
 
 impl Report {

@@ -3,7 +3,7 @@
 //! Whoever has a part runs by itself and talks to this loop over channels; the account is the loop's alone.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,13 @@ use wmbus::sim::im871a;
 use super::account::Account;
 use super::air::{self, Plan, Sent};
 use super::broker::{Broker, Identity};
+use super::consumer;
 use super::control::Control;
 use super::figures::{self, Figures};
 use super::fleet::{Fleet, fork};
-use super::head_end::archive::{Archive, Content};
-use super::head_end::{self, Arrival, Intake, Watcher};
+use super::head_end::{Arrival, Watcher};
 use super::kills::Kills;
+use super::outage::Outage;
 use super::proxy::Proxy;
 use super::receiver::{self, EmulatedReceiver};
 use super::report::{Phase, Progress, Report, each};
@@ -29,10 +30,6 @@ use super::run::{Audience, Error, Options, Wish};
 use super::scene::{Scene, Settings};
 use super::service::Service;
 use crate::control::CommitLine;
-use crate::store::Body;
-use crate::task::mqtt;
-use crate::task::tls::{self, Tls};
-use crate::wire::signed::PrivateKey;
 
 /// Everybody who has a part.
 pub(super) struct Stage<'a> {
@@ -61,15 +58,6 @@ pub(super) struct Stage<'a> {
     signals: [Signal; 2],
     /// Ends the fleet with the stage.
     _stop: DropGuard,
-}
-
-/// The outage of the broker that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outage {
-    None,
-    /// Begins when half of the run is over.
-    ToCome(Duration),
-    Until(Instant),
 }
 
 impl<'a> Stage<'a> {
@@ -120,7 +108,7 @@ impl<'a> Stage<'a> {
             seed: options.seed,
             ..receiver::Options::default()
         })?;
-        let (watcher, arrivals) = head_end(options, scene, &address)?;
+        let (watcher, arrivals) = consumer::open(options, scene, &address)?;
         let control = Control::new(scene.socket());
         let (to_figures, figures) = watch::channel(Figures::default());
         let (to_commits, commits) = mpsc::channel(COMMITS);
@@ -139,7 +127,7 @@ impl<'a> Stage<'a> {
             began,
             phase: Phase::Starting,
             proxy,
-            outage: options.faults.broker_outage.map_or(Outage::None, Outage::ToCome),
+            outage: Outage::new(options.faults.broker_outage),
             receiver: Arc::new(receiver),
             fleet: Some(fleet),
             sent: None,
@@ -223,14 +211,13 @@ impl<'a> Stage<'a> {
         loop {
             let now = now();
             self.weather(ended, now);
-            let is_up = !matches!(self.outage, Outage::Until(_));
             // What lies in the port is read within this time.
             let is_quiet = now > ended + QUIET && self.figures.borrow().is_empty(ended + QUIET);
             // After kills something is missing for ever; then silence has to do.
             let is_settled = self.account.is_settled(is_complete && self.kills.count() == 0);
             let is_over = is_quiet && is_settled && !self.is_healing && self.kills.due().is_none();
             let outage = self.options.faults.broker_outage.unwrap_or_default();
-            if (is_over && is_up) || now > ended + patience + outage {
+            if (is_over && self.outage.is_over()) || now > ended + patience + outage {
                 return Ok(is_over);
             }
             self.step(audience).await?;
@@ -251,7 +238,7 @@ impl<'a> Stage<'a> {
         let repeated = self.watcher.news().borrow().counts.repeated;
         self.watcher.stop().await?;
         while let Ok(arrival) = self.arrivals.try_recv() {
-            arrive(&mut self.account, &arrival);
+            consumer::arrive(&mut self.account, &arrival);
         }
         let verdict = self.account.verdict(self.options.commit_window, self.options.policy == COMPLETE);
         let ledger = self.account.ledger();
@@ -277,6 +264,7 @@ impl<'a> Stage<'a> {
             seed: self.options.seed,
             timed_out,
             strange_samples: ledger.samples().to_vec(),
+            lost_samples: if verdict.lost > 0 { self.account.strays(self.options.commit_window) } else { Vec::new() },
         })
     }
 
@@ -295,7 +283,7 @@ impl<'a> Stage<'a> {
                 None => self.sent = None,
             },
             Some(commit) = self.commits.recv() => self.committed(&commit)?,
-            Some(arrival) = self.arrivals.recv() => arrive(&mut self.account, &arrival),
+            Some(arrival) = self.arrivals.recv() => consumer::arrive(&mut self.account, &arrival),
             () = sleep_until(kill.unwrap_or(self.began).into()), if kill.is_some() => self.kill().await?,
             _ = self.tick.tick() => self.look(audience)?,
             _ = interrupt.recv() => self.is_told_to_end = true,
@@ -338,19 +326,10 @@ impl<'a> Stage<'a> {
 
     /// Begins and ends the outage. Half of the run is over when half of the readings were sent, or half of the time went by.
     fn weather(&mut self, began: Instant, now: Instant) {
-        match self.outage {
-            Outage::ToCome(lasts) => {
-                let half_sent = self.options.readings.is_some_and(|all| self.account.tally().sent * 2 >= all);
-                if half_sent || now > began + self.options.limit / 2 || self.phase == Phase::Draining {
-                    self.proxy.change(|line| line.is_down = true);
-                    self.outage = Outage::Until(now + lasts);
-                }
-            }
-            Outage::Until(end) if now >= end => {
-                self.proxy.change(|line| line.is_down = false);
-                self.outage = Outage::None;
-            }
-            Outage::Until(_) | Outage::None => {}
+        let half_sent = self.options.readings.is_some_and(|all| self.account.tally().sent * 2 >= all);
+        let is_half = half_sent || now > began + self.options.limit / 2 || self.phase == Phase::Draining;
+        if let Some(is_down) = self.outage.pass(is_half, now) {
+            self.proxy.change(|line| line.is_down = is_down);
         }
     }
 
@@ -390,64 +369,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The reference head-end, connected to the broker itself: outages are between the unit and the broker.
-fn head_end(options: &Options, scene: &Scene, broker: &str) -> Result<(Watcher, mpsc::Receiver<Arrival>), Error> {
-    let kit = scene.kit();
-    let identity = kit.head_end();
-    let tls = Tls {
-        ca: kit.ca(),
-        certificate: identity.certificate,
-        key: identity.key,
-        server_name: None,
-        allow_tls12: false,
-        clock: tls::clock_with_floor(|| 0),
-    };
-    let (host, port) = broker.rsplit_once(':').expect("host and port were joined by a colon");
-    let transport = mqtt::Transport::Tls(tls);
-    let client = format!("dcu-simulate-{}", std::process::id());
-    let mut settings = mqtt::Settings::new(host, port.parse().expect("it was a number"), transport, client);
-    settings.clean_start = true;
-    settings.session_expiry = Duration::from_secs(300);
-    settings.retry = (Duration::from_millis(250), Duration::from_secs(2));
-    let path = kit.ingest_key();
-    let failed = |reason: String| Error::Key { path: path.clone(), reason };
-    let pem = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let ingest = PrivateKey::from_pem(&pem).map_err(|error| failed(error.to_string()))?;
-    let mut intake = Intake::default();
-    if options.keep || options.dir.is_some() {
-        intake.records = Some(Archive::open(&scene.readings(), Content::Records)?);
-        intake.batches = Some(Archive::open(&scene.batches(), Content::Batches)?);
-    }
-    let (to_arrivals, arrivals) = mpsc::channel(ARRIVALS);
-    let on_arrival = move |arrival: &Arrival| {
-        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the simulation ended");
-        to_arrivals.blocking_send(arrival.clone()).map_err(gone)
-    };
-    let watcher = Watcher::open(
-        head_end::Options {
-            broker: settings,
-            group: None,
-            utility: Some(super::scene::UTILITY.into()),
-            ingest: Some(ingest),
-            intake,
-            seed: options.seed,
-        },
-        Box::new(on_arrival),
-    );
-    Ok((watcher, arrivals))
-}
-
-fn arrive(account: &mut Account, arrival: &Arrival) {
-    let stream = &arrival.stream;
-    for record in &arrival.records {
-        let reading = match &record.body {
-            Body::Reading(reading) => Some(reading),
-            Body::Event(_) | Body::Raw(_) => None,
-        };
-        account.arrived(stream.epoch, stream.lane, record.sequence, reading);
-    }
-}
-
 async fn next(sent: &mut Option<mpsc::Receiver<Sent>>) -> Option<Sent> {
     match sent {
         Some(sent) => sent.recv().await,
@@ -472,7 +393,6 @@ const QUIET: Duration = Duration::from_millis(300);
 const DRAIN: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(15);
 const SENT: usize = 256;
-const ARRIVALS: usize = 64;
 const COMMITS: usize = 1_024;
 /// Keeps these draws apart from the fleet's.
 const KILLS: u64 = u64::MAX - 1;

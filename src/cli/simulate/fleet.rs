@@ -104,6 +104,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     for sample in &report.strange_samples {
         eprintln!("never sent: {sample}");
     }
+    for sample in &report.lost_samples {
+        eprintln!("lost: {sample}");
+    }
     let faults = report.faults();
     if faults.is_empty() {
         return Ok(Exit::Done);

@@ -1,0 +1,81 @@
+//! The reference head-end as a part of the run: connected to the broker itself, since outages are between the unit and it.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::account::Account;
+use super::head_end::archive::{Archive, Content};
+use super::head_end::{self, Arrival, Intake, Watcher};
+use super::run::{Error, Options};
+use super::scene::{Scene, UTILITY};
+use crate::store::Body;
+use crate::task::mqtt;
+use crate::task::tls::{self, Tls};
+use crate::wire::signed::PrivateKey;
+
+/// Opens it; what arrives comes out of the channel.
+pub(super) fn open(
+    options: &Options,
+    scene: &Scene,
+    broker: &str,
+) -> Result<(Watcher, mpsc::Receiver<Arrival>), Error> {
+    let kit = scene.kit();
+    let identity = kit.head_end();
+    let tls = Tls {
+        ca: kit.ca(),
+        certificate: identity.certificate,
+        key: identity.key,
+        server_name: None,
+        allow_tls12: false,
+        clock: tls::clock_with_floor(|| 0),
+    };
+    let (host, port) = broker.rsplit_once(':').expect("host and port were joined by a colon");
+    let transport = mqtt::Transport::Tls(tls);
+    let client = format!("dcu-simulate-{}", std::process::id());
+    let mut settings = mqtt::Settings::new(host, port.parse().expect("it was a number"), transport, client);
+    settings.clean_start = true;
+    settings.session_expiry = Duration::from_secs(300);
+    settings.retry = (Duration::from_millis(250), Duration::from_secs(2));
+    let path = kit.ingest_key();
+    let failed = |reason: String| Error::Key { path: path.clone(), reason };
+    let pem = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    let ingest = PrivateKey::from_pem(&pem).map_err(|error| failed(error.to_string()))?;
+    let mut intake = Intake::default();
+    if options.keep || options.dir.is_some() {
+        intake.records = Some(Archive::open(&scene.readings(), Content::Records)?);
+        intake.batches = Some(Archive::open(&scene.batches(), Content::Batches)?);
+    }
+    let (to_arrivals, arrivals) = mpsc::channel(ARRIVALS);
+    let on_arrival = move |arrival: &Arrival| {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the simulation ended");
+        to_arrivals.blocking_send(arrival.clone()).map_err(gone)
+    };
+    let watcher = Watcher::open(
+        head_end::Options {
+            broker: settings,
+            group: None,
+            utility: Some(UTILITY.into()),
+            ingest: Some(ingest),
+            intake,
+            seed: options.seed,
+        },
+        Box::new(on_arrival),
+    );
+    Ok((watcher, arrivals))
+}
+
+/// Writes an arrival into the account.
+pub(super) fn arrive(account: &mut Account, arrival: &Arrival) {
+    let stream = &arrival.stream;
+    for record in &arrival.records {
+        let reading = match &record.body {
+            Body::Reading(reading) => Some(reading),
+            Body::Event(_) | Body::Raw(_) => None,
+        };
+        account.arrived(stream.epoch, stream.lane, record.sequence, reading);
+    }
+}
+
+const ARRIVALS: usize = 64;
