@@ -18,7 +18,7 @@ def telegram(meter, turn):
     body = bytes([0x44, 0x2D, 0x2C]) + struct.pack("<I", int(f"{10000000 + meter}", 16))
     body += bytes([0x1B, 0x07, 0x7A, turn & 0xFF, 0, 0, 0, 0x04, 0x13])
     body += struct.pack("<I", 1000 * meter + 7 * turn) + bytes([0x02, 0x3B]) + struct.pack("<H", (31 * meter + 17 * turn) % 500)
-    return bytes([len(body)]).hex() + body.hex() + "\n"
+    return "T1;1;1;2026-01-01 00:00:00.000;97;148;00000000;0x" + bytes([len(body)]).hex() + body.hex() + "\n"
 
 class Unit:
     """The service in a directory of its own, and the receiver it connects to."""

@@ -79,7 +79,12 @@ impl Meters {
     fn heard(&mut self, heard: &Heard) {
         let received = heard.at.received();
         let links = vec![Link { receiver: Arc::clone(&heard.receiver), rssi_dbm: heard.rssi_dbm, lqi: None }];
-        let telegram = match Telegram::decode(&heard.frame, &self.keys, &mut self.scratch) {
+        let scratch = &mut self.scratch;
+        let decoded = match heard.form {
+            Some(form) => Telegram::decode_as(form, &heard.frame, &self.keys, scratch),
+            None => Telegram::decode(&heard.frame, &self.keys, scratch),
+        };
+        let telegram = match decoded {
             Ok(telegram) => telegram,
             Err(reject) => {
                 debug!(port = %heard.receiver, reject = %reject, len = heard.frame.len(), "drop frame");

@@ -43,6 +43,8 @@ pub struct Heard {
     pub receiver: Arc<str>,
     /// L field first.
     pub frame: Vec<u8>,
+    /// What the receiver leaves of the CRCs, where it is known.
+    pub form: Option<wmbus::Form>,
     pub rssi_dbm: Option<i16>,
     /// When its last octet was read.
     pub at: Now,
@@ -171,10 +173,10 @@ impl Driver {
             while let Some(event) = machine.poll_event() {
                 match event {
                     Event::Ready(identity) => self.ready(identity, now),
-                    Event::Telegram { frame, rssi_dbm } => {
+                    Event::Telegram { frame, form, rssi_dbm } => {
                         self.proven();
                         let receiver = Arc::clone(&self.settings.name);
-                        if self.heard.send(Heard { receiver, frame, rssi_dbm, at: now }).await.is_err() {
+                        if self.heard.send(Heard { receiver, frame, form, rssi_dbm, at: now }).await.is_err() {
                             return Ok(());
                         }
                         self.status.send_modify(|status| status.last_heard = Some(now));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Mode;
+use crate::Form;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -12,6 +13,8 @@ pub enum Event {
     /// One frame as it was heard: first its L field, CRCs as the receiver delivers them.
     Telegram {
         frame: Vec<u8>,
+        /// What the receiver leaves of the CRCs; None where nobody says, and the frame itself has to tell.
+        form: Option<Form>,
         /// None where the receiver does not say, or says it in units of its own.
         rssi_dbm: Option<i16>,
     },

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::Form;
+
 use super::{Counters, Event, FRAME_MAX, FRAME_MIN, Identity, Receiver, Reject};
 
 /// A source of lines.
@@ -39,7 +41,9 @@ impl Hex {
         match frames(&line) {
             Ok(frames) => {
                 self.counters.telegrams += frames.len() as u64;
-                self.events.extend(frames.into_iter().map(|frame| Event::Telegram { frame, rssi_dbm: None }));
+                // rtl_wmbus removes the CRCs; of a bare frame nobody knows.
+                let form = line.contains(&b';').then_some(Form::Stripped);
+                self.events.extend(frames.into_iter().map(|frame| Event::Telegram { frame, form, rssi_dbm: None }));
             }
             Err(reason) => self.counters.reject(reason),
         }
@@ -253,7 +257,7 @@ mod tests {
             hex.handle_bytes(&text[..offset], now);
             hex.handle_bytes(&text[offset..], now + Duration::from_secs(1));
             for _ in 0..2 {
-                assert_eq!(hex.poll_event(), Some(Event::Telegram { frame: FRAME.to_vec(), rssi_dbm: None }));
+                assert_eq!(hex.poll_event(), Some(Event::Telegram { frame: FRAME.to_vec(), form: None, rssi_dbm: None }));
             }
             assert_eq!(hex.poll_event(), None);
             assert_eq!((hex.counters().telegrams, hex.counters().rejected(Reject::BadHex)), (2, 1));
@@ -269,7 +273,7 @@ mod tests {
             assert!(hex.line.len() <= LINE_MAX);
         }
         hex.handle_bytes(b"\n0a442d2c785634121b16a0\n", anchor());
-        assert_eq!(hex.poll_event(), Some(Event::Telegram { frame: FRAME.to_vec(), rssi_dbm: None }));
+        assert_eq!(hex.poll_event(), Some(Event::Telegram { frame: FRAME.to_vec(), form: None, rssi_dbm: None }));
         assert_eq!(hex.counters().rejected(Reject::TooLong), 1);
     }
 

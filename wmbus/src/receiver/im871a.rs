@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use config::{Config, DeviceInfo, LinkMode};
 use hci::{Endpoint, Message};
 
+use crate::Form;
+
 use super::{Counters, Event, FRAME_MIN, Failure, Identity, Mode, Receiver, Reject};
 
 /// A module from the moment its port was opened.
@@ -175,7 +177,11 @@ impl Im871a {
         frame.push(l_field);
         frame.extend(message.payload);
         self.counters.telegrams += 1;
-        self.events.push_back(Event::Telegram { frame, rssi_dbm: message.rssi.map(hci::rssi_dbm) });
+        self.events.push_back(Event::Telegram {
+            frame,
+            form: Some(Form::Stripped),
+            rssi_dbm: message.rssi.map(hci::rssi_dbm),
+        });
     }
 
     fn take_answer(&mut self, payload: &[u8], now: Instant) -> Result<(), Reject> {

@@ -80,7 +80,7 @@ impl Pair {
 }
 
 fn telegram(frame: &[u8]) -> Event {
-    Event::Telegram { frame: frame.to_vec(), rssi_dbm: Some(-60) }
+    Event::Telegram { frame: frame.to_vec(), form: Some(crate::Form::Stripped), rssi_dbm: Some(-60) }
 }
 
 /// A telegram as the module puts it on the line.
@@ -208,7 +208,7 @@ fn frames_buffered_before_an_answer_are_heard() {
     let stale = vec![FRAME.to_vec(), FRAME.to_vec()];
     let mut pair = Pair::new(Faults { stale, ..Faults::default() });
     pair.settle();
-    let heard = Event::Telegram { frame: FRAME.to_vec(), rssi_dbm: None };
+    let heard = Event::Telegram { frame: FRAME.to_vec(), form: Some(crate::Form::Stripped), rssi_dbm: None };
     assert_eq!(pair.events, [heard.clone(), heard, READY]);
 }
 
