@@ -256,11 +256,9 @@ mod tests {
             assert_eq!(hex.poll_event(), Some(Event::Ready(Identity::default())));
             hex.handle_bytes(&text[..offset], now);
             hex.handle_bytes(&text[offset..], now + Duration::from_secs(1));
-            for _ in 0..2 {
-                assert_eq!(
-                    hex.poll_event(),
-                    Some(Event::Telegram { frame: FRAME.to_vec(), form: None, rssi_dbm: None })
-                );
+            for form in [None, Some(Form::Stripped)] {
+                let heard = Event::Telegram { frame: FRAME.to_vec(), form, rssi_dbm: None };
+                assert_eq!(hex.poll_event(), Some(heard));
             }
             assert_eq!(hex.poll_event(), None);
             assert_eq!((hex.counters().telegrams, hex.counters().rejected(Reject::BadHex)), (2, 1));
