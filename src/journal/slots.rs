@@ -1,6 +1,7 @@
-//! One small value that is replaced often: two slots of a preallocated file, written in turn.
+//! One small value that is replaced often: two slots, each a file of one page, written in turn.
 //!
-//! Each slot lies in a page of its own: a torn write damages the slot that was being written, never the other one.
+//! A torn write damages the slot that was being written, never the other one. Two files, because a write into a longer
+//! one may cost all pages that the kernel keeps together.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,16 +12,16 @@ use bytes::{Buf, BufMut};
 
 use super::{JournalError, replace_file};
 
-/// A value that survives any single torn write.
+/// A value that survives any single torn write. Its second slot lies beside the first, as `.2`.
 #[derive(Debug)]
 pub struct Slots {
-    file: File,
+    files: [File; 2],
     path: PathBuf,
     /// Counts writes; the slot is its parity.
     counter: u64,
 }
 
-/// What a slot file held.
+/// What a pair of slots held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// There was no file, or nothing was ever written to it.
@@ -34,39 +35,32 @@ impl Slots {
     /// The longest value.
     pub const LIMIT: usize = PAGE - OVERHEAD;
 
-    /// Opens the file or makes it, and says what it held.
+    /// Opens the slots or makes them, and says what they held.
     ///
     /// # Errors
-    /// The file cannot be read or made.
+    /// A file cannot be read or made.
     pub fn open(path: &Path) -> Result<(Self, Found), JournalError> {
-        let existing = match std::fs::read(path) {
-            Ok(octets) => Some(octets),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(JournalError::io("read", path)(error)),
+        let second = second(path);
+        let octets = [read(path)?, read(&second)?];
+        let (found, counter) = look(&octets);
+        let open = |path: &Path, octets: &Option<Vec<u8>>| {
+            if octets.as_ref().is_none_or(|octets| octets.len() != PAGE) {
+                replace_file(path, &[0; PAGE]).map_err(JournalError::io("create", path))?;
+            }
+            OpenOptions::new().read(true).write(true).open(path).map_err(JournalError::io("open", path))
         };
-        let whole = existing.as_ref().is_some_and(|octets| octets.len() == 2 * PAGE);
-        if !whole {
-            replace_file(path, &[0; 2 * PAGE]).map_err(JournalError::io("create", path))?;
-        }
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(JournalError::io("open", path))?;
-        let (found, counter) = existing.map_or((Found::Nothing, 0), |octets| look(&octets));
-        let mut slots = Self { file, path: path.to_owned(), counter };
-        if let (false, Found::Value(value)) = (whole, &found) {
-            slots.write(value)?;
-        }
-        Ok((slots, found))
+        let [one, two] = &octets;
+        // A slot that is made anew holds nothing: the whole one must not be made anew before the other is written.
+        let files = [open(path, one)?, open(&second, two)?];
+        Ok((Self { files, path: path.to_owned(), counter }, found))
     }
 
     /// Reads without opening for writing and without making anything.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// A file is there and cannot be read.
     pub fn peek(path: &Path) -> Result<Found, JournalError> {
-        match std::fs::read(path) {
-            Ok(octets) => Ok(look(&octets).0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
-            Err(error) => Err(JournalError::io("read", path)(error)),
-        }
+        Ok(look(&[read(path)?, read(&second(path))?]).0)
     }
 
     /// Replaces the value; it is durable when this returns.
@@ -84,22 +78,36 @@ impl Slots {
         slot.put_u16_le(u16::try_from(value.len()).expect("shorter than a page"));
         slot.put_slice(value);
         slot.put_u32_le(crc32c::crc32c(&slot));
-        let offset = (counter % 2) * PAGE as u64;
-        self.file
-            .write_all_at(&slot, offset)
-            .and_then(|()| self.file.sync_data())
-            .map_err(JournalError::io("write", &self.path))?;
+        let [even, odd] = &self.files;
+        let file = if counter % 2 == 0 { even } else { odd };
+        file.write_all_at(&slot, 0).and_then(|()| file.sync_data()).map_err(JournalError::io("write", &self.path))?;
         self.counter = counter;
         Ok(())
     }
 }
 
+/// The file of the second slot.
+fn second(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".2");
+    name.into()
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, JournalError> {
+    match std::fs::read(path) {
+        Ok(octets) => Ok(Some(octets)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(JournalError::io("read", path)(error)),
+    }
+}
+
 /// The newest whole slot, and how many writes were counted.
-fn look(octets: &[u8]) -> (Found, u64) {
-    let newest = octets.chunks(PAGE).filter_map(|page| parse(&mut &*page)).max_by_key(|(counter, _)| *counter);
+fn look(slots: &[Option<Vec<u8>>; 2]) -> (Found, u64) {
+    let there = || slots.iter().flatten();
+    let newest = there().filter_map(|page| parse(&mut page.as_slice())).max_by_key(|(counter, _)| *counter);
     match newest {
         Some((counter, value)) => (Found::Value(value), counter),
-        None if octets.iter().all(|octet| *octet == 0) => (Found::Nothing, 0),
+        None if there().flatten().all(|octet| *octet == 0) => (Found::Nothing, 0),
         None => (Found::Damaged, 0),
     }
 }
@@ -148,33 +156,41 @@ mod tests {
         for value in 1..=4u8 {
             slots.write(&[value; 9]).unwrap();
         }
-        let octets = std::fs::read(&path).unwrap();
+        let files = [path.clone(), second(&path)];
+        let whole = files.clone().map(|path| std::fs::read(path).unwrap());
         for at in 0..OVERHEAD + 9 {
-            let mut damaged = octets.clone();
-            damaged[at] ^= 0x40;
-            std::fs::write(&path, &damaged).unwrap();
+            let damaged = whole.clone().map(|mut octets| {
+                octets[at] ^= 0x40;
+                octets
+            });
+            std::fs::write(&files[0], &damaged[0]).unwrap();
+            std::fs::write(&files[1], &whole[1]).unwrap();
             assert_eq!(Slots::peek(&path).unwrap(), Found::Value(vec![3; 9]), "octet {at} of the newest slot");
-            damaged[PAGE + at] ^= 0x40;
-            std::fs::write(&path, &damaged).unwrap();
+            std::fs::write(&files[1], &damaged[1]).unwrap();
             assert_eq!(Slots::peek(&path).unwrap(), Found::Damaged, "octet {at} of both slots");
         }
     }
 
     #[test]
-    fn a_shortened_file_keeps_what_is_whole_and_is_mended() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("slots");
-        let (mut slots, _) = Slots::open(&path).unwrap();
-        slots.write(b"one").unwrap();
-        slots.write(b"two").unwrap();
-        drop(slots);
-        let octets = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &octets[..PAGE]).unwrap();
-        let (mut slots, found) = Slots::open(&path).unwrap();
-        assert_eq!(found, Found::Value(b"two".to_vec()));
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 2 * PAGE as u64);
-        slots.write(b"three").unwrap();
-        assert_eq!(Slots::peek(&path).unwrap(), Found::Value(b"three".to_vec()));
+    fn a_missing_or_short_slot_falls_back_on_the_other_and_is_mended() {
+        for lost in [0, 1] {
+            for length in [None, Some(0), Some(20)] {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("slots");
+                let (mut slots, _) = Slots::open(&path).unwrap();
+                slots.write(b"one").unwrap();
+                slots.write(b"two").unwrap();
+                let file = [path.clone(), second(&path)][lost].clone();
+                match length {
+                    None => std::fs::remove_file(file).unwrap(),
+                    Some(length) => File::options().write(true).open(file).unwrap().set_len(length).unwrap(),
+                }
+                let (mut slots, found) = Slots::open(&path).unwrap();
+                assert_eq!(found, Found::Value([b"one", b"two"][lost].to_vec()));
+                slots.write(b"three").unwrap();
+                assert_eq!(Slots::peek(&path).unwrap(), Found::Value(b"three".to_vec()));
+            }
+        }
     }
 
     #[test]

@@ -8,13 +8,16 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use super::StoreError;
+use super::stash::Stash;
 use crate::journal::{sync_directory, sync_parent};
 
 /// The trees, as places of a change.
@@ -50,6 +53,9 @@ pub(super) struct Database {
     /// sled's own file once more: `fdatasync` works on the inode.
     file: File,
     path: PathBuf,
+    /// What opening may have shredded, until the content has proved to be right.
+    stash: Mutex<Stash>,
+    handled: AtomicU64,
 }
 
 /// Why a database did not open.
@@ -63,8 +69,21 @@ pub(super) enum DatabaseError {
 }
 
 impl Database {
+    /// Opens it after this process has closed it: sled's threads may hold the file for a moment longer.
+    pub(super) fn open_again(path: &Path, limit: Duration) -> Result<Self, DatabaseError> {
+        for _ in 0..LET_GO_TRIALS {
+            match Self::open(path, limit) {
+                Err(DatabaseError::InUse) => std::thread::sleep(LET_GO),
+                other => return other,
+            }
+        }
+        Err(DatabaseError::InUse)
+    }
+
     /// Opens or makes it. A panic or an opening that takes longer than `limit` is damage.
     pub(super) fn open(path: &Path, limit: Duration) -> Result<Self, DatabaseError> {
+        let file = path.join("db");
+        let stash = Stash::take(&file);
         let (opened, result) = mpsc::sync_channel(1);
         let (own, cache) = (path.to_owned(), CACHE);
         let opening = move || {
@@ -73,15 +92,48 @@ impl Database {
         };
         let thread = std::thread::Builder::new().name("store-open".into()).spawn(opening);
         thread.map_err(|error| DatabaseError::Failed(StoreError::io("open", path)(error)))?;
-        match result.recv_timeout(limit) {
+        let outcome = match result.recv_timeout(limit) {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => Err(DatabaseError::Damaged(format!("opening panicked: {}", panic_text(&*panic)))),
             Err(_) => Err(DatabaseError::Damaged(format!("opening took longer than {limit:?}"))),
+        };
+        match outcome {
+            Ok(database) => Ok(Self { stash: Mutex::new(stash), ..database }),
+            Err(DatabaseError::Damaged(reason)) => {
+                stash.give_back(&file).map_err(|error| DatabaseError::Failed(StoreError::io("mend", &file)(error)))?;
+                Err(DatabaseError::Damaged(reason))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// The content is what it must be.
+    pub(super) fn approve(&self) {
+        *self.stash.lock().unwrap_or_else(PoisonError::into_inner) = Stash::default();
+    }
+
+    /// The content is not what it must be: closes it, and leaves the file with everything that salvage can find.
+    pub(super) fn reject(self) -> Result<(), StoreError> {
+        let Self { trees, db, file, path, stash, .. } = self;
+        drop((trees, db, file));
+        let file = path.join("db");
+        let stash = stash.into_inner().unwrap_or_else(PoisonError::into_inner);
+        stash.give_back(&file).map_err(StoreError::io("mend", &file))
     }
 
     /// Applies all changes or none. Not durable before `make_durable`.
     pub(super) fn apply(&self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            self.note(change.room, change.value.as_deref().unwrap_or_default());
+        }
+        if let [change] = changes {
+            // One change is atomic by itself, and spares the page that a transaction's own entry in the log takes.
+            let tree = self.tree(change.room);
+            return guarded("commit", || match &change.value {
+                Some(value) => tree.insert(&change.key, value.as_slice()).map(drop),
+                None => tree.remove(&change.key).map(drop),
+            });
+        }
         let [groups, batches, states] = &self.trees;
         guarded("commit", || {
             (groups, batches, states)
@@ -128,6 +180,7 @@ impl Database {
         guarded("read", || {
             for entry in self.tree(room).range(from..=to) {
                 let (key, value) = entry?;
+                self.note(room, &value);
                 if !visit(&key, &value) {
                     break;
                 }
@@ -139,8 +192,12 @@ impl Database {
     /// The last entry from `from` to `to`, both in it.
     #[expect(clippy::type_complexity, reason = "a key and a value")]
     pub(super) fn last(&self, room: Room, from: &[u8], to: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
-        guarded("read", || self.tree(room).range(from..=to).next_back().transpose())
-            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())))
+        guarded("read", || self.tree(room).range(from..=to).next_back().transpose()).map(|entry| {
+            entry.map(|(key, value)| {
+                self.note(room, &value);
+                (key.to_vec(), value.to_vec())
+            })
+        })
     }
 
     /// Octets of its file.
@@ -151,6 +208,17 @@ impl Database {
     /// Files beside the log, which `make_durable` does not cover: must be none.
     pub(super) fn blobs(&self) -> u64 {
         fs::read_dir(self.path.join("blobs")).map_or(0, |entries| entries.count() as u64)
+    }
+
+    /// Octets of batches that were written and read since it was opened.
+    pub(super) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, room: Room, value: &[u8]) {
+        if room == Room::Batches {
+            self.handled.fetch_add(value.len() as u64, Ordering::Relaxed);
+        }
     }
 
     fn tree(&self, room: Room) -> &sled::Tree {
@@ -184,7 +252,8 @@ fn open_here(path: &Path, cache: u64) -> Result<Database, DatabaseError> {
         .write(true)
         .open(&file_path)
         .map_err(|error| DatabaseError::Failed(StoreError::io("open", &file_path)(error)))?;
-    let database = Database { trees, db, file, path: path.to_owned() };
+    let stash = Mutex::default();
+    let database = Database { trees, db, file, path: path.to_owned(), stash, handled: AtomicU64::new(0) };
     if new {
         let synchronise = || {
             File::open(path.join("conf"))?.sync_all()?;
@@ -195,6 +264,13 @@ fn open_here(path: &Path, cache: u64) -> Result<Database, DatabaseError> {
         };
         synchronise().map_err(|error| DatabaseError::Failed(StoreError::io("create", path)(error)))?;
     }
+    // Opening has read and zeroed whole segments. Where the kernel keeps such long runs as one, each small write into
+    // them later would count, and on some kernels cost, all of it: let it forget them.
+    let forget = || {
+        database.file.sync_data()?;
+        Ok(posix_fadvise(&database.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+    };
+    forget().map_err(|error| DatabaseError::Failed(StoreError::io("synchronise", &file_path)(error)))?;
     Ok(database)
 }
 
@@ -242,3 +318,5 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 /// It does not bound memory (spacejam/sled#986), and a small one keeps it small all the same.
 const CACHE: u64 = 1 << 20;
+const LET_GO: Duration = Duration::from_millis(10);
+const LET_GO_TRIALS: u32 = 200;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::database::Room;
 use super::open::Opener;
+use super::repair::RENEW_AFTER;
 use super::report::LaneStatistics;
 use super::value::batch_key;
 use super::verify::Verification;
@@ -149,7 +150,7 @@ impl Store {
     /// # Errors
     /// The database could not be read.
     pub fn batch(&self, epoch: Epoch, lane: Lane, sequence: u64) -> Result<Option<Batch>, StoreError> {
-        self.shared.read().batch(epoch, lane, sequence)
+        self.noting(|view, _| view.batch(epoch, lane, sequence))
     }
 
     /// The current epoch.
@@ -227,9 +228,16 @@ impl Store {
     /// Reads, and tells the writer of holes that were come upon.
     fn noting<T>(&self, read: impl FnOnce(&View, &mut Vec<Hole>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut holes = Vec::new();
-        let result = read(&self.shared.read(), &mut holes);
+        let view = self.shared.read();
+        let result = read(&view, &mut holes);
+        let much = view.db.as_ref().is_some_and(|db| db.handled() >= RENEW_AFTER);
+        drop(view);
+        // A writer that has ended has nothing to be told.
         for hole in holes {
             drop(self.requests.send(Request::Hole(hole)));
+        }
+        if much {
+            drop(self.requests.send(Request::Look));
         }
         result
     }

@@ -76,7 +76,7 @@ impl Opener<'_> {
             Err(error) if error.is_full() => return Err(error.into()),
             Err(error) => error.text(),
         };
-        drop(db);
+        db.reject()?;
         Ok(self.replace(sequence, promise.as_ref(), &Memory::default(), reason)?)
     }
 
@@ -125,6 +125,7 @@ impl Opener<'_> {
             keeper.generation = promise.generation.saturating_add(1);
             keeper.commit = keeper.commit.max(promise.commit);
         }
+        db.approve();
         // What was applied and never reported is there: from now on it is promised.
         db.make_durable()?;
         sequence.write(&keeper.promise())?;
@@ -140,6 +141,7 @@ impl Opener<'_> {
         loaded: Loaded,
         reason: &str,
     ) -> Result<Opened, StoreError> {
+        db.approve();
         let mut keeper = self.keeper(loaded);
         let previous = Some(keeper.epoch);
         let mut plan = keeper.plan(Vec::new(), &self.now, true);
@@ -197,7 +199,7 @@ impl Opener<'_> {
     }
 
     fn open_database(&self, path: &Path) -> Result<Database, StoreError> {
-        Database::open(path, self.options.open_limit).map_err(|error| match error {
+        Database::open_again(path, self.options.open_limit).map_err(|error| match error {
             DatabaseError::Failed(error) => error,
             DatabaseError::Damaged(reason) => StoreError::Database { operation: "open", reason, full: false },
             DatabaseError::InUse => StoreError::OutOfOrder,

@@ -1,26 +1,21 @@
-//! The one thread that writes: gathers, commits, makes durable, reports; and opens the database again when it broke.
+//! The one thread that writes: gathers, commits, makes durable, reports, answers. `repair` opens the database again when it broke.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
-use super::database::{Database, DatabaseError, Room};
+use super::database::Database;
 use super::handle::{Done, OnReport, Random};
 use super::keeper::Keeper;
-use super::load::{Look, look};
-use super::open::{Opened, Opener};
+use super::open::Opened;
 use super::plan::Plan;
 use super::promise::SequenceFile;
 use super::reserve::Reserve;
 use super::retention::Pressure;
-use super::salvage::{DAMAGED, Memory};
 use super::view::{Hole, Shared};
 use super::{Body, Lane, Report, StoreError};
 use crate::clock::{Now, ReadClock};
-use crate::reading::EventKind;
 
 /// What the doors ask for.
 pub(super) enum Request {
@@ -29,46 +24,48 @@ pub(super) enum Request {
     /// Acknowledgements wait to be written.
     Acknowledged,
     Hole(Hole),
+    /// The database has handled much: it may want to be renewed.
+    Look,
     Close,
 }
 
 /// The writer's own things.
 pub(super) struct Writer {
-    keeper: Keeper,
-    db: Option<Arc<Database>>,
-    sequence: SequenceFile,
-    reserve: Reserve,
-    shared: Arc<Shared>,
-    clock: ReadClock,
-    random: Random,
-    on_report: OnReport,
+    pub(super) keeper: Keeper,
+    pub(super) db: Option<Arc<Database>>,
+    pub(super) sequence: SequenceFile,
+    pub(super) reserve: Reserve,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: ReadClock,
+    pub(super) random: Random,
+    pub(super) on_report: OnReport,
     /// Records that wait for their commit, and since when the oldest waits.
-    waiting: Vec<(Lane, Body)>,
+    pub(super) waiting: Vec<(Lane, Body)>,
     /// How many of them came through the gate.
-    entered: usize,
-    since: Option<Instant>,
-    dones: Vec<Done>,
-    commit_now: bool,
+    pub(super) entered: usize,
+    pub(super) since: Option<Instant>,
+    pub(super) dones: Vec<Done>,
+    pub(super) commit_now: bool,
     /// A commit that is not durable yet: it is tried again until it is.
-    in_flight: Option<InFlight>,
-    acknowledged_since: Option<Instant>,
-    next_retention: Instant,
-    trouble: Option<Trouble>,
-    closing: bool,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) acknowledged_since: Option<Instant>,
+    pub(super) next_retention: Instant,
+    pub(super) trouble: Option<Trouble>,
+    pub(super) closing: bool,
 }
 
-struct InFlight {
-    plan: Plan,
-    dones: Vec<Done>,
-    entered: usize,
+pub(super) struct InFlight {
+    pub(super) plan: Plan,
+    pub(super) dones: Vec<Done>,
+    pub(super) entered: usize,
 }
 
 /// Why commits do not succeed, and when the next trial is due.
-struct Trouble {
-    reason: String,
-    full: bool,
-    trials: u32,
-    next: Instant,
+pub(super) struct Trouble {
+    pub(super) reason: String,
+    pub(super) full: bool,
+    pub(super) trials: u32,
+    pub(super) next: Instant,
 }
 
 impl Writer {
@@ -151,6 +148,7 @@ impl Writer {
             }
             Request::Acknowledged => self.acknowledged_since = Some(now.mono),
             Request::Hole(hole) => self.note_hole(hole, &now),
+            Request::Look => {}
             Request::Close => self.closing = true,
         }
     }
@@ -172,8 +170,11 @@ impl Writer {
         if self.in_flight.is_some() {
             match self.attempt() {
                 Ok(()) => self.succeed(now),
-                Err(error) => self.fail(&error, now),
+                Err(error) => return self.fail(&error, now),
             }
+        }
+        if !self.closing {
+            self.renew(now);
         }
     }
 
@@ -244,7 +245,7 @@ impl Writer {
     }
 
     /// What was in flight is durable: shown, reported, answered.
-    fn succeed(&mut self, now: &Now) {
+    pub(super) fn succeed(&mut self, now: &Now) {
         let Some(InFlight { plan, dones, entered }) = self.in_flight.take() else { return };
         self.show(&plan);
         self.shared.leave(entered);
@@ -266,7 +267,7 @@ impl Writer {
     }
 
     /// The database takes changes again.
-    fn recover(&mut self) {
+    pub(super) fn recover(&mut self) {
         if self.trouble.take().is_some() {
             (self.on_report)(Report::Recovered);
         }
@@ -274,7 +275,7 @@ impl Writer {
         self.reserve.fill();
     }
 
-    fn fail(&mut self, error: &StoreError, now: &Now) {
+    pub(super) fn fail(&mut self, error: &StoreError, now: &Now) {
         self.shared.write().commit_errors += 1;
         let (reason, full) = (error.text(), error.is_full());
         let trials = self.trouble.as_ref().map_or(0, |trouble| trouble.trials) + 1;
@@ -284,132 +285,6 @@ impl Writer {
         if is_news {
             (self.on_report)(Report::Trouble { reason, full });
         }
-    }
-
-    /// Opens the database again: after an error sled takes nothing more. True when commits may be tried.
-    fn repair(&mut self, now: &Now) -> bool {
-        self.shared.write().db = None;
-        self.db = None;
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.full) {
-            self.reserve.give_up();
-        }
-        match self.open_again() {
-            Ok(db) => {
-                let db = Arc::new(db);
-                self.shared.write().db = Some(Arc::clone(&db));
-                self.db = Some(db);
-                if self.in_flight.is_none() {
-                    self.recover();
-                }
-                true
-            }
-            Err(Again::Later(error)) => {
-                self.fail(&error, now);
-                false
-            }
-            Err(Again::Damaged(reason)) => self.replace(reason, now),
-        }
-    }
-
-    fn open_again(&self) -> Result<Database, Again> {
-        let options = &self.keeper.options;
-        let db = match Database::open(&options.path.join("sled"), options.open_limit) {
-            Ok(db) => db,
-            Err(DatabaseError::Failed(error)) => return Err(Again::Later(error)),
-            Err(DatabaseError::InUse) => return Err(Again::Later(StoreError::OutOfOrder)),
-            Err(DatabaseError::Damaged(reason)) => return Err(Again::Damaged(reason)),
-        };
-        // Not what was promised last: what is in flight may be there or not, it is applied again in either case.
-        let promise = match SequenceFile::peek(&options.path.join("sequence")).map_err(Again::Later)? {
-            super::promise::FoundPromise::Promise(promise) => Some(promise),
-            _ => None,
-        };
-        match look(&db, promise.as_deref(), &self.keeper.codec) {
-            Ok(Look::Sound(_)) => Ok(db),
-            Ok(Look::Empty) => Err(Again::Damaged("it is empty".into())),
-            Ok(Look::Damaged(reason)) => Err(Again::Damaged(reason)),
-            Err(error) => Err(Again::Later(error)),
-        }
-    }
-
-    /// The database is damaged while running: what memory holds goes into the new one.
-    fn replace(&mut self, reason: String, now: &Now) -> bool {
-        let memory = self.memory();
-        let promise = self.keeper.promise();
-        let path = self.keeper.options.path.clone();
-        let opened = SequenceFile::open(&path.join("sequence")).and_then(|(sequence, _)| {
-            let options = self.keeper.options.clone();
-            let mut opener =
-                Opener { options: &options, codec: self.keeper.codec, now: *now, random: &mut *self.random };
-            opener.replace(sequence, Some(&promise), &memory, reason)
-        });
-        let opened = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                self.fail(&error, now);
-                return false;
-            }
-        };
-        let Opened { keeper, db, sequence, opening } = opened;
-        (self.keeper, self.db, self.sequence) = (keeper, Some(db), sequence);
-        self.show_all();
-        (self.on_report)(Report::Replaced(opening));
-        // It came over under its old names.
-        self.succeed(now);
-        true
-    }
-
-    /// What is in memory and may not be in the database.
-    fn memory(&self) -> Memory {
-        let mut records = BTreeMap::new();
-        for record in self.keeper.lanes.iter().flat_map(|open| &open.unsealed) {
-            records.insert((self.keeper.epoch, record.lane, record.sequence), record.clone());
-        }
-        let changes = self.in_flight.iter().flat_map(|in_flight| &in_flight.plan.changes);
-        let batches = changes
-            .filter(|change| change.room == Room::Batches)
-            .filter_map(|change| Batch::parse(change.value.as_deref()?))
-            .collect();
-        let mut states: Vec<_> = self.keeper.states.values().cloned().collect();
-        let view = self.shared.read();
-        for state in &mut states {
-            if let Some(shown) = view.lane(state.epoch, state.lane) {
-                state.acknowledged = shown.acknowledged.clone();
-            }
-        }
-        Memory { batches, records, states }
-    }
-
-    /// A reader came upon a hole: told once, then settled.
-    fn note_hole(&mut self, hole: Hole, now: &Now) {
-        let Hole { epoch, lane, first, last, hash } = hole;
-        let mut view = self.shared.write();
-        let Some(ordinal) = view.ordinal(epoch) else { return };
-        let Some(shown) = view.lanes.get(&(ordinal, lane)) else { return };
-        if first < shown.kept || last > shown.sealed || shown.acknowledged.contains(first, last) {
-            return;
-        }
-        let is_there = |sequence| !matches!(view.batch(epoch, lane, sequence), Ok(None));
-        if is_there(first) || is_there(last) {
-            // It left, or came, between the reading and now.
-            return;
-        }
-        if let Some(shown) = view.lanes.get_mut(&(ordinal, lane)) {
-            shown.acknowledged.insert(first, last);
-        }
-        view.acknowledged = true;
-        drop(view);
-        if let Some(state) = self.keeper.states.get_mut(&(ordinal, lane)) {
-            state.lost += last - first + 1;
-            state.gaps += 1;
-        }
-        let reason = DAMAGED.to_owned();
-        let report = Report::Evicted { epoch, lane, first, last, reason: reason.clone() };
-        let kind = EventKind::Gap { epoch: epoch.0, lane: lane as u8, first, last, reason, hash };
-        self.waiting.push(Keeper::event(kind, now));
-        self.since.get_or_insert(now.mono);
-        self.commit_now = true;
-        (self.on_report)(report);
     }
 
     /// Takes acknowledgements over into the states that are written.
@@ -456,7 +331,7 @@ impl Writer {
         }
     }
 
-    fn show_all(&self) {
+    pub(super) fn show_all(&self) {
         {
             let mut view = self.shared.write();
             view.db.clone_from(&self.db);
@@ -477,11 +352,6 @@ impl Writer {
         self.db = None;
         reason.map_or(Ok(()), |reason| Err(StoreError::NotCommitted { reason }))
     }
-}
-
-enum Again {
-    Later(StoreError),
-    Damaged(String),
 }
 
 impl std::fmt::Debug for Request {
