@@ -59,7 +59,7 @@ fn fill(path: &Path, group: u64, readings: u64) {
     }
     let seconds = began.elapsed().as_secs_f64();
     let statistics = store.statistics();
-    let lane = &statistics.lanes[Lane::MBus as usize];
+    let lane = statistics.lanes.iter().find(|lane| lane.lane == Lane::MBus).unwrap();
     println!(
         "store group={group} readings={number} written_per_reading={:.1} file_per_reading={:.1} sealed_per_reading={:.2} \
          readings_per_s={:.0} worst_commit_ms={:.1} rss_kib={} (of it without a store {}) peak_rss_kib={} blobs={}",

@@ -129,7 +129,7 @@ fn on_a_full_disk_acknowledged_batches_make_room() {
     }
     let statistics = store.statistics();
     let figures = &statistics.lanes[Lane::MBus as usize];
-    println!("{} reports of trouble, {} octets in the file", reports.try_iter().count(), statistics.file_octets);
+    println!("{} reports, {} octets in the file", reports.try_iter().count(), statistics.file_octets);
     assert_eq!((figures.last, figures.lost), (number, 0));
     assert!(store.verify().unwrap().is_sound());
     store.close().unwrap();
