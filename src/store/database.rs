@@ -12,12 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
-use super::StoreError;
 use super::stash::Stash;
+use super::{ForgetPages, StoreError};
 use crate::journal::{sync_directory, sync_parent};
 
 /// The trees, as places of a change.
@@ -108,7 +107,8 @@ impl Database {
     }
 
     /// The content is what it must be.
-    pub(super) fn approve(&self) {
+    pub(super) fn approve(&self, forget: ForgetPages) {
+        self.forget_pages(forget);
         *self.stash.lock().unwrap_or_else(PoisonError::into_inner) = Stash::default();
     }
 
@@ -210,6 +210,11 @@ impl Database {
         fs::read_dir(self.path.join("blobs")).map_or(0, |entries| entries.count() as u64)
     }
 
+    /// Lets the kernel forget what opening has read and zeroed. That it does not is no reason to stop.
+    fn forget_pages(&self, forget: ForgetPages) {
+        drop(self.file.sync_data().and_then(|()| (forget.0)(&self.file)));
+    }
+
     /// Octets of batches that were written and read since it was opened.
     pub(super) fn handled(&self) -> u64 {
         self.handled.load(Ordering::Relaxed)
@@ -264,13 +269,6 @@ fn open_here(path: &Path, cache: u64) -> Result<Database, DatabaseError> {
         };
         synchronise().map_err(|error| DatabaseError::Failed(StoreError::io("create", path)(error)))?;
     }
-    // Opening has read and zeroed whole segments. Where the kernel keeps such long runs as one, each small write into
-    // them later would count, and on some kernels cost, all of it: let it forget them.
-    let forget = || {
-        database.file.sync_data()?;
-        Ok(posix_fadvise(&database.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
-    };
-    forget().map_err(|error| DatabaseError::Failed(StoreError::io("synchronise", &file_path)(error)))?;
     Ok(database)
 }
 

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::database::Room;
 use super::open::Opener;
+use super::options::SEAL_OCTETS;
 use super::repair::RENEW_AFTER;
 use super::report::LaneStatistics;
 use super::value::batch_key;
@@ -55,12 +56,14 @@ impl Store {
     /// # Errors
     /// A newer format, another process, or a directory that cannot be written.
     pub fn open(
-        options: Options,
+        mut options: Options,
         codec: Codec,
         clock: ReadClock,
         mut random: Random,
         on_report: OnReport,
     ) -> Result<(Self, Opening), OpenError> {
+        options.seal_octets = options.seal_octets.clamp(1, SEAL_OCTETS);
+        options.seal_records = options.seal_records.max(1);
         let opened = Opener { options: &options, codec, now: clock(), random: &mut *random }.open()?;
         let opening = opened.opening.clone();
         let shared = Arc::new(Shared::default());

@@ -125,7 +125,7 @@ impl Opener<'_> {
             keeper.generation = promise.generation.saturating_add(1);
             keeper.commit = keeper.commit.max(promise.commit);
         }
-        db.approve();
+        db.approve(self.options.forget_pages);
         // What was applied and never reported is there: from now on it is promised.
         db.make_durable()?;
         sequence.write(&keeper.promise())?;
@@ -141,7 +141,7 @@ impl Opener<'_> {
         loaded: Loaded,
         reason: &str,
     ) -> Result<Opened, StoreError> {
-        db.approve();
+        db.approve(self.options.forget_pages);
         let mut keeper = self.keeper(loaded);
         let previous = Some(keeper.epoch);
         let mut plan = keeper.plan(Vec::new(), &self.now, true);

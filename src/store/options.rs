@@ -1,5 +1,8 @@
 //! How a store is kept. The defaults are the promises of DESIGN 3.2.
 
+use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ pub struct Options {
     pub queue_records: usize,
     /// A batch has so many records at most.
     pub seal_records: usize,
-    /// A batch has so many sealed octets at most. No more than 6 KiB: 20 values and their keys must fit into a
+    /// A batch has so many sealed octets at most. More than 6 KiB is taken as 6 KiB: 20 values and their keys must fit into a
     /// quarter of a segment of sled, or they become files that no `fdatasync` of ours covers.
     pub seal_octets: usize,
     /// Lanes in the order of `Lane::ALL`.
@@ -31,7 +34,16 @@ pub struct Options {
     pub size_limit: u64,
     /// The database must have opened within this time.
     pub open_limit: Duration,
+    /// Makes the kernel forget the pages it holds of a file. See `ForgetPages`.
+    pub forget_pages: ForgetPages,
 }
+
+/// A door of the system that is not in the standard library: given by whoever may use it, else nothing happens.
+///
+/// Opening reads and zeroes whole segments. Where the kernel keeps such long runs as one, each small write into them
+/// later counts, and on some kernels costs, all of it.
+#[derive(Clone, Copy)]
+pub struct ForgetPages(pub fn(&File) -> io::Result<()>);
 
 /// How one lane is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +64,12 @@ impl Options {
             commit_records: 512,
             queue_records: 4096,
             seal_records: 500,
-            seal_octets: 6 * 1024,
+            seal_octets: SEAL_OCTETS,
             lanes: Lane::ALL.map(LaneOptions::of),
             retention: Duration::from_secs(60 * 86_400),
             size_limit: 256 << 20,
             open_limit: Duration::from_secs(60),
+            forget_pages: ForgetPages(|_| Ok(())),
         }
     }
 }
@@ -69,5 +82,21 @@ impl LaneOptions {
             Lane::Billing => Self { commit_at_once: true, seal_age: Duration::from_secs(10) },
             _ => Self { commit_at_once: false, seal_age: Duration::from_secs(60) },
         }
+    }
+}
+
+/// The most sealed octets of a batch.
+pub(super) const SEAL_OCTETS: usize = 6 * 1024;
+
+impl fmt::Debug for ForgetPages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForgetPages")
+    }
+}
+
+/// It changes nothing that is kept: options with and without it are the same.
+impl PartialEq for ForgetPages {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }

@@ -92,7 +92,7 @@ impl Writer {
         };
         let reason = match look(&db, promise.as_deref(), &self.keeper.codec) {
             Ok(Look::Sound(_)) => {
-                db.approve();
+                db.approve(options.forget_pages);
                 return Ok(db);
             }
             Ok(Look::Empty) => "it is empty".to_owned(),

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
 use super::clock::Clock;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
@@ -40,6 +42,8 @@ pub(super) fn store(config: &Config) -> store::Options {
     options.retention = said.retention;
     options.size_limit = said.size_limit;
     options.open_limit = said.open_limit;
+    options.forget_pages =
+        store::ForgetPages(|file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?));
     for (lane, kept) in store::Lane::ALL.into_iter().zip(&mut options.lanes) {
         if lane == store::Lane::Billing {
             kept.seal_age = said.billing_seal_age;
