@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -10,6 +11,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{read, ttyname, write};
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
 
 /// The master's side. The other side is opened and closed by whoever knows its path.
 #[derive(Debug)]
@@ -70,9 +72,15 @@ impl Line {
     pub(super) async fn write(&self, octets: &[u8]) -> io::Result<usize> {
         loop {
             let mut guard = self.0.writable().await?;
-            if let Ok(result) = guard.try_io(|fd| Ok(write(&fd.get_ref().0, octets)?)) {
+            let taken = guard.try_io(|fd| match write(&fd.get_ref().0, octets)? {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                taken => Ok(taken),
+            });
+            if let Ok(result) = taken {
                 return result;
             }
+            // A full terminal goes on saying that it has room: asked at once again, it would keep the others waiting.
+            sleep(FULL).await;
         }
     }
 
@@ -80,3 +88,6 @@ impl Line {
         self.0.into_inner()
     }
 }
+
+/// How long a full terminal is left alone.
+const FULL: Duration = Duration::from_millis(1);
