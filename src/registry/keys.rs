@@ -1,10 +1,12 @@
 //! The file of meter keys: one line a meter or a kind of meter, `ID-OR-PATTERN KEY`.
 //!
-//!     # comment
-//!     12345678            000102030405060708090a0b0c0d0e0f
-//!     KAM-12345678-1b-16  000102030405060708090a0b0c0d0e0f   # more is stronger than less
-//!     KAM-*-1b            000102030405060708090a0b0c0d0e0f
-//!     *                   000102030405060708090a0b0c0d0e0f
+//! ```text
+//! # comment
+//! 12345678            000102030405060708090a0b0c0d0e0f
+//! KAM-12345678-1b-16  000102030405060708090a0b0c0d0e0f   # more is stronger than less
+//! KAM-*-1b            000102030405060708090a0b0c0d0e0f
+//! *                   000102030405060708090a0b0c0d0e0f
+//! ```
 //!
 //! The key is 32 hex digits (AES-128). A meter takes the key of the pattern that says most about it; the
 //! identification number weighs most. The file must not be readable for others than its owner. All faults are told at

@@ -1,8 +1,10 @@
 //! Ei Electronics: smoke alarms, the status of the sensor head.
 //!
-//!     84 40 FF 2C  ssssssss    bits 0-4 d, 8-11 b
-//!     d  dust level
-//!     b  battery voltage, 2.25 V and 0.05 V for each step
+//! ```text
+//! 84 40 FF 2C  ssssssss    bits 0-4 d, 8-11 b
+//! d  dust level
+//! b  battery voltage, 2.25 V and 0.05 V for each step
+//! ```
 //!
 //! Known from public decoders. The other bits are flags, which stay in the raw record.
 

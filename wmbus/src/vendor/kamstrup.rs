@@ -1,7 +1,9 @@
 //! Kamstrup: heat meters.
 //!
-//!     04 FF 07  eeeeeeee    energy E8: volume times flow temperature, summed up, in m3 times degrees Celsius
-//!     04 FF 08  eeeeeeee    energy E9: the same with the return temperature
+//! ```text
+//! 04 FF 07  eeeeeeee    energy E8: volume times flow temperature, summed up, in m3 times degrees Celsius
+//! 04 FF 08  eeeeeeee    energy E9: the same with the return temperature
+//! ```
 //!
 //! The manufacturer publishes E8 and E9 as registers of its heat meters; the records are known from public decoders.
 //! The volume's power of ten does not apply.
