@@ -1,106 +1,179 @@
 #!/usr/bin/env python3
-"""The README's consumer: reads one published batch from standard input and prints a line per reading.
+"""Reads published batches (files, or one on standard input) and prints one JSON line per record.
 
-    mosquitto_sub ... -t 'dcu/v1/+/+/batch/#' -C 1 -N > batch.bin
-    python3 -m grpc_tools.protoc -Iproto --python_out=gen proto/dcu/v1/*.proto
-    PYTHONPATH=gen python3 tests/consumer/consume.py < batch.bin
-
-Needs protobuf and zstandard. The rules are those of proto/dcu/v1/records.proto, and nothing else is used.
+Written from proto/dcu/v1/*.proto alone, as a consumer would. Needs protobuf, zstandard, and protoc: the program, or the
+package grpcio-tools. It acknowledges nothing: `dcu head-end watch` shows how.
 """
 
+import datetime
 import hashlib
+import importlib
 import json
+import pathlib
+import shutil
+import subprocess
 import sys
+import tempfile
 
 import zstandard
-from dcu.v1 import batch_pb2, lane_pb2, records_pb2 as r
+
+PROTO = pathlib.Path(__file__).resolve().parents[2] / "proto"
 
 
-def meters(records):
-    m = records.meters
-    for i, model in enumerate(m.model):
-        shared = m.models[model]
-        letters = "".join(chr(64 + (shared.manufacturer >> s & 31)) for s in (10, 5, 0))
-        yield f"{letters}-{m.identification[i]:08x}-{shared.version:02x}-{shared.device_type:02x}"
-    for title in m.system_titles:
+def generate(directory):
+    """Makes the modules that a real consumer would make once."""
+    protoc = [shutil.which("protoc")] if shutil.which("protoc") else [sys.executable, "-m", "grpc_tools.protoc"]
+    files = sorted(str(path.relative_to(PROTO)) for path in PROTO.glob("dcu/v1/*.proto"))
+    subprocess.run([*protoc, f"-I{PROTO}", f"--python_out={directory}", *files], check=True)
+    sys.path.insert(0, directory)
+    return [importlib.import_module(f"dcu.v1.{name}_pb2") for name in ("batch", "records")]
+
+
+def signed(number, bits=64):
+    """Sums and differences wrap around at 64 bits."""
+    number &= (1 << bits) - 1
+    return number - (1 << bits) if number >> (bits - 1) else number
+
+
+def civil(kind, number):
+    """A date or a time of the meter, in the meter's own zone."""
+    try:
+        return civil_text(kind, number)
+    except OverflowError:  # a year above 9999 is none of Python's
+        return f"{number} since 1970"
+
+
+def civil_text(kind, number):
+    if kind == records_pb2.VALUE_KIND_DATE:
+        return str(datetime.date(1970, 1, 1) + datetime.timedelta(days=number))
+    if kind in (records_pb2.VALUE_KIND_DATE_TIME, records_pb2.VALUE_KIND_DATE_TIME_MINUTES):
+        time = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=number)
+        minutes = kind == records_pb2.VALUE_KIND_DATE_TIME_MINUTES
+        return time.isoformat(timespec="minutes" if minutes else "seconds")
+    if kind == records_pb2.VALUE_KIND_DATE_FIELDS:
+        return f"{number >> 16:04}-{number >> 8 & 255:02}-{number & 255:02}"
+    seconds = number & 511
+    text = civil(records_pb2.VALUE_KIND_DATE_FIELDS, number >> 25)
+    text += f"T{number >> 17 & 255:02}:{number >> 9 & 255:02}"
+    return text + (f":{seconds - 1:02}" if seconds else "")
+
+
+def meters(message):
+    """The meters of the message, as text."""
+    for model, identification in zip(message.model, message.identification):
+        kind = message.models[model]
+        letters = "".join(chr(64 + (kind.manufacturer >> shift & 31)) for shift in (10, 5, 0))
+        yield f"{letters}-{identification:08x}-{kind.version:02x}-{kind.device_type:02x}"
+    for title in message.system_titles:
         yield title.hex()
 
 
-def wrap(number):
-    """Sums wrap around at 64 bits, signed."""
-    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-def decimal(number, scaler):
-    """The integer times ten to the power of the scaler, exactly."""
-    if scaler >= 0:
-        return str(number * 10**scaler)
-    digits = str(abs(number)).rjust(1 - scaler, "0")
-    return ("-" if number < 0 else "") + digits[:scaler] + "." + digits[scaler:]
-
-
 def readings(records):
-    """Row by row, register by register, as records.proto describes it."""
-    names = list(meters(records))
-    numbers = [iter(register.numbers) for register in records.registers]
-    texts = [iter(register.texts) for register in records.registers]
-    octets = [iter(register.octets) for register in records.registers]
-    by_register, by_unit, by_column = {}, {}, {}
-    meter = boot_ms = offset = 0
-    rows = records.rows
-    for n in range(len(rows.meter)):
-        meter += rows.meter[n]
-        boot_ms = wrap(boot_ms + rows.boot_ms[n])
-        offset = wrap(offset + rows.utc_offset_ms[n])
-        for index in records.layouts[rows.layout[n]].register:
-            register = records.registers[index]
-            kind = register.kind
-            value = None
-            if kind == r.VALUE_KIND_TEXT:
-                value = next(texts[index])
-            elif kind == r.VALUE_KIND_OCTETS:
-                value = next(octets[index]).hex()
-            elif kind != r.VALUE_KIND_NONE:
-                unit = (meter, register.unit, register.scaler)
-                if kind == r.VALUE_KIND_DECIMAL:
-                    prediction = by_register.get((meter, index), by_unit.get(unit, 0))
-                elif kind in (r.VALUE_KIND_FLOAT32, r.VALUE_KIND_FLOAT64):
-                    prediction = by_register.get((meter, index), 0)
-                else:
-                    prediction = by_column.get(index, 0)
-                number = wrap(next(numbers[index]) + prediction)
-                by_register[meter, index] = by_column[index] = number
-                if kind == r.VALUE_KIND_DECIMAL:
-                    by_unit[unit] = number
-                value = decimal(number, register.scaler) if kind == r.VALUE_KIND_DECIMAL else number
-            yield {
-                "meter": names[meter],
-                "quantity": register.quantity,
-                "obis": register.obis.hex() or None,
-                "value": value,
-                "unit": register.unit,
-                "utc_ms": wrap(boot_ms + offset),
-            }
-    for column in numbers + texts + octets:
-        assert next(column, None) is None, "a column goes on after the last row"
+    """The readings of all rows, as records.proto says."""
+    kinds = records_pb2
+    rows, registers = records.rows, records.registers
+    known = list(meters(records.meters))
+    columns = {
+        name: iter(getattr(rows, name))
+        for name in ("meter_time", "meter_utc_offset", "access_octets", "access_counters", "rssi_dbm", "lqi",
+                     "interval_end", "evidence")
+    }
+    values = [{name: iter(getattr(register, name)) for name in ("numbers", "texts", "octets")} for register in registers]
+    same, alike, column = {}, {}, {}
+    octets, counters = {}, {}
+    meter = boot_ms = offset = meter_time = meter_utc_offset = interval_end = 0
+
+    def value(meter, index):
+        register = registers[index]
+        kind = register.kind
+        if kind == kinds.VALUE_KIND_NONE:
+            return None
+        if kind == kinds.VALUE_KIND_TEXT:
+            return next(values[index]["texts"])
+        if kind == kinds.VALUE_KIND_OCTETS:
+            return next(values[index]["octets"]).hex()
+        place, like = (meter, index), (meter, register.unit, register.scaler)
+        difference = next(values[index]["numbers"])
+        if kind == kinds.VALUE_KIND_DECIMAL:
+            number = signed(same.get(place, alike.get(like, 0)) + difference)
+            same[place] = alike[like] = number
+            return f"{number}e{register.scaler}"
+        if kind in (kinds.VALUE_KIND_FLOAT32, kinds.VALUE_KIND_FLOAT64):
+            number = same[place] = signed(same.get(place, 0) + difference)
+            bits = 32 if kind == kinds.VALUE_KIND_FLOAT32 else 64
+            return f"0x{number & (1 << bits) - 1:0{bits // 4}x}e{register.scaler}"
+        number = column[index] = signed(column.get(index, 0) + difference)
+        return civil(kind, number)
+
+    for n, step in enumerate(rows.meter):
+        meter += step
+        shape, layout = records.shapes[rows.shape[n]], records.layouts[rows.layout[n]]
+        boot_ms = signed(boot_ms + rows.boot_ms[n])
+        offset = signed(offset + rows.utc_offset_ms[n])
+        source = {
+            "meter": known[meter],
+            "boot_ms": boot_ms & (1 << 64) - 1,
+            "utc_ms": signed(boot_ms + offset),
+            "status": shape.status.hex(),
+            "links": [
+                [
+                    records.receivers[link.receiver],
+                    next(columns["rssi_dbm"]) - 75 if link.has_rssi else None,
+                    next(columns["lqi"]) if link.has_lqi else None,
+                ]
+                for link in shape.links
+            ],
+        }
+        if shape.behind:
+            source["behind"] = known[shape.behind - 1]
+        if shape.access_number == kinds.ACCESS_NUMBER_OCTET:
+            octets[meter] = (octets.get(meter, 0) + next(columns["access_octets"])) & 255
+            source["access_number"] = octets[meter]
+        if shape.access_number == kinds.ACCESS_NUMBER_COUNTER:
+            counters[meter] = signed(counters.get(meter, 0) + next(columns["access_counters"]))
+            source["access_number"] = counters[meter]
+        if shape.HasField("meter_clock"):
+            meter_time = signed(meter_time + next(columns["meter_time"]))
+            source["meter_time"] = civil(shape.meter_clock.kind, meter_time)
+            if shape.meter_clock.has_utc:
+                meter_utc_offset = signed(meter_utc_offset + next(columns["meter_utc_offset"]))
+                source["meter_utc"] = signed(meter_time + meter_utc_offset)
+        if shape.has_evidence:
+            source["evidence"] = next(columns["evidence"]).hex()
+        for i, index in enumerate(layout.register):
+            register = registers[index]
+            reading = {**source, "quantity": register.quantity, "unit": register.unit, "value": value(meter, index)}
+            if register.obis:
+                a, b, c, d, e, f = register.obis
+                reading["obis"] = f"{a}-{b}:{c}.{d}.{e}*{f}"
+            reading["quality"] = layout.quality[i] if layout.quality else 0
+            if layout.interval and layout.interval[i]:
+                interval_end = signed(interval_end + next(columns["interval_end"]))
+                reading["interval"] = [interval_end, layout.interval[i] - 1]
+            yield reading
 
 
-def main():
-    payload = sys.stdin.buffer.read()
-    octets = zstandard.ZstdDecompressor().decompress(payload, max_output_size=512 << 10)
-    batch = batch_pb2.Batch.FromString(octets)
-    name = {"dcu": batch.dcu, "epoch": f"{batch.epoch:016x}", "lane": lane_pb2.Lane.Name(batch.lane)}
-    found = readings(batch.records)
-    sequence = batch.first
-    for span in batch.records.spans:
+def print_batch(payload):
+    digest = hashlib.sha256(payload).hexdigest()
+    batch = batch_pb2.Batch.FromString(zstandard.ZstdDecompressor().decompress(payload))
+    records, sequence = batch.records, batch.first
+    rows, events, raw = readings(records), iter(records.events), iter(records.raw_telegrams)
+    for span in records.spans:
         for _ in range(span.count):
-            if span.kind == r.Records.KIND_READING:
-                print(json.dumps({**name, "sequence": sequence, **next(found)}))
+            record = {"dcu": batch.dcu, "epoch": f"{batch.epoch:016x}", "lane": batch.lane, "sequence": sequence}
+            if span.kind == records_pb2.Records.KIND_READING:
+                record |= next(rows)
+            elif span.kind == records_pb2.Records.KIND_EVENT:
+                record["event"] = next(events).WhichOneof("kind")
+            else:
+                record["raw"] = next(raw).octets.hex()
+            print(json.dumps(record, ensure_ascii=False))
             sequence += 1
-    assert next(found, None) is None, "more readings than the spans say"
-    assert sequence == batch.first + batch.count, "another number of records than the batch says"
-    print(hashlib.sha256(payload).hexdigest(), file=sys.stderr)
+    assert sequence == batch.first + batch.count, "a batch has as many records as it says"
+    print(f"batch {digest}: {batch.count} records", file=sys.stderr)
 
 
-if __name__ == "__main__":
-    main()
+with tempfile.TemporaryDirectory() as generated:
+    batch_pb2, records_pb2 = generate(generated)
+    for payload in [pathlib.Path(name).read_bytes() for name in sys.argv[1:]] or [sys.stdin.buffer.read()]:
+        print_batch(payload)
