@@ -1,7 +1,7 @@
 //! The command line: `dcu <noun> <verb>`. One file a noun; it parses, asks, prints, and nothing else.
 //!
 //! Results go to standard output through [`Out`], everything else to standard error. To add a noun: a file with
-//! `Args` and `run(args, out) -> Outcome`, a variant in [`Command`], a line in [`dispatch`].
+//! `Args` and `run(args, out) -> Outcome`, a variant in `Command`, a line in `dispatch`.
 
 mod buffer;
 mod client;

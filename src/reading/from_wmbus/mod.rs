@@ -1,7 +1,7 @@
 //! Telegrams of Wireless M-Bus to readings: one data record, one reading.
 //!
 //! Values stay as the meter sent them: integer and power of ten, or the bits of its real. OBIS codes are those of the
-//! OMS tables ([`obis`]); a record without a code has its quantity, storage, tariff and subunit. Units without a code
+//! OMS tables (`obis`); a record without a code has its quantity, storage, tariff and subunit. Units without a code
 //! of their own in IEC 62056-6-2 are kept, never converted.
 
 mod clock;
