@@ -2,7 +2,7 @@
 //!
 //! Nobody can take an entry out or change one without changing every hash after it; the head goes into checkpoints.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut};
 use sha2::{Digest, Sha256};
@@ -38,6 +38,24 @@ impl Audit {
         let (journal, recovered) = Journal::open(path, KIND)?;
         let (entries, head) = prove(path, &recovered.entries)?;
         Ok(Self { journal, head, entries: entries.len() as u64 })
+    }
+
+    /// Like [`Self::open`]; a damaged chain is set aside under the name that comes back, and a new one begins: its first
+    /// checkpoint shows the head-end that the old one ended.
+    ///
+    /// # Errors
+    /// The disk failed, or the file is a newer program's.
+    pub fn open_or_set_aside(path: &Path, utc_ms: i64) -> Result<(Self, Option<PathBuf>), JournalError> {
+        match Self::open(path) {
+            Err(JournalError::Damaged { .. } | JournalError::Foreign { .. }) => {
+                let mut aside = path.as_os_str().to_owned();
+                aside.push(format!(".damaged-{utc_ms}"));
+                let aside = PathBuf::from(aside);
+                std::fs::rename(path, &aside).map_err(JournalError::io("set aside", path))?;
+                Ok((Self::open(path)?, Some(aside)))
+            }
+            opened => opened.map(|audit| (audit, None)),
+        }
     }
 
     /// Reads and proves a chain: entries and head.
@@ -173,5 +191,24 @@ mod tests {
         audit.append(&AuditEntry { who: "ü".repeat(60_000), ..entry(1) }).unwrap();
         assert!(Audit::open(&path).is_ok());
         assert_eq!(Audit::read(&path).unwrap().0[0].what, "disconnect KAM-1");
+    }
+
+    #[test]
+    fn a_damaged_chain_is_set_aside_and_a_new_one_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        let (mut audit, aside) = Audit::open_or_set_aside(&path, 5).unwrap();
+        assert_eq!(aside, None);
+        for n in 0..3 {
+            audit.append(&entry(n)).unwrap();
+        }
+        drop(audit);
+        let mut octets = std::fs::read(&path).unwrap();
+        let middle = octets.len() / 2;
+        octets[middle] ^= 1;
+        std::fs::write(&path, &octets).unwrap();
+        let (audit, aside) = Audit::open_or_set_aside(&path, 5).unwrap();
+        assert_eq!((audit.head(), audit.entries()), ([0; 32], 0));
+        assert_eq!(std::fs::read(aside.unwrap()).unwrap(), octets);
     }
 }

@@ -17,8 +17,8 @@ use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
-    BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal, RefusalKind,
-    Reply, Request, Status, TimeStatus, UplinkStatus,
+    Alarm, BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
+    RefusalKind, Reply, Request, Status, TimeStatus, UplinkStatus,
 };
 use crate::store::Store;
 
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub(super) meters: mpsc::Sender<meters::Question>,
     /// When this boot was first dated.
     pub(super) anchored: watch::Receiver<Option<i64>>,
+    /// What the start found that somebody must look at.
+    pub(super) alarms: Vec<Alarm>,
 }
 
 impl Desk {
@@ -106,7 +108,7 @@ impl Desk {
             meters,
             buffer: self.buffer(),
             uplink: self.uplink.borrow().clone(),
-            alarms: Vec::new(),
+            alarms: self.alarms.clone(),
             process: process(),
         })
     }

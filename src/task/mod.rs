@@ -28,11 +28,13 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::clock::Now;
 use crate::config::{Acknowledge, Config};
-use crate::control::UplinkStatus;
-use crate::reading::{RawGate, Selector};
+use crate::control::{Alarm, Severity, UplinkStatus};
+use crate::journal::{Audit, JournalError};
+use crate::reading::{Event, EventKind, RawGate, Selector};
 use crate::registry::{KeyError, MeterKeys, Registry};
-use crate::store::{self, OpenError, Start, Store};
+use crate::store::{self, Body, Lane, OpenError, Start, Store};
 use crate::uplink::{Topics, Uplink};
 use crate::wire;
 use control::{Server, Streams};
@@ -55,6 +57,8 @@ pub enum ServiceError {
     Topic(#[from] crate::uplink::TopicError),
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error("audit")]
+    Audit(#[from] JournalError),
     #[error("open the control socket")]
     Control(#[from] control::ControlError),
     #[error("last commit")]
@@ -95,7 +99,8 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     let (store, opening) = block_in_place(|| {
         Store::open(settings::store(&config), wire::CODEC, Arc::clone(&read_clock), Box::new(random), on_report)
     })?;
-    report_opening(&opening);
+    let mut alarms = report_opening(&opening, started);
+    let audit = open_audit(&state_dir, &store, started, &mut alarms)?;
 
     let anchored = watch.anchored();
     let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
@@ -106,7 +111,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
             warn!("no uplink is configured: readings are kept and forwarded to nobody");
             None
         }
-        Some(_) => Some(start_uplink(&config, &clock, &store, news.clone(), uplink_status, stop.clone())?),
+        Some(_) => Some(start_uplink(&config, &clock, &store, audit, news.clone(), uplink_status, stop.clone())?),
     };
 
     let (heard, heard_out) = mpsc::channel(HEARD);
@@ -164,6 +169,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
         receivers: receivers_seen,
         meters: questions,
         anchored,
+        alarms,
     };
     let stop_desk = CancellationToken::new();
     let desk_task = tokio::spawn(desk.run(queries_out, stop_desk.clone()));
@@ -200,6 +206,7 @@ fn start_uplink(
     config: &Config,
     clock: &clock::Clock,
     store: &Store,
+    audit: Audit,
     news: watch::Receiver<news::News>,
     status: watch::Sender<UplinkStatus>,
     stop: CancellationToken,
@@ -228,7 +235,8 @@ fn start_uplink(
     let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
     let start = crate::uplink::Start { epoch: store.epoch(), heads: store.heads() };
     let uplink = Uplink::new(settings::uplink(said), topics, trust, key, &start, now);
-    let task = uplink::Task { uplink, store: store.clone(), clock: clock.reader(), door, status, connection: None };
+    let (clock, store) = (clock.reader(), store.clone());
+    let task = uplink::Task { uplink, store, audit, clock, door, status, connection: None };
     // The driver outlives the task: the goodbye still goes through it.
     let task = tokio::spawn(async move {
         task.run(events, news, stop).await;
@@ -237,15 +245,47 @@ fn start_uplink(
     Ok([task, driver])
 }
 
-fn report_opening(opening: &store::Opening) {
+/// Says how the store opened; an alarm where it had to be replaced.
+fn report_opening(opening: &store::Opening, now: Now) -> Vec<Alarm> {
     let store::Opening { epoch, start, unsealed } = opening;
     match start {
         Start::New => info!(%epoch, "new store"),
         Start::Continued => info!(%epoch, unsealed, "store goes on"),
         Start::NewEpoch { previous, reason, quarantine, salvaged } => {
             error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "store replaced: a new epoch begins");
+            let kept = quarantine.as_ref().map(|path| format!(", the old one is in {}", path.display()));
+            let text = format!(
+                "the store was replaced at the start ({reason}): {salvaged} records were salvaged{}",
+                kept.unwrap_or_default()
+            );
+            return vec![alarm("store-replaced", now, text)];
         }
     }
+    Vec::new()
+}
+
+fn open_audit(
+    state_dir: &std::path::Path,
+    store: &Store,
+    now: Now,
+    alarms: &mut Vec<Alarm>,
+) -> Result<Audit, JournalError> {
+    let (audit, aside) = block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms))?;
+    if let Some(aside) = aside {
+        let detail = format!("the audit chain was damaged: a new one begins, the old one is in {}", aside.display());
+        error!(path = %aside.display(), "audit chain damaged: a new one begins");
+        let kind = EventKind::Unit { code: "audit.damaged".into(), detail: detail.clone() };
+        let event = Body::Event(Event { received: now.received(), meter: None, kind });
+        if let Err(error) = block_in_place(|| store.append(vec![(Lane::Security, event)], None)) {
+            warn!(err = %error, "record event");
+        }
+        alarms.push(alarm("audit-damaged", now, detail));
+    }
+    Ok(audit)
+}
+
+fn alarm(code: &str, now: Now, text: String) -> Alarm {
+    Alarm { code: code.to_owned(), severity: Severity::Fault, since_ms: now.utc_ms, text }
 }
 
 async fn told_to_stop() {

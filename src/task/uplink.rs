@@ -12,6 +12,7 @@ use super::mqtt::{self, Door, Publication};
 use super::news::News;
 use crate::clock::{Now, ReadClock};
 use crate::control::UplinkStatus;
+use crate::journal::Audit;
 use crate::reading::{Event, LaneHead};
 use crate::store::{Batch, Body, Lane, Limit, Store, StoreError};
 use crate::uplink::{Request, Uplink};
@@ -20,6 +21,7 @@ use crate::uplink::{Request, Uplink};
 pub(super) struct Task {
     pub(super) uplink: Uplink,
     pub(super) store: Store,
+    pub(super) audit: Audit,
     pub(super) clock: ReadClock,
     pub(super) door: Door,
     pub(super) status: watch::Sender<UplinkStatus>,
@@ -192,7 +194,14 @@ impl Task {
             }
             Request::Heads { id } => {
                 let heads: Vec<LaneHead> = store.heads();
-                self.uplink.handle_heads(id, &heads, None, now);
+                let audit_head = (self.audit.entries() > 0).then(|| self.audit.head());
+                self.uplink.handle_heads(id, &heads, audit_head, now);
+                return;
+            }
+            Request::Audit(entry) => {
+                if let Err(error) = self.audit.append(&entry) {
+                    warn!(err = %super::chain(&error), what = entry.what, "append to the audit");
+                }
                 return;
             }
             Request::Acknowledge { epoch, lane, ranges } => {

@@ -8,6 +8,7 @@ use super::request::{Asked, Request};
 use super::schedule::Next;
 use super::{Flying, Topic, Uplink, status};
 use crate::clock::Now;
+use crate::journal::AuditEntry;
 use crate::reading::{EventKind, TimeQuality};
 use crate::store::{Batch, Epoch, Lane};
 use crate::wire::signed::{self, Verified};
@@ -60,13 +61,24 @@ impl Uplink {
             let state = answered.state.clone();
             return self.publish_answer(id, &state);
         }
-        match self.accept(id, &verified, now) {
-            Ok(()) => {}
-            Err(code) => {
-                self.figures.commands_refused += 1;
-                self.answer(id, State::Rejected, code, String::new(), 0, now);
-            }
+        let accepted = self.accept(id, &verified, now);
+        let who = verified
+            .signers
+            .iter()
+            .map(|signer| format!("{} {}", signer.name, signer.id))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let what = format!("command {}: {}", hex::encode(id), words(&verified.message));
+        let decision = accepted.map_or_else(|code| format!("rejected ({code})"), |()| "accepted".to_owned());
+        self.audit(who, what, decision, String::new(), now);
+        if let Err(code) = accepted {
+            self.figures.commands_refused += 1;
+            self.answer(id, State::Rejected, code, String::new(), 0, now);
         }
+    }
+
+    fn audit(&mut self, who: String, what: String, decision: String, result: String, now: Now) {
+        self.requests.push_back(Request::Audit(AuditEntry { utc_ms: now.utc_ms, who, what, decision, result }));
     }
 
     fn accept(&mut self, id: [u8; 16], verified: &Verified<v1::Command>, now: Now) -> Result<(), &'static str> {
@@ -217,6 +229,15 @@ impl Uplink {
             at: Some(status::received(now)),
         };
         self.publish_answer(id, &state);
+        let result = match state.state() {
+            State::Succeeded => Some("succeeded".to_owned()),
+            State::Failed => Some(format!("failed ({code})")),
+            _ => None,
+        };
+        if let Some(result) = result {
+            let what = format!("command {}", hex::encode(id));
+            self.audit(self.topics.dcu().to_owned(), what, String::new(), result, now);
+        }
         match self.answered.iter_mut().find(|answered| answered.id == id) {
             Some(answered) => answered.state = state,
             None => {
@@ -247,6 +268,18 @@ fn is_in_time(command: &v1::Command, utc_ms: i64) -> Result<(), &'static str> {
         Err("expired")
     } else {
         Ok(())
+    }
+}
+
+/// What a command wants, for the audit.
+fn words(command: &v1::Command) -> String {
+    match &command.operation {
+        Some(Operation::Resend(resend)) => {
+            let v1::Resend { epoch, lane, first, last } = resend;
+            format!("resend {epoch:016x} lane {lane} {first}-{last}")
+        }
+        Some(Operation::Checkpoint(_)) => "checkpoint".to_owned(),
+        None => "an operation that is not known".to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::acknowledge::Claim;
 use super::lane::Key;
+use crate::journal::AuditEntry;
 use crate::store::{Epoch, Lane};
 
 /// What the driver asks of the store. Each with an `id` is answered by the door it names, or by
@@ -20,6 +21,8 @@ pub enum Request {
     Heads { id: u64 },
     /// `Store::acknowledge`: these whole batches are durable at the head-end. Needs no answer.
     Acknowledge { epoch: Epoch, lane: Lane, ranges: Vec<(u64, u64)> },
+    /// One line for the audit chain. Needs no answer.
+    Audit(AuditEntry),
 }
 
 /// An open question.

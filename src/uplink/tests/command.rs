@@ -215,3 +215,33 @@ fn a_checkpoint_is_made_on_request() {
     assert_eq!(world.controls(&Topic::Checkpoint).len(), 1);
     assert_eq!(states(&mut world), [ok(State::Accepted), ok(State::Succeeded)]);
 }
+
+#[test]
+fn what_was_ordered_and_what_came_of_it_is_audited() {
+    let audited = |world: &World| -> Vec<[String; 3]> {
+        world.audit.iter().map(|entry| [entry.what.clone(), entry.decision.clone(), entry.result.clone()]).collect()
+    };
+    let id = hex::encode(ID);
+    let what = format!("command {id}: resend 00000000000000e0 lane 7 1-1");
+    let mut world = world();
+    order(&mut world, &resend(1, 1), 3);
+    world.puback_all();
+    assert_eq!(
+        audited(&world),
+        [
+            [what.clone(), "accepted".to_owned(), String::new()],
+            [format!("command {id}"), String::new(), "succeeded".to_owned()],
+        ]
+    );
+    assert_eq!(world.audit[0].who, format!("3 {}", key(3).id()));
+    assert_eq!(world.audit[1].who, "u");
+    // The same command again is answered from memory and is no new decision.
+    order(&mut world, &resend(1, 1), 3);
+    assert_eq!(world.audit.len(), 2);
+    let mut world = self::world();
+    order(&mut world, &resend(1, 1), 4);
+    assert_eq!(audited(&world), [[what, "rejected (bad_role)".to_owned(), String::new()]]);
+    // A stranger can fill no disk.
+    order(&mut world, &v1::Command { id: vec![9; 16], ..resend(1, 1) }, 9);
+    assert_eq!(world.audit.len(), 1);
+}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::super::*;
+use crate::journal::AuditEntry;
 use crate::reading::TimeQuality;
 use crate::wire::signed::{self, PrivateKey};
 use crate::wire::trust::Role;
@@ -29,6 +30,7 @@ pub(super) struct World {
     pub(super) delivered: BTreeMap<(Lane, u64), usize>,
     pub(super) controls: Vec<(Topic, Bytes)>,
     pub(super) events: Vec<EventKind>,
+    pub(super) audit: Vec<AuditEntry>,
 }
 
 pub(super) fn key(seed: u8) -> PrivateKey {
@@ -90,6 +92,7 @@ impl World {
             delivered: BTreeMap::new(),
             controls: Vec::new(),
             events: Vec::new(),
+            audit: Vec::new(),
         }
     }
 
@@ -214,6 +217,7 @@ impl World {
                 }
                 return;
             }
+            Request::Audit(entry) => return self.audit.push(entry.clone()),
             Request::Heads { id } => {
                 let heads = heads(&self.store);
                 return self.uplink.handle_heads(*id, &heads, Some([5; 32]), now);
