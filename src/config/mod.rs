@@ -266,7 +266,7 @@ impl Default for Store {
             commit_window: Duration::from_secs(5),
             commit_records: 512,
             seal_records: 500,
-            seal_octets: 7 << 10,
+            seal_octets: 6 << 10,
             seal_age: MINUTE,
             billing_seal_age: Duration::from_secs(10),
             retention: 60 * DAY,

@@ -217,7 +217,7 @@ fn store(mut table: Table<'_>) -> Store {
         ),
         commit_records: table.integer("commit_records", 1..4_097).unwrap_or(default.commit_records),
         seal_records: table.integer("seal_records", 1..501).unwrap_or(default.seal_records),
-        seal_octets: table.read("seal_size", default.seal_octets, size_within(1 << 10, 7 << 10)),
+        seal_octets: table.read("seal_size", default.seal_octets, size_within(1 << 10, 6 << 10)),
         seal_age: table.read("seal_age", default.seal_age, duration_within(Duration::from_secs(1), HOUR)),
         billing_seal_age: table.read(
             "billing_seal_age",
