@@ -12,6 +12,8 @@ day      what a day of 2,000 meters costs with hourly snapshots: bursts a minute
 import argparse, json, os, shutil, socket, struct, subprocess, sys, tempfile, time
 
 METERS = 3000
+# As systemd/dcu.service sets them.
+ALLOCATION = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
 
 def telegram(meter, turn):
     """A frame without CRCs: volume in litres, flow in litres an hour."""
@@ -52,7 +54,7 @@ acknowledge = "broker"
             file.write(config)
 
     def start(self):
-        self.process = subprocess.Popen([self.dcu, "run", "--config", f"{self.dir}/dcu.toml"], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([self.dcu, "run", "--config", f"{self.dir}/dcu.toml"], stderr=subprocess.DEVNULL, env=ALLOCATION)
         self.radio, _ = self.listener.accept()
 
     def ask(self, *words):

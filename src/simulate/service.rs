@@ -65,6 +65,9 @@ impl Service {
             .arg("run")
             .arg("--config")
             .arg(&self.config)
+            // As systemd/dcu.service sets them.
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
