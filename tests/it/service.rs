@@ -10,7 +10,7 @@ use dcu::store::{Body, Lane, Record};
 use dcu::wire::signed::PrivateKey;
 
 use crate::support::mosquitto::{self, Mosquitto};
-use crate::support::service::{LIMIT, Unit, secret, water};
+use crate::support::service::{LIMIT, Unit, secret};
 
 /// The head-end, and everything it made durable.
 struct HeadEnd {
@@ -88,10 +88,6 @@ fn volume(record: &Record) -> Option<i64> {
     }
 }
 
-fn telegrams(litres: std::ops::Range<u32>) -> impl Iterator<Item = Vec<u8>> {
-    litres.map(|litres| water(0x1000_0000 + litres % 7, litres as u8, litres))
-}
-
 #[test]
 fn what_is_heard_reaches_the_head_end_through_outage_kill_and_restart() {
     let Some(mut broker) = Mosquitto::start() else { return };
@@ -99,13 +95,13 @@ fn what_is_heard_reaches_the_head_end_through_outage_kill_and_restart() {
     let head_end = HeadEnd::open(&broker, &unit);
     unit.start();
 
-    unit.hear(telegrams(0..700));
+    unit.hear_volumes(0..700);
     assert_eq!(head_end.volumes(700, &unit), (0..700).collect::<Vec<i64>>());
     unit.until("everything is acknowledged", |status| status["buffer"]["backlog"] == 0);
 
     broker.terminate();
     unit.until("the outage is noticed", |status| status["uplink"]["is_connected"] == false);
-    unit.hear(telegrams(700..1000));
+    unit.hear_volumes(700..1000);
     let stored = |status: &serde_json::Value| {
         let lanes = status["buffer"]["lanes"].as_array();
         lanes.is_some_and(|lanes| lanes.iter().any(|lane| lane["lane"] == "mbus" && lane["last"] == 1000))
@@ -113,7 +109,7 @@ fn what_is_heard_reaches_the_head_end_through_outage_kill_and_restart() {
     unit.until("the outage is buffered", stored);
     unit.kill();
     unit.start();
-    unit.hear(telegrams(1000..1100));
+    unit.hear_volumes(1000..1100);
     broker.restart();
     assert_eq!(head_end.volumes(1100, &unit), (0..1100).collect::<Vec<i64>>());
     unit.until("everything is acknowledged", |status| status["buffer"]["backlog"] == 0);
@@ -148,7 +144,7 @@ fn a_unit_that_wakes_up_in_1970_reads_on_and_is_dated_later() {
     unit.environment("FAKETIME_NO_CACHE", "1");
     unit.environment("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap());
     unit.start();
-    unit.hear(telegrams(0..50));
+    unit.hear_volumes(0..50);
     assert_eq!(head_end.volumes(50, &unit).len(), 50);
     let status = unit.until("the clock is called wrong", |status| status["time"]["quality"] == "unsynchronised");
     assert_eq!(status["uplink"]["is_connected"], true, "TLS works below the floor");
@@ -170,9 +166,8 @@ fn a_unit_that_wakes_up_in_1970_reads_on_and_is_dated_later() {
 fn a_key_file_that_others_can_read_or_with_a_short_key_keeps_the_service_from_starting() {
     let Some(broker) = Mosquitto::start() else { return };
     let unit = Unit::new(&broker, "");
+    unit.configure("[meters]\n", "[meters]\nkeys = \"meters.keys\"\n");
     let path = unit.path("dcu.toml");
-    let text = std::fs::read_to_string(&path).unwrap().replace("[meters]\n", "[meters]\nkeys = \"meters.keys\"\n");
-    std::fs::write(&path, text).unwrap();
     let start = || {
         let service =
             std::process::Command::new(env!("CARGO_BIN_EXE_dcu")).args(["run", "--config"]).arg(&path).output();

@@ -6,93 +6,14 @@ mod sender;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use dcu::simulate::proxy::Proxy;
-use dcu::task::mqtt::{Connected, Door, Event, Message, PubAckReason, Publication, Settings, open};
-use tokio::sync::mpsc::Receiver;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use dcu::task::mqtt::{Connected, Event, PubAckReason, Publication, Settings};
 
+use crate::support::client::{Client, LIMIT, publication};
 use crate::support::mosquitto::{Mosquitto, Options};
 use sender::{Receiving, Sender};
 
 const TOPIC: &str = "dcu/v1/utility/dcu-1/batch/mbus";
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A driver that ends with the test.
-struct Client {
-    door: Door,
-    events: Receiver<Event>,
-    stop: CancellationToken,
-    _guard: DropGuard,
-}
-
-impl Client {
-    fn open(settings: Settings) -> Self {
-        let stop = CancellationToken::new();
-        let (door, events, _task) = open(settings, 1, stop.clone());
-        Self { door, events, stop: stop.clone(), _guard: stop.drop_guard() }
-    }
-
-    async fn next(&mut self) -> Event {
-        tokio::time::timeout(LIMIT, self.events.recv()).await.expect("an event in time").expect("the driver runs")
-    }
-
-    async fn connected(&mut self) -> Connected {
-        loop {
-            match self.next().await {
-                Event::Connected(connected) => return connected,
-                Event::Disconnected { .. } => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    async fn subscribed(&mut self) {
-        self.connected().await;
-        match self.next().await {
-            Event::Subscribed => {}
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn message(&mut self) -> Message {
-        loop {
-            match self.next().await {
-                Event::Message(message) => return message,
-                Event::Connected(_) | Event::Subscribed | Event::Disconnected { .. } => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// Publishes once and says what the broker answered.
-    async fn ask(&mut self, connection: u64, publication: Publication) -> PubAckReason {
-        self.door.publish(connection, 7, publication).unwrap();
-        loop {
-            match self.next().await {
-                Event::PubAck { id: 7, reason } => return reason,
-                Event::Sent { id: 7, .. } | Event::Subscribed => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    /// A driver that was stopped says so and ends.
-    async fn stop(mut self) {
-        self.stop.cancel();
-        let end = async { while self.events.recv().await.is_some() {} };
-        tokio::time::timeout(LIMIT, end).await.expect("the driver stops");
-    }
-}
-
-fn publication(topic: &str, payload: impl Into<Bytes>) -> Publication {
-    Publication {
-        topic: topic.into(),
-        payload: payload.into(),
-        retain: false,
-        content_type: Some("application/protobuf"),
-    }
-}
 
 fn subscriber(broker: &Mosquitto, filter: &str) -> Settings {
     Settings { subscriptions: vec![filter.into()], ..broker.head_end() }

@@ -1,6 +1,9 @@
 //! What tests share.
 
+pub(crate) mod client;
+pub(crate) mod head_end;
 pub(crate) mod mosquitto;
+pub(crate) mod random;
 pub(crate) mod service;
 
 /// Says why a test does nothing; under `CI=true` that is a failure.

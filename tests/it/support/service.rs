@@ -63,6 +63,13 @@ impl Unit {
         text
     }
 
+    /// Puts other lines into the place of a line of the configuration, before the start.
+    pub(crate) fn configure(&self, line: &str, lines: &str) {
+        let text = fs::read_to_string(self.path("dcu.toml")).unwrap();
+        assert!(text.contains(line), "no {line:?} in {text}");
+        fs::write(self.path("dcu.toml"), text.replace(line, lines)).unwrap();
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -132,6 +139,11 @@ impl Unit {
             .output()
             .unwrap();
         (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
+    /// Hears water meters whose volumes are `litres`, each by another telegram.
+    pub(crate) fn hear_volumes(&mut self, litres: std::ops::Range<u32>) {
+        self.hear(litres.map(|litres| water(0x1000_0000 + litres % 7, litres as u8, litres)));
     }
 
     /// Asks for the status until it is as wanted.
