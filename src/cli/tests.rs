@@ -114,22 +114,38 @@ fn help_pages_are_as_reviewed() {
     // The appliance build has fewer commands.
     if cfg!(feature = "simulate") {
         golden("help.txt", &dcu(&["--help"]).1);
+        help_pages(&[
+            ("help-head-end.txt", &["head-end"]),
+            ("help-head-end-keys.txt", &["head-end", "keys"]),
+            ("help-head-end-resend.txt", &["head-end", "resend"]),
+            ("help-head-end-verify.txt", &["head-end", "verify"]),
+            ("help-head-end-watch.txt", &["head-end", "watch"]),
+            ("help-simulate.txt", &["simulate"]),
+            ("help-simulate-receiver.txt", &["simulate", "receiver"]),
+        ]);
     }
-    for (name, args) in [
-        ("help-buffer.txt", vec!["buffer"]),
-        ("help-buffer-verify.txt", vec!["buffer", "verify"]),
-        ("help-config.txt", vec!["config"]),
-        ("help-config-check.txt", vec!["config", "check"]),
-        ("help-meter.txt", vec!["meter"]),
-        ("help-meter-list.txt", vec!["meter", "list"]),
-        ("help-meter-show.txt", vec!["meter", "show"]),
-        ("help-run.txt", vec!["run"]),
-        ("help-status.txt", vec!["status"]),
-        ("help-telegram.txt", vec!["telegram"]),
-        ("help-telegram-decode.txt", vec!["telegram", "decode"]),
-        ("help-telegram-tail.txt", vec!["telegram", "tail"]),
-    ] {
-        let (exit, text) = dcu(&[args.as_slice(), &["--help"]].concat());
+    help_pages(&[
+        ("help-buffer.txt", &["buffer"]),
+        ("help-buffer-verify.txt", &["buffer", "verify"]),
+        ("help-config.txt", &["config"]),
+        ("help-config-check.txt", &["config", "check"]),
+        ("help-meter.txt", &["meter"]),
+        ("help-meter-list.txt", &["meter", "list"]),
+        ("help-meter-show.txt", &["meter", "show"]),
+        ("help-run.txt", &["run"]),
+        ("help-status.txt", &["status"]),
+        ("help-telegram.txt", &["telegram"]),
+        ("help-telegram-decode.txt", &["telegram", "decode"]),
+        ("help-telegram-tail.txt", &["telegram", "tail"]),
+        ("help-uplink.txt", &["uplink"]),
+        ("help-uplink-test.txt", &["uplink", "test"]),
+    ]);
+}
+
+#[track_caller]
+fn help_pages(pages: &[(&str, &[&str])]) {
+    for (name, args) in pages {
+        let (exit, text) = dcu(&[args, &["--help"][..]].concat());
         assert_eq!(exit, Exit::Done);
         golden(name, &text);
     }

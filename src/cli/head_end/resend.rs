@@ -18,10 +18,15 @@ use crate::wire::v1::command_state::State;
 /// A signed order; the unit publishes every stored batch with a record of the range, byte for byte as before. Ends with
 /// 4 when some of the range is not stored any more, 5 without an answer, 6 when the unit rejects the order.
 #[derive(Debug, clap::Args)]
-#[command(before_help = "\
+#[command(
+    before_help = "\
 Examples:
   dcu head-end resend --keys ./keys --utility acme --dcu dcu-1 \\
-      --epoch 00c0ffee00c0ffee --lane mbus --first 501 --last 1000")]
+      --epoch 00c0ffee00c0ffee --lane mbus --first 501 --last 1000",
+    override_usage = "\
+dcu head-end resend [OPTIONS] --utility <NAME> --dcu <ID> --epoch <EPOCH>
+      --lane <LANE> --first <N> --last <N>"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     broker: Broker,
@@ -34,6 +39,7 @@ pub(super) struct Args {
     /// 16 hexadecimal digits, as in the lines of `watch`
     #[arg(long, value_parser = epoch)]
     epoch: u64,
+    /// The records' lane, as in topics: mbus
     #[arg(long, value_parser = lane)]
     lane: Lane,
     /// The first record

@@ -14,7 +14,8 @@ use crate::simulate::head_end::verify::{Options, Report, Verifier};
 #[command(before_help = "\
 Examples:
   dcu head-end verify --devices keys/devices.toml batches.jsonl
-  dcu head-end verify --devices keys/devices.toml a.jsonl b.jsonl a-batches.jsonl b-batches.jsonl")]
+  dcu head-end verify --devices keys/devices.toml \\
+      a.jsonl b.jsonl a-batches.jsonl b-batches.jsonl")]
 pub(super) struct Args {
     /// Files of `watch --batches` and `watch --append`
     #[arg(required = true, value_name = "FILE")]

@@ -20,8 +20,10 @@ use crate::simulate::head_end::{Intake, Options, WatchError};
 #[command(before_help = "\
 Examples:
   dcu head-end watch --keys ./keys
-  dcu head-end watch --keys ./keys --append readings.jsonl --batches batches.jsonl
-  dcu head-end watch --keys ./keys --share ingest --append a.jsonl    one of several")]
+  dcu head-end watch --keys ./keys \\
+      --append readings.jsonl --batches batches.jsonl
+  dcu head-end watch --keys ./keys --share ingest \\
+      --append a.jsonl --batches a-batches.jsonl         one of several")]
 pub(super) struct Args {
     #[command(flatten)]
     broker: Broker,
