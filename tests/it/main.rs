@@ -11,4 +11,5 @@
 
 mod mqtt;
 mod service;
+mod shared;
 mod support;
