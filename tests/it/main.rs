@@ -9,6 +9,7 @@
     reason = "tests: a panic is a failure, and real time passes"
 )]
 
+mod consumer;
 mod mqtt;
 mod service;
 mod shared;
