@@ -14,3 +14,4 @@ mod mqtt;
 mod service;
 mod shared;
 mod support;
+mod tampered;
