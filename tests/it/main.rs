@@ -10,6 +10,7 @@
 )]
 
 mod consumer;
+mod forged;
 mod mqtt;
 mod service;
 mod shared;
