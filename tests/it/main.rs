@@ -17,3 +17,4 @@ mod service;
 mod shared;
 mod support;
 mod tampered;
+mod uplink;
