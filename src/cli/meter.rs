@@ -182,7 +182,13 @@ fn print(card: &MeterCard, now: i64) -> String {
     let mut items = Table::new(&["", ""]);
     let key = if card.has_key { "a key is there" } else { "no key" };
     items.row(["group".into(), format!("{}, {}", line.group.as_deref().unwrap_or("default"), card.policy)]);
-    items.row(["security".into(), format!("{}; {key}", line.security)]);
+    let counter =
+        card.counter.map_or_else(|| "no message counter".into(), |counter| format!("message counter {counter}"));
+    items.row(["security".into(), format!("{}; {key}; {counter}", line.security)]);
+    if card.verdicts.len() > 1 {
+        let verdicts = card.verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}"));
+        items.row([String::new(), verdicts.collect::<Vec<_>>().join(", ")]);
+    }
     let last = line.last_heard_ms.map_or_else(|| "never".into(), |last| format!("the last {}", ago(now, last)));
     items.row(["heard".into(), format!("{}, {last}", counted(line.telegrams, "telegram"))]);
     if let Some(first) = card.first_heard_ms {

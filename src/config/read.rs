@@ -18,7 +18,7 @@ use super::{
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;
-use crate::reading::{Group, Groups, MeterPattern, Period, Rule, UnmarkedGas};
+use crate::reading::{Group, Groups, MeterPattern, Period, Rule, Security, UnmarkedGas};
 
 /// The template's name of the unit; no unit with an uplink may keep it.
 pub(super) const PLACEHOLDER: &str = "dcu-0000";
@@ -138,6 +138,7 @@ fn treatment(table: &mut Table<'_>, default: Group) -> Group {
         unmarked_gas: table.read("unmarked_gas", default.unmarked_gas, one_of(UNMARKED_GAS)),
         clock: table.optional("clock", zone).or(default.clock),
         evidence: table.flag("evidence", default.evidence),
+        minimum_security: table.read("minimum_security", default.minimum_security, one_of(MINIMUM_SECURITY)),
         ..default
     }
 }
@@ -338,6 +339,8 @@ fn log(mut table: Table<'_>) -> Log {
     Log { level }
 }
 
+const MINIMUM_SECURITY: &[(&str, Security)] =
+    &[("plain", Security::Plain), ("decrypted", Security::Decrypted), ("authenticated", Security::Authenticated)];
 const UNMARKED_GAS: &[(&str, UnmarkedGas)] = &[
     ("temperature-converted", UnmarkedGas::TemperatureConverted),
     ("metering", UnmarkedGas::Metering),

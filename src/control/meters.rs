@@ -30,6 +30,11 @@ pub struct MeterCard {
     pub line: MeterLine,
     /// Whether a key is there; the key itself is nowhere to be seen.
     pub has_key: bool,
+    /// The last message counter that was accepted; None for a meter without one, whose telegrams could be replayed.
+    pub counter: Option<u32>,
+    /// Telegrams by verdict: `decrypted`, `replayed` and so on.
+    #[serde(default)]
+    pub verdicts: std::collections::BTreeMap<String, u32>,
     /// The configured selection policy, as the file would say it.
     pub policy: String,
     pub first_heard_ms: Option<i64>,

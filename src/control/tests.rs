@@ -111,6 +111,8 @@ pub(crate) fn card() -> MeterCard {
             rssi_dbm: Some(-67),
         },
         has_key: true,
+        counter: None,
+        verdicts: [("decrypted".to_owned(), 5_411), ("wrong_key".to_owned(), 1)].into(),
         policy: "snapshot every 1h".into(),
         first_heard_ms: Some(1_759_906_230_000),
         status: Some(0),

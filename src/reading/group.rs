@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{MeterId, MeterPattern};
+use super::{MeterId, MeterPattern, Security};
 
 /// Some meters, and how their telegrams are treated.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Group {
     pub clock: Option<TimeZone>,
     /// The protected original travels beside the values.
     pub evidence: bool,
+    /// `Plain`, `Decrypted` or `Authenticated`: what is weaker is no reading.
+    pub minimum_security: Security,
 }
 
 impl Default for Group {
@@ -31,6 +33,7 @@ impl Default for Group {
             unmarked_gas: UnmarkedGas::default(),
             clock: None,
             evidence: false,
+            minimum_security: Security::Plain,
         }
     }
 }

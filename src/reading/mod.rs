@@ -6,6 +6,7 @@
 mod event;
 pub mod from_wmbus;
 mod group;
+mod mark;
 mod meter;
 mod obis;
 mod pattern;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use event::{Event, EventKind, LaneHead};
 pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
+pub use mark::Mark;
 pub use meter::{Manufacturer, MeterId, NotMeterId};
 pub use obis::{NotObis, Obis};
 pub use pattern::{MeterPattern, NotPattern, Shape};

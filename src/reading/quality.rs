@@ -79,11 +79,27 @@ pub enum Security {
     BadCrc,
     /// A mode, layer or maker's format that is not decoded.
     Unsupported,
+    /// Its counter had been heard before: recorded and sent again.
+    Replayed,
+    /// Its counter was another telegram's.
+    Cloned,
+    /// Weaker than what the meter's group demands.
+    TooWeak,
 }
 
 impl Security {
+    /// A telegram that opened, the better the higher; None for one that did not, or is not believed.
+    pub const fn strength(self) -> Option<u8> {
+        match self {
+            Self::Plain => Some(0),
+            Self::Decrypted => Some(1),
+            Self::Authenticated => Some(2),
+            _ => None,
+        }
+    }
+
     /// In the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Plain,
         Self::Decrypted,
         Self::Authenticated,
@@ -93,6 +109,9 @@ impl Security {
         Self::Truncated,
         Self::BadCrc,
         Self::Unsupported,
+        Self::Replayed,
+        Self::Cloned,
+        Self::TooWeak,
     ];
 
     /// The name in output and in configuration.
@@ -107,6 +126,9 @@ impl Security {
             Self::Truncated => "truncated",
             Self::BadCrc => "bad_crc",
             Self::Unsupported => "unsupported",
+            Self::Replayed => "replayed",
+            Self::Cloned => "cloned",
+            Self::TooWeak => "too_weak",
         }
     }
 }

@@ -24,11 +24,13 @@ impl Registry {
     }
 
     /// None for a meter that was never heard.
-    pub fn card(&self, id: &MeterId, keys: &MeterKeys, groups: &Groups) -> Option<MeterCard> {
+    pub fn card(&self, id: &MeterId, keys: &MeterKeys, groups: &Groups, counter: Option<u32>) -> Option<MeterCard> {
         let meter = self.meter(id)?;
         Some(MeterCard {
             line: meter.line(groups),
             has_key: keys.has(id),
+            counter,
+            verdicts: meter.counted(),
             policy: groups.of(id).rule.to_string(),
             first_heard_ms: Some(meter.first.utc_ms),
             status: meter.status,

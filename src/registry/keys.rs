@@ -116,6 +116,11 @@ impl MeterKeys {
         self.of(id).is_some()
     }
 
+    /// Tells the meter's key from others without telling it; 0 without a key.
+    pub fn fingerprint(&self, id: &MeterId) -> u32 {
+        self.of(id).map_or(0, Key::fingerprint)
+    }
+
     fn of(&self, id: &MeterId) -> Option<&Key> {
         let exact = MeterPattern::exactly(id)?;
         self.shapes.iter().find_map(|shape| self.keys.get(&exact.masked(*shape)))

@@ -3,19 +3,23 @@
 //! Bounded: for one meter more than the limit the longest silent one is forgotten. For a known meter a telegram costs
 //! one look-up and no memory beyond the last readings. Nothing here reads a clock.
 
+mod admission;
 mod card;
+mod guard;
 mod keys;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use admission::{Admission, Finding};
 pub use card::medium;
+pub use guard::Damaged;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
 
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
-use crate::reading::{Link, MeterId, Reading, Received, Security};
+use crate::reading::{Link, MeterId, Reading, Received, Security, Source};
 
 #[derive(Debug)]
 pub struct Registry {
@@ -98,6 +102,16 @@ impl Registry {
         Novelty::New
     }
 
+    /// Notes that the last telegram of a meter was heard once more.
+    pub fn heard_again(&mut self, source: &Source, now: Now) {
+        let received = now.received();
+        let at = self.place(source.meter, received);
+        if let Some(meter) = self.meters.get_mut(at) {
+            meter.hear(&source.links, received);
+        }
+        self.repeated += 1;
+    }
+
     /// Notes a frame of which not even the sender could be read.
     pub fn rejected(&mut self, reject: wmbus::Reject) {
         count(&mut self.verdicts, Security::from(wmbus::Verdict::from(reject)));
@@ -169,6 +183,12 @@ impl Meter {
     /// Telegrams with this verdict.
     pub fn verdicts(&self, security: Security) -> u32 {
         self.verdicts.get(security as usize).copied().unwrap_or(0)
+    }
+
+    /// Telegrams by the name of their verdict.
+    fn counted(&self) -> BTreeMap<String, u32> {
+        let counted = Security::ALL.iter().zip(self.verdicts).filter(|(_, count)| *count > 0);
+        counted.map(|(security, count)| (security.name().to_owned(), count)).collect()
     }
 
     fn note(&mut self, converted: &Converted, received: Received) {

@@ -48,7 +48,7 @@ fn telegram(meter: &str, receiver: &str, digest: u64, security: Security, storag
         interval: None,
         quality: Quality::GOOD,
     });
-    Converted { readings: readings.collect(), source, verdict: Verdict::Ok, digest }
+    Converted { readings: readings.collect(), source, verdict: Verdict::Ok, digest, mark: None }
 }
 
 const A: &str = "KAM-11111111-1b-16";
@@ -134,9 +134,9 @@ fn the_registry_answers_what_is_asked_of_it() {
         [("gas", Some("gas")), ("cold water", None)]
     );
     let keys = MeterKeys::read("11111111 00112233445566778899aabbccddeeff").unwrap();
-    let card = registry.card(&A.parse().unwrap(), &keys, &groups).unwrap();
+    let card = registry.card(&A.parse().unwrap(), &keys, &groups, Some(7)).unwrap();
     assert_eq!((card.has_key, card.policy.as_str(), card.status), (true, "snapshot 1h", Some(4)));
     assert_eq!((card.line.rssi_dbm, card.line.last_heard_ms), (Some(-70), Some(1_749_988_801_000)));
     assert_eq!(card.readings.first().and_then(|reading| reading.value.as_deref()), Some("123.456"));
-    assert_eq!(registry.card(&B.parse().unwrap(), &keys, &groups), None);
+    assert_eq!(registry.card(&B.parse().unwrap(), &keys, &groups, None), None);
 }

@@ -3,20 +3,23 @@
 //! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::time::{sleep, sleep_until};
+use tokio::task::block_in_place;
+use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{debug, warn};
 use wmbus::{Scratch, Telegram};
 
 use super::receiver::Heard;
 use crate::clock::{Now, ReadClock};
 use crate::control::{MeterCard, MeterCounts, MeterLine, ReadingLine, TelegramLine};
+use crate::journal::replace_file;
 use crate::reading::from_wmbus::{self, Converted};
-use crate::reading::{Groups, Link, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector};
-use crate::registry::{MeterKeys, Novelty, Registry, medium};
+use crate::reading::{Event, Groups, Link, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector};
+use crate::registry::{Admission, MeterKeys, Novelty, Registry, medium};
 use crate::store::{Body, Lane, Store, StoreError};
 
 /// What the desk may ask.
@@ -39,6 +42,9 @@ pub(super) struct Meters {
     pub(super) keys: MeterKeys,
     pub(super) groups: Arc<Groups>,
     pub(super) registry: Registry,
+    pub(super) admission: Admission,
+    /// Where the message counters are kept.
+    pub(super) counters: PathBuf,
     pub(super) selector: Selector,
     pub(super) gate: RawGate,
     pub(super) store: Store,
@@ -51,6 +57,7 @@ pub(super) struct Meters {
 impl Meters {
     /// Runs until all receivers have ended; then what is held for a boundary is released.
     pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Heard>, mut questions: mpsc::Receiver<Question>) {
+        let mut save = interval_at(Instant::now() + SAVE, SAVE);
         loop {
             let is_blocked = !self.hand_over();
             let deadline = self.selector.poll_timeout();
@@ -59,6 +66,7 @@ impl Meters {
                 biased;
                 Some(question) = questions.recv() => self.answer(question),
                 () = sleep(STORE_BUSY), if is_blocked => {}
+                _ = save.tick() => self.save(),
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)), if !is_blocked => {
                     self.selector.handle_timeout((self.clock)());
                     self.select();
@@ -69,6 +77,7 @@ impl Meters {
                 },
             }
         }
+        self.save();
         self.selector.finish((self.clock)());
         self.select();
         while !self.hand_over() {
@@ -102,10 +111,20 @@ impl Meters {
             }
         };
         let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
-        let converted = from_wmbus::convert(&telegram, received, links.clone(), group);
-        let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, received, links));
+        let mut converted = from_wmbus::convert(&telegram, received, links, group);
+        let finding = self.admission.judge(&mut converted, group, &self.keys, heard.at);
+        let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, &converted));
         let reject = telegram.reject.map(|reject| reject.to_string());
-        if self.registry.heard(&converted, heard.at) == Novelty::Repeated {
+        if let Some(kind) = finding.event {
+            let meter = converted.source.meter;
+            warn!(meter = %meter, event = ?kind, "telegram not as expected");
+            let event = Event { received, meter: Some(meter), kind };
+            self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
+        }
+        if finding.is_duplicate {
+            self.registry.heard_again(&converted.source, heard.at);
+        }
+        if finding.is_duplicate || self.registry.heard(&converted, heard.at) == Novelty::Repeated {
             debug!(port = %heard.receiver, meter = %converted.source.meter, "heard again");
             self.tell(heard, Some(&converted), reject, false);
             return;
@@ -119,6 +138,14 @@ impl Meters {
         let is_kept = self.select() || is_raw_kept;
         if line.is_some() {
             self.tell(heard, line.as_ref(), reject, is_kept);
+        }
+    }
+
+    /// Makes the message counters durable.
+    fn save(&mut self) {
+        let Some(octets) = self.admission.emit() else { return };
+        if let Err(error) = block_in_place(|| replace_file(&self.counters, &octets)) {
+            warn!(err = %error, path = %self.counters.display(), "save message counters");
         }
     }
 
@@ -198,9 +225,11 @@ impl Meters {
     }
 
     fn card(&self, id: &str) -> Option<MeterCard> {
-        id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups))
+        id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups, self.admission.counter(&id)))
     }
 }
 
+/// A power cut may lose the counters of so long: what was heard in it could be replayed.
+const SAVE: Duration = Duration::from_secs(600);
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(10);

@@ -20,6 +20,7 @@ pub mod tls;
 mod uplink;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +34,7 @@ use crate::config::{Acknowledge, Config};
 use crate::control::{Alarm, Severity, UplinkStatus};
 use crate::journal::{Audit, JournalError};
 use crate::reading::{Event, EventKind, RawGate, Selector};
-use crate::registry::{KeyError, MeterKeys, Registry};
+use crate::registry::{Admission, KeyError, MeterKeys, Registry};
 use crate::store::{self, Body, Lane, OpenError, Start, Store};
 use crate::uplink::{Topics, Uplink};
 use crate::wire;
@@ -144,11 +145,15 @@ async fn service(config: Config) -> Result<(), ServiceError> {
 
     let groups = Arc::new(config.meters.groups.clone());
     let limit = config.meters.limit as usize;
+    let counters = state_dir.join("counters");
+    let admission = open_counters(&counters, limit, &store, started, &mut alarms);
     let meters = meters::Meters {
         clock: Arc::clone(&read_clock),
         keys,
         groups: Arc::clone(&groups),
         registry: Registry::new(limit),
+        admission,
+        counters,
         selector: Selector::new(groups, limit, started),
         gate: RawGate::new(config.meters.raw),
         store: store.clone(),
@@ -264,24 +269,41 @@ fn report_opening(opening: &store::Opening, now: Now) -> Vec<Alarm> {
     Vec::new()
 }
 
-fn open_audit(
-    state_dir: &std::path::Path,
-    store: &Store,
-    now: Now,
-    alarms: &mut Vec<Alarm>,
-) -> Result<Audit, JournalError> {
+fn open_audit(state_dir: &Path, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Result<Audit, JournalError> {
     let (audit, aside) = block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms))?;
     if let Some(aside) = aside {
         let detail = format!("the audit chain was damaged: a new one begins, the old one is in {}", aside.display());
         error!(path = %aside.display(), "audit chain damaged: a new one begins");
-        let kind = EventKind::Unit { code: "audit.damaged".into(), detail: detail.clone() };
-        let event = Body::Event(Event { received: now.received(), meter: None, kind });
-        if let Err(error) = block_in_place(|| store.append(vec![(Lane::Security, event)], None)) {
-            warn!(err = %error, "record event");
-        }
+        tell(store, now, "audit.damaged", detail.clone());
         alarms.push(alarm("audit-damaged", now, detail));
     }
     Ok(audit)
+}
+
+/// The message counters of the last run; damaged ones begin anew, and are told.
+fn open_counters(path: &Path, limit: usize, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Admission {
+    let damage = match block_in_place(|| std::fs::read(path)) {
+        Ok(octets) => match Admission::parse(limit, &octets) {
+            Ok(admission) => return admission,
+            Err(error) => chain(&error),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Admission::fresh(limit),
+        Err(error) => error.to_string(),
+    };
+    let detail = format!("{}: {damage}: telegrams from before can be replayed until a meter is heard", path.display());
+    error!(err = damage, path = %path.display(), "message counters lost");
+    tell(store, now, "wmbus.counters_lost", detail.clone());
+    alarms.push(alarm("counters-lost", now, detail));
+    Admission::fresh(limit)
+}
+
+/// A record for lane P1.
+fn tell(store: &Store, now: Now, code: &str, detail: String) {
+    let kind = EventKind::Unit { code: code.to_owned(), detail };
+    let event = Body::Event(Event { received: now.received(), meter: None, kind });
+    if let Err(error) = block_in_place(|| store.append(vec![(Lane::Security, event)], None)) {
+        warn!(err = %error, "record event");
+    }
 }
 
 fn alarm(code: &str, now: Now, text: String) -> Alarm {

@@ -16,8 +16,8 @@ use wmbus::record::{self, DataRecord, Modifier};
 use wmbus::{SecurityMode, Telegram, Verdict, vendor};
 
 use super::{
-    CivilDate, CivilTime, Function, Group, Link, Manufacturer, MeterId, Origin, Path, Quality, Quantity, RawTelegram,
-    Reading, Received, Register, Security, Source, UnmarkedGas, Value,
+    CivilDate, CivilTime, Function, Group, Link, Manufacturer, Mark, MeterId, Origin, Path, Quality, Quantity,
+    RawTelegram, Reading, Received, Register, Security, Source, UnmarkedGas, Value,
 };
 
 /// What a telegram says.
@@ -28,8 +28,19 @@ pub struct Converted {
     pub readings: Vec<Reading>,
     /// Not `Ok`: the telegram belongs into the raw ring as well, see [`raw`].
     pub verdict: Verdict,
-    /// Of the protected frame: the same frame has the same one, whoever heard it.
+    /// Of the frame without what repeaters change: the same telegram has the same one, whoever heard it.
     pub digest: u64,
+    /// What must rise from telegram to telegram; None without such a counter.
+    pub mark: Option<Mark>,
+}
+
+impl Converted {
+    /// Takes back what is not to be believed: no readings, and a verdict that says why.
+    pub fn refuse(&mut self, security: Security) {
+        self.readings.clear();
+        self.verdict = Verdict::Unsupported;
+        Arc::make_mut(&mut self.source).security = security;
+    }
 }
 
 /// The readings of a telegram that was heard by `links`, best first.
@@ -68,19 +79,15 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
             with_fields(own, record, &telegram.address)
         })
         .collect();
-    let mut hasher = DefaultHasher::new();
-    telegram.octets().hash(&mut hasher);
-    Converted { source, readings, verdict, digest: hasher.finish() }
+    Converted { source, readings, verdict, digest: digest(telegram), mark: mark(telegram) }
 }
 
-/// The telegram for the raw ring.
-pub fn raw(telegram: &Telegram<'_>, received: Received, links: Vec<Link>) -> RawTelegram {
-    let reason = match telegram.verdict {
-        // Opened, and then a record was not understood.
-        Verdict::Ok | Verdict::Partial => Security::Unsupported,
-        _ => security(telegram),
-    };
-    RawTelegram { meter: Some(meter_id(&telegram.address)), received, links, reason, octets: telegram.stripped() }
+/// The telegram for the raw ring, where its verdict is not `Ok`.
+pub fn raw(telegram: &Telegram<'_>, converted: &Converted) -> RawTelegram {
+    let Source { meter, received, links, security, .. } = &*converted.source;
+    // Opened, and then a record was not understood.
+    let reason = if security.strength().is_some() { Security::Unsupported } else { *security };
+    RawTelegram { meter: Some(*meter), received: *received, links: links.clone(), reason, octets: telegram.stripped() }
 }
 
 pub fn meter_id(address: &wmbus::Address) -> MeterId {
@@ -224,6 +231,26 @@ impl From<Verdict> for Security {
     }
 }
 
+fn digest(telegram: &Telegram<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let octets = telegram.octets();
+    // A repeater marks its copy in the communication control field, the first of an extended link layer.
+    let control = telegram
+        .ell
+        .and_then(|_| Some((octets.get(..COMMUNICATION_CONTROL)?, octets.get(COMMUNICATION_CONTROL + 1..)?)));
+    control.unwrap_or((octets, &[])).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn mark(telegram: &Telegram<'_>) -> Option<Mark> {
+    let counter = telegram.security.counter?;
+    let access_number = match telegram.security.mode {
+        SecurityMode::EllAesCtr => telegram.ell.map(|ell| ell.access_number),
+        _ => None,
+    };
+    Some(Mark { counter, access_number })
+}
+
 fn is_encrypted(telegram: &Telegram<'_>) -> bool {
     match telegram.security.mode {
         SecurityMode::None => false,
@@ -234,6 +261,9 @@ fn is_encrypted(telegram: &Telegram<'_>) -> bool {
         _ => true,
     }
 }
+
+/// After C, M (2), A (6) and CI.
+const COMMUNICATION_CONTROL: usize = 10;
 
 #[cfg(test)]
 mod tests;

@@ -327,7 +327,7 @@ fn a_telegram_says_who_when_and_how() {
     let telegram = Telegram::decode(&frame, &NoKeys, &mut scratch).unwrap();
     let converted = convert(&telegram, received(), links.clone(), &group);
     assert_eq!((converted.verdict, converted.readings.len()), (Verdict::NoKey, 0));
-    let raw = raw(&telegram, received(), links);
+    let raw = raw(&telegram, &converted);
     assert_eq!((raw.reason, raw.meter), (Security::NoKey, Some(source.meter)));
     assert_eq!(raw.octets, message.emit(Form::Stripped).unwrap());
 }

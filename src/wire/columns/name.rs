@@ -27,7 +27,7 @@ same_names!(from_function, to_function, Function, v1::Function, "function",
 same_names!(from_origin, to_origin, Origin, v1::Origin, "origin",
     Profile Spontaneous OnDemand Snapshot Billing);
 same_names!(from_security, to_security, Security, v1::Security, "security",
-    Plain Decrypted Authenticated NoKey WrongKey BadMac Truncated BadCrc Unsupported);
+    Plain Decrypted Authenticated NoKey WrongKey BadMac Truncated BadCrc Unsupported Replayed Cloned TooWeak);
 same_names!(from_time_quality, to_time_quality, TimeQuality, v1::TimeQuality, "time_quality",
     Unsynchronised Holdover Synchronised);
 

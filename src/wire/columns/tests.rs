@@ -54,7 +54,20 @@ fn received() -> impl Strategy<Value = Received> {
 
 fn security() -> impl Strategy<Value = Security> {
     use Security::*;
-    prop::sample::select(vec![Plain, Decrypted, Authenticated, NoKey, WrongKey, BadMac, Truncated, BadCrc, Unsupported])
+    prop::sample::select(vec![
+        Plain,
+        Decrypted,
+        Authenticated,
+        NoKey,
+        WrongKey,
+        BadMac,
+        Truncated,
+        BadCrc,
+        Unsupported,
+        Replayed,
+        Cloned,
+        TooWeak,
+    ])
 }
 
 fn links() -> impl Strategy<Value = Vec<Link>> {

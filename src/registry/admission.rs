@@ -1,0 +1,184 @@
+//! Which telegrams that opened become readings: not replays, not clones, not what is too weak for the meter's group.
+//!
+//! What is not admitted loses its readings and keeps its octets, for the raw ring. Each finding is an event of the
+//! meter, once an hour; how often it happened is in the counters of verdicts.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::guard::{Damaged, Guard, Seal, Standing};
+use super::keys::MeterKeys;
+use crate::clock::Now;
+use crate::reading::from_wmbus::Converted;
+use crate::reading::{EventKind, Group, MeterId, Security};
+
+#[derive(Debug)]
+pub struct Admission {
+    guard: Guard,
+    limit: usize,
+    /// When a finding was told last.
+    told: HashMap<(MeterId, &'static str), Instant>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Finding {
+    /// The same telegram was heard before: link data only.
+    pub is_duplicate: bool,
+    /// For lane P1.
+    pub event: Option<EventKind>,
+}
+
+impl Admission {
+    /// Knows nothing yet, and remembers at most `limit` meters.
+    pub fn fresh(limit: usize) -> Self {
+        Self { guard: Guard::new(limit), limit: limit.max(1), told: HashMap::new() }
+    }
+
+    /// Goes on with what [`Self::emit`] wrote.
+    ///
+    /// # Errors
+    /// It is damaged: begin afresh, and say it.
+    pub fn parse(limit: usize, saved: &[u8]) -> Result<Self, Damaged> {
+        Ok(Self { guard: Guard::parse(limit, saved)?, ..Self::fresh(limit) })
+    }
+
+    /// Judges a telegram and takes the readings from one that is not admitted.
+    pub fn judge(&mut self, converted: &mut Converted, group: &Group, keys: &MeterKeys, now: Now) -> Finding {
+        let Converted { source, mark, digest, .. } = &*converted;
+        let (id, security) = (source.meter, source.security);
+        let Some(strength) = security.strength() else { return Finding::default() };
+        let seal = Seal { mark: *mark, security, digest: *digest };
+        let (standing, is_weaker) = self.guard.judge(id, seal, || keys.fingerprint(&id), now);
+        let counter = mark.map_or(0, |mark| mark.counter);
+        let (verdict, code, detail) = match standing {
+            Standing::Duplicate => return Finding { is_duplicate: true, event: None },
+            Standing::Replay => (
+                Some(Security::Replayed),
+                "meter.replayed",
+                format!("counter {counter} after {}", self.guard.counter(&id).unwrap_or(0)),
+            ),
+            Standing::Clone => {
+                (Some(Security::Cloned), "meter.cloned", format!("counter {counter} came with two contents"))
+            }
+            Standing::Fresh | Standing::Unprotected
+                if group.minimum_security.strength().is_some_and(|least| strength < least) =>
+            {
+                let least = group.minimum_security.name();
+                (Some(Security::TooWeak), "meter.too_weak", format!("{} where {least} is demanded", security.name()))
+            }
+            Standing::Fresh | Standing::Unprotected if is_weaker => {
+                (None, "meter.downgraded", format!("{} now, and better before", security.name()))
+            }
+            Standing::Fresh | Standing::Unprotected => return Finding::default(),
+        };
+        if let Some(verdict) = verdict {
+            converted.refuse(verdict);
+        }
+        let event = self.is_news(id, code, now.mono).then(|| EventKind::Unit { code: code.into(), detail });
+        Finding { is_duplicate: false, event }
+    }
+
+    /// The last counter of a meter that was accepted; None for one without.
+    pub fn counter(&self, id: &MeterId) -> Option<u32> {
+        self.guard.counter(id)
+    }
+
+    /// What must survive a restart; None where nothing has changed since the last time.
+    pub fn emit(&mut self) -> Option<Vec<u8>> {
+        self.guard.is_changed().then(|| self.guard.emit())
+    }
+
+    fn is_news(&mut self, id: MeterId, code: &'static str, now: Instant) -> bool {
+        if self.told.len() >= self.limit {
+            self.told.retain(|_, told| now.saturating_duration_since(*told) < QUIET);
+        }
+        if self.told.get(&(id, code)).is_some_and(|told| now.saturating_duration_since(*told) < QUIET) {
+            return false;
+        }
+        // Beyond the bound a finding is still counted, and not told.
+        let has_room = self.told.len() < self.limit;
+        if has_room {
+            self.told.insert((id, code), now);
+        }
+        has_room
+    }
+}
+
+/// A finding of one meter is told once in so long.
+const QUIET: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::reading::{Manufacturer, Mark, Origin, Path, Received, Source, TimeQuality};
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do, tests count from it")]
+    fn start() -> Now {
+        let quality = TimeQuality::Synchronised;
+        Now { mono: Instant::now(), boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality }
+    }
+
+    fn telegram(security: Security, counter: Option<u32>, digest: u64) -> Converted {
+        let meter = MeterId::MBus { manufacturer: Manufacturer(0x2c2d), identification: 1, version: 1, device_type: 7 };
+        let received = Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised };
+        let source = Source {
+            meter,
+            origin: Origin::Spontaneous,
+            path: Path::Direct,
+            meter_time: None,
+            received,
+            status: vec![],
+            links: vec![],
+            hops: None,
+            security,
+            access_number: None,
+            evidence: None,
+        };
+        Converted {
+            source: Arc::new(source),
+            readings: vec![],
+            verdict: wmbus::Verdict::Ok,
+            digest,
+            mark: counter.map(|counter| Mark { counter, access_number: None }),
+        }
+    }
+
+    #[test]
+    fn what_is_not_admitted_has_its_reason_and_is_told_once_an_hour() {
+        use Security::*;
+        let mut admission = Admission::fresh(10);
+        let group = Group { minimum_security: Decrypted, ..Group::default() };
+        let begin = start();
+        let codes = [
+            // Seconds, telegram, its security afterwards, the code of its event, whether it is a duplicate.
+            (0, telegram(Authenticated, Some(10), 1), Authenticated, None, false),
+            (1, telegram(Authenticated, Some(10), 1), Authenticated, None, true),
+            (2, telegram(Authenticated, Some(10), 2), Cloned, Some("meter.cloned"), false),
+            (3, telegram(Authenticated, Some(10), 3), Cloned, None, false),
+            (100, telegram(Authenticated, Some(9), 4), Replayed, Some("meter.replayed"), false),
+            (101, telegram(Plain, None, 5), TooWeak, Some("meter.too_weak"), false),
+            (102, telegram(Decrypted, None, 6), Decrypted, Some("meter.downgraded"), false),
+            (103, telegram(NoKey, None, 7), NoKey, None, false),
+            (104, telegram(BadMac, Some(4_000), 8), BadMac, None, false),
+            (105, telegram(Authenticated, Some(11), 9), Authenticated, None, false),
+            (3_700, telegram(Authenticated, Some(9), 4), Replayed, Some("meter.replayed"), false),
+        ];
+        for (row, (seconds, mut telegram, security, code, is_duplicate)) in codes.into_iter().enumerate() {
+            let passed = Duration::from_secs(seconds);
+            let now = Now { mono: begin.mono + passed, boot_ms: seconds * 1000, ..begin };
+            let finding = admission.judge(&mut telegram, &group, &MeterKeys::default(), now);
+            assert_eq!(telegram.source.security, security, "row {row}");
+            assert_eq!(finding.is_duplicate, is_duplicate, "row {row}");
+            let found = finding.event.map(|event| match event {
+                EventKind::Unit { code, .. } => code,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(found.as_deref(), code, "row {row}");
+            let is_refused = matches!(security, Cloned | Replayed | TooWeak);
+            assert_eq!(telegram.verdict != wmbus::Verdict::Ok, is_refused, "row {row}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Whether a telegram that opens may be believed: the counters that must rise, and the protection a meter once showed.
+//!
+//! Equal counter and equal content is a duplicate; equal counter and other content a clone; a lower counter is a replay,
+//! but for a minute in which repeaters may change the order. Only another key lets a counter begin anew. A telegram
+//! that did not open teaches nothing here. What has no counter (mode 5, no protection) is told apart, not refused.
+//!
+//! Counters survive a restart by [`Guard::emit`] and [`Guard::parse`]; what was accepted since the last save may be
+//! replayed after a power cut, and nothing older.
+
+use std::collections::HashMap;
+
+use bytes::{Buf, BufMut};
+
+use crate::clock::Now;
+use crate::reading::{Manufacturer, Mark, MeterId, Security};
+
+/// What a meter's counter said, and how its telegrams are protected.
+#[derive(Debug)]
+pub(super) struct Guard {
+    limit: usize,
+    meters: HashMap<MeterId, Seen>,
+    is_changed: bool,
+}
+
+/// A telegram that opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seal {
+    pub(super) mark: Option<Mark>,
+    /// `Plain`, `Decrypted` or `Authenticated`.
+    pub(super) security: Security,
+    /// Of its content, without what repeaters change.
+    pub(super) digest: u64,
+}
+
+/// What is to be thought of a telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Its counter rose, or came late by less than a minute.
+    Fresh,
+    /// It has no counter: nobody can tell whether it was recorded yesterday.
+    Unprotected,
+    /// Heard before: another receiver or a repeater.
+    Duplicate,
+    /// The counter of another telegram.
+    Clone,
+    /// A counter from before.
+    Replay,
+}
+
+#[derive(Debug, Clone)]
+struct Seen {
+    highest: Option<Mark>,
+    /// The last accepted telegrams, the newest last; empty after a restart.
+    recent: Vec<Accepted>,
+    best: Security,
+    /// Of the key under which the counter was seen.
+    key: u32,
+    /// When it was heard last, for whoever must be forgotten.
+    boot_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    mark: Mark,
+    digest: u64,
+    boot_ms: u64,
+}
+
+/// The file was damaged: what it knew is lost, and every meter may count from anywhere again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file of message counters is damaged")]
+pub struct Damaged;
+
+impl Guard {
+    /// Remembers at most `limit` meters.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), meters: HashMap::new(), is_changed: false }
+    }
+
+    /// Judges a telegram that opened. `key` is the fingerprint of the meter's key; it is asked for when it matters only.
+    /// True: the meter was heard with a better protection before.
+    pub(super) fn judge(&mut self, id: MeterId, seal: Seal, key: impl Fn() -> u32, now: Now) -> (Standing, bool) {
+        if !self.meters.contains_key(&id) {
+            self.make_room();
+            self.meters.insert(id, Seen::new(key(), seal.security));
+            self.is_changed = true;
+        }
+        let Some(seen) = self.meters.get_mut(&id) else { return (Standing::Unprotected, false) };
+        seen.boot_ms = now.boot_ms;
+        let (strength, best) = (seal.security.strength(), seen.best.strength());
+        let is_weaker = strength < best;
+        if strength > best {
+            seen.best = seal.security;
+            self.is_changed = true;
+        }
+        let Some(mark) = seal.mark else { return (Standing::Unprotected, is_weaker) };
+        let standing = seen.standing(mark, seal.digest, &key, now.boot_ms);
+        if standing == Standing::Fresh {
+            seen.accept(Accepted { mark, digest: seal.digest, boot_ms: now.boot_ms });
+            self.is_changed = true;
+        }
+        (standing, is_weaker)
+    }
+
+    /// The last counter that was accepted.
+    pub(super) fn counter(&self, id: &MeterId) -> Option<u32> {
+        Some(self.meters.get(id)?.highest?.counter)
+    }
+
+    /// Something is worth saving since the last `emit`.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    /// All that must survive a restart, with its checksum.
+    pub(super) fn emit(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(MAGIC.len() + ENTRY * self.meters.len() + 4);
+        out.extend_from_slice(MAGIC);
+        let mut meters: Vec<_> = self.meters.iter().collect();
+        meters.sort_unstable_by_key(|(id, _)| **id);
+        for (id, seen) in meters {
+            let MeterId::MBus { manufacturer, identification, version, device_type } = *id else { continue };
+            out.put_u16_le(manufacturer.0);
+            out.put_u32_le(identification);
+            out.put_u8(version);
+            out.put_u8(device_type);
+            out.put_u32_le(seen.key);
+            let access_number = seen.highest.and_then(|mark| mark.access_number);
+            let marks = u8::from(seen.highest.is_some()) | u8::from(access_number.is_some()) << 1;
+            out.put_u8(seen.best.strength().unwrap_or(0) << 4 | marks);
+            out.put_u32_le(seen.highest.map_or(0, |mark| mark.counter));
+            out.put_u8(access_number.unwrap_or(0));
+        }
+        out.put_u32_le(crc32c::crc32c(&out));
+        self.is_changed = false;
+        out
+    }
+
+    /// Takes what [`Self::emit`] wrote.
+    ///
+    /// # Errors
+    /// Says that it is damaged; nothing of it is taken.
+    pub(super) fn parse(limit: usize, octets: &[u8]) -> Result<Self, Damaged> {
+        let (body, mut checksum) =
+            octets.len().checked_sub(4).and_then(|at| octets.split_at_checked(at)).ok_or(Damaged)?;
+        let mut body_rest = body.strip_prefix(MAGIC).ok_or(Damaged)?;
+        if checksum.try_get_u32_le() != Ok(crc32c::crc32c(body)) {
+            return Err(Damaged);
+        }
+        let mut guard = Self::new(limit);
+        while !body_rest.is_empty() && guard.meters.len() < guard.limit {
+            let (id, seen) = Seen::parse(&mut body_rest).ok_or(Damaged)?;
+            guard.meters.insert(id, seen);
+        }
+        Ok(guard)
+    }
+
+    fn make_room(&mut self) {
+        if self.meters.len() >= self.limit {
+            let silent = self.meters.iter().min_by_key(|(_, seen)| seen.boot_ms).map(|(id, _)| *id);
+            silent.and_then(|id| self.meters.remove(&id));
+        }
+    }
+}
+
+impl Seen {
+    fn new(key: u32, best: Security) -> Self {
+        Self { highest: None, recent: Vec::new(), best, key, boot_ms: 0 }
+    }
+
+    fn standing(&mut self, mark: Mark, digest: u64, key: &impl Fn() -> u32, boot_ms: u64) -> Standing {
+        let Some(highest) = self.highest else { return Standing::Fresh };
+        if mark.is_after(highest) {
+            return Standing::Fresh;
+        }
+        if let Some(known) = self.recent.iter().find(|known| known.mark == mark) {
+            return if known.digest == digest { Standing::Duplicate } else { Standing::Clone };
+        }
+        let key = key();
+        if key != self.key {
+            // A new key: the meter was set up anew, and no old telegram opens any more.
+            *self = Self { key, ..Self::new(key, self.best) };
+            return Standing::Fresh;
+        }
+        let newest = self.recent.iter().map(|known| known.boot_ms).max();
+        match newest {
+            // What the last counter looked like is not known any more after a restart: it may be a repeater's.
+            None if mark == highest => Standing::Duplicate,
+            Some(newest) if boot_ms.saturating_sub(newest) < REORDERING_MS && self.is_within_recent(mark) => {
+                Standing::Fresh
+            }
+            _ => Standing::Replay,
+        }
+    }
+
+    /// Newer than what is remembered at the least: older ones cannot be told from replays.
+    fn is_within_recent(&self, mark: Mark) -> bool {
+        self.recent.first().is_some_and(|oldest| mark.is_after(oldest.mark))
+    }
+
+    fn accept(&mut self, accepted: Accepted) {
+        if self.highest.is_none_or(|highest| accepted.mark.is_after(highest)) {
+            self.highest = Some(accepted.mark);
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.remove(0);
+        }
+        let at = self.recent.iter().position(|known| known.mark.is_after(accepted.mark)).unwrap_or(self.recent.len());
+        self.recent.insert(at, accepted);
+    }
+
+    fn parse(buf: &mut &[u8]) -> Option<(MeterId, Self)> {
+        let id = MeterId::MBus {
+            manufacturer: Manufacturer(buf.try_get_u16_le().ok()?),
+            identification: buf.try_get_u32_le().ok()?,
+            version: buf.try_get_u8().ok()?,
+            device_type: buf.try_get_u8().ok()?,
+        };
+        let key = buf.try_get_u32_le().ok()?;
+        let marks = buf.try_get_u8().ok()?;
+        let counter = buf.try_get_u32_le().ok()?;
+        let access_number = buf.try_get_u8().ok().filter(|_| marks & 2 != 0);
+        let best = *[Security::Plain, Security::Decrypted, Security::Authenticated].get(usize::from(marks >> 4))?;
+        let highest = (marks & 1 != 0).then_some(Mark { counter, access_number });
+        Some((id, Self { highest, ..Self::new(key, best) }))
+    }
+}
+
+const MAGIC: &[u8] = b"DCUcnt\x01\n";
+const ENTRY: usize = 18;
+/// Repeaters and several receivers may change the order of a meter's telegrams so long.
+const REORDERING_MS: u64 = 60_000;
+/// Accepted telegrams of one meter that are remembered.
+const RECENT: usize = 4;
+
+#[cfg(test)]
+mod tests;
