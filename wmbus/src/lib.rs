@@ -7,6 +7,7 @@
 pub mod address;
 pub mod afl;
 pub mod ell;
+pub mod format;
 pub mod key;
 pub mod link;
 pub mod receiver;
@@ -20,6 +21,7 @@ pub mod tpl;
 pub mod vendor;
 
 pub use address::Address;
+pub use format::{Format, Formats};
 pub use key::{Key, Keys, NoKeys};
 pub use link::{Form, Link};
 pub use reject::Reject;

@@ -24,6 +24,10 @@ pub enum Reject {
     ManufacturerCi(u8),
     /// A compact frame: the format of its records is not in it.
     CompactFrame,
+    /// A format frame whose signature is not that of its format.
+    FormatSignature,
+    /// A compact frame that its format does not make the full frame it was.
+    FullFrameCrc,
     /// A security mode that is not decrypted.
     UnsupportedSecurity(u8),
     /// A DIF from the reserved special functions.
@@ -47,6 +51,8 @@ impl Reject {
             Self::UnsupportedCi(_) => "unsupported_ci",
             Self::ManufacturerCi(_) => "manufacturer_ci",
             Self::CompactFrame => "compact_frame",
+            Self::FormatSignature => "format_signature",
+            Self::FullFrameCrc => "full_frame_crc",
             Self::UnsupportedSecurity(_) => "unsupported_security",
             Self::ReservedDif(_) => "reserved_dif",
             Self::ChainTooLong => "chain_too_long",
@@ -67,6 +73,8 @@ impl fmt::Display for Reject {
             Self::UnsupportedCi(ci) => write!(f, "ci field {ci:02x} is not decoded"),
             Self::ManufacturerCi(ci) => write!(f, "ci field {ci:02x} belongs to the manufacturer"),
             Self::CompactFrame => f.write_str("compact frame without its format"),
+            Self::FormatSignature => f.write_str("format signature is wrong"),
+            Self::FullFrameCrc => f.write_str("full frame crc is wrong"),
             Self::UnsupportedSecurity(mode) => write!(f, "security mode {mode} is not decrypted"),
             Self::ReservedDif(dif) => write!(f, "reserved dif {dif:02x}"),
             Self::ChainTooLong => f.write_str("more than ten dife or vife"),

@@ -1,14 +1,22 @@
 //! CRC-16/EN-13757: polynomial 3D65, most significant bit first, complemented. EN 13757-4:2019, 12.4.
 
-/// The CRC of link layer blocks, of the ELL payload and of format signatures.
-pub fn crc(octets: &[u8]) -> u16 {
-    !octets.iter().fold(0, |crc, octet| {
-        let index = usize::from((crc >> 8) as u8 ^ octet);
-        crc << 8 ^ TABLE.get(index).copied().unwrap_or_default()
-    })
+/// The CRC of link layer blocks, of the ELL payload, of format signatures and of full frames.
+pub const fn crc(octets: &[u8]) -> u16 {
+    !continued(0, octets)
 }
 
-static TABLE: [u16; 256] = table();
+/// The CRC of octets in several pieces, its complement; it begins with 0.
+#[expect(clippy::indexing_slicing, reason = "the table has a place for each octet")]
+pub(crate) const fn continued(mut complement: u16, mut octets: &[u8]) -> u16 {
+    while let [octet, rest @ ..] = octets {
+        let index = (complement >> 8) as u8 ^ *octet;
+        complement = complement << 8 ^ TABLE[index as usize];
+        octets = rest;
+    }
+    complement
+}
+
+const TABLE: [u16; 256] = table();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
 const fn table() -> [u16; 256] {

@@ -12,6 +12,7 @@ use std::fmt;
 
 use bytes::Buf;
 
+pub(crate) use crc::continued as crc_continued;
 pub use crc::crc;
 
 use crate::spec::c_field_name;

@@ -25,6 +25,7 @@ pub use text::Text;
 pub use time::{Date, DateTime, Time};
 pub use unit::{Factor, Unit};
 pub use value::Value;
+pub(crate) use value::variable_len;
 pub use vib::{Own, Vib};
 
 use crate::Reject;
@@ -98,6 +99,14 @@ impl<'a> DataRecord<'a> {
             value,
             octets: start.get(..start.len() - buf.len()).unwrap_or(start),
         })
+    }
+
+    /// DIB and VIB.
+    pub fn header(&self) -> &'a [u8] {
+        let mut rest = self.octets;
+        let read = Dib::parse(&mut rest).and_then(|_| Vib::parse(&mut rest));
+        debug_assert!(read.is_ok(), "the record was read from these octets");
+        self.octets.get(..self.octets.len() - rest.len()).unwrap_or(self.octets)
     }
 
     /// Appends the octets [`Self::parse`] read.

@@ -50,14 +50,7 @@ impl<'a> Value<'a> {
     #[inline(never)]
     fn variable(buf: &mut &'a [u8], coding: Coding) -> Result<Self, Reject> {
         let lvar = buf.try_get_u8()?;
-        let len = usize::from(match lvar {
-            0x00..=0xbf => lvar,
-            0xc0..=0xef => lvar & 0x0f,
-            0xf0..=0xf4 => 4 * (lvar - 0xec),
-            0xf5 => 48,
-            0xf6 => 64,
-            0xf7.. => return Err(Reject::ReservedLvar(lvar)),
-        });
+        let len = variable_len(lvar)?;
         let octets = take(buf, len)?;
         Ok(match lvar {
             0x00..=0xbf if matches!(coding, Coding::Octets | Coding::Time) => Self::Binary(octets),
@@ -132,6 +125,18 @@ impl fmt::Display for Value<'_> {
             Self::Invalid => f.write_str("invalid"),
         }
     }
+}
+
+/// Octets behind an LVAR. EN 13757-3:2018, table 5.
+pub(crate) fn variable_len(lvar: u8) -> Result<usize, Reject> {
+    Ok(usize::from(match lvar {
+        0x00..=0xbf => lvar,
+        0xc0..=0xef => lvar & 0x0f,
+        0xf0..=0xf4 => 4 * (lvar - 0xec),
+        0xf5 => 48,
+        0xf6 => 64,
+        0xf7.. => return Err(Reject::ReservedLvar(lvar)),
+    }))
 }
 
 fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], Reject> {

@@ -4,7 +4,8 @@ use bytes::BufMut;
 
 use crate::afl::Afl;
 use crate::ell::{Ell, SessionNumber};
-use crate::record::Draft;
+use crate::format::{CompactFrame, FormatFrame, signature};
+use crate::record::{Draft, Records};
 use crate::security::{self, Purpose};
 use crate::spec::Content;
 use crate::tpl::{Configuration, Extension, ShortHeader, Status, Tpl};
@@ -23,6 +24,18 @@ pub struct Message<'a> {
     pub status: u8,
     pub protection: Protection<'a>,
     pub records: &'a [Draft<'a>],
+    pub layout: Layout,
+}
+
+/// How the records are laid out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    #[default]
+    Full,
+    /// Signature, CRC of the full frame, data.
+    Compact,
+    /// Signature, DIBs and VIBs.
+    Format,
 }
 
 /// How the records are protected.
@@ -49,6 +62,7 @@ impl<'a> Message<'a> {
             status: 0,
             protection: Protection::None,
             records,
+            layout: Layout::Full,
         }
     }
 
@@ -61,6 +75,12 @@ impl<'a> Message<'a> {
     #[must_use]
     pub const fn status(mut self, status: u8) -> Self {
         self.status = status;
+        self
+    }
+
+    #[must_use]
+    pub const fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -77,7 +97,7 @@ impl<'a> Message<'a> {
             Protection::None => {
                 let configuration = Configuration { field: 0, extension: Extension::None };
                 self.tpl(configuration).emit(&mut out);
-                self.records.iter().for_each(|record| record.emit(&mut out));
+                self.application(&mut out);
             }
             Protection::AesCbcIv(key) => {
                 let mut plain = self.padded();
@@ -115,8 +135,12 @@ impl<'a> Message<'a> {
         let session_number = SessionNumber(session_number & ELL_SESSION_AND_TIME | ELL_AES_CTR);
         let ell = self.ell(Some(session_number));
         ell.emit(out);
-        let mut payload = vec![CI_RECORDS];
-        self.records.iter().for_each(|record| record.emit(&mut payload));
+        let mut payload = vec![match self.layout {
+            Layout::Full => CI_RECORDS,
+            Layout::Compact => CI_COMPACT,
+            Layout::Format => CI_FORMAT,
+        }];
+        self.application(&mut payload);
         let mut sealed = Vec::with_capacity(payload.len() + 2);
         sealed.put_u16_le(link::crc(&payload));
         sealed.extend_from_slice(&payload);
@@ -141,7 +165,14 @@ impl<'a> Message<'a> {
 
     fn tpl(&self, configuration: Configuration) -> Tpl {
         Tpl {
-            ci_field: if self.meter_address.is_some() { CI_RECORDS_LONG } else { CI_RECORDS_SHORT },
+            ci_field: match (self.layout, self.meter_address.is_some()) {
+                (Layout::Full, true) => CI_RECORDS_LONG,
+                (Layout::Full, false) => CI_RECORDS_SHORT,
+                (Layout::Compact, true) => CI_COMPACT_LONG,
+                (Layout::Compact, false) => CI_COMPACT_SHORT,
+                (Layout::Format, true) => CI_FORMAT_LONG,
+                (Layout::Format, false) => CI_FORMAT_SHORT,
+            },
             address: self.meter_address,
             header: Some(ShortHeader { access_number: self.access_number, status: Status(self.status), configuration }),
             content: Content::Records,
@@ -149,10 +180,28 @@ impl<'a> Message<'a> {
         }
     }
 
+    fn application(&self, out: &mut Vec<u8>) {
+        let mut full = Vec::new();
+        self.records.iter().for_each(|record| record.emit(&mut full));
+        let (mut chain, mut data) = (Vec::new(), Vec::new());
+        for record in Records::new(&full).flatten() {
+            chain.extend_from_slice(record.header());
+            data.extend_from_slice(record.octets.get(record.header().len()..).unwrap_or_default());
+        }
+        match self.layout {
+            Layout::Full => out.extend_from_slice(&full),
+            Layout::Compact => {
+                let (signature, full_frame_crc) = (signature(&chain), link::crc(&full));
+                CompactFrame { signature, full_frame_crc, data: &data }.emit(out);
+            }
+            Layout::Format => FormatFrame { chain: &chain }.emit(out),
+        }
+    }
+
     /// Check octets, records, idle fillers up to whole blocks.
     fn padded(&self) -> Vec<u8> {
         let mut plain = vec![IDLE, IDLE];
-        self.records.iter().for_each(|record| record.emit(&mut plain));
+        self.application(&mut plain);
         plain.resize(plain.len().next_multiple_of(16), IDLE);
         plain
     }
@@ -164,6 +213,12 @@ fn blocks(mode: u8, plain: &[u8], extension: Extension) -> Option<Configuration>
 }
 
 const SND_NR: u8 = 0x44;
+const CI_FORMAT: u8 = 0x69;
+const CI_FORMAT_SHORT: u8 = 0x6a;
+const CI_FORMAT_LONG: u8 = 0x6b;
+const CI_COMPACT_LONG: u8 = 0x73;
+const CI_COMPACT: u8 = 0x79;
+const CI_COMPACT_SHORT: u8 = 0x7b;
 const CI_RECORDS_LONG: u8 = 0x72;
 const CI_RECORDS: u8 = 0x78;
 const CI_RECORDS_SHORT: u8 = 0x7a;

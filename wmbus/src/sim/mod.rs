@@ -4,4 +4,4 @@ pub mod im871a;
 mod meter;
 pub mod random;
 
-pub use meter::{Message, Protection};
+pub use meter::{Layout, Message, Protection};

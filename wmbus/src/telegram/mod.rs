@@ -8,13 +8,14 @@ mod tests;
 
 use std::fmt;
 
+use self::open::Buffers;
 use crate::afl::Afl;
 use crate::ell::Ell;
 use crate::link::Body;
 use crate::record::{Records, Unit, Value};
 use crate::spec::Content;
 use crate::tpl::{Status, Tpl};
-use crate::{Address, Form, Keys, Link, Reject};
+use crate::{Address, Form, Formats, Keys, Link, Reject};
 
 /// One received frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Telegram<'a> {
     /// The meter: the transport layer's address where there is a long header, else the link layer's.
     pub address: Address,
     pub security: Security,
+    /// The frame was a compact one. Where its format is known, CI-field aside, it is shown as the full frame.
+    pub compact: Option<Compact>,
     /// Decrypted octets after the headers (and after the check octets 2F 2F); empty where they cannot be had. What
     /// a manufacturer's CI-field or security mode protects is here as received.
     pub application: &'a [u8],
@@ -37,6 +40,14 @@ pub struct Telegram<'a> {
     /// Why the verdict is not `Ok`, where it is not for a key.
     pub reject: Option<Reject>,
     octets: &'a [u8],
+}
+
+/// What a compact frame says of its full frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compact {
+    /// Of its format.
+    pub signature: u16,
+    pub full_frame_crc: u16,
 }
 
 /// What protected a telegram.
@@ -89,17 +100,30 @@ pub struct Scratch {
     frame: Vec<u8>,
     link: Vec<u8>,
     transport: Vec<u8>,
+    full: Vec<u8>,
 }
 
 impl<'a> Telegram<'a> {
     /// Decodes a frame whose form is not known. An `Err` says that not even the sender could be read.
     pub fn decode(octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        Self::decode_as(Form::recognise(octets)?, octets, keys, scratch)
+        Self::decode_with(None, octets, keys, &Formats::new(0), scratch)
     }
 
     /// Decodes a frame of a known form.
     pub fn decode_as(form: Form, octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        let Scratch { frame, link, transport } = scratch;
+        Self::decode_with(Some(form), octets, keys, &Formats::new(0), scratch)
+    }
+
+    /// Decodes a frame, compact ones by the formats learned so far.
+    pub fn decode_with(
+        form: Option<Form>,
+        octets: &'a [u8],
+        keys: &impl Keys,
+        formats: &Formats,
+        scratch: &'a mut Scratch,
+    ) -> Result<Self, Reject> {
+        let form = form.map_or_else(|| Form::recognise(octets), Ok)?;
+        let Scratch { frame, link, transport, full } = scratch;
         let body = Body::parse(octets, form, frame)?;
         let mut rest = body.octets;
         let header = match form {
@@ -107,7 +131,7 @@ impl<'a> Telegram<'a> {
             _ => Link::parse(&mut rest)?,
         };
         let mut opening = open::Opening::new(header, &body);
-        let (application, stop) = opening.open(rest, keys, link, transport);
+        let (application, stop) = opening.open(rest, keys, formats, Buffers { link, transport, full });
         let address = opening.address.ok_or(Reject::NoAddress)?;
         let (verdict, reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
         Ok(Self {
@@ -118,6 +142,7 @@ impl<'a> Telegram<'a> {
             tpl: opening.tpl,
             address,
             security: opening.security,
+            compact: opening.compact,
             application,
             verdict,
             reject,
@@ -186,7 +211,7 @@ impl From<Reject> for Verdict {
     fn from(reject: Reject) -> Self {
         match reject {
             Reject::Truncated => Self::Truncated,
-            Reject::BadCrc | Reject::BadChecksum => Self::BadCrc,
+            Reject::BadCrc | Reject::BadChecksum | Reject::FormatSignature | Reject::FullFrameCrc => Self::BadCrc,
             _ => Self::Unsupported,
         }
     }

@@ -2,15 +2,16 @@
 
 mod cbc;
 mod ccm;
+mod content;
 mod ell;
 
-use super::{Security, SecurityMode, Verdict};
+use super::{Compact, Security, SecurityMode, Verdict};
 use crate::afl::Afl;
 use crate::ell::Ell;
 use crate::link::Body;
-use crate::spec::{CI_AFL, Content};
+use crate::spec::CI_AFL;
 use crate::tpl::{ShortHeader, Tpl};
-use crate::{Address, Keys, Link, Reject};
+use crate::{Address, Formats, Keys, Link, Reject};
 
 /// What has been read so far.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Opening {
     is_short: bool,
     /// So it did, and nothing explains it.
     is_cut: bool,
+    /// What a compact frame says of its full frame.
+    pub(super) compact: Option<Compact>,
     /// A CRC or MAC to the end of the frame was right: nothing is missing, whatever the L-field says.
     is_whole: bool,
 }
@@ -48,6 +51,15 @@ struct Sealed<'a> {
     payload: &'a [u8],
 }
 
+/// Where octets go that have to move: one buffer a layer.
+#[derive(Debug)]
+pub(super) struct Buffers<'a> {
+    pub(super) link: &'a mut Vec<u8>,
+    pub(super) transport: &'a mut Vec<u8>,
+    /// The full frame of a compact one.
+    pub(super) full: &'a mut Vec<u8>,
+}
+
 type Opened<'a> = (&'a [u8], Option<Stop>);
 
 impl Opening {
@@ -61,6 +73,7 @@ impl Opening {
             security: Security { mode: SecurityMode::None, authenticated: false, counter: None },
             is_short: body.is_short,
             is_cut: body.is_cut,
+            compact: None,
             is_whole: false,
         }
     }
@@ -70,18 +83,11 @@ impl Opening {
         &mut self,
         rest: &'a [u8],
         keys: &impl Keys,
-        link: &'a mut Vec<u8>,
-        transport: &'a mut Vec<u8>,
+        formats: &Formats,
+        buffers: Buffers<'a>,
     ) -> Opened<'a> {
-        match self.layers(rest, keys, link, transport) {
-            Ok(application) => {
-                let stop = match self.content_reject() {
-                    Some(reject) => Some(Stop::from(reject)),
-                    None if self.is_cut && !self.is_whole => Some(Stop::from(Reject::Truncated)),
-                    None => None,
-                };
-                (application, stop)
-            }
+        match self.layers(rest, keys, buffers.link, buffers.transport) {
+            Ok(application) => self.content(application, formats, buffers.full),
             Err(Ended::Plain(application, stop)) => (application, Some(stop)),
             Err(Ended::Closed(stop)) => (&[], Some(stop)),
         }
@@ -186,14 +192,9 @@ impl Opening {
         if self.is_cut { Reject::Truncated.into() } else { Verdict::NoKey.into() }
     }
 
-    /// Application data that are not decoded here, though decrypted.
-    fn content_reject(&self) -> Option<Reject> {
-        let tpl = self.tpl?;
-        match tpl.content {
-            Content::CompactFrame => Some(Reject::CompactFrame),
-            Content::FormatFrame | Content::Foreign => Some(Reject::UnsupportedCi(tpl.ci_field)),
-            _ => None,
-        }
+    /// Octets are missing, as far as is known.
+    pub(super) const fn lacks_octets(&self) -> bool {
+        self.is_cut && !self.is_whole
     }
 }
 
