@@ -76,6 +76,7 @@ async fn a_forged_acknowledgement_deletes_nothing_and_is_recorded() {
         assert_eq!((&event["lane"], &event["refused_lane"]), (&"p1".into(), &"mbus".into()), "{event:#}");
         assert_eq!((&event["first"], &event["last"]), (&1.into(), &last.into()), "{event:#}");
         assert!(event["reason"].as_str().unwrap().starts_with(reason), "{reason}: {event:#}");
+        assert_eq!(buffer(&unit), before, "{reason}");
     }
     say(&mut forger, connection, b"no envelope at all".to_vec()).await;
     let is_unreadable = |line: &Value| line["code"] == "uplink.ack_unreadable";
