@@ -5,18 +5,25 @@ use std::time::{Duration, Instant};
 
 use wmbus::receiver::hex::Hex;
 use wmbus::receiver::im871a::Im871a;
-use wmbus::receiver::{Event, Mode, Receiver};
+use wmbus::receiver::{Event, Kind, Mode, Receiver};
 use wmbus::record::{DataRecord, Records};
-use wmbus::sim::im871a::{Faults, Im871a as Module};
+use wmbus::sim::im871a::Im871a as Module;
 use wmbus::sim::random::Random;
+use wmbus::sim::{Emulator, Faults, Nature, RECEIVERS};
 use wmbus::{Key, NoKeys, Scratch, Telegram};
 
 /// What is done behind one door.
 pub(crate) type Body = fn(&[u8]);
 
 /// The doors, by the names of their corpora.
-pub(crate) static BODIES: &[(&str, Body)] =
-    &[("hex", hex), ("im871a", im871a), ("im871a_module", im871a_module), ("records", records), ("telegram", telegram)];
+pub(crate) static BODIES: &[(&str, Body)] = &[
+    ("hex", hex),
+    ("im871a", im871a),
+    ("im871a_module", im871a_module),
+    ("receiver", receiver),
+    ("records", records),
+    ("telegram", telegram),
+];
 
 /// Octets from the stick, the first octet says in what portions; some time passes between them.
 pub(crate) fn im871a(octets: &[u8]) {
@@ -47,6 +54,41 @@ pub(crate) fn im871a(octets: &[u8]) {
         heard += telegrams(&mut machine);
     }
     assert_eq!(machine.poll_timeout(), None, "a silent module is given up");
+    assert_eq!(machine.counters().telegrams, heard);
+}
+
+/// Octets from and to any kind of receiver; the first octet says which kind, the second in what portions. Whatever was
+/// on the line, a receiver that is there is set up in the end, or given up for a reason.
+pub(crate) fn receiver(octets: &[u8]) {
+    let [which, portion, octets @ ..] = octets else { return };
+    let Some(row) = RECEIVERS.get(usize::from(*which) % RECEIVERS.len()) else { return };
+    let kind = Kind::named(row.receiver).expect("every emulated receiver is of a known kind");
+    let mut now = anchor();
+    let nature = Nature { uid: 1, firmware: 0x14, faults: Faults::default(), seed: 0 };
+    let mut emulator = (row.open)(nature, now);
+    let mut machine = (kind.open)(kind.default_mode(), now);
+    let mut heard = 0;
+    for portion in octets.chunks(usize::from(*portion).max(1)) {
+        machine.handle_bytes(portion, now);
+        emulator.handle_bytes(portion, now);
+        now += Duration::from_millis(100);
+        machine.handle_timeout(now);
+        heard += telegrams(machine.as_mut());
+    }
+    for _ in 0..200 {
+        while let Some(octets) = machine.poll_transmit() {
+            emulator.handle_bytes(&octets, now);
+        }
+        while let Some(octets) = emulator.poll_transmit() {
+            machine.handle_bytes(&octets, now);
+        }
+        heard += telegrams(machine.as_mut());
+        let Some(due) = machine.poll_timeout() else { break };
+        assert!(due >= now, "time does not go back");
+        now = due;
+        machine.handle_timeout(now);
+    }
+    heard += telegrams(machine.as_mut());
     assert_eq!(machine.counters().telegrams, heard);
 }
 

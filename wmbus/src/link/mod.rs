@@ -154,6 +154,12 @@ impl fmt::Display for Link {
     }
 }
 
+/// How many octets a frame of format A or B with this L-field has, its CRCs included; of any other form, without them.
+pub(crate) fn frame_len(form: Form, l_field: u8) -> usize {
+    let counted = 1 + usize::from(l_field);
+    if form == Form::FormatA { block::len_a(counted) } else { counted }
+}
+
 /// Puts the octets from the C-field on into a frame of the form; None where they do not fit its L-field.
 pub fn frame(form: Form, body: &[u8]) -> Option<Vec<u8>> {
     match form {

@@ -30,6 +30,8 @@ pub struct Identity {
     pub firmware: Option<u8>,
     /// What it was told to listen to.
     pub mode: Option<Mode>,
+    /// Where it had to be found out, what it is.
+    pub kind: Option<&'static str>,
 }
 
 /// Why a receiver is of no use.

@@ -14,6 +14,8 @@ use super::{Counters, Event, FRAME_MAX, FRAME_MIN, Identity, Receiver, Reject};
 /// A source of lines.
 #[derive(Debug)]
 pub struct Hex {
+    /// What is on a line.
+    frames: Frames,
     /// The line that has not ended yet.
     line: Vec<u8>,
     /// The line is longer than any frame; its rest is passed over.
@@ -22,10 +24,18 @@ pub struct Hex {
     counters: Counters,
 }
 
+type Frames = fn(&[u8]) -> Result<Vec<Vec<u8>>, Reject>;
+
 impl Hex {
     /// Listens at once.
     pub fn new() -> Self {
+        Self::of(frames)
+    }
+
+    /// Lines of another shape.
+    pub(super) fn of(frames: Frames) -> Self {
         Self {
+            frames,
             line: Vec::new(),
             overlong: false,
             events: VecDeque::from([Event::Ready(Identity::default())]),
@@ -38,11 +48,11 @@ impl Hex {
         if std::mem::take(&mut self.overlong) {
             return self.counters.reject(Reject::TooLong);
         }
-        match frames(&line) {
+        match (self.frames)(&line) {
             Ok(frames) => {
                 self.counters.telegrams += frames.len() as u64;
-                // rtl_wmbus removes the CRCs; of a bare frame nobody knows.
-                let form = line.contains(&b';').then_some(Form::Stripped);
+                // Programs remove the CRCs; of a bare frame nobody knows.
+                let form = line.iter().any(|octet| b";{".contains(octet)).then_some(Form::Stripped);
                 self.events.extend(frames.into_iter().map(|frame| Event::Telegram { frame, form, rssi_dbm: None }));
             }
             Err(reason) => self.counters.reject(reason),
@@ -132,7 +142,7 @@ fn plain(line: &[u8]) -> Result<Vec<u8>, Reject> {
 }
 
 /// A frame whose CRCs were taken out; the L field is made to fit.
-fn without_crcs(digits: &[u8]) -> Result<Vec<u8>, Reject> {
+pub(super) fn without_crcs(digits: &[u8]) -> Result<Vec<u8>, Reject> {
     let mut frame = octets(digits, FRAME_MAX)?;
     if frame.len() < FRAME_MIN {
         return Err(Reject::TooShort);
@@ -145,7 +155,7 @@ fn without_crcs(digits: &[u8]) -> Result<Vec<u8>, Reject> {
 }
 
 /// Hexadecimal digits, blanks between octets allowed.
-fn octets(digits: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
+pub(super) fn octets(digits: &[u8], most: usize) -> Result<Vec<u8>, Reject> {
     let mut octets = Vec::new();
     for group in digits.split(u8::is_ascii_whitespace) {
         for pair in group.chunks(2) {
@@ -169,8 +179,8 @@ static MODES: &[&[u8]] = &[b"C1", b"S1", b"T1"];
 
 /// 255 octets after L, and two octets of CRC for each of 17 blocks of format A. EN 13757-4:2019, clause 12.
 const FRAME_WITH_CRCS_MAX: usize = FRAME_MAX + 2 * 17;
-/// Two frames, the fields of rtl_wmbus around them, and some blanks.
-const LINE_MAX: usize = 2048;
+/// Two frames and the fields of rtl_wmbus around them, or one and what rtl_433 has to say about it.
+const LINE_MAX: usize = 4096;
 
 #[cfg(test)]
 mod tests {

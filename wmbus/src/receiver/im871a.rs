@@ -238,6 +238,7 @@ impl Im871a {
             uid: self.info.map(|info| info.uid),
             firmware: self.info.map(|info| info.firmware),
             mode: Some(self.mode),
+            kind: None,
         }
     }
 }
@@ -288,6 +289,24 @@ impl Receiver for Im871a {
     fn counters(&self) -> &Counters {
         &self.counters
     }
+
+    fn check(&mut self, now: Instant) {
+        if self.stage == Stage::Listen {
+            self.enter(Stage::Check, now);
+        }
+    }
+
+    fn reset(&mut self, now: Instant) {
+        if self.stage == Stage::Ended {
+            return;
+        }
+        let mut octets = Vec::new();
+        Message::request(Endpoint::DeviceManagement, hci::RESET_REQ, &[]).emit(&mut octets);
+        self.transmits.push_back(octets);
+        self.stage = Stage::Identify;
+        self.tries = 0;
+        self.due = Some(now + RESET_TIME);
+    }
 }
 
 impl Stage {
@@ -302,30 +321,9 @@ impl Stage {
     }
 }
 
-/// Modes that one of the two modules can be told to listen to.
-pub const MODES: &[Mode] = &[
-    Mode::C1,
-    Mode::C1T1,
-    Mode::C2,
-    Mode::N1a,
-    Mode::N1b,
-    Mode::N1c,
-    Mode::N1d,
-    Mode::N1e,
-    Mode::N1f,
-    Mode::N2a,
-    Mode::N2b,
-    Mode::N2c,
-    Mode::N2d,
-    Mode::N2e,
-    Mode::N2f,
-    Mode::R2,
-    Mode::S1,
-    Mode::S1m,
-    Mode::S2,
-    Mode::T1,
-    Mode::T2,
-];
+/// Modes of the module for 868 MHz.
+pub const MODES: &[Mode] =
+    &[Mode::C1, Mode::C1T1, Mode::C2, Mode::R2, Mode::S1, Mode::S1m, Mode::S2, Mode::T1, Mode::T2];
 
 /// First octet of SET_CONFIG: 0 keeps the settings in RAM, 1 writes them to flash.
 const STORE_IN_RAM: u8 = 0;
@@ -339,5 +337,7 @@ const REFUSALS: u32 = 2;
 /// The longest message takes 47 ms at 57,600 baud.
 const STALL_TIME: Duration = Duration::from_millis(500);
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// What the module needs after a reset before it answers.
+const RESET_TIME: Duration = Duration::from_secs(1);
 /// Octets are taken in such portions, which bounds the buffer.
 const PORTION: usize = 512;

@@ -4,12 +4,22 @@
 //! L field, and what is known of its reception. `KINDS` is the one list of them: a new receiver is a file here
 //! and a row there. The frame itself is not looked into; any C field passes.
 
+pub mod amber;
+pub mod cul;
 pub mod hex;
 pub mod im871a;
+pub mod iu891a;
+pub mod raw;
+pub mod rc1180;
+pub mod rtl433;
 
 mod crc;
+mod dialogue;
 mod event;
 mod mode;
+#[cfg(test)]
+mod tests;
+mod undelimited;
 
 use std::fmt;
 use std::time::Instant;
@@ -31,6 +41,10 @@ pub trait Receiver: fmt::Debug + Send {
     fn poll_event(&mut self) -> Option<Event>;
     /// What was heard and what was dropped since this machine was made.
     fn counters(&self) -> &Counters;
+    /// Asks a listening receiver whether it is there and as it was set; where nobody can be asked, nothing happens.
+    fn check(&mut self, _now: Instant) {}
+    /// Resets the receiver, where it can be, and sets it up again.
+    fn reset(&mut self, _now: Instant) {}
 }
 
 /// A kind of receiver.
@@ -53,10 +67,25 @@ pub static KINDS: &[Kind] = &[
         modes: im871a::MODES,
         open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
     },
+    Kind { name: "im170a", baud: 57_600, modes: MODES_169, open: |mode, now| Box::new(im871a::Im871a::new(mode, now)) },
+    Kind { name: "iu891a", baud: 115_200, modes: iu891a::MODES, open: iu891a::open },
+    Kind { name: "amb8465", baud: 9_600, modes: amber::MODES_868, open: amber::open },
+    Kind { name: "amb3665", baud: 9_600, modes: MODES_169, open: amber::open },
+    Kind { name: "cul", baud: 38_400, modes: cul::MODES, open: cul::open },
+    Kind { name: "rc1180", baud: 19_200, modes: rc1180::MODES, open: rc1180::open },
+    Kind { name: "rtl_wmbus", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
+    Kind { name: "rtl_433", baud: 115_200, modes: &[], open: |_, now| rtl433::open(now) },
     Kind { name: "hex", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
+    Kind { name: "raw", baud: 115_200, modes: &[], open: |_, now| raw::open(now) },
 ];
 
 impl Kind {
+    /// What it listens to where nobody says: C1 and T1 where it can.
+    pub fn default_mode(&self) -> Mode {
+        let mode = Mode::default();
+        if self.modes.contains(&mode) { mode } else { self.modes.first().copied().unwrap_or(mode) }
+    }
+
     /// The kind of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
@@ -82,16 +111,18 @@ pub(crate) const FRAME_MIN: usize = 10;
 /// The longest frame without its CRCs: L counts 255 octets after itself.
 pub(crate) const FRAME_MAX: usize = 256;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_is_found_by_its_name_and_only_once() {
-        for kind in KINDS {
-            assert_eq!(Kind::named(kind.name), Some(kind));
-            assert_eq!(KINDS.iter().filter(|other| other.name == kind.name).count(), 1, "{}", kind.name);
-        }
-        assert_eq!(Kind::named("im871b"), None);
-    }
-}
+/// Modes of 169 MHz.
+pub const MODES_169: &[Mode] = &[
+    Mode::N1a,
+    Mode::N1b,
+    Mode::N1c,
+    Mode::N1d,
+    Mode::N1e,
+    Mode::N1f,
+    Mode::N2a,
+    Mode::N2b,
+    Mode::N2c,
+    Mode::N2d,
+    Mode::N2e,
+    Mode::N2f,
+];

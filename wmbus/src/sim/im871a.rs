@@ -1,15 +1,31 @@
-//! An iM871A as its host sees it: the mirror image of `receiver::im871a`.
+//! An iM871A or iM170A as its host sees it: the mirror image of `receiver::im871a`.
 //!
 //! It answers the HCI requests that a host needs, and wraps what it hears on the air. It comes up in mode S2 as
-//! the module does, and hears what its link mode hears. Faults of the line are parameters, drawn from a seed.
+//! the module does, and hears what its link mode hears.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::line::{Line, Outcome};
 use super::random::Random;
-use crate::receiver::im871a::config::{Config, DeviceInfo, LinkMode, MODULE_IM871A};
+use super::{Emulator, Faults, Nature};
+use crate::receiver::im871a::config::{Config, DeviceInfo, LinkMode, MODULE_IM170A, MODULE_IM871A};
 use crate::receiver::im871a::hci::{self, Endpoint, Message};
 use crate::receiver::{FRAME_MAX, FRAME_MIN, Mode, Reject};
+
+/// An iM871A.
+pub(super) fn open(nature: Nature, now: Instant) -> Box<dyn Emulator> {
+    let Nature { uid, firmware, faults, seed } = nature;
+    Box::new(Im871a::new(uid, firmware, faults, Random::new(seed), now))
+}
+
+/// An iM170A, for 169 MHz.
+pub(super) fn open_169(nature: Nature, now: Instant) -> Box<dyn Emulator> {
+    let Nature { uid, firmware, faults, seed } = nature;
+    let mut module = Im871a::new(uid, firmware, faults, Random::new(seed), now);
+    module.info.module_type = MODULE_IM170A;
+    Box::new(module)
+}
 
 /// The module.
 #[derive(Debug)]
@@ -21,50 +37,10 @@ pub struct Im871a {
     stored: Config,
     /// When it got its supply: the module's clock counts from here.
     powered: Instant,
-    faults: Faults,
-    random: Random,
+    line: Line,
     buffer: Vec<u8>,
     stall: Option<Instant>,
-    transmits: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
-}
-
-/// What goes wrong on the line between module and host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// Messages with one octet altered, per million.
-    pub corrupt_ppm: u32,
-    /// Messages that stop early, per million.
-    pub truncate_ppm: u32,
-    /// Messages with up to 16 octets of noise before them, start octets among them, per million.
-    pub noise_ppm: u32,
-    pub split: Split,
-    /// Frames that wait in the module and leave before its first answer.
-    pub stale: Vec<Vec<u8>>,
-    /// It never says anything.
-    pub mute: bool,
-}
-
-/// In what portions a message leaves.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Split {
-    #[default]
-    Whole,
-    /// In two, the first one so long.
-    At(usize),
-    /// In portions of 1 to 16 octets.
-    Random,
-}
-
-/// What became of a frame on the air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is on the line to the host, whole.
-    Intact,
-    /// It is on the line, and a fault made it unreadable.
-    Damaged,
-    /// The module does not listen to that, or is mute.
-    Deaf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +52,7 @@ pub enum Event {
 }
 
 impl Im871a {
-    /// A module that just got its supply.
+    /// An iM871A that just got its supply.
     pub fn new(uid: u32, firmware: u8, faults: Faults, random: Random, now: Instant) -> Self {
         let factory = factory();
         Self {
@@ -84,76 +60,11 @@ impl Im871a {
             config: factory,
             stored: factory,
             powered: now,
-            faults,
-            random,
+            line: Line::new(faults, random, START),
             buffer: Vec::new(),
             stall: None,
-            transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
-    }
-
-    /// What the module listens to.
-    pub fn mode(&self) -> Option<Mode> {
-        let number = self.config.link_mode?;
-        LinkMode::numbered(number, self.info.module_type).map(|row| row.mode)
-    }
-
-    /// A frame on the air: L first, without CRCs, sent in mode `sent`.
-    pub fn hear(&mut self, frame: &[u8], sent: Mode, rssi_dbm: i16, now: Instant) -> Outcome {
-        let is_heard = self.mode().is_some_and(|mode| mode.hears(sent));
-        if !is_heard || self.faults.mute || !(FRAME_MIN..=FRAME_MAX).contains(&frame.len()) {
-            return Outcome::Deaf;
-        }
-        let clock = u32::try_from(now.duration_since(self.powered).as_millis() & 0xffff_ffff).unwrap_or(0);
-        self.send(&Message {
-            endpoint: Endpoint::RadioLink,
-            message: hci::WMBUSMSG_IND,
-            payload: frame.get(1..).unwrap_or_default(),
-            timestamp: (self.config.auto_timestamp == Some(1)).then_some(clock),
-            rssi: (self.config.auto_rssi == Some(1)).then(|| hci::rssi_raw(rssi_dbm)),
-            protected: true,
-        })
-    }
-
-    /// Octets from the host.
-    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
-        for portion in bytes.chunks(PORTION) {
-            self.buffer.extend(portion);
-            let buffer = std::mem::take(&mut self.buffer);
-            let mut rest = buffer.as_slice();
-            while !rest.is_empty() {
-                let mut cursor = rest;
-                match Message::parse(&mut cursor) {
-                    Ok(message) => {
-                        rest = cursor;
-                        if message.endpoint == Endpoint::DeviceManagement {
-                            self.answer(&message);
-                        }
-                    }
-                    Err(Reject::Incomplete) => break,
-                    Err(_) => rest = rest.get(1..).unwrap_or_default(),
-                }
-            }
-            self.buffer = rest.to_vec();
-        }
-        self.stall = (!self.buffer.is_empty()).then(|| now + STALL_TIME);
-    }
-
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.stall.is_some_and(|stall| stall <= now) {
-            self.stall = None;
-            self.buffer.clear();
-        }
-    }
-
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.stall
-    }
-
-    /// Octets for the host, in the portions in which they leave.
-    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        self.transmits.pop_front()
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
@@ -184,7 +95,7 @@ impl Im871a {
             }
             _ => return,
         }
-        for frame in std::mem::take(&mut self.faults.stale) {
+        for frame in self.line.stale() {
             let payload = frame.get(1..).unwrap_or_default();
             let stale = Message::request(Endpoint::RadioLink, hci::WMBUSMSG_IND, payload);
             self.send(&Message { protected: true, ..stale });
@@ -193,53 +104,71 @@ impl Im871a {
         self.send(&Message { protected: true, ..answer });
     }
 
-    /// Puts a message on the line, faults included.
     fn send(&mut self, message: &Message<'_>) -> Outcome {
-        if self.faults.mute {
-            return Outcome::Deaf;
-        }
         let mut octets = Vec::new();
         message.emit(&mut octets);
-        let mut outcome = Outcome::Intact;
-        if self.random.chance_ppm(self.faults.corrupt_ppm) {
-            let place = self.random.index(octets.len());
-            let flip = 1 << self.random.below(8);
-            if let Some(octet) = octets.get_mut(place) {
-                *octet ^= flip;
+        self.line.send(&octets)
+    }
+}
+
+impl Emulator for Im871a {
+    fn mode(&self) -> Option<Mode> {
+        let number = self.config.link_mode?;
+        LinkMode::numbered(number, self.info.module_type).map(|row| row.mode)
+    }
+
+    fn hear(&mut self, frame: &[u8], sent: Mode, rssi_dbm: i16, now: Instant) -> Outcome {
+        let is_heard = self.mode().is_some_and(|mode| mode.hears(sent));
+        if !is_heard || self.line.faults.mute || !(FRAME_MIN..=FRAME_MAX).contains(&frame.len()) {
+            return Outcome::Deaf;
+        }
+        let clock = u32::try_from(now.duration_since(self.powered).as_millis() & 0xffff_ffff).unwrap_or(0);
+        self.send(&Message {
+            endpoint: Endpoint::RadioLink,
+            message: hci::WMBUSMSG_IND,
+            payload: frame.get(1..).unwrap_or_default(),
+            timestamp: (self.config.auto_timestamp == Some(1)).then_some(clock),
+            rssi: (self.config.auto_rssi == Some(1)).then(|| hci::rssi_raw(rssi_dbm)),
+            protected: true,
+        })
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        for portion in bytes.chunks(PORTION) {
+            self.buffer.extend(portion);
+            let buffer = std::mem::take(&mut self.buffer);
+            let mut rest = buffer.as_slice();
+            while !rest.is_empty() {
+                let mut cursor = rest;
+                match Message::parse(&mut cursor) {
+                    Ok(message) => {
+                        rest = cursor;
+                        if message.endpoint == Endpoint::DeviceManagement {
+                            self.answer(&message);
+                        }
+                    }
+                    Err(Reject::Incomplete) => break,
+                    Err(_) => rest = rest.get(1..).unwrap_or_default(),
+                }
             }
-            outcome = Outcome::Damaged;
+            self.buffer = rest.to_vec();
         }
-        if self.random.chance_ppm(self.faults.truncate_ppm) {
-            octets.truncate(self.random.index(octets.len()));
-            outcome = Outcome::Damaged;
-        }
-        if self.random.chance_ppm(self.faults.noise_ppm) {
-            let noise = self.noise();
-            octets.splice(..0, noise);
-        }
-        self.portion(&octets);
-        outcome
+        self.stall = (!self.buffer.is_empty()).then(|| now + STALL_TIME);
     }
 
-    fn noise(&mut self) -> Vec<u8> {
-        let length = 1 + self.random.index(16);
-        (0..length)
-            .map(|_| if self.random.below(4) == 0 { 0xa5 } else { (self.random.next_u64() & 0xff) as u8 })
-            .collect()
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.stall.is_some_and(|stall| stall <= now) {
+            self.stall = None;
+            self.buffer.clear();
+        }
     }
 
-    fn portion(&mut self, octets: &[u8]) {
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let length = match self.faults.split {
-                Split::At(length) if rest.len() == octets.len() && length > 0 => length,
-                Split::Random => 1 + self.random.index(16),
-                Split::Whole | Split::At(_) => rest.len(),
-            };
-            let (portion, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            self.transmits.push_back(portion.to_vec());
-            rest = behind;
-        }
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.stall
+    }
+
+    fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.line.poll_transmit()
     }
 }
 
@@ -265,6 +194,8 @@ const fn factory() -> Config {
     }
 }
 
+/// With what its messages begin.
+const START: u8 = 0xa5;
 const STALL_TIME: Duration = Duration::from_millis(500);
 const PORTION: usize = 512;
 
@@ -273,6 +204,7 @@ mod tests {
     use hex_literal::hex;
 
     use super::*;
+    use crate::sim::Faults;
 
     #[track_caller]
     fn check(module: &mut Im871a, request: &[u8], answer: &[u8]) {

@@ -164,6 +164,8 @@ impl LinkMode {
 }
 
 pub const MODULE_IM871A: u8 = 0x33;
+/// Any other type is taken for it.
+pub const MODULE_IM170A: u8 = 0x36;
 
 /// Link modes, "WMBus HCI Specification V1.6". C1 and C2 have a number for each frame format they would send.
 static LINK_MODES: &[LinkMode] = &[
@@ -270,8 +272,9 @@ mod tests {
     #[test]
     fn every_mode_that_can_be_configured_has_a_number() {
         for mode in Mode::ALL {
-            let has_number = LINK_MODES.iter().any(|row| row.mode == mode);
-            assert_eq!(super::super::MODES.contains(&mode), has_number, "{mode}");
+            let has_number = |module| LinkMode::of(mode, module).is_some();
+            assert_eq!(super::super::MODES.contains(&mode), has_number(MODULE_IM871A), "{mode}");
+            assert_eq!(crate::receiver::MODES_169.contains(&mode), has_number(MODULE_IM170A), "{mode}");
         }
     }
 }

@@ -4,11 +4,13 @@ use hex_literal::hex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sim::im871a::{Faults, Im871a as Module, Outcome, Split};
+use crate::sim::im871a::Im871a as Module;
 use crate::sim::random::Random;
+use crate::sim::{Emulator as _, Faults, Outcome, Split};
 
 const FRAME: [u8; 12] = hex!("0b 44 2d 2c 78 56 34 12 1b 16 a0 a5");
-const READY: Event = Event::Ready(Identity { uid: Some(0x1234_5678), firmware: Some(0x14), mode: Some(Mode::C1T1) });
+const READY: Event =
+    Event::Ready(Identity { uid: Some(0x1234_5678), firmware: Some(0x14), mode: Some(Mode::C1T1), kind: None });
 
 /// Host and module with a line between them.
 struct Pair {
@@ -169,7 +171,7 @@ fn c1_with_t1_needs_a_newer_firmware() {
     pair.settle();
     assert_eq!(
         pair.events,
-        [Event::Ready(Identity { uid: Some(0x1234_5678), firmware: Some(0x13), mode: Some(Mode::T1) })]
+        [Event::Ready(Identity { uid: Some(0x1234_5678), firmware: Some(0x13), mode: Some(Mode::T1), kind: None })]
     );
 }
 
