@@ -1,4 +1,4 @@
-//! The emulated receiver: an iM871A on a pseudo terminal, which the service opens like a USB stick.
+//! The emulated receiver: one of many kinds on a pseudo terminal, which the service opens like a USB stick.
 //!
 //! It outlives the service, and as a stick it keeps its settings meanwhile. While nobody has the port open it hears
 //! nothing. A full port holds the air up: a telegram counts as intact once the terminal took its last octet, and a
@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use wmbus::receiver::Mode;
-use wmbus::sim::im871a::Faults;
+use wmbus::sim::{EmulatorKind, Faults};
 
-pub use wmbus::sim::im871a::Outcome;
+pub use wmbus::sim::Outcome;
 
 /// What the emulated receiver is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    pub kind: &'static EmulatorKind,
     /// A symbolic link to the terminal, which has another name each time.
     pub link: Option<PathBuf>,
     pub uid: u32,
@@ -37,7 +38,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { link: None, uid: 0x0012_3456, firmware: 0x14, sent: Mode::T1, faults: Faults::default(), seed: 1 }
+        Self {
+            kind: EmulatorKind::named("im871a").expect("it is in the list"),
+            link: None,
+            uid: 0x0012_3456,
+            firmware: 0x14,
+            sent: Mode::T1,
+            faults: Faults::default(),
+            seed: 1,
+        }
     }
 }
 

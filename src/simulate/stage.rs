@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use wmbus::sim::im871a;
+use wmbus::sim;
 
 use super::account::Account;
 use super::air::{self, Plan, Sent};
@@ -104,7 +104,7 @@ impl<'a> Stage<'a> {
         scene.write(fleet.meters(), &settings)?;
         let receiver = EmulatedReceiver::open(receiver::Options {
             link: Some(scene.port()),
-            faults: im871a::Faults { corrupt_ppm: options.faults.corrupt_ppm, ..im871a::Faults::default() },
+            faults: sim::Faults { corrupt_ppm: options.faults.corrupt_ppm, ..sim::Faults::default() },
             seed: options.seed,
             ..receiver::Options::default()
         })?;

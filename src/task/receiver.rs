@@ -209,12 +209,12 @@ impl Driver {
     fn ready(&mut self, identity: Identity, now: Now) {
         self.status.send_modify(|status| status.identity = identity);
         self.enter(State::Receiving, now);
-        let Identity { uid, firmware, mode } = identity;
+        let Identity { uid, firmware, mode, .. } = identity;
         let uid = uid.map(|uid| format!("{uid:08x}"));
-        let mode = mode.map(Mode::name);
-        info!(port = %self.settings.name, uid, firmware, mode, "receiver listens");
+        let listens_to = mode.map(Mode::name);
+        info!(port = %self.settings.name, uid, firmware, mode = listens_to, "receiver listens");
         // A source without a handshake has not shown yet that anything works.
-        if uid.is_some() {
+        if identity.mode.is_some() {
             self.proven();
         }
     }

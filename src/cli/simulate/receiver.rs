@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use wmbus::receiver::Mode;
-use wmbus::sim::im871a;
+use wmbus::sim::{self, EmulatorKind};
 
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
 use crate::simulate::faults::Faults;
 use crate::simulate::receiver::play::{Plan, Told, play};
 use crate::simulate::receiver::{Options, State};
 
-/// Emulate a receiver alone, an iM871A on a pseudo terminal
+/// Emulate a receiver alone, on a pseudo terminal
 ///
-/// The service opens the printed port like that of a USB stick, kind = "im871a". The port outlives the service; the
+/// The service opens the printed port like that of a USB stick, of the same kind. The port outlives the service; the
 /// command ends with SIGINT or SIGTERM. Frames go on the air once somebody listens. Nobody hears what is sent while
 /// the port is closed.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ Examples:
   dcu simulate receiver --frames telegrams.txt        hears the lines of a file
   rtl_sdr ... | rtl_wmbus | dcu simulate receiver --frames -")]
 pub(super) struct Args {
+    /// Kind of receiver
+    #[arg(long, value_name = "KIND", default_value = "im871a", value_parser = kind)]
+    kind: &'static EmulatorKind,
     /// Symbolic link to the port
     #[arg(long, value_name = "PATH")]
     link: Option<PathBuf>,
@@ -68,9 +71,10 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         None => None,
     };
     let options = Options {
+        kind: args.kind,
         link: args.link,
         sent: args.sent,
-        faults: im871a::Faults { corrupt_ppm, mute: args.mute, ..im871a::Faults::default() },
+        faults: sim::Faults { corrupt_ppm, mute: args.mute, ..sim::Faults::default() },
         seed: args.seed,
         ..Options::default()
     };
@@ -99,6 +103,13 @@ fn line(told: &Told) -> String {
         Told::State(State::Open(Some(mode))) => format!("listening to {mode}"),
         Told::Ended(tally) => format!("no more frames after {}", tally.sent),
     }
+}
+
+fn kind(name: &str) -> Result<&'static EmulatorKind, String> {
+    EmulatorKind::named(name).ok_or_else(|| {
+        let names: Vec<_> = sim::RECEIVERS.iter().map(|kind| kind.name).collect();
+        format!("known are {}", names.join(", "))
+    })
 }
 
 fn mode(name: &str) -> Result<Mode, String> {

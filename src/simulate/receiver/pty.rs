@@ -84,6 +84,18 @@ impl Line {
         }
     }
 
+    /// The speed that the other side set, in baud.
+    pub(super) fn baud(&self) -> Option<u32> {
+        // SAFETY: the kernel fills a structure of this type, all of whose bit patterns are legal.
+        #[allow(unsafe_code, reason = "nix knows only the speeds of old, and panics at any other")]
+        let baud = unsafe {
+            let mut settings: nix::libc::termios2 = std::mem::zeroed();
+            let got = nix::libc::ioctl(self.0.get_ref().as_raw_fd(), nix::libc::TCGETS2, &raw mut settings);
+            (got == 0).then_some(settings.c_ospeed)
+        };
+        baud
+    }
+
     pub(super) fn disconnect(self) -> Master {
         self.0.into_inner()
     }

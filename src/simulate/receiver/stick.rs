@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
-use wmbus::sim::im871a::Im871a as Module;
-use wmbus::sim::random::Random;
+use wmbus::sim::{Emulator, Nature};
 
 use super::pty::{Line, Master};
 use super::{Command, Error, Link, Options, Outcome, State};
@@ -20,7 +19,7 @@ pub(super) struct Stick {
     options: Options,
     /// None while it is pulled out.
     port: Option<(Master, Option<Link>)>,
-    module: Module,
+    module: Box<dyn Emulator>,
     state: watch::Sender<State>,
     path: watch::Sender<PathBuf>,
 }
@@ -115,13 +114,21 @@ impl Stick {
         self.state.send_if_modified(|shown| std::mem::replace(shown, state) != state);
     }
 
+    /// At another speed than the module's, both sides read something else than was written.
+    fn at_speed(&self, line: &Line, octets: Vec<u8>) -> Vec<u8> {
+        let speed = self.options.kind.baud;
+        let is_right = speed == 0 || line.baud().is_none_or(|baud| baud == speed);
+        if is_right { octets } else { octets.into_iter().map(|octet| octet.rotate_left(3) ^ 0x5a).collect() }
+    }
+
     async fn while_open(&mut self, line: &Line, orders: &mut mpsc::Receiver<Command>) -> End {
         let mut buf = [0; PORTION];
         let mut out = VecDeque::new();
         let mut sending: Option<Sending> = None;
         let end = loop {
-            out.extend(std::iter::from_fn(|| self.module.poll_transmit()));
-            while self.module.poll_event().is_some() {}
+            while let Some(octets) = self.module.poll_transmit() {
+                out.push_back(self.at_speed(line, octets));
+            }
             let state = State::Open(self.module.mode().filter(|mode| mode.hears(self.options.sent)));
             self.state.send_if_modified(|shown| std::mem::replace(shown, state) != state);
             if out.is_empty() {
@@ -133,7 +140,8 @@ impl Stick {
             tokio::select! {
                 read = line.read(&mut buf) => match read {
                     Ok(length) if length > 0 => {
-                        self.module.handle_bytes(buf.get(..length).unwrap_or_default(), Instant::now());
+                        let octets = self.at_speed(line, buf.get(..length).unwrap_or_default().to_vec());
+                        self.module.handle_bytes(&octets, Instant::now());
                     }
                     // Input/output error: the last one who had it open closed it.
                     _ => break End::Closed,
@@ -182,8 +190,9 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn module(options: &Options) -> Module {
-    Module::new(options.uid, options.firmware, options.faults.clone(), Random::new(options.seed), Instant::now())
+fn module(options: &Options) -> Box<dyn Emulator> {
+    let Options { uid, firmware, seed, .. } = *options;
+    (options.kind.open)(Nature { uid, firmware, faults: options.faults.clone(), seed }, Instant::now())
 }
 
 /// How often a closed port is looked at.

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wmbus::receiver::{Identity, Kind, Reject};
-use wmbus::sim::im871a::Split;
+use wmbus::sim::Split;
 
 use super::*;
 use crate::clock::Now;
@@ -24,12 +24,21 @@ struct Service {
 
 impl Service {
     fn start(path: PathBuf, capacity: usize) -> Self {
+        Self::of_kind("im871a", path, capacity)
+    }
+
+    fn of_kind(kind: &str, path: PathBuf, capacity: usize) -> Self {
+        let kind = Kind::named(kind).expect("it is in the list");
         let settings = Settings {
             name: "roof".into(),
-            kind: Kind::named("im871a").expect("it is in the list"),
-            mode: Mode::C1T1,
-            source: Source::Serial { path, baud: 57_600 },
+            kind,
+            mode: kind.default_mode(),
+            source: Source::Serial { path, baud: kind.baud },
         };
+        Self::run(settings, capacity)
+    }
+
+    fn run(settings: Settings, capacity: usize) -> Self {
         let (heard, hears) = mpsc::channel(capacity);
         let (status, shown) = watch::channel(Status::new(clock()));
         let stop = CancellationToken::new();
@@ -75,12 +84,45 @@ async fn a_frame_on_the_air_is_heard_with_its_signal_strength() {
     assert_eq!(stick.send(frame(1), -60).await, Outcome::Deaf, "nobody has the port open");
     let mut service = Service::start(stick.path(), 4);
     let status = service.receiving().await;
-    assert_eq!(status.identity, Identity { uid: Some(0x0012_3456), firmware: Some(0x14), mode: Some(Mode::C1T1) });
+    let mode = Some(Mode::C1T1);
+    assert_eq!(status.identity, Identity { uid: Some(0x0012_3456), firmware: Some(0x14), mode, kind: None });
     stick.listening().await;
     assert_eq!(stick.state(), State::Open(Some(Mode::C1T1)));
     assert_eq!(stick.send(frame(2), -60).await, Outcome::Intact);
     let heard = service.hear().await;
     assert_eq!((heard.frame, heard.rssi_dbm, heard.receiver.as_ref()), (frame(2), Some(-60), "roof"));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn every_kind_of_receiver_is_set_up_and_heard_over_its_port() {
+    for kind in wmbus::sim::RECEIVERS {
+        let mode = Kind::named(kind.receiver).unwrap().default_mode();
+        let sent = if mode == Mode::C1T1 { Mode::T1 } else { mode };
+        let stick = EmulatedReceiver::open(Options { kind, sent, ..Options::default() }).unwrap();
+        let mut service = Service::of_kind(kind.receiver, stick.path(), 4);
+        service.receiving().await;
+        stick.listening().await;
+        for number in 0..20 {
+            // A manufacturer and a CI field, where nothing else tells a frame from noise.
+            let mut frame = frame(number);
+            frame[2..12].copy_from_slice(&[0x2d, 0x2c, 0x78, 0x56, 0x34, 0x12, 0x1b, 0x16, 0x7a, 0xff]);
+            frame[10] = 0x7a;
+            assert_eq!(stick.send(frame.clone(), -60).await, Outcome::Intact, "{}", kind.name);
+            assert_eq!(service.hear().await.frame, frame, "{}", kind.name);
+        }
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_port_at_another_speed_hears_nothing() {
+    let stick = EmulatedReceiver::open(Options::default()).unwrap();
+    let source = Source::Serial { path: stick.path(), baud: 9_600 };
+    let kind = Kind::named("im871a").unwrap();
+    let mut service = Service::run(Settings { name: "roof".into(), kind, mode: Mode::C1T1, source }, 1);
+    let status = service.status(|status| status.error.is_some()).await;
+    assert_eq!(status.error.as_deref(), Some("receiver is of no use: no answer to GET_DEVICEINFO"));
     service.stop().await;
 }
 
