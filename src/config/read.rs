@@ -66,7 +66,8 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another receiver")));
         }
         let kind = table.required("kind", one_of(&kinds));
-        let mode = table.read("mode", Mode::default(), one_of(&Mode::ALL.map(|mode| (mode.name(), mode))));
+        let default = kind.map_or(Mode::default(), Kind::default_mode);
+        let mode = table.read("mode", default, one_of(&Mode::ALL.map(|mode| (mode.name(), mode))));
         if let Some(kind) = kind.filter(|kind| !kind.modes.is_empty() && !kind.modes.contains(&mode)) {
             table.blame("mode", Problem::wrong(format!("a receiver of kind {:?} cannot listen to {mode}", kind.name)));
         }

@@ -85,7 +85,7 @@ retenton = "60d"
         &[
             "dcu.toml:3: unit.id: \"unit/7\" may have letters, digits, `-`, `_` and `.` only",
             "dcu.toml:7: wmbus[0].port: \"/dev/ttyUSB9\" does not exist",
-            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"hex\"",
+            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"im170a\", \"iu891a\", \"amb8465\", \"amb3665\", \"cul\", \"rc1180\", \"rtl_wmbus\", \"rtl_433\", \"hex\", \"raw\"",
             "dcu.toml:14: store.commit_window: \"5 minutes\" is not a duration such as \"15min\" (units: ms s min h d w)",
             "dcu.toml:15: store.retenton: unknown key, did you mean `retention`?",
         ],

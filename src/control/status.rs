@@ -39,7 +39,7 @@ pub struct TimeStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiverStatus {
     pub name: String,
-    /// `im871a` or `hex`.
+    /// As in the configuration: `im871a`, `cul`, `hex`.
     pub kind: String,
     /// The port, address or program.
     pub source: String,
