@@ -58,11 +58,9 @@ impl Address {
     }
 
     /// The manufacturer field of three letters `A` to `Z`; None for anything else.
-    pub fn manufacturer_code(letters: &str) -> Option<u16> {
-        let [a, b, c] = letters.as_bytes() else { return None };
-        [a, b, c]
-            .iter()
-            .try_fold(0, |code, letter| letter.is_ascii_uppercase().then(|| code << 5 | u16::from(**letter - 64)))
+    pub const fn manufacturer_code(letters: &str) -> Option<u16> {
+        let [a @ b'A'..=b'Z', b @ b'A'..=b'Z', c @ b'A'..=b'Z'] = *letters.as_bytes() else { return None };
+        Some((a as u16 - 64) << 10 | (b as u16 - 64) << 5 | (c as u16 - 64))
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Reject {
     UnsupportedCi(u8),
     /// A CI-field of the manufacturer's own, A0 to B7.
     ManufacturerCi(u8),
+    /// Octets of the manufacturer's own that are not as its layout has them.
+    ManufacturerLayout(&'static str),
     /// A compact frame: the format of its records is not in it.
     CompactFrame,
     /// A format frame whose signature is not that of its format.
@@ -50,6 +52,7 @@ impl Reject {
             Self::Fragment => "fragment",
             Self::UnsupportedCi(_) => "unsupported_ci",
             Self::ManufacturerCi(_) => "manufacturer_ci",
+            Self::ManufacturerLayout(_) => "manufacturer_layout",
             Self::CompactFrame => "compact_frame",
             Self::FormatSignature => "format_signature",
             Self::FullFrameCrc => "full_frame_crc",
@@ -72,6 +75,7 @@ impl fmt::Display for Reject {
             Self::Fragment => f.write_str("fragment of a longer message"),
             Self::UnsupportedCi(ci) => write!(f, "ci field {ci:02x} is not decoded"),
             Self::ManufacturerCi(ci) => write!(f, "ci field {ci:02x} belongs to the manufacturer"),
+            Self::ManufacturerLayout(what) => write!(f, "{what} is not known"),
             Self::CompactFrame => f.write_str("compact frame without its format"),
             Self::FormatSignature => f.write_str("format signature is wrong"),
             Self::FullFrameCrc => f.write_str("full frame crc is wrong"),

@@ -137,15 +137,21 @@ fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) 
     let number = if let record::Value::Integer(number) = record.value { number } else { 0 };
     let template = (!fields.is_empty()).then(|| own.clone());
     let meanings = template.into_iter().flat_map(move |template| {
-        fields.iter().map(move |field| Reading {
-            register: Register {
+        fields.iter().map(move |field| {
+            let (value, quality) = match field.of(number) {
+                vendor::Meaning::Number(mantissa) => {
+                    (Value::Decimal { mantissa, scaler: field.exponent }, template.quality)
+                }
+                vendor::Meaning::Date(Some(date)) => (Value::Date(civil_date(date)), template.quality),
+                vendor::Meaning::Date(None) => (Value::None, template.quality.with(Quality::INVALID)),
+            };
+            let register = Register {
                 quantity: Quantity::Borrowed(field.name),
                 unit: unit::unit(field.unit, None),
                 modifier: Arc::default(),
                 ..template.register.clone()
-            },
-            value: Value::Decimal { mantissa: field.of(number), scaler: field.exponent },
-            ..template.clone()
+            };
+            Reading { register, value, quality, ..template.clone() }
         })
     });
     Some(own).filter(|_| !is_whole).into_iter().chain(meanings)

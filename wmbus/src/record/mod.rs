@@ -160,6 +160,11 @@ impl<'a> Records<'a> {
         Self { rest: application, manufacturer_data: None }
     }
 
+    /// The octets not yet read.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// What the manufacturer appended; known once the iteration has ended.
     pub const fn manufacturer_data(&self) -> Option<ManufacturerData<'a>> {
         self.manufacturer_data

@@ -42,14 +42,25 @@ pub struct DateTime {
 impl Date {
     /// None where the calendar has no such day.
     pub const fn new(year: u16, month: u8, day: u8) -> Option<Self> {
-        let days = match month {
-            1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-            4 | 6 | 9 | 11 => 30,
-            2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-            2 => 28,
-            _ => 0,
-        };
-        if day >= 1 && day <= days { Some(Self { year, month, day }) } else { None }
+        if day >= 1 && day <= days(year, month) { Some(Self { year, month, day }) } else { None }
+    }
+
+    /// The last day of the month, this year's where it is not after this day.
+    pub(crate) const fn last_end_of(self, month: u8) -> Option<Self> {
+        let is_over = month < self.month || month == self.month && self.is_month_end();
+        let year = if is_over { self.year } else { self.year.saturating_sub(1) };
+        Self::new(year, month, days(year, month))
+    }
+
+    pub const fn is_month_end(&self) -> bool {
+        self.day == days(self.year, self.month)
+    }
+
+    /// The last day of the month before.
+    pub const fn previous_month_end(self) -> Self {
+        let (year, month) =
+            if self.month == 1 { (self.year.saturating_sub(1), 12) } else { (self.year, self.month - 1) };
+        Self { year, month, day: days(year, month) }
     }
 
     /// Type G. None for the invalid pattern, wildcards and days the calendar does not have.
@@ -81,6 +92,25 @@ impl Time {
 }
 
 impl DateTime {
+    /// The meter's clock, to the second, with nothing said of it.
+    pub const fn new(date: Date, time: Time) -> Self {
+        let Time { hour, minute, second } = time;
+        Self { date, hour, minute, second: Some(second), invalid: false, summer_time: false }
+    }
+
+    /// Seconds after the beginning of the year 2000.
+    pub(crate) const fn since_2000(seconds: u32) -> Self {
+        let (mut days_left, second) = (seconds / 86_400, seconds % 86_400);
+        let mut date = Date { year: 2000, month: 1, day: 1 };
+        while days_left >= days(date.year, date.month) as u32 {
+            days_left -= days(date.year, date.month) as u32;
+            (date.year, date.month) = if date.month == 12 { (date.year + 1, 1) } else { (date.year, date.month + 1) };
+        }
+        date.day += days_left as u8;
+        let (hour, minute) = ((second / 3_600) as u8, (second / 60 % 60) as u8);
+        Self::new(date, Time { hour, minute, second: (second % 60) as u8 })
+    }
+
     /// Type F, to the minute.
     pub const fn parse_f([minute, hour, day, month]: [u8; 4]) -> Option<Self> {
         let year = (day >> 5 | (month >> 4) << 3) as u16;
@@ -160,6 +190,16 @@ impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}T{:02}:{:02}", self.date, self.hour, self.minute)?;
         self.second.map_or(Ok(()), |second| write!(f, ":{second:02}"))
+    }
+}
+
+const fn days(year: u16, month: u8) -> u8 {
+    match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 0,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::link::Body;
 use crate::record::{Records, Unit, Value};
 use crate::spec::Content;
 use crate::tpl::{Status, Tpl};
+use crate::vendor::{self, Answer};
 use crate::{Address, Form, Formats, Keys, Link, Reject};
 
 /// One received frame.
@@ -39,6 +40,8 @@ pub struct Telegram<'a> {
     pub verdict: Verdict,
     /// Why the verdict is not `Ok`, where it is not for a key.
     pub reject: Option<Reject>,
+    /// What the octets of the manufacturer's own mean.
+    translated: Option<&'a [u8]>,
     octets: &'a [u8],
 }
 
@@ -73,6 +76,8 @@ pub enum SecurityMode {
     AesCbcNoIv,
     /// Mode 10: AES-128-CCM.
     AesCcm,
+    /// A cipher of the manufacturer's own, without a security mode.
+    Manufacturer,
     Other(u8),
 }
 
@@ -101,6 +106,7 @@ pub struct Scratch {
     link: Vec<u8>,
     transport: Vec<u8>,
     full: Vec<u8>,
+    translation: Vec<u8>,
 }
 
 impl<'a> Telegram<'a> {
@@ -123,7 +129,7 @@ impl<'a> Telegram<'a> {
         scratch: &'a mut Scratch,
     ) -> Result<Self, Reject> {
         let form = form.map_or_else(|| Form::recognise(octets), Ok)?;
-        let Scratch { frame, link, transport, full } = scratch;
+        let Scratch { frame, link, transport, full, translation } = scratch;
         let body = Body::parse(octets, form, frame)?;
         let mut rest = body.octets;
         let header = match form {
@@ -131,9 +137,35 @@ impl<'a> Telegram<'a> {
             _ => Link::parse(&mut rest)?,
         };
         let mut opening = open::Opening::new(header, &body);
+        opening.address = vendor::address(header.address(), rest).or(opening.address);
         let (application, stop) = opening.open(rest, keys, formats, Buffers { link, transport, full });
         let address = opening.address.ok_or(Reject::NoAddress)?;
-        let (verdict, reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
+        let (mut verdict, mut reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
+        let mut translated = None;
+        if verdict == Verdict::Ok || reject.is_some() {
+            let sent = vendor::Sent {
+                link: header.address().copied(),
+                address,
+                tpl: opening.tpl,
+                application,
+                reject,
+                is_cut: opening.lacks_octets(),
+                key: None,
+            };
+            match vendor::translate(&sent, keys, translation) {
+                Answer::None => {}
+                Answer::Records { octets, is_decrypted } => {
+                    translated = Some(octets);
+                    if reject != Some(Reject::Truncated) {
+                        (verdict, reject) = (Verdict::Ok, None);
+                    }
+                    if is_decrypted && opening.security.mode == SecurityMode::None {
+                        opening.security.mode = SecurityMode::Manufacturer;
+                    }
+                }
+                Answer::Stop(own, why) => (verdict, reject) = (own, why),
+            }
+        }
         Ok(Self {
             form,
             link: header,
@@ -146,15 +178,25 @@ impl<'a> Telegram<'a> {
             application,
             verdict,
             reject,
+            translated,
             octets: body.octets,
         })
     }
 
-    /// The data records. Empty where the application data are none or could not be decrypted.
+    /// The data records, those among them that translate what is the manufacturer's own. Empty where the application
+    /// data are none or could not be decrypted.
     pub fn records(&self) -> Records<'a> {
+        if let Some(octets) = self.translated {
+            return Records::new(octets);
+        }
         let has_records = matches!(self.tpl, Some(Tpl { content: Content::Records, .. }));
         let is_open = matches!(self.verdict, Verdict::Ok | Verdict::Truncated);
         Records::new(if has_records && is_open { self.application } else { &[] })
+    }
+
+    /// The records are not the application octets as sent, but what these mean.
+    pub const fn is_translated(&self) -> bool {
+        self.translated.is_some()
     }
 
     /// The verdict, with [`Verdict::Partial`] where a record is damaged. Reads all records.
@@ -244,6 +286,7 @@ impl fmt::Display for SecurityMode {
             Self::AesCbcIv => f.write_str("5"),
             Self::AesCbcNoIv => f.write_str("7"),
             Self::AesCcm => f.write_str("10"),
+            Self::Manufacturer => f.write_str("manufacturer"),
             Self::Other(mode) => write!(f, "{mode}"),
         }
     }

@@ -8,11 +8,13 @@
 //!
 //! Known from public decoders. The other bits are flags, which stay in the raw record.
 
-use super::{Field, Row};
+use super::field::{Field, Row};
+use super::layout::Maker;
 use crate::record::Unit;
 
-pub(super) const ROWS: &[Row] = &[Row {
-    manufacturers: &["EIE"],
+pub(super) const MAKER: Maker = Maker { manufacturers: &["EIE"], address: None, layouts: &[], rows: ROWS };
+
+const ROWS: &[Row] = &[Row {
     models: &[(0x0c, 0x1a)],
     vifes: &[0x2c],
     fields: &[

@@ -8,22 +8,21 @@
 //! The manufacturer publishes E8 and E9 as registers of its heat meters; the records are known from public decoders.
 //! The volume's power of ten does not apply.
 
-use super::{Field, Row};
+use super::field::{Field, Row};
+use super::layout::Maker;
 use crate::record::Unit;
 
-pub(super) const ROWS: &[Row] = &[
+pub(super) const MAKER: Maker = Maker { manufacturers: &["KAM", "KAW"], address: None, layouts: &[], rows: ROWS };
+
+const ROWS: &[Row] = &[
     Row {
-        manufacturers: MAKERS,
         models: &[],
         vifes: &[0x07],
         fields: &[Field::whole("volume_times_flow_temperature", Unit::CubicMetreCelsius)],
     },
     Row {
-        manufacturers: MAKERS,
         models: &[],
         vifes: &[0x08],
         fields: &[Field::whole("volume_times_return_temperature", Unit::CubicMetreCelsius)],
     },
 ];
-
-const MAKERS: &[&str] = &["KAM", "KAW"];

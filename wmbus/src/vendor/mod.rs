@@ -1,59 +1,73 @@
-//! What manufacturers put behind VIF 7F: one file a maker, with the layout and where the knowledge of it comes from.
+//! What manufacturers send that is not the standard's: one file a maker, with the layout and where the knowledge of it
+//! comes from.
 //!
-//! Only records are here; frames and application layers of the makers' own are not decoded yet.
+//! Octets of a maker's own are translated into data records (`translation`), so that nothing behind this room knows of
+//! makers. What the standard has no VIF for stays behind VIF 7F, and [`fields`] names it. A new maker is a file and its
+//! line in the list.
 
+mod field;
+mod layout;
+mod translation;
+
+mod apator;
+mod bfw;
+mod bmeters;
+mod diehl;
 mod ei_electronics;
+mod gwf;
 mod kamstrup;
+mod qundis;
+mod techem;
+mod zenner;
 
-use crate::Address;
-use crate::record::{DataRecord, Own, Unit};
+pub use field::{Field, Meaning};
+pub(crate) use layout::{Answer, Sent};
 
-/// A number in a manufacturer's record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
-    /// A stable name, snake case.
-    pub name: &'static str,
-    pub unit: Unit,
-    /// Power of ten by which the number is multiplied.
-    pub exponent: i8,
-    first_bit: u32,
-    /// 0 where the field is the whole number of the record, signed.
-    bits: u32,
-    factor: i64,
-    offset: i64,
+use layout::Fault;
+use layout::Maker;
+use translation::Translation;
+
+use crate::record::{DataRecord, Own};
+use crate::{Address, Keys, Reject};
+
+const MAKERS: &[&Maker] = &[
+    &apator::MAKER,
+    &bfw::MAKER,
+    &bmeters::MAKER,
+    &diehl::DIEHL,
+    &diehl::SAPPEL,
+    &ei_electronics::MAKER,
+    &gwf::MAKER,
+    &kamstrup::MAKER,
+    &qundis::MAKER,
+    &techem::MAKER,
+    &zenner::MAKER,
+];
+
+/// The meter of a frame whose maker lays out the A-field in its own way. `rest` begins with the CI-field.
+pub(crate) fn address(link: Option<&Address>, rest: &[u8]) -> Option<Address> {
+    let link = link?;
+    maker(link)?.address.and_then(|address| address(link, rest))
 }
 
-/// One record of some models.
-#[derive(Debug)]
-struct Row {
-    manufacturers: &'static [&'static str],
-    /// Version and device type; empty for all.
-    models: &'static [(u8, u8)],
-    vifes: &'static [u8],
-    fields: &'static [Field],
-}
-
-impl Field {
-    /// The field of the record's number.
-    pub const fn of(&self, number: i64) -> i64 {
-        if self.is_whole() {
-            return number;
+/// The data records that a telegram's own octets mean, in `out`.
+pub(crate) fn translate<'a>(sent: &Sent<'_>, keys: &impl Keys, out: &'a mut Vec<u8>) -> Answer<'a> {
+    let Some(maker) = maker(&sent.address) else { return Answer::None };
+    let mut translation = Translation::new(out);
+    let done = match sent.reject {
+        None => match maker.whole(sent, &mut translation) {
+            Err(Fault::Other) => maker.parts(sent, &mut translation),
+            done => done,
+        },
+        Some(Reject::Truncated) => maker.parts(sent, &mut translation),
+        Some(Reject::ManufacturerCi(_) | Reject::UnsupportedSecurity(16..=31)) => {
+            maker.whole(&Sent { key: keys.key(&sent.address), ..*sent }, &mut translation)
         }
-        (number >> self.first_bit & ((1 << self.bits) - 1)) * self.factor + self.offset
-    }
-
-    /// The record has nothing beside this field.
-    pub const fn is_whole(&self) -> bool {
-        self.bits == 0
-    }
-
-    const fn whole(name: &'static str, unit: Unit) -> Self {
-        Self { name, unit, exponent: 0, first_bit: 0, bits: 0, factor: 1, offset: 0 }
-    }
-
-    /// `bits` bits, at most 32, from `first_bit` on.
-    const fn bits(name: &'static str, first_bit: u32, bits: u32) -> Self {
-        Self { name, unit: Unit::None, exponent: 0, first_bit, bits, factor: 1, offset: 0 }
+        Some(_) => Err(Fault::Other),
+    };
+    match done {
+        Ok(()) => Answer::Records { is_decrypted: translation.is_decrypted, octets: translation.into_octets() },
+        Err(fault) => fault.verdict().map_or(Answer::None, |(verdict, reject)| Answer::Stop(verdict, reject)),
     }
 }
 
@@ -61,20 +75,44 @@ impl Field {
 pub fn fields(address: &Address, record: &DataRecord<'_>) -> &'static [Field] {
     let Some(Own::Manufacturer(vifes)) = record.vib.own() else { return &[] };
     let model = (address.version, address.device_type);
-    let is_right = |row: &&Row| {
-        row.vifes == vifes
-            && (row.models.is_empty() || row.models.contains(&model))
-            && row.manufacturers.iter().any(|letters| Address::manufacturer_code(letters) == Some(address.manufacturer))
-    };
-    [kamstrup::ROWS, ei_electronics::ROWS].into_iter().flatten().find(is_right).map_or(&[], |row| row.fields)
+    let rows = maker(address).map_or(&[][..], |maker| maker.rows);
+    rows.iter().find(|row| row.is_for(model, vifes)).map_or(&[], |row| row.fields)
 }
+
+fn maker(address: &Address) -> Option<&'static Maker> {
+    let place = INDEX.get(usize::from(address.manufacturer & !NOT_UNIQUE))?;
+    MAKERS.get(usize::from(*place)).copied()
+}
+
+/// The place in the list of each manufacturer.
+static INDEX: [u8; 1 << 15] = index();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn index() -> [u8; 1 << 15] {
+    let mut index = [u8::MAX; 1 << 15];
+    let mut place = 0;
+    while place < MAKERS.len() {
+        let mut letters = MAKERS[place].manufacturers;
+        while let [first, rest @ ..] = letters {
+            let code = Address::manufacturer_code(first).expect("three letters") as usize;
+            assert!(index[code] == u8::MAX, "a manufacturer in two files");
+            index[code] = place as u8;
+            letters = rest;
+        }
+        place += 1;
+    }
+    index
+}
+
+/// Bit 15 of the manufacturer: the address is not unique world-wide.
+const NOT_UNIQUE: u16 = 0x8000;
 
 #[cfg(test)]
 mod tests {
     use hex_literal::hex;
 
     use super::*;
-    use crate::record::Value;
+    use crate::record::{Unit, Value};
 
     #[track_caller]
     fn check(address: &[u8], record: &[u8], expected: &[(&str, i64, i8, Unit)]) {
@@ -83,6 +121,10 @@ mod tests {
         let Value::Integer(number) = record.value else { panic!("{record}") };
         let found = fields(&address, &record).iter();
         let found: Vec<_> = found.map(|field| (field.name, field.of(number), field.exponent, field.unit)).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, number, exponent, unit)| (*name, Meaning::Number(*number), *exponent, *unit))
+            .collect();
         assert_eq!(found, expected);
     }
 

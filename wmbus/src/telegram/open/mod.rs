@@ -149,7 +149,7 @@ impl Opening {
         let is_encrypted = match mode {
             SecurityMode::None => false,
             SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv => blocks > 0,
-            SecurityMode::AesCcm | SecurityMode::EllAesCtr => true,
+            SecurityMode::AesCcm | SecurityMode::EllAesCtr | SecurityMode::Manufacturer => true,
             SecurityMode::Other(_) => !payload.is_empty(),
         };
         if !is_encrypted && !has_mac {
@@ -187,14 +187,14 @@ impl Opening {
         if self.is_short { Reject::Truncated.into() } else { verdict.into() }
     }
 
-    /// A key would not help a frame that lacks octets.
-    fn no_key(&self) -> Stop {
-        if self.is_cut { Reject::Truncated.into() } else { Verdict::NoKey.into() }
-    }
-
     /// Octets are missing, as far as is known.
     pub(super) const fn lacks_octets(&self) -> bool {
         self.is_cut && !self.is_whole
+    }
+
+    /// A key would not help a frame that lacks octets.
+    fn no_key(&self) -> Stop {
+        if self.is_cut { Reject::Truncated.into() } else { Verdict::NoKey.into() }
     }
 }
 

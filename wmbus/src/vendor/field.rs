@@ -1,0 +1,83 @@
+//! Numbers and dates in records of a manufacturer's own: what stands behind VIF 7F.
+
+use crate::record::{Date, Unit};
+
+/// A meaning in a manufacturer's record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// A stable name, snake case.
+    pub name: &'static str,
+    pub unit: Unit,
+    /// Power of ten by which the number is multiplied.
+    pub exponent: i8,
+    pub(super) first_bit: u32,
+    /// 0 where the field is the whole number of the record, signed.
+    pub(super) bits: u32,
+    pub(super) factor: i64,
+    pub(super) offset: i64,
+    pub(super) is_date: bool,
+}
+
+/// One record of some models.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Version and device type; empty for all.
+    pub(super) models: &'static [(u8, u8)],
+    pub(super) vifes: &'static [u8],
+    pub(super) fields: &'static [Field],
+}
+
+/// What a field says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    Number(i64),
+    /// None where the meter has no such day to tell.
+    Date(Option<Date>),
+}
+
+impl Field {
+    /// The field of the record's number.
+    pub const fn of(&self, number: i64) -> Meaning {
+        if self.is_date {
+            let [low, high, ..] = number.to_le_bytes();
+            return Meaning::Date(Date::parse([low, high]));
+        }
+        if self.is_whole() {
+            return Meaning::Number(number.saturating_mul(self.factor).saturating_add(self.offset));
+        }
+        Meaning::Number((number >> self.first_bit & ((1 << self.bits) - 1)) * self.factor + self.offset)
+    }
+
+    /// The record has nothing beside this field.
+    pub const fn is_whole(&self) -> bool {
+        self.bits == 0
+    }
+
+    pub(super) const fn whole(name: &'static str, unit: Unit) -> Self {
+        Self { name, unit, exponent: 0, first_bit: 0, bits: 0, factor: 1, offset: 0, is_date: false }
+    }
+
+    /// `bits` bits, at most 32, from `first_bit` on.
+    pub(super) const fn bits(name: &'static str, first_bit: u32, bits: u32) -> Self {
+        Self { first_bit, bits, ..Self::whole(name, Unit::None) }
+    }
+
+    /// A day, type G of EN 13757-3 annex A.
+    pub(super) const fn date(name: &'static str) -> Self {
+        Self { is_date: true, ..Self::whole(name, Unit::None) }
+    }
+}
+
+impl Row {
+    pub(super) fn is_for(&self, model: (u8, u8), vifes: &[u8]) -> bool {
+        is_model(self.models, model) && self.vifes == vifes
+    }
+}
+
+/// Whether a list of versions and device types has this one; an empty list has all, device type [`ANY`] is any.
+pub(super) fn is_model(models: &[(u8, u8)], (version, device_type): (u8, u8)) -> bool {
+    models.is_empty() || models.iter().any(|(v, t)| *v == version && (*t == device_type || *t == ANY))
+}
+
+/// Any device type in a list of models.
+pub(super) const ANY: u8 = 0xff;

@@ -1,0 +1,197 @@
+//! The doors of a manufacturer: where its own octets stand, and who reads them.
+//!
+//! A layout is read only from a whole frame. It is translated into data records or refused, never guessed at.
+
+use bytes::TryGetError;
+
+use super::field::{Row, is_model};
+use super::translation::Translation;
+use crate::record::Records;
+use crate::spec::Content;
+use crate::tpl::{ShortHeader, Tpl};
+use crate::{Address, Key, Reject, Verdict};
+
+/// All that is known of a manufacturer.
+#[derive(Debug)]
+pub(super) struct Maker {
+    pub(super) manufacturers: &'static [&'static str],
+    /// Where the A-field is not laid out as the standard has it.
+    pub(super) address: Option<AddressOf>,
+    pub(super) layouts: &'static [&'static [Layout]],
+    pub(super) rows: &'static [Row],
+}
+
+/// The meter of a frame by its link layer address and the octets from the CI-field on; None for the address as it is.
+pub(super) type AddressOf = fn(&Address, &[u8]) -> Option<Address>;
+
+/// Octets of some models that are not the standard's.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Version and device type; empty for all.
+    pub(super) models: &'static [(u8, u8)],
+    pub(super) place: Place,
+    pub(super) translate: Translate,
+}
+
+/// Reads the octets at the place and appends what they mean.
+pub(super) type Translate = fn(&Sent<'_>, &[u8], &mut Translation<'_>) -> Result<(), Fault>;
+
+/// Where in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// All that follows one of these CI-fields.
+    Ci(&'static [u8]),
+    /// The whole of what claims to be data records, opened.
+    Records,
+    /// The whole of what claims to be data records, under a security mode that is none: 16 to 31.
+    Protected,
+    /// What follows DIF 0F or 1F.
+    Tail,
+    /// One data record whose VIB begins with these octets.
+    Record(&'static [u8]),
+}
+
+/// A frame as its manufacturer's layouts see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent<'a> {
+    /// The A-field and M-field as on the air.
+    pub(crate) link: Option<Address>,
+    pub(crate) address: Address,
+    pub(crate) tpl: Option<Tpl>,
+    /// What follows the transport layer, opened where it could be.
+    pub(crate) application: &'a [u8],
+    /// What stood in the way of the standard's layers.
+    pub(crate) reject: Option<Reject>,
+    /// Octets are missing at the end.
+    pub(crate) is_cut: bool,
+    /// Looked up only where there may be a cipher of the manufacturer's own.
+    pub(crate) key: Option<&'a Key>,
+}
+
+/// What a manufacturer's layouts have to say of a telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer<'a> {
+    None,
+    Records { octets: &'a [u8], is_decrypted: bool },
+    Stop(Verdict, Option<Reject>),
+}
+
+/// Why octets were not translated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// They are not what the layout is about: whatever is next may try.
+    Other,
+    NoKey,
+    WrongKey,
+    Reject(Reject),
+}
+
+impl Sent<'_> {
+    pub(super) const fn model(&self) -> (u8, u8) {
+        (self.address.version, self.address.device_type)
+    }
+
+    pub(super) fn ci_field(&self) -> Option<u8> {
+        self.tpl.map(|tpl| tpl.ci_field)
+    }
+
+    pub(super) fn header(&self) -> Result<ShortHeader, Fault> {
+        self.tpl.and_then(|tpl| tpl.header).ok_or(Fault::Other)
+    }
+
+    fn is_whole_at(&self, place: Place) -> bool {
+        match (place, self.reject) {
+            (Place::Ci(ci_fields), Some(Reject::ManufacturerCi(ci_field))) => ci_fields.contains(&ci_field),
+            (Place::Records, None) => self.tpl.is_some_and(|tpl| tpl.content == Content::Records && !tpl.to_meter),
+            (Place::Protected, Some(Reject::UnsupportedSecurity(_))) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Maker {
+    pub(super) fn layouts(&self, model: (u8, u8)) -> impl Iterator<Item = &'static Layout> + Clone + use<> {
+        let layouts = self.layouts;
+        layouts.iter().flat_map(|layouts| layouts.iter()).filter(move |layout| is_model(layout.models, model))
+    }
+
+    /// What the first of the layouts for the whole application says that knows it.
+    pub(super) fn whole(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
+        for layout in self.layouts(sent.model()).filter(|layout| sent.is_whole_at(layout.place)) {
+            if sent.is_cut {
+                return Err(Reject::Truncated.into());
+            }
+            match (layout.translate)(sent, sent.application, out) {
+                Err(Fault::Other) => out.clear(),
+                done => return done,
+            }
+        }
+        Err(Fault::Other)
+    }
+
+    /// Data records, with those that are layouts translated, and the tail behind its translation.
+    pub(super) fn parts(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
+        let layouts = self.layouts(sent.model());
+        if !layouts.clone().any(|layout| matches!(layout.place, Place::Tail | Place::Record(_))) {
+            return Err(Fault::Other);
+        }
+        let mut is_translated = false;
+        let mut records = Records::new(sent.application);
+        loop {
+            let rest = records.rest();
+            match records.next() {
+                Some(Ok(record)) => {
+                    let is_one = |layout: &&Layout| matches!(layout.place, Place::Record(vib) if record.vib.octets.starts_with(vib));
+                    let layout = layouts.clone().find(is_one);
+                    let done =
+                        layout.is_some_and(|layout| out.attempt(|out| (layout.translate)(sent, record.octets, out)));
+                    is_translated |= done;
+                    if !done {
+                        out.octets(record.octets);
+                    }
+                }
+                Some(Err(_)) => {
+                    out.octets(rest);
+                    break;
+                }
+                None => {
+                    if let Some(tail) = records.manufacturer_data().filter(|_| !sent.is_cut) {
+                        let mut tails = layouts.filter(|layout| layout.place == Place::Tail);
+                        is_translated |=
+                            tails.any(|layout| out.attempt(|out| (layout.translate)(sent, tail.octets, out)));
+                    }
+                    out.octets(rest);
+                    break;
+                }
+            }
+        }
+        if is_translated { Ok(()) } else { Err(Fault::Other) }
+    }
+}
+
+impl From<Reject> for Fault {
+    fn from(reject: Reject) -> Self {
+        Self::Reject(reject)
+    }
+}
+
+/// The frame is whole: octets are not missing, they were not sent.
+impl From<TryGetError> for Fault {
+    fn from(_: TryGetError) -> Self {
+        Self::LENGTH
+    }
+}
+
+impl Fault {
+    pub(super) const LENGTH: Self = Self::Reject(Reject::ManufacturerLayout("layout of this length"));
+
+    /// The verdict on the telegram; None where the layout has nothing to say of it.
+    pub(super) fn verdict(self) -> Option<(Verdict, Option<Reject>)> {
+        match self {
+            Self::Other => None,
+            Self::NoKey => Some((Verdict::NoKey, None)),
+            Self::WrongKey => Some((Verdict::WrongKey, None)),
+            Self::Reject(reject) => Some((reject.into(), Some(reject))),
+        }
+    }
+}

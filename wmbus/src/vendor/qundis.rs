@@ -1,0 +1,85 @@
+//! Qundis, Siemens: the walk-by data set of heat cost allocators, heat and water meters.
+//!
+//! ```text
+//! 0D FF5F 35  00 82 cc 0000 .. .. 07 kk uu EEEE vvvvvvvv DDDD dddddddd MMMM mmmmmmmm wwww x 12 2F
+//! c  counts telegrams    k  kind: B0 allocator, C0 heat, C1 water    u  VIF of all values
+//! E  date of an error    D  due date    M  end of the last month     all of type G
+//! v  register            d  at D        m  at M                      all of eight digits
+//! w  consumption of a month, the one that ends at M last; 8000 is none
+//! ```
+//!
+//! Known from public decoders; the order of the months follows from the values.
+
+use bytes::Buf;
+
+use super::layout::{Fault, Layout, Maker, Place, Sent};
+use super::translation::Translation;
+use crate::record::{DataField, Date, Dib, Draft, Function, Value};
+
+pub(super) const MAKER: Maker = Maker { manufacturers: &["QDS", "LSE"], address: None, layouts: &[WALK_BY], rows: &[] };
+
+/// Others sell these meters too.
+pub(super) const WALK_BY: &[Layout] =
+    &[Layout { models: &[], place: Place::Record(&[0xff, 0x5f]), translate: walk_by }];
+
+fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    let mut buf = octets.strip_prefix(&DATA_SET).filter(|buf| buf.len() == LENGTH).ok_or(Fault::Other)?;
+    let _counter = buf.try_get_u8()?;
+    let _zero_and_flags = buf.try_get_uint(5)?;
+    let kind = buf.try_get_u8()?;
+    let vif = buf.try_get_u8()?;
+    if !KINDS.iter().any(|(k, vifs)| *k == kind && vifs.contains(&vif)) {
+        return Err(Fault::Other);
+    }
+    let error_date = date(&mut buf)?;
+    digits(0, vif, &mut buf, out)?;
+    let mut month_end = None;
+    for storage_number in [DUE, MONTH_END] {
+        month_end = date(&mut buf)?;
+        digits(storage_number, vif, &mut buf, out)?;
+        out.date(storage_number, month_end);
+    }
+    if error_date.is_some() {
+        let value = error_date.map_or(Value::Invalid, Value::Date);
+        out.draft(Draft::new(DataField::Integer16, &[VIF_DATE], value).function(Function::Error));
+    }
+    for storage_number in FIRST_MONTH..=LAST_MONTH {
+        // An allocator that began anew at the due date has a negative month.
+        let month = Some(buf.try_get_i16_le()?).filter(|month| *month != i16::MIN);
+        out.stored_or_none(storage_number, &[vif | EXTENSION, A_MONTH], month);
+    }
+    let mut end = month_end.filter(Date::is_month_end);
+    for storage_number in (FIRST_MONTH..=LAST_MONTH).rev() {
+        let Some(date) = end else { break };
+        out.date(storage_number, end);
+        end = Some(date.previous_month_end());
+    }
+    Ok(())
+}
+
+/// Eight digits are a data record already.
+fn digits(storage_number: u64, vif: u8, buf: &mut &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    let dib =
+        Dib { data_field: DataField::Bcd8, function: Function::Instantaneous, storage_number, tariff: 0, subunit: 0 };
+    out.sent(dib, &[vif], &buf.try_get_u32()?.to_be_bytes());
+    Ok(())
+}
+
+fn date(buf: &mut &[u8]) -> Result<Option<Date>, Fault> {
+    Ok(Date::parse(buf.try_get_u16()?.to_be_bytes()))
+}
+
+const DATA_SET: [u8; 6] = [0x0d, 0xff, 0x5f, 0x35, 0x00, 0x82];
+/// Without the two octets above.
+const LENGTH: usize = 51;
+/// The kind of meter, and the VIFs it may have.
+const KINDS: &[(u8, &[u8])] = &[(0xb0, &[0x6e]), (0xc0, &[0x05, 0x06, 0x0d, 0x0e]), (0xc1, &[0x13])];
+
+const DUE: u64 = 1;
+const FIRST_MONTH: u64 = 2;
+const LAST_MONTH: u64 = 13;
+const MONTH_END: u64 = 17;
+const VIF_DATE: u8 = 0x6c;
+const EXTENSION: u8 = 0x80;
+/// VIFE: per month.
+const A_MONTH: u8 = 0x25;
