@@ -194,6 +194,12 @@ fn print(card: &MeterCard, now: i64) -> String {
     if let Some(first) = card.first_heard_ms {
         items.row([String::new(), format!("first on {}", utc(first))]);
     }
+    if let Some(interval) = card.interval_s {
+        let next =
+            card.next_ms.map_or_else(String::new, |next| format!(", the next in {} s", (next - now).max(0) / 1000));
+        let missed = counted(card.missed, "transmission");
+        items.row(["interval".into(), format!("{interval:.1} s{next}; {missed} missed")]);
+    }
     if let Some(status) = card.status {
         items.row(["status".into(), format!("0x{status:02x}")]);
     }
@@ -202,6 +208,12 @@ fn print(card: &MeterCard, now: i64) -> String {
         let (count, last) = (counted(heard.telegrams, "telegram"), ago(now, heard.last_ms));
         let label = if n == 0 { "receivers" } else { "" };
         items.row([label.into(), format!("{}: {count}, the last {last}{rssi}", heard.receiver)]);
+        for day in &heard.days {
+            let Some([weakest, mean, strongest]) = day.rssi_dbm else { continue };
+            let when = if day.ago == 0 { "today".to_owned() } else { counted(day.ago.into(), "day") + " ago" };
+            let count = counted(day.telegrams.into(), "telegram");
+            items.row([String::new(), format!("  {when}: {count}, {weakest} to {strongest}, mean {mean} dBm")]);
+        }
     }
     let mut text = format!("{}  {}\n\n{}", printable(&line.id), printable(&line.medium), items.text());
     if !card.readings.is_empty() {

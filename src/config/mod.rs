@@ -78,6 +78,8 @@ pub struct Meters {
     pub keys: Option<PathBuf>,
     /// So many different meters are remembered; the longest silent one goes first.
     pub limit: u32,
+    /// A meter that is not heard for so long is told.
+    pub silent_after: Duration,
     /// What passes into the raw ring within one hour of telegrams that nobody could decode.
     pub raw: RawLimits,
     /// `[[meters.group]]`, and as the default group what `[meters]` itself says.
@@ -256,7 +258,13 @@ impl Default for Unit {
 
 impl Default for Meters {
     fn default() -> Self {
-        Self { keys: None, limit: 10_000, raw: RawLimits::default(), groups: Groups::default() }
+        Self {
+            keys: None,
+            limit: 10_000,
+            silent_after: Duration::from_secs(72 * 3600),
+            raw: RawLimits::default(),
+            groups: Groups::default(),
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn meters(mut table: Table<'_>, base: &Path) -> Meters {
     let default = Meters::default();
     let keys = table.optional("keys", secret_from(base));
     let limit = table.integer("limit", 1..1_000_001).unwrap_or(default.limit);
+    let silent_after = table.read("silent_after", default.silent_after, duration_within(HOUR, 60 * 24 * HOUR));
     let raw = RawLimits {
         per_meter: table.integer("raw_per_meter", 1..10_001).unwrap_or(default.raw.per_meter),
         telegrams: table.integer("raw_telegrams", 1..1_000_001).map_or(default.raw.telegrams, |n| n as usize),
@@ -121,7 +122,7 @@ fn meters(mut table: Table<'_>, base: &Path) -> Meters {
     let everybody = treatment(&mut table, default.groups.default);
     let named = table.tables("group").into_iter().enumerate().map(|(n, table)| group(n, table, &everybody)).collect();
     table.finish();
-    Meters { keys, limit, raw, groups: Groups { named, default: everybody } }
+    Meters { keys, limit, silent_after, raw, groups: Groups { named, default: everybody } }
 }
 
 fn group(n: usize, mut table: Table<'_>, everybody: &Group) -> Group {

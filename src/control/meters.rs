@@ -39,6 +39,15 @@ pub struct MeterCard {
     pub policy: String,
     pub first_heard_ms: Option<i64>,
     pub status: Option<u8>,
+    /// Between two transmissions, as it was learned.
+    #[serde(default)]
+    pub interval_s: Option<f64>,
+    /// Transmissions that were not heard, since the start of the service.
+    #[serde(default)]
+    pub missed: u64,
+    /// When the next transmission is due.
+    #[serde(default)]
+    pub next_ms: Option<i64>,
     pub heard: Vec<Heard>,
     /// Of the last telegram that was decoded.
     pub readings: Vec<ReadingLine>,
@@ -51,6 +60,19 @@ pub struct Heard {
     pub telegrams: u64,
     pub last_ms: i64,
     pub rssi_dbm: Option<i16>,
+    /// The last week, oldest day first.
+    #[serde(default)]
+    pub days: Vec<HeardDay>,
+}
+
+/// What one receiver heard of one meter on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeardDay {
+    /// 0 is today, 1 the day before; days are of 24 hours since the boot.
+    pub ago: u32,
+    pub telegrams: u32,
+    /// Weakest, mean and strongest.
+    pub rssi_dbm: Option<[i8; 3]>,
 }
 
 /// One reading, in the words of `telegram decode`.

@@ -12,7 +12,7 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
-pub use meters::{Found, Heard, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
+pub use meters::{Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };

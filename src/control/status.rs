@@ -73,6 +73,9 @@ pub struct MeterCounts {
     pub known: u64,
     pub heard_1h: u64,
     pub heard_24h: u64,
+    /// Not heard for so long as `meters.silent_after` says.
+    #[serde(default)]
+    pub silent: u64,
     /// Known ones whose telegrams cannot be decrypted: no key, or a wrong one.
     pub without_key: u64,
     /// Since the start.

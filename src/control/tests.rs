@@ -29,6 +29,7 @@ pub(crate) fn well() -> Status {
             last_frame_ms: Some(1_759_999_999_000),
         }],
         meters: MeterCounts {
+            silent: 0,
             known: 212,
             heard_1h: 208,
             heard_24h: 212,
@@ -116,11 +117,15 @@ pub(crate) fn card() -> MeterCard {
         policy: "snapshot every 1h".into(),
         first_heard_ms: Some(1_759_906_230_000),
         status: Some(0),
+        interval_s: Some(16.0),
+        missed: 12,
+        next_ms: Some(1_760_000_004_000),
         heard: vec![Heard {
             receiver: "roof".into(),
             telegrams: 5_412,
             last_ms: 1_759_999_988_000,
             rssi_dbm: Some(-67),
+            days: vec![HeardDay { ago: 0, telegrams: 5_412, rssi_dbm: Some([-80, -70, -67]) }],
         }],
         readings: vec![
             reading("volume", Some("8-0:1.0.0*255"), "123.456", "m3", 0),

@@ -2,9 +2,10 @@
 
 use wmbus::spec::device_type_name;
 
-use super::{Meter, MeterKeys, Registry};
+use super::budget::Day;
+use super::{LinkBudget, Meter, MeterKeys, Registry};
 use crate::clock::Now;
-use crate::control::{Heard, MeterCard, MeterCounts, MeterLine, ReadingLine};
+use crate::control::{Heard, HeardDay, MeterCard, MeterCounts, MeterLine, ReadingLine};
 use crate::reading::{Groups, MeterId, Security};
 
 /// The device type in the words of EN 13757-7; None for what has none.
@@ -24,8 +25,27 @@ impl Registry {
     }
 
     /// None for a meter that was never heard.
-    pub fn card(&self, id: &MeterId, keys: &MeterKeys, groups: &Groups, counter: Option<u32>) -> Option<MeterCard> {
+    pub fn card(
+        &self,
+        id: &MeterId,
+        keys: &MeterKeys,
+        groups: &Groups,
+        counter: Option<u32>,
+        now: Now,
+    ) -> Option<MeterCard> {
         let meter = self.meter(id)?;
+        let is_current = meter.last.boot_id == now.boot_id;
+        let next = meter.rhythm.next_ms(now.boot_ms).filter(|_| is_current);
+        let in_ms = next.and_then(|next| i64::try_from(next.saturating_sub(now.boot_ms)).ok());
+        let today = now.boot_ms / DAY_MS;
+        let days = |budget: &LinkBudget| {
+            let day = |day: &Day| HeardDay {
+                ago: u32::try_from(today).unwrap_or(u32::MAX).saturating_sub(day.day),
+                telegrams: day.telegrams,
+                rssi_dbm: day.rssi_dbm(),
+            };
+            budget.days().map(day).collect()
+        };
         Some(MeterCard {
             line: meter.line(groups),
             has_key: keys.has(id),
@@ -34,6 +54,9 @@ impl Registry {
             policy: groups.of(id).rule.to_string(),
             first_heard_ms: Some(meter.first.utc_ms),
             status: meter.status,
+            interval_s: meter.rhythm.interval().map(|interval| interval.as_secs_f64()),
+            missed: meter.rhythm.missed(),
+            next_ms: in_ms.map(|ms| now.utc_ms + ms),
             heard: meter
                 .hearings
                 .iter()
@@ -42,6 +65,7 @@ impl Registry {
                     telegrams: hearing.telegrams,
                     last_ms: hearing.last.utc_ms,
                     rssi_dbm: hearing.rssi_dbm,
+                    days: days(&hearing.budget),
                 })
                 .collect(),
             readings: ReadingLine::of(&meter.readings),
@@ -61,6 +85,7 @@ impl Registry {
             known: number(self.len()),
             heard_1h: within(HOUR_MS),
             heard_24h: within(24 * HOUR_MS),
+            silent: number(self.silent()),
             without_key: number(self.meters.iter().filter(is_closed).count()),
             telegrams: self.verdicts.iter().sum(),
             readings: self.readings,
@@ -93,4 +118,5 @@ fn number(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
+const DAY_MS: u64 = 24 * HOUR_MS;
 const HOUR_MS: u64 = 3_600_000;

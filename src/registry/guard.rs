@@ -66,9 +66,9 @@ struct Accepted {
     boot_ms: u64,
 }
 
-/// The file was damaged: what it knew is lost, and every meter may count from anywhere again.
+/// A file of an earlier run was damaged: what it knew is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the file of message counters is damaged")]
+#[error("damaged")]
 pub struct Damaged;
 
 impl Guard {

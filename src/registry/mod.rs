@@ -4,18 +4,24 @@
 //! one look-up and no memory beyond the last readings. Nothing here reads a clock.
 
 mod admission;
+mod budget;
 mod card;
 mod guard;
 mod keys;
+mod memory;
+mod rhythm;
+mod silence;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{Admission, Finding};
+pub use budget::LinkBudget;
 pub use card::medium;
 pub use guard::Damaged;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
+pub use rhythm::Rhythm;
 
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
@@ -49,6 +55,8 @@ pub struct Meter {
     pub readings: Vec<Reading>,
     /// The last frame, to know it again.
     digest: u64,
+    pub rhythm: Rhythm,
+    is_silent: bool,
 }
 
 /// How one receiver hears one meter.
@@ -58,6 +66,7 @@ pub struct Hearing {
     pub telegrams: u64,
     pub last: Received,
     pub rssi_dbm: Option<i16>,
+    pub budget: LinkBudget,
 }
 
 /// Whether a telegram is one that was heard already.
@@ -177,6 +186,8 @@ impl Meter {
             hearings: Vec::new(),
             readings: Vec::new(),
             digest: 0,
+            rhythm: Rhythm::default(),
+            is_silent: false,
         }
     }
 
@@ -194,6 +205,8 @@ impl Meter {
     fn note(&mut self, converted: &Converted, received: Received) {
         let source = &converted.source;
         self.last = received;
+        // Counters of sessions are no transmissions.
+        self.rhythm.hear(received.boot_ms, source.access_number.and_then(|number| u8::try_from(number).ok()));
         self.telegrams += 1;
         self.security = source.security;
         self.digest = converted.digest;
@@ -216,9 +229,12 @@ impl Meter {
                 hearing.telegrams += 1;
                 hearing.last = received;
                 hearing.rssi_dbm = link.rssi_dbm;
+                hearing.budget.hear(received.boot_ms, link.rssi_dbm);
             } else if self.hearings.len() < RECEIVERS {
                 let receiver = Arc::clone(&link.receiver);
-                self.hearings.push(Hearing { receiver, telegrams: 1, last: received, rssi_dbm: link.rssi_dbm });
+                let mut budget = LinkBudget::default();
+                budget.hear(received.boot_ms, link.rssi_dbm);
+                self.hearings.push(Hearing { receiver, telegrams: 1, last: received, rssi_dbm: link.rssi_dbm, budget });
             }
         }
     }

@@ -5,7 +5,9 @@ use std::time::Instant;
 use wmbus::Verdict;
 
 use super::*;
-use crate::reading::{Function, Group, Groups, Origin, Path, Quality, Register, Source, TimeQuality, Unit, Value};
+use crate::reading::{
+    EventKind, Function, Group, Groups, Origin, Path, Quality, Register, Source, TimeQuality, Unit, Value,
+};
 
 fn now(boot_ms: u64) -> Now {
     Now {
@@ -134,9 +136,47 @@ fn the_registry_answers_what_is_asked_of_it() {
         [("gas", Some("gas")), ("cold water", None)]
     );
     let keys = MeterKeys::read("11111111 00112233445566778899aabbccddeeff").unwrap();
-    let card = registry.card(&A.parse().unwrap(), &keys, &groups, Some(7)).unwrap();
+    let card = registry.card(&A.parse().unwrap(), &keys, &groups, Some(7), now(2000)).unwrap();
     assert_eq!((card.has_key, card.policy.as_str(), card.status), (true, "snapshot 1h", Some(4)));
     assert_eq!((card.line.rssi_dbm, card.line.last_heard_ms), (Some(-70), Some(1_749_988_801_000)));
     assert_eq!(card.readings.first().and_then(|reading| reading.value.as_deref()), Some("123.456"));
-    assert_eq!(registry.card(&B.parse().unwrap(), &keys, &groups, None), None);
+    assert_eq!(registry.card(&B.parse().unwrap(), &keys, &groups, None, now(0)), None);
+}
+
+#[test]
+fn a_meter_that_falls_silent_is_told_once_also_across_a_restart() {
+    const DAY: u64 = 24 * 3_600_000;
+    let after = Duration::from_secs(72 * 3600);
+    let code = |kind: &EventKind| match kind {
+        EventKind::Unit { code, .. } => code.clone(),
+        other => panic!("{other:?}"),
+    };
+    let a: MeterId = A.parse().unwrap();
+    let mut registry = Registry::new(10);
+    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(0));
+    registry.heard(&telegram(B, "roof", 1, Security::Plain, &[0]), now(2 * DAY));
+    assert_eq!(registry.look_for_silence(after, now(3 * DAY - 1)), []);
+    let found = registry.look_for_silence(after, now(3 * DAY));
+    assert_eq!(found.iter().map(|(id, kind)| (*id, code(kind))).collect::<Vec<_>>(), [(a, "meter.silent".to_owned())]);
+    assert_eq!((registry.look_for_silence(after, now(3 * DAY)), registry.silent()), (vec![], 1));
+
+    let octets = registry.emit();
+    let mut registry = Registry::new(10);
+    registry.restore(&octets).unwrap();
+    assert_eq!((registry.len(), registry.silent()), (2, 1));
+    let boot = |utc: u64| Now { boot_id: [2; 16], boot_ms: 5, ..now(utc) };
+    let undated = Now { quality: TimeQuality::Unsynchronised, ..boot(9 * DAY) };
+    assert_eq!(registry.look_for_silence(after, undated), [], "a clock that is not right says nothing");
+    let found = registry.look_for_silence(after, boot(5 * DAY));
+    assert_eq!(found.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), [B]);
+    registry.heard(&telegram(A, "roof", 2, Security::Plain, &[0]), boot(5 * DAY));
+    assert_eq!(registry.heard_after_silence(&a).as_ref().map(code).as_deref(), Some("meter.heard_again"));
+    assert_eq!((registry.heard_after_silence(&a), registry.silent()), (None, 1));
+
+    for at in 0..octets.len() {
+        let mut damaged = octets.clone();
+        damaged[at] ^= 0x10;
+        assert_eq!(Registry::new(10).restore(&damaged), Err(Damaged), "octet {at}");
+        assert_eq!(Registry::new(10).restore(&octets[..at]), Err(Damaged), "cut at {at}");
+    }
 }

@@ -3,7 +3,7 @@
 //! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use crate::clock::{Now, ReadClock};
 use crate::control::{MeterCard, MeterCounts, MeterLine, ReadingLine, TelegramLine};
 use crate::journal::replace_file;
 use crate::reading::from_wmbus::{self, Converted};
-use crate::reading::{Event, Groups, Link, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector};
+use crate::reading::{
+    Event, EventKind, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector,
+};
 use crate::registry::{Admission, MeterKeys, Novelty, Registry, medium};
 use crate::store::{Body, Lane, Store, StoreError};
 
@@ -43,8 +45,8 @@ pub(super) struct Meters {
     pub(super) groups: Arc<Groups>,
     pub(super) registry: Registry,
     pub(super) admission: Admission,
-    /// Where the message counters are kept.
-    pub(super) counters: PathBuf,
+    pub(super) files: Files,
+    pub(super) silent_after: Duration,
     pub(super) selector: Selector,
     pub(super) gate: RawGate,
     pub(super) store: Store,
@@ -52,6 +54,15 @@ pub(super) struct Meters {
     pub(super) scratch: Scratch,
     /// Selected and not yet taken by the store; frames are not taken meanwhile.
     pub(super) waiting: VecDeque<Vec<(Lane, Body)>>,
+}
+
+/// Where is kept what must survive a restart.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    /// Who is known, and since when not heard.
+    pub(super) meters: PathBuf,
+    /// Message counters.
+    pub(super) counters: PathBuf,
 }
 
 impl Meters {
@@ -66,7 +77,10 @@ impl Meters {
                 biased;
                 Some(question) = questions.recv() => self.answer(question),
                 () = sleep(STORE_BUSY), if is_blocked => {}
-                _ = save.tick() => self.save(),
+                _ = save.tick() => {
+                    self.look_for_silence();
+                    self.save();
+                }
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)), if !is_blocked => {
                     self.selector.handle_timeout((self.clock)());
                     self.select();
@@ -116,10 +130,10 @@ impl Meters {
         let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, &converted));
         let reject = telegram.reject.map(|reject| reject.to_string());
         if let Some(kind) = finding.event {
-            let meter = converted.source.meter;
-            warn!(meter = %meter, event = ?kind, "telegram not as expected");
-            let event = Event { received, meter: Some(meter), kind };
-            self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
+            self.tell_of(converted.source.meter, kind, heard.at);
+        }
+        if let Some(kind) = self.registry.heard_after_silence(&converted.source.meter) {
+            self.tell_of(converted.source.meter, kind, heard.at);
         }
         if finding.is_duplicate {
             self.registry.heard_again(&converted.source, heard.at);
@@ -141,12 +155,34 @@ impl Meters {
         }
     }
 
-    /// Makes the message counters durable.
+    /// Makes durable what is known of the meters, and their counters.
     fn save(&mut self) {
-        let Some(octets) = self.admission.emit() else { return };
-        if let Err(error) = block_in_place(|| replace_file(&self.counters, &octets)) {
-            warn!(err = %error, path = %self.counters.display(), "save message counters");
+        if self.registry.is_empty() {
+            return;
         }
+        let write = |path: &Path, octets: &[u8]| {
+            if let Err(error) = block_in_place(|| replace_file(path, octets)) {
+                warn!(err = %error, path = %path.display(), "save what is known of the meters");
+            }
+        };
+        write(&self.files.meters, &self.registry.emit());
+        if let Some(octets) = self.admission.emit() {
+            write(&self.files.counters, &octets);
+        }
+    }
+
+    fn look_for_silence(&mut self) {
+        let now = (self.clock)();
+        for (meter, kind) in self.registry.look_for_silence(self.silent_after, now) {
+            self.tell_of(meter, kind, now);
+        }
+    }
+
+    /// An event of a meter, for lane P1.
+    fn tell_of(&mut self, meter: MeterId, kind: EventKind, now: Now) {
+        warn!(meter = %meter, event = ?kind, "meter not as expected");
+        let event = Event { received: now.received(), meter: Some(meter), kind };
+        self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
     }
 
     /// Lets an undecodable telegram into the raw ring, if it may.
@@ -225,7 +261,9 @@ impl Meters {
     }
 
     fn card(&self, id: &str) -> Option<MeterCard> {
-        id.parse().ok().and_then(|id| self.registry.card(&id, &self.keys, &self.groups, self.admission.counter(&id)))
+        id.parse().ok().and_then(|id| {
+            self.registry.card(&id, &self.keys, &self.groups, self.admission.counter(&id), (self.clock)())
+        })
     }
 }
 

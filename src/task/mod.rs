@@ -12,6 +12,7 @@ mod meters;
 pub mod mqtt;
 mod news;
 mod notify;
+mod opening;
 pub mod probe;
 pub mod receiver;
 pub mod serial;
@@ -20,7 +21,6 @@ pub mod tls;
 mod uplink;
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,13 +29,12 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::clock::Now;
 use crate::config::{Acknowledge, Config};
-use crate::control::{Alarm, Severity, UplinkStatus};
+use crate::control::UplinkStatus;
 use crate::journal::{Audit, JournalError};
-use crate::reading::{Event, EventKind, RawGate, Selector};
-use crate::registry::{Admission, KeyError, MeterKeys, Registry};
-use crate::store::{self, Body, Lane, OpenError, Start, Store};
+use crate::reading::{RawGate, Selector};
+use crate::registry::{KeyError, MeterKeys};
+use crate::store::{self, OpenError, Store};
 use crate::uplink::{Topics, Uplink};
 use crate::wire;
 use control::{Server, Streams};
@@ -97,11 +96,11 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     let server = Server::bind(&config.control)?;
     let streams = Streams::new(TELEGRAM_STREAM, COMMIT_STREAM);
     let (on_report, news) = news::channel(Arc::clone(&read_clock), streams.commits.clone());
-    let (store, opening) = block_in_place(|| {
+    let (store, opened) = block_in_place(|| {
         Store::open(settings::store(&config), wire::CODEC, Arc::clone(&read_clock), Box::new(random), on_report)
     })?;
-    let mut alarms = report_opening(&opening, started);
-    let audit = open_audit(&state_dir, &store, started, &mut alarms)?;
+    let mut alarms = opening::of_store(&opened, started);
+    let audit = opening::audit(&state_dir, &store, started, &mut alarms)?;
 
     let anchored = watch.anchored();
     let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
@@ -145,15 +144,16 @@ async fn service(config: Config) -> Result<(), ServiceError> {
 
     let groups = Arc::new(config.meters.groups.clone());
     let limit = config.meters.limit as usize;
-    let counters = state_dir.join("counters");
-    let admission = open_counters(&counters, limit, &store, started, &mut alarms);
+    let files = meters::Files { meters: state_dir.join("meters"), counters: state_dir.join("counters") };
+    let opening::Known { registry, admission } = opening::meters(&files, limit, &store, started, &mut alarms);
     let meters = meters::Meters {
         clock: Arc::clone(&read_clock),
         keys,
         groups: Arc::clone(&groups),
-        registry: Registry::new(limit),
+        registry,
         admission,
-        counters,
+        files,
+        silent_after: config.meters.silent_after,
         selector: Selector::new(groups, limit, started),
         gate: RawGate::new(config.meters.raw),
         store: store.clone(),
@@ -248,66 +248,6 @@ fn start_uplink(
         stop_driver.cancel();
     });
     Ok([task, driver])
-}
-
-/// Says how the store opened; an alarm where it had to be replaced.
-fn report_opening(opening: &store::Opening, now: Now) -> Vec<Alarm> {
-    let store::Opening { epoch, start, unsealed } = opening;
-    match start {
-        Start::New => info!(%epoch, "new store"),
-        Start::Continued => info!(%epoch, unsealed, "store goes on"),
-        Start::NewEpoch { previous, reason, quarantine, salvaged } => {
-            error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "store replaced: a new epoch begins");
-            let kept = quarantine.as_ref().map(|path| format!(", the old one is in {}", path.display()));
-            let text = format!(
-                "the store was replaced at the start ({reason}): {salvaged} records were salvaged{}",
-                kept.unwrap_or_default()
-            );
-            return vec![alarm("store-replaced", now, text)];
-        }
-    }
-    Vec::new()
-}
-
-fn open_audit(state_dir: &Path, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Result<Audit, JournalError> {
-    let (audit, aside) = block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms))?;
-    if let Some(aside) = aside {
-        let detail = format!("the audit chain was damaged: a new one begins, the old one is in {}", aside.display());
-        error!(path = %aside.display(), "audit chain damaged: a new one begins");
-        tell(store, now, "audit.damaged", detail.clone());
-        alarms.push(alarm("audit-damaged", now, detail));
-    }
-    Ok(audit)
-}
-
-/// The message counters of the last run; damaged ones begin anew, and are told.
-fn open_counters(path: &Path, limit: usize, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Admission {
-    let damage = match block_in_place(|| std::fs::read(path)) {
-        Ok(octets) => match Admission::parse(limit, &octets) {
-            Ok(admission) => return admission,
-            Err(error) => chain(&error),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Admission::fresh(limit),
-        Err(error) => error.to_string(),
-    };
-    let detail = format!("{}: {damage}: telegrams from before can be replayed until a meter is heard", path.display());
-    error!(err = damage, path = %path.display(), "message counters lost");
-    tell(store, now, "wmbus.counters_lost", detail.clone());
-    alarms.push(alarm("counters-lost", now, detail));
-    Admission::fresh(limit)
-}
-
-/// A record for lane P1.
-fn tell(store: &Store, now: Now, code: &str, detail: String) {
-    let kind = EventKind::Unit { code: code.to_owned(), detail };
-    let event = Body::Event(Event { received: now.received(), meter: None, kind });
-    if let Err(error) = block_in_place(|| store.append(vec![(Lane::Security, event)], None)) {
-        warn!(err = %error, "record event");
-    }
-}
-
-fn alarm(code: &str, now: Now, text: String) -> Alarm {
-    Alarm { code: code.to_owned(), severity: Severity::Fault, since_ms: now.utc_ms, text }
 }
 
 async fn told_to_stop() {

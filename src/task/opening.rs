@@ -1,0 +1,94 @@
+//! What the last run left behind, opened; what is damaged is set aside, told and an alarm, and the unit goes on.
+
+use std::path::Path;
+
+use tokio::task::block_in_place;
+use tracing::{error, info, warn};
+
+use super::chain;
+use super::meters::Files;
+use crate::clock::Now;
+use crate::control::{Alarm, Severity};
+use crate::journal::{Audit, JournalError};
+use crate::reading::{Event, EventKind};
+use crate::registry::{Admission, Registry};
+use crate::store::{self, Body, Lane, Start, Store};
+
+/// Says how the store opened; an alarm where it had to be replaced.
+pub(super) fn of_store(opening: &store::Opening, now: Now) -> Vec<Alarm> {
+    let store::Opening { epoch, start, unsealed } = opening;
+    match start {
+        Start::New => info!(%epoch, "new store"),
+        Start::Continued => info!(%epoch, unsealed, "store goes on"),
+        Start::NewEpoch { previous, reason, quarantine, salvaged } => {
+            error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "store replaced: a new epoch begins");
+            let kept = quarantine.as_ref().map(|path| format!(", the old one is in {}", path.display()));
+            let text = format!(
+                "the store was replaced at the start ({reason}): {salvaged} records were salvaged{}",
+                kept.unwrap_or_default()
+            );
+            return vec![alarm("store-replaced", now, text)];
+        }
+    }
+    Vec::new()
+}
+
+pub(super) fn audit(state_dir: &Path, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Result<Audit, JournalError> {
+    let (audit, aside) = block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms))?;
+    if let Some(aside) = aside {
+        let detail = format!("the audit chain was damaged: a new one begins, the old one is in {}", aside.display());
+        error!(path = %aside.display(), "audit chain damaged: a new one begins");
+        tell(store, now, "audit.damaged", detail.clone());
+        alarms.push(alarm("audit-damaged", now, detail));
+    }
+    Ok(audit)
+}
+
+/// What the last run left of its meters; where it is damaged it begins anew, and that is told.
+pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Known {
+    let mut lost = |path: &Path, why: &str, meaning: &str, code: &str| {
+        let detail = format!("{}: {why}: {meaning}", path.display());
+        error!(err = why, path = %path.display(), "what was known of the meters is lost");
+        tell(store, now, code, detail.clone());
+        alarms.push(alarm("meters-lost", now, detail));
+    };
+    let read = |path: &Path| match block_in_place(|| std::fs::read(path)) {
+        Ok(octets) => Ok(Some(octets)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut registry = Registry::new(limit);
+    let restored = read(&files.meters)
+        .and_then(|left| left.map_or(Ok(()), |left| registry.restore(&left).map_err(|error| chain(&error))));
+    if let Err(why) = restored {
+        lost(&files.meters, &why, "a meter that fell silent before is not missed", "wmbus.meters_lost");
+    }
+    let admission = read(&files.counters).and_then(|left| {
+        left.map_or(Ok(Admission::fresh(limit)), |left| Admission::parse(limit, &left).map_err(|error| chain(&error)))
+    });
+    let admission = admission.unwrap_or_else(|why| {
+        let meaning = "telegrams from before can be replayed until a meter is heard";
+        lost(&files.counters, &why, meaning, "wmbus.counters_lost");
+        Admission::fresh(limit)
+    });
+    Known { registry, admission }
+}
+
+/// The meters of the last run.
+pub(super) struct Known {
+    pub(super) registry: Registry,
+    pub(super) admission: Admission,
+}
+
+/// A record for lane P1.
+fn tell(store: &Store, now: Now, code: &str, detail: String) {
+    let kind = EventKind::Unit { code: code.to_owned(), detail };
+    let event = Body::Event(Event { received: now.received(), meter: None, kind });
+    if let Err(error) = block_in_place(|| store.append(vec![(Lane::Security, event)], None)) {
+        warn!(err = %error, "record event");
+    }
+}
+
+fn alarm(code: &str, now: Now, text: String) -> Alarm {
+    Alarm { code: code.to_owned(), severity: Severity::Fault, since_ms: now.utc_ms, text }
+}
