@@ -34,7 +34,8 @@ enum Verb {
     ///
     /// Reads lines HEX [KEY] from standard input, or takes telegrams as arguments. Frames may have the CRCs of format
     /// A or B, or none. Every line is answered, in order; its verdict is one of ok, partial, no_key, wrong_key,
-    /// bad_mac, truncated, bad_crc, unsupported. Keys are never taken from arguments: other users could see them.
+    /// bad_mac, truncated, bad_crc, unsupported. A compact frame whose format only a later line tells holds the answers
+    /// behind it back until then, or until the input ends. Keys are never taken from arguments: other users could see them.
     Decode(decode::Args),
     /// Show telegrams as they are heard, decoded or not
     ///

@@ -1,13 +1,16 @@
 //! `dcu telegram decode`: telegrams from lines or arguments, one answer each. It needs no service.
 
+mod held;
+
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
 use wmbus::spec::device_type_name;
 use wmbus::tpl::{ApplicationStatus, Status};
-use wmbus::{Key, Keys, Scratch, Telegram, Verdict};
+use wmbus::{Formats, Key, Keys, Reject, Scratch, Telegram, Verdict};
 
+use self::held::Held;
 use crate::cli::text::printable;
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome, meter};
 use crate::control::ReadingLine;
@@ -29,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, input: impl BufRead, out: &mut Out) -> Outcome {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::new();
     if let Some(file) = &args.keys {
         decoder.keys = MeterKeys::load(file).map_err(|error| match error {
             KeyError::Open(_) => Failure::new(Exit::NotPermitted, error),
@@ -37,30 +40,36 @@ pub(super) fn run(args: Args, input: impl BufRead, out: &mut Out) -> Outcome {
             KeyError::Faults { .. } => Failure::new(Exit::Configuration, error),
         })?;
     }
+    let mut held = Held::default();
+    let mut print = |answer: &Answer| if args.json { out.json(answer) } else { out.text(answer.text()) };
     for telegram in &args.telegrams {
-        let answer = match telegram.contains(char::is_whitespace) {
-            true => Answer::no_telegram("an argument is one telegram in hex, without a key"),
-            false => decoder.answer(telegram.as_bytes()),
-        };
-        print(&answer, args.json, out)?;
+        match telegram.contains(char::is_whitespace) {
+            true => {
+                held.push_final(Answer::no_telegram("an argument is one telegram in hex, without a key"), &mut print)?
+            }
+            false => held.push(&mut decoder, telegram.as_bytes(), &mut print)?,
+        }
     }
     if args.telegrams.is_empty() {
-        each_line(input, |line| {
-            let answer = line.map_or_else(
-                || Answer::no_telegram("the line is longer than any telegram and its key"),
-                |line| decoder.answer(line),
-            );
-            print(&answer, args.json, out)
+        each_line(input, |line| match line {
+            Some(line) => held.push(&mut decoder, line, &mut print),
+            None => {
+                let answer = Answer::no_telegram("the line is longer than any telegram and its key");
+                held.push_final(answer, &mut print)
+            }
         })?;
     }
+    held.finish(&mut print)?;
     Ok(Exit::Done)
 }
 
 /// What lines of one input share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Decoder {
     keys: MeterKeys,
     group: Group,
+    /// Learned from the lines so far.
+    formats: Formats,
     octets: Vec<u8>,
     scratch: Scratch,
 }
@@ -78,6 +87,16 @@ impl Keys for LineKeys<'_> {
 }
 
 impl Decoder {
+    fn new() -> Self {
+        Self {
+            keys: MeterKeys::default(),
+            group: Group::default(),
+            formats: Formats::new(FORMATS),
+            octets: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
     /// Answers one line, `HEX [KEY]`, whatever is in it.
     fn answer(&mut self, line: &[u8]) -> Answer {
         let Ok(line) = std::str::from_utf8(line) else { return Answer::no_telegram("the line is no text") };
@@ -101,8 +120,11 @@ impl Decoder {
             Err(_) => return Answer::no_telegram(&format!("{} hex digits are no whole octets", telegram.len())),
         }
         let keys = LineKeys { line: key, file: &self.keys };
-        let mut answer = match Telegram::decode(&self.octets, &keys, &mut self.scratch) {
-            Ok(telegram) => Answer::of(&telegram, &self.group),
+        let mut answer = match Telegram::decode_with(None, &self.octets, &keys, &self.formats, &mut self.scratch) {
+            Ok(telegram) => {
+                self.formats.learn(&telegram);
+                Answer::of(&telegram, &self.group)
+            }
             Err(reject) => Answer { verdict: Verdict::from(reject).name(), ..Answer::no_telegram(&reject.to_string()) },
         };
         if let Some(fault) = key_fault {
@@ -133,6 +155,9 @@ struct Answer {
     manufacturer_data: Option<String>,
     #[serde(skip)]
     id: Option<MeterId>,
+    /// A format that is not known yet would make it readable.
+    #[serde(skip)]
+    waits: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -201,6 +226,7 @@ impl Answer {
             readings: ReadingLine::of(&readings),
             manufacturer_data: manufacturer_data.map(|data| hex::encode(data.octets)),
             id: Some(id),
+            waits: telegram.reject == Some(Reject::CompactFrame),
         }
     }
 
@@ -281,10 +307,6 @@ impl std::fmt::Display for StatusLine {
     }
 }
 
-fn print(answer: &Answer, json: bool, out: &mut Out) -> Result<(), Failure> {
-    if json { out.json(answer) } else { out.text(answer.text()) }
-}
-
 /// Calls `each` with every line, its end removed; None for one that is too long to be looked at.
 fn each_line(
     mut input: impl BufRead,
@@ -315,6 +337,8 @@ fn nowhere() -> Received {
 
 /// Octets of one line: many times the longest frame and its key.
 const LONGEST: u64 = 64 << 10;
+/// Formats that the lines of one input may teach.
+const FORMATS: usize = 65_536;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use wmbus::record::{DataField, Draft, Value as Sent};
-use wmbus::sim::{Message, Protection};
+use wmbus::sim::{Layout, Message, Protection};
 use wmbus::{Address, Form};
 
 use super::*;
@@ -200,4 +200,21 @@ fn all_of_annex_n_decrypts() {
             assert_eq!(answers[0]["security"]["authenticated"], true, "{}", row["name"]);
         }
     }
+}
+
+#[test]
+fn a_compact_frame_is_read_by_the_format_that_another_line_teaches() {
+    let records = [Draft::new(DataField::Bcd8, &[0x13], Sent::Integer(123_456))];
+    let message = Message::new(Address { version: 0x77, ..METER }, 42, &records);
+    let [full, compact] = [Layout::Full, Layout::Compact]
+        .map(|layout| hex::encode(message.clone().layout(layout).emit(Form::Stripped).unwrap()));
+    let alone = &json(&compact)[0];
+    assert_eq!(
+        (alone["verdict"].as_str(), alone["reason"].as_str()),
+        (Some("unsupported"), Some("compact frame without its format"))
+    );
+    let answers = json(&format!("{compact}\nzz\n{full}\n{compact}\n"));
+    let verdicts: Vec<_> = answers.iter().map(|answer| answer["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["ok", "unsupported", "ok", "ok"]);
+    assert!([0, 3].iter().all(|at| answers[*at]["readings"] == answers[2]["readings"]));
 }
