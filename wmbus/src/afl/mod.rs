@@ -1,5 +1,7 @@
 //! The authentication and fragmentation layer, EN 13757-7:2018 clause 6.
 
+pub mod reassembly;
+
 use std::fmt;
 
 use bytes::{Buf, BufMut};
@@ -51,7 +53,8 @@ impl Afl {
         let message_control = has(MESSAGE_CONTROL).then(|| buf.try_get_u8()).transpose()?;
         let key_information = has(KEY_INFORMATION).then(|| buf.try_get_u16_le()).transpose()?;
         let counter = has(MESSAGE_COUNTER).then(|| buf.try_get_u32_le()).transpose()?;
-        let mac = has(MAC).then(|| Mac::parse(buf, message_control.unwrap_or_default())).transpose()?;
+        let behind = if has(MESSAGE_LENGTH) { 2 } else { 0 };
+        let mac = has(MAC).then(|| Mac::parse(buf, message_control, behind)).transpose()?;
         let message_length = has(MESSAGE_LENGTH).then(|| buf.try_get_u16_le()).transpose()?;
         Ok(Self { fragmentation_control, message_control, key_information, counter, mac, message_length })
     }
@@ -95,14 +98,66 @@ impl Afl {
         }
     }
 
+    /// The first of several fragments, without the MAC, which is in the last.
+    pub const fn first_fragment(counter: u32, message_length: u16) -> Self {
+        Self {
+            fragmentation_control: MORE_FRAGMENTS | MESSAGE_CONTROL | MESSAGE_COUNTER | MESSAGE_LENGTH | 1,
+            message_control: Some(COUNTER_IN_MESSAGE | LENGTH_IN_MESSAGE | CMAC_8),
+            key_information: None,
+            counter: Some(counter),
+            mac: None,
+            message_length: Some(message_length),
+        }
+    }
+
+    /// A fragment behind the first; the last one has the MAC.
+    pub const fn later_fragment(fragment_id: u8, mac: Option<[u8; 8]>) -> Self {
+        let (control, mac) = match mac {
+            Some(mac) => (MAC, Some(Mac::new(mac))),
+            None => (MORE_FRAGMENTS, None),
+        };
+        Self {
+            fragmentation_control: control | fragment_id as u16,
+            message_control: None,
+            key_information: None,
+            counter: None,
+            mac,
+            message_length: None,
+        }
+    }
+
     /// One of several frames of a message.
     pub const fn is_fragment(&self) -> bool {
         self.fragmentation_control & MORE_FRAGMENTS != 0 || self.fragmentation_control & FRAGMENT_ID > 1
     }
 
-    /// The MAC is an AES-CMAC.
-    pub(crate) const fn is_cmac(&self) -> bool {
-        matches!(self.message_control, Some(control) if control & AUTHENTICATION_TYPE < 8)
+    /// The place of a fragment in its message, from 1; 0 where there is one frame only.
+    pub const fn fragment_id(&self) -> u8 {
+        (self.fragmentation_control & FRAGMENT_ID) as u8
+    }
+
+    pub const fn has_more_fragments(&self) -> bool {
+        self.fragmentation_control & MORE_FRAGMENTS != 0
+    }
+
+    /// The AFL that a message would have in one frame, from those of its fragments in order.
+    pub(crate) fn of_message<'a>(fragments: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let fields = !(MORE_FRAGMENTS | FRAGMENT_ID);
+        Self {
+            fragmentation_control: fragments.clone().fold(0, |bits, afl| bits | afl.fragmentation_control & fields),
+            message_control: fragments.clone().find_map(|afl| afl.message_control),
+            key_information: fragments.clone().find_map(|afl| afl.key_information),
+            counter: fragments.clone().find_map(|afl| afl.counter),
+            mac: fragments.clone().find_map(|afl| afl.mac),
+            message_length: fragments.clone().find_map(|afl| afl.message_length),
+        }
+    }
+
+    /// The MAC is an AES-CMAC, as long as its type says.
+    pub(crate) fn is_cmac(&self) -> bool {
+        self.message_control.is_some_and(|control| {
+            control & AUTHENTICATION_TYPE < 8 && self.mac.is_some_and(|mac| Some(mac.len) == Mac::len_of(control))
+        })
     }
 
     /// What the MAC covers of the AFL itself, in this order. EN 13757-7:2018, 9.3.2.
@@ -128,18 +183,29 @@ impl Mac {
         Self { octets: [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0], len: 8 }
     }
 
-    fn parse(buf: &mut &[u8], message_control: u8) -> Result<Self, Reject> {
-        let len: u8 = match message_control & AUTHENTICATION_TYPE {
+    /// The last fragment has a MAC and leaves it to the first to say how long it is: all but `behind` octets.
+    fn parse(buf: &mut &[u8], message_control: Option<u8>, behind: usize) -> Result<Self, Reject> {
+        let len = match message_control {
+            Some(message_control) => Self::len_of(message_control),
+            None => {
+                u8::try_from(buf.len().saturating_sub(behind)).ok().filter(|len| matches!(len, 2 | 4 | 8 | 12 | 16))
+            }
+        };
+        let len = len.ok_or(Reject::Reserved("authentication type"))?;
+        let mut octets = [0; 16];
+        buf.try_copy_to_slice(octets.get_mut(..usize::from(len)).unwrap_or_default())?;
+        Ok(Self { octets, len })
+    }
+
+    const fn len_of(message_control: u8) -> Option<u8> {
+        Some(match message_control & AUTHENTICATION_TYPE {
             3 => 2,
             4 => 4,
             5 => 8,
             6 | 8 => 12,
             7 | 9 => 16,
-            _ => return Err(Reject::Reserved("authentication type")),
-        };
-        let mut octets = [0; 16];
-        buf.try_copy_to_slice(octets.get_mut(..usize::from(len)).unwrap_or_default())?;
-        Ok(Self { octets, len })
+            _ => return None,
+        })
     }
 
     pub fn as_slice(&self) -> &[u8] {
@@ -175,6 +241,7 @@ const MORE_FRAGMENTS: u16 = 0x4000;
 const AUTHENTICATION_TYPE: u8 = 0x0f;
 const CMAC_8: u8 = 5;
 const COUNTER_IN_MESSAGE: u8 = 0x20;
+const LENGTH_IN_MESSAGE: u8 = 0x40;
 
 #[cfg(test)]
 mod tests {

@@ -113,22 +113,55 @@ impl<'a> Message<'a> {
     }
 
     fn profile_b(&self, key: &Key, counter: u32, out: &mut Vec<u8>) -> Option<()> {
-        let identification = self.meter().identification;
-        let derived = |purpose| security::derive(key, purpose, counter, identification);
+        let tpdu = self.profile_b_tpdu(key, counter)?;
+        let mac = self.mac(key, counter, &Afl::profile_b(counter, [0; 8]), &tpdu);
+        self.ell(None).emit(out);
+        Afl::profile_b(counter, mac).emit(out);
+        out.extend_from_slice(&tpdu);
+        Some(())
+    }
+
+    /// The frames of a message under [`Protection::AesCbcNoIv`] in fragments of so many octets, at least two of them;
+    /// None where the records are too long, or another protection is asked for.
+    pub fn fragments(&self, form: Form, octets: usize) -> Option<Vec<Vec<u8>>> {
+        let Protection::AesCbcNoIv { key, counter } = self.protection else { return None };
+        let tpdu = self.profile_b_tpdu(key, counter)?;
+        let first = Afl::first_fragment(counter, u16::try_from(tpdu.len()).ok()?);
+        let mac = self.mac(key, counter, &first, &tpdu);
+        let chunks: Vec<&[u8]> = tpdu.chunks(octets.clamp(1, tpdu.len() - 1)).collect();
+        let frame = |(id, chunk): (u8, &&[u8])| {
+            let afl = match usize::from(id) {
+                1 => first,
+                last if last == chunks.len() => Afl::later_fragment(id, Some(mac)),
+                _ => Afl::later_fragment(id, None),
+            };
+            let mut body = Vec::with_capacity(64);
+            Link::Wireless { c_field: self.c_field, address: self.link_address }.emit(&mut body);
+            self.ell(None).emit(&mut body);
+            afl.emit(&mut body);
+            body.extend_from_slice(chunk);
+            link::frame(form, &body)
+        };
+        (1..=u8::MAX).zip(&chunks).map(frame).collect::<Option<Vec<_>>>().filter(|frames| frames.len() == chunks.len())
+    }
+
+    fn profile_b_tpdu(&self, key: &Key, counter: u32) -> Option<Vec<u8>> {
         let mut plain = self.padded();
         let mut tpdu = Vec::with_capacity(128);
         self.tpl(blocks(7, &plain, Extension::Kdf(KDF_A))?).emit(&mut tpdu);
-        security::cbc_encrypt(&derived(Purpose::EncryptFromMeter), &[0; 16], &mut plain);
+        let derived = security::derive(key, Purpose::EncryptFromMeter, counter, self.meter().identification);
+        security::cbc_encrypt(&derived, &[0; 16], &mut plain);
         tpdu.extend_from_slice(&plain);
+        Some(tpdu)
+    }
 
-        let mut authenticated = Vec::with_capacity(128);
-        Afl::profile_b(counter, [0; 8]).authenticated(&mut authenticated);
-        authenticated.extend_from_slice(&tpdu);
-        let [a, b, c, d, e, f, g, h, ..] = security::cmac(&derived(Purpose::AuthenticateFromMeter), &authenticated);
-        self.ell(None).emit(out);
-        Afl::profile_b(counter, [a, b, c, d, e, f, g, h]).emit(out);
-        out.extend_from_slice(&tpdu);
-        Some(())
+    fn mac(&self, key: &Key, counter: u32, afl: &Afl, tpdu: &[u8]) -> [u8; 8] {
+        let mut authenticated = Vec::with_capacity(tpdu.len() + 16);
+        afl.authenticated(&mut authenticated);
+        authenticated.extend_from_slice(tpdu);
+        let derived = security::derive(key, Purpose::AuthenticateFromMeter, counter, self.meter().identification);
+        let [a, b, c, d, e, f, g, h, ..] = security::cmac(&derived, &authenticated);
+        [a, b, c, d, e, f, g, h]
     }
 
     fn ell_ctr(&self, key: &Key, session_number: u32, out: &mut Vec<u8>) {

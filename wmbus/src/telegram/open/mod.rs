@@ -110,7 +110,7 @@ impl Opening {
         if rest.first() == Some(&CI_AFL) {
             let afl = self.afl.insert(Afl::parse(&mut rest)?);
             if afl.is_fragment() {
-                return Err(Stop::from(Reject::Fragment).into());
+                return Err(Ended::Plain(rest, Reject::Fragment.into()));
             }
             self.security.counter = afl.counter.or(self.security.counter);
         }

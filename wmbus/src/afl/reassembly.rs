@@ -1,0 +1,221 @@
+//! Fragmented messages put together again, by meter, message counter and fragment id. EN 13757-7:2018, 6.3.
+//!
+//! Fragments may come twice, in any order, and with those of another message in between. Whether what comes out is what
+//! the meter sent, the MAC over the whole message tells: a message comes out as a frame to be decoded.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::Afl;
+use crate::{Address, Reject, Telegram};
+
+/// What is held of messages that are not complete.
+#[derive(Debug)]
+pub struct Reassembly {
+    limits: Limits,
+    /// Oldest first.
+    pending: VecDeque<Pending>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the last fragment that was new.
+    pub timeout: Duration,
+    /// Messages of one meter.
+    pub per_meter: usize,
+    /// Messages of all meters.
+    pub messages: usize,
+    /// Octets of the fragments of one message.
+    pub octets: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A whole message as one stripped frame; its L-field is 255 where it is longer.
+    Message(Vec<u8>),
+    /// Fragments of a message that did not become whole, as stripped frames.
+    Expired(Vec<Vec<u8>>),
+}
+
+/// Whether a telegram was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    New,
+    /// It is there already.
+    Repeated,
+    /// It is no fragment, or there is no room for it.
+    No,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(600), per_meter: 2, messages: 64, octets: 16 << 10 }
+    }
+}
+
+impl Reassembly {
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, pending: VecDeque::new(), events: VecDeque::new() }
+    }
+
+    /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]).
+    pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, now: Instant) -> Taken {
+        let (Some(afl), Some(sender), Some(Reject::Fragment)) =
+            (telegram.afl, telegram.link.address(), telegram.reject)
+        else {
+            return Taken::No;
+        };
+        let mut head = Vec::with_capacity(16);
+        telegram.link.emit(&mut head);
+        // An encrypted ELL was opened frame by frame: the message is without it.
+        if let Some(ell) = telegram.ell.filter(|ell| ell.session_number.is_none()) {
+            ell.emit(&mut head);
+        }
+        let fragment = Fragment { afl, head, octets: telegram.application.to_vec(), frame: telegram.stripped() };
+        let taken = self.place(*sender, fragment, now);
+        if taken == Taken::New {
+            self.complete();
+            self.bound(*sender);
+        }
+        taken
+    }
+
+    /// Gives up what waited too long.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let timeout = self.limits.timeout;
+        let (kept, expired): (VecDeque<_>, VecDeque<_>) =
+            self.pending.drain(..).partition(|pending| pending.deadline(timeout) > now);
+        self.pending = kept;
+        self.events.extend(expired.into_iter().map(Pending::expired));
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.pending.iter().map(|pending| pending.deadline(self.limits.timeout)).min()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Messages of which fragments are held.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    fn place(&mut self, sender: Address, fragment: Fragment, now: Instant) -> Taken {
+        let id = fragment.afl.fragment_id();
+        let own = |pending: &&mut Pending| pending.sender == sender && pending.may_hold(&fragment.afl);
+        let mut conflict = None;
+        let mut taken = Taken::No;
+        // Where a fragment of two kinds was heard, all messages that it may belong to are tried.
+        for pending in self.pending.iter_mut().filter(own) {
+            match pending.fragments.get(&id) {
+                Some(held) if held.octets == fragment.octets && held.afl == fragment.afl => {
+                    return if taken == Taken::New { taken } else { Taken::Repeated };
+                }
+                Some(_) => conflict = Some(pending.clone()),
+                None if pending.octets() + fragment.octets.len() > self.limits.octets => return Taken::No,
+                None => {
+                    pending.fragments.insert(id, fragment.clone());
+                    pending.last = now;
+                    taken = Taken::New;
+                }
+            }
+        }
+        if taken == Taken::New || fragment.octets.len() > self.limits.octets {
+            return taken;
+        }
+        let mut pending = conflict.unwrap_or_else(|| Pending { sender, fragments: BTreeMap::new(), last: now });
+        pending.fragments.insert(id, fragment);
+        pending.last = now;
+        self.pending.push_back(pending);
+        Taken::New
+    }
+
+    fn complete(&mut self) {
+        let (whole, kept): (VecDeque<_>, VecDeque<_>) = self.pending.drain(..).partition(Pending::is_whole);
+        self.pending = kept;
+        self.events.extend(whole.iter().map(Pending::whole));
+    }
+
+    fn bound(&mut self, sender: Address) {
+        let of_sender = |pending: &Pending| pending.sender == sender;
+        if self.pending.iter().filter(|pending| of_sender(pending)).count() > self.limits.per_meter {
+            let oldest = self.pending.iter().position(of_sender);
+            let oldest = oldest.and_then(|at| self.pending.remove(at));
+            self.events.extend(oldest.map(Pending::expired));
+        }
+        if self.pending.len() > self.limits.messages {
+            let oldest = self.pending.pop_front();
+            self.events.extend(oldest.map(Pending::expired));
+        }
+    }
+}
+
+/// A message of which some fragments are there.
+#[derive(Debug, Clone)]
+struct Pending {
+    sender: Address,
+    fragments: BTreeMap<u8, Fragment>,
+    last: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct Fragment {
+    afl: Afl,
+    /// From the C-field to the AFL.
+    head: Vec<u8>,
+    /// Behind the AFL.
+    octets: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+impl Pending {
+    /// A fragment without a message counter belongs to whatever it fits.
+    fn may_hold(&self, afl: &Afl) -> bool {
+        let counter = self.fragments.values().find_map(|fragment| fragment.afl.counter);
+        counter.is_none() || afl.counter.is_none() || counter == afl.counter
+    }
+
+    fn octets(&self) -> usize {
+        self.fragments.values().map(|fragment| fragment.octets.len()).sum()
+    }
+
+    fn deadline(&self, timeout: Duration) -> Instant {
+        self.last + timeout
+    }
+
+    /// Ids from one to that of the last fragment, and as long as the message says it is.
+    fn is_whole(&self) -> bool {
+        let Some((last, fragment)) = self.fragments.last_key_value() else { return false };
+        let has_all = self.fragments.len() == usize::from(*last) && !self.fragments.contains_key(&0);
+        let said = self.fragments.values().find_map(|fragment| fragment.afl.message_length);
+        !fragment.afl.has_more_fragments() && has_all && said.is_none_or(|length| usize::from(length) == self.octets())
+    }
+
+    fn whole(&self) -> Event {
+        let mut frame = vec![0];
+        if let Some(fragment) = self.fragments.values().next() {
+            frame.extend_from_slice(&fragment.head);
+        }
+        Afl::of_message(self.fragments.values().map(|fragment| &fragment.afl)).emit(&mut frame);
+        self.fragments.values().for_each(|fragment| frame.extend_from_slice(&fragment.octets));
+        let length = frame.len() - 1;
+        if let Some(l_field) = frame.first_mut() {
+            *l_field = u8::try_from(length).unwrap_or(u8::MAX);
+        }
+        Event::Message(frame)
+    }
+
+    fn expired(self) -> Event {
+        Event::Expired(self.fragments.into_values().map(|fragment| fragment.frame).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Fragmented messages of a simulated meter. All vectors made by us.
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::{DataField, Draft, Value};
+use crate::sim::{Message, Protection};
+use crate::{Form, Key, Scratch, Verdict};
+
+const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
+const KEY: Key = Key::new([7; 16]);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn fragments(meter: Address, counter: u32, value: i64) -> Vec<Vec<u8>> {
+    let records = [Draft::new(DataField::Integer64, &[0x13], Value::Integer(value)); 12];
+    let protection = Protection::AesCbcNoIv { key: &KEY, counter };
+    Message::new(meter, 42, &records).protection(protection).fragments(Form::Stripped, 40).unwrap()
+}
+
+fn hear(reassembly: &mut Reassembly, frame: &[u8], now: Instant) -> Taken {
+    let mut scratch = Scratch::default();
+    let telegram = Telegram::decode_as(Form::Stripped, frame, &KEY, &mut scratch).unwrap();
+    reassembly.handle_telegram(&telegram, now)
+}
+
+/// The values of the first message that comes out and is authenticated; all others are taken out before it.
+fn message(reassembly: &mut Reassembly) -> Option<Vec<i64>> {
+    std::iter::from_fn(|| reassembly.poll_event()).find_map(values)
+}
+
+fn values(event: Event) -> Option<Vec<i64>> {
+    let Event::Message(frame) = event else { return None };
+    let mut scratch = Scratch::default();
+    let telegram = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch).unwrap();
+    if telegram.verdict != Verdict::Ok || !telegram.security.authenticated {
+        return None;
+    }
+    let values = telegram.records().flatten();
+    Some(
+        values.filter_map(|record| if let Value::Integer(value) = record.value { Some(value) } else { None }).collect(),
+    )
+}
+
+#[test]
+fn fragments_in_any_order_and_twice_are_one_message() {
+    let frames = fragments(METER, 7, 5);
+    assert_eq!(frames.len(), 4);
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        let mut reassembly = Reassembly::new(Limits::default());
+        let now = Instant::now();
+        for (at, fragment) in order.into_iter().enumerate() {
+            assert_eq!(message(&mut reassembly), None);
+            assert_eq!(hear(&mut reassembly, &frames[fragment], now), Taken::New);
+            if at < 3 {
+                assert_eq!(hear(&mut reassembly, &frames[fragment], now), Taken::Repeated);
+            }
+        }
+        assert_eq!(message(&mut reassembly), Some(vec![5; 12]));
+        assert!(reassembly.is_empty() && reassembly.poll_timeout().is_none());
+    }
+}
+
+#[test]
+fn messages_of_two_meters_and_two_counters_do_not_mix() {
+    let other = Address { identification: 1, ..METER };
+    let (a, b, c) = (fragments(METER, 7, 5), fragments(other, 7, 6), fragments(METER, 8, 9));
+    let mut reassembly = Reassembly::new(Limits::default());
+    let now = Instant::now();
+    for at in 0..3 {
+        hear(&mut reassembly, &a[at], now);
+        hear(&mut reassembly, &b[at], now);
+    }
+    assert_eq!(reassembly.len(), 2);
+    // The meter gave its message up and began another.
+    c.iter().for_each(|frame| {
+        hear(&mut reassembly, frame, now);
+    });
+    assert_eq!(message(&mut reassembly), Some(vec![9; 12]));
+    hear(&mut reassembly, &b[3], now);
+    assert_eq!(message(&mut reassembly), Some(vec![6; 12]));
+}
+
+#[test]
+fn what_is_missing_too_long_is_given_up_with_its_frames() {
+    let frames = fragments(METER, 7, 5);
+    let mut reassembly = Reassembly::new(Limits { timeout: 10 * SECOND, ..Limits::default() });
+    let start = Instant::now();
+    hear(&mut reassembly, &frames[0], start);
+    hear(&mut reassembly, &frames[2], start + 9 * SECOND);
+    assert_eq!(reassembly.poll_timeout(), Some(start + 19 * SECOND));
+    reassembly.handle_timeout(start + 18 * SECOND);
+    assert_eq!(reassembly.poll_event(), None);
+    reassembly.handle_timeout(start + 19 * SECOND);
+    assert_eq!(reassembly.poll_event(), Some(Event::Expired(vec![frames[0].clone(), frames[2].clone()])));
+    assert_eq!(reassembly.poll_timeout(), None);
+}
+
+#[test]
+fn a_forged_fragment_does_not_keep_the_message_away_and_never_becomes_a_value() {
+    let frames = fragments(METER, 7, 5);
+    let mut forged = frames[1].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    for position in 0..3 {
+        let mut reassembly = Reassembly::new(Limits::default());
+        let now = Instant::now();
+        for (at, frame) in frames.iter().enumerate() {
+            if at == position {
+                hear(&mut reassembly, &forged, now);
+            }
+            hear(&mut reassembly, frame, now);
+        }
+        assert_eq!(message(&mut reassembly), Some(vec![5; 12]), "position {position}");
+    }
+}
+
+#[test]
+fn memory_is_bounded_by_meter_and_altogether() {
+    let limits = Limits { messages: 3, ..Limits::default() };
+    let mut reassembly = Reassembly::new(limits);
+    let now = Instant::now();
+    for counter in 0..5 {
+        hear(&mut reassembly, &fragments(METER, counter, 5)[0], now);
+    }
+    assert_eq!((reassembly.len(), reassembly.events.len()), (2, 3));
+    for identification in 0..5 {
+        hear(&mut reassembly, &fragments(Address { identification, ..METER }, 1, 5)[0], now);
+    }
+    assert_eq!((reassembly.len(), reassembly.events.len()), (3, 7));
+    let mut narrow = Reassembly::new(Limits { octets: 70, ..limits });
+    assert_eq!(hear(&mut narrow, &fragments(METER, 1, 5)[0], now), Taken::New);
+    assert_eq!(hear(&mut narrow, &fragments(METER, 1, 5)[1], now), Taken::No);
+}
+
+proptest! {
+    #[test]
+    fn any_losses_duplicates_and_flips_end_in_the_message_or_in_nothing(
+        steps in proptest::collection::vec((0usize..4, 0usize..200, any::<bool>()), 0..24),
+    ) {
+        let frames = fragments(METER, 7, 5);
+        let mut reassembly = Reassembly::new(Limits::default());
+        let now = Instant::now();
+        for (at, bit, is_flipped) in steps {
+            let mut frame = frames[at].clone();
+            if is_flipped {
+                let octets = frame.len();
+                frame[10 + bit / 8 % (octets - 10)] ^= 1 << (bit % 8);
+            }
+            let mut scratch = Scratch::default();
+            if let Ok(telegram) = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch) {
+                reassembly.handle_telegram(&telegram, now);
+            }
+            prop_assert!(reassembly.len() <= 2);
+        }
+        while let Some(values) = message(&mut reassembly) {
+            prop_assert_eq!(values, vec![5; 12]);
+        }
+    }
+}
