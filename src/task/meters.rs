@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::block_in_place;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{debug, warn};
-use wmbus::{Scratch, Telegram};
+use wmbus::{Form, Scratch, Telegram};
 
 use super::receiver::Heard;
 use crate::clock::{Now, ReadClock};
@@ -21,7 +21,7 @@ use crate::reading::from_wmbus::{self, Converted};
 use crate::reading::{
     Event, EventKind, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector,
 };
-use crate::registry::{Admission, MeterKeys, Novelty, Registry, medium};
+use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, medium};
 use crate::store::{Body, Lane, Store, StoreError};
 
 /// What the desk may ask.
@@ -47,6 +47,8 @@ pub(super) struct Meters {
     pub(super) admission: Admission,
     pub(super) files: Files,
     pub(super) silent_after: Duration,
+    /// What is decoded later, and by what.
+    pub(super) late: Late,
     pub(super) selector: Selector,
     pub(super) gate: RawGate,
     pub(super) store: Store,
@@ -68,10 +70,11 @@ pub(super) struct Files {
 impl Meters {
     /// Runs until all receivers have ended; then what is held for a boundary is released.
     pub(super) async fn run(mut self, mut heard: mpsc::Receiver<Heard>, mut questions: mpsc::Receiver<Question>) {
+        self.decode_due();
         let mut save = interval_at(Instant::now() + SAVE, SAVE);
         loop {
             let is_blocked = !self.hand_over();
-            let deadline = self.selector.poll_timeout();
+            let deadline = self.selector.poll_timeout().into_iter().chain(self.late.poll_timeout()).min();
             tokio::select! {
                 // Questions are few and short.
                 biased;
@@ -82,7 +85,10 @@ impl Meters {
                     self.save();
                 }
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)), if !is_blocked => {
-                    self.selector.handle_timeout((self.clock)());
+                    let now = (self.clock)();
+                    self.selector.handle_timeout(now);
+                    block_in_place(|| self.late.handle_timeout(now.mono));
+                    self.give_up_fragments(now);
                     self.select();
                 }
                 frame = heard.recv(), if !is_blocked => match frame {
@@ -103,10 +109,7 @@ impl Meters {
         let received = heard.at.received();
         let links = vec![Link { receiver: Arc::clone(&heard.receiver), rssi_dbm: heard.rssi_dbm, lqi: None }];
         let scratch = &mut self.scratch;
-        let decoded = match heard.form {
-            Some(form) => Telegram::decode_as(form, &heard.frame, &self.keys, scratch),
-            None => Telegram::decode(&heard.frame, &self.keys, scratch),
-        };
+        let decoded = Telegram::decode_with(heard.form, &heard.frame, &self.keys, self.late.formats(), scratch);
         let telegram = match decoded {
             Ok(telegram) => telegram,
             Err(reject) => {
@@ -129,6 +132,18 @@ impl Meters {
         let finding = self.admission.judge(&mut converted, group, &self.keys, heard.at);
         let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, &converted));
         let reject = telegram.reject.map(|reject| reject.to_string());
+        let is_known = |counter| self.admission.counter(&converted.source.meter).is_some_and(|last| counter < last);
+        // A counter from before would be a replay by the time the frame is decoded.
+        let place = match telegram.security.counter.is_some_and(is_known) {
+            true => Place::None,
+            false => block_in_place(|| {
+                let source = &converted.source;
+                let kept = || Kept { received, links: source.links.clone(), frame: telegram.stripped() };
+                self.late.handle_telegram(&telegram, kept, heard.at.mono)
+            }),
+        };
+        let raw = raw.filter(|_| place != Place::Fragment);
+        self.decode_due();
         if let Some(kind) = finding.event {
             self.tell_of(converted.source.meter, kind, heard.at);
         }
@@ -152,6 +167,39 @@ impl Meters {
         let is_kept = self.select() || is_raw_kept;
         if line.is_some() {
             self.tell(heard, line.as_ref(), reject, is_kept);
+        }
+        self.give_up_fragments(heard.at);
+        while let Some(frame) = self.late.poll_message() {
+            let (receiver, form) = (Arc::clone(&heard.receiver), Some(Form::Stripped));
+            self.heard(&Heard { receiver, frame, form, rssi_dbm: heard.rssi_dbm, at: heard.at });
+        }
+    }
+
+    /// Reads the frames whose format has become known.
+    fn decode_due(&mut self) {
+        if let Some(error) = self.late.poll_fault() {
+            warn!(err = %super::chain(&error), "keep what is decoded later");
+        }
+        while let Some(Kept { received, links, frame }) = self.late.poll_due() {
+            let (form, formats) = (Some(Form::Stripped), self.late.formats());
+            let Ok(telegram) = Telegram::decode_with(form, &frame, &self.keys, formats, &mut self.scratch) else {
+                continue;
+            };
+            let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
+            let Converted { source, readings, .. } = from_wmbus::convert(&telegram, received, links, group);
+            debug!(meter = %source.meter, count = readings.len(), "decode late");
+            if !readings.is_empty() {
+                self.selector.offer(&source, readings, (self.clock)());
+            }
+        }
+    }
+
+    /// Fragments without their message go the way of all that is not decoded.
+    fn give_up_fragments(&mut self, now: Now) {
+        while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
+            let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
+            let meter = telegram.map(|telegram| from_wmbus::meter_id(&telegram.address));
+            self.keep_raw(RawTelegram { meter, received, links, reason: Security::Unsupported, octets }, now);
         }
     }
 

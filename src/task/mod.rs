@@ -146,6 +146,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     let limit = config.meters.limit as usize;
     let files = meters::Files { meters: state_dir.join("meters"), counters: state_dir.join("counters") };
     let opening::Known { registry, admission } = opening::meters(&files, limit, &store, started, &mut alarms);
+    let late = opening::late(&state_dir.join("late"), &keys, started);
     let meters = meters::Meters {
         clock: Arc::clone(&read_clock),
         keys,
@@ -154,6 +155,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
         admission,
         files,
         silent_after: config.meters.silent_after,
+        late,
         selector: Selector::new(groups, limit, started),
         gate: RawGate::new(config.meters.raw),
         store: store.clone(),

@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::control::{Alarm, Severity};
 use crate::journal::{Audit, JournalError};
 use crate::reading::{Event, EventKind};
-use crate::registry::{Admission, Registry};
+use crate::registry::{Admission, Late, MeterKeys, Registry};
 use crate::store::{self, Body, Lane, Start, Store};
 
 /// Says how the store opened; an alarm where it had to be replaced.
@@ -72,6 +72,21 @@ pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarm
         Admission::fresh(limit)
     });
     Known { registry, admission }
+}
+
+/// What waits to be decoded, and the formats learned so far: worth a warning, never a reason not to start.
+pub(super) fn late(path: &Path, keys: &MeterKeys, now: Now) -> Late {
+    match block_in_place(|| Late::open(path, keys, now.mono)) {
+        Ok((late, None)) => late,
+        Ok((late, Some(aside))) => {
+            warn!(path = %aside.display(), "learned formats damaged: what is whole in them is used");
+            late
+        }
+        Err(error) => {
+            warn!(err = %chain(&error), "learned formats will not survive a restart");
+            Late::fresh()
+        }
+    }
 }
 
 /// The meters of the last run.

@@ -1,0 +1,273 @@
+//! Frames that are decoded later: compact frames until their format is known, fragments until their message is whole;
+//! and the formats that were learned.
+//!
+//! All of it is bounded, and survives a restart in an append file. An entry is an octet that says what it is, then a
+//! format as `wmbus` writes it, or a frame with its reception.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use wmbus::afl::reassembly::{Event, Limits, Reassembly, Taken};
+use wmbus::format::Model;
+use wmbus::{Address, Form, Format, Formats, Keys, Reject, Scratch, Telegram};
+
+use super::kept::Kept;
+use crate::journal::{Journal, JournalError};
+
+#[derive(Debug)]
+pub struct Late {
+    formats: Formats,
+    /// Compact frames, oldest first.
+    waiting: VecDeque<Waiting>,
+    due: VecDeque<Kept>,
+    fragments: Reassembly,
+    /// What the reassembly holds, as it was heard.
+    held: VecDeque<Kept>,
+    expired: VecDeque<Kept>,
+    messages: VecDeque<Vec<u8>>,
+    journal: Option<Journal>,
+    fault: Option<JournalError>,
+}
+
+/// What became of a telegram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is not one of these.
+    None,
+    /// It waits for its format.
+    Waits,
+    /// It is a part of a message.
+    Fragment,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sender: Address,
+    model: Model,
+    signature: u16,
+    kept: Kept,
+}
+
+impl Late {
+    /// Knows nothing, and forgets with the process.
+    pub fn fresh() -> Self {
+        Self {
+            formats: Formats::new(FORMATS),
+            waiting: VecDeque::new(),
+            due: VecDeque::new(),
+            fragments: Reassembly::new(Limits::default()),
+            held: VecDeque::new(),
+            expired: VecDeque::new(),
+            messages: VecDeque::new(),
+            journal: None,
+            fault: None,
+        }
+    }
+
+    /// Goes on with what the file holds. A damaged file is replaced by what is whole in it, and kept beside it.
+    ///
+    /// # Errors
+    /// The file is newer, not ours, or cannot be read or written: nothing will survive the next restart.
+    pub fn open(path: &Path, keys: &impl Keys, now: Instant) -> Result<(Self, Option<PathBuf>), JournalError> {
+        let (journal, entries, aside) = match Journal::open(path, KIND) {
+            Ok((journal, recovered)) => (journal, recovered.entries, None),
+            Err(JournalError::Damaged { .. }) => {
+                let (entries, _) = Journal::salvage(path)?;
+                let aside = path.with_extension("damaged");
+                std::fs::rename(path, &aside).map_err(JournalError::io("set aside", path))?;
+                (Journal::open(path, KIND)?.0, entries, Some(aside))
+            }
+            Err(error) => return Err(error),
+        };
+        let mut late = Self::fresh();
+        let mut frames = Vec::new();
+        for entry in &entries {
+            match entry.split_first() {
+                Some((&FORMAT, mut format)) => {
+                    // What is not a format any more is not worth a fault.
+                    if let Ok(format) = Format::parse(&mut format) {
+                        late.formats.insert(format);
+                    }
+                }
+                Some((&FRAME, mut frame)) => frames.extend(Kept::parse(&mut frame)),
+                _ => {}
+            }
+        }
+        let mut scratch = Scratch::default();
+        for kept in frames {
+            let form = Some(Form::Stripped);
+            match Telegram::decode_with(form, &kept.frame, keys, &late.formats, &mut scratch) {
+                Ok(telegram) if late.place(&telegram, &kept, now) == Place::None => late.due.push_back(kept),
+                _ => {}
+            }
+        }
+        late.journal = Some(journal);
+        late.compact();
+        Ok((late, aside))
+    }
+
+    pub const fn formats(&self) -> &Formats {
+        &self.formats
+    }
+
+    /// Takes what is to be decoded later, and learns from all else. Drain the polls after it.
+    pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, kept: impl FnOnce() -> Kept, now: Instant) -> Place {
+        match telegram.reject {
+            Some(Reject::Fragment | Reject::CompactFrame) => {
+                let kept = kept();
+                let place = self.place(telegram, &kept, now);
+                if place != Place::None {
+                    self.append(FRAME, |out| kept.emit(out));
+                }
+                self.forget_fragments();
+                place
+            }
+            _ => {
+                if let Some(format) = self.formats.learn(telegram) {
+                    self.append(FORMAT, |out| format.emit(out));
+                    self.release(format.model, format.signature());
+                }
+                Place::None
+            }
+        }
+    }
+
+    /// Gives up fragments whose message did not become whole in time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.fragments.handle_timeout(now);
+        let held = self.held.len();
+        self.drain();
+        self.forget_fragments();
+        if self.held.len() != held {
+            self.compact();
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.fragments.poll_timeout()
+    }
+
+    /// A message of several fragments, as one stripped frame.
+    pub fn poll_message(&mut self) -> Option<Vec<u8>> {
+        self.messages.pop_front()
+    }
+
+    /// A frame that can be decoded now.
+    pub fn poll_due(&mut self) -> Option<Kept> {
+        self.due.pop_front()
+    }
+
+    /// A fragment of a message that never became whole.
+    pub fn poll_expired(&mut self) -> Option<Kept> {
+        self.expired.pop_front()
+    }
+
+    /// Why the last entry is not durable; told once.
+    pub fn poll_fault(&mut self) -> Option<JournalError> {
+        self.fault.take()
+    }
+
+    fn place(&mut self, telegram: &Telegram<'_>, kept: &Kept, now: Instant) -> Place {
+        match (telegram.reject, telegram.compact) {
+            (Some(Reject::Fragment), _) => {
+                let taken = self.fragments.handle_telegram(telegram, now);
+                if taken == Taken::New {
+                    self.held.push_back(kept.clone());
+                }
+                self.drain();
+                if taken == Taken::New { Place::Fragment } else { Place::None }
+            }
+            (Some(Reject::CompactFrame), Some(compact)) => {
+                let sender = telegram.address;
+                let of_sender = |waiting: &Waiting| waiting.sender == sender;
+                if self.waiting.iter().filter(|waiting| of_sender(waiting)).count() >= PER_METER {
+                    let oldest = self.waiting.iter().position(of_sender);
+                    oldest.and_then(|at| self.waiting.remove(at));
+                } else if self.waiting.len() >= WAITING {
+                    self.waiting.pop_front();
+                }
+                let (model, signature) = (Model::of(&sender), compact.signature);
+                self.waiting.push_back(Waiting { sender, model, signature, kept: kept.clone() });
+                Place::Waits
+            }
+            _ => Place::None,
+        }
+    }
+
+    fn release(&mut self, model: Model, signature: u16) {
+        let fits = |waiting: &Waiting| waiting.model == model && waiting.signature == signature;
+        let (due, waiting): (VecDeque<_>, VecDeque<_>) = self.waiting.drain(..).partition(fits);
+        self.waiting = waiting;
+        if !due.is_empty() {
+            self.due.extend(due.into_iter().map(|waiting| waiting.kept));
+            self.compact();
+        }
+    }
+
+    /// Fragments of messages that are whole need not be kept.
+    fn forget_fragments(&mut self) {
+        if self.fragments.is_empty() && !self.held.is_empty() {
+            self.held.clear();
+            self.compact();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.fragments.poll_event() {
+            match event {
+                Event::Message(frame) => self.messages.push_back(frame),
+                Event::Expired(frames) => {
+                    let is_of = |kept: &Kept| frames.contains(&kept.frame);
+                    let (expired, held): (VecDeque<_>, VecDeque<_>) = self.held.drain(..).partition(is_of);
+                    self.held = held;
+                    self.expired.extend(expired);
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, kind: u8, emit: impl FnOnce(&mut Vec<u8>)) {
+        let Some(journal) = &mut self.journal else { return };
+        let mut entry = vec![kind];
+        emit(&mut entry);
+        match journal.append(&entry) {
+            Ok(()) if journal.octets() > OCTETS => self.compact(),
+            Ok(()) => {}
+            Err(error) => self.fault = Some(error),
+        }
+    }
+
+    /// Writes the file anew with what is there.
+    fn compact(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        let formats = self.formats.iter().map(|format| {
+            let mut entry = vec![FORMAT];
+            format.emit(&mut entry);
+            entry
+        });
+        let frames = self.waiting.iter().map(|waiting| &waiting.kept).chain(&self.held).map(|kept| {
+            let mut entry = vec![FRAME];
+            kept.emit(&mut entry);
+            entry
+        });
+        let entries: Vec<Vec<u8>> = formats.chain(frames).collect();
+        if let Err(error) = journal.compact(entries.iter().map(Vec::as_slice)) {
+            self.fault = Some(error);
+        }
+    }
+}
+
+const KIND: [u8; 3] = *b"lat";
+const FORMAT: u8 = 1;
+const FRAME: u8 = 2;
+/// Formats that are remembered; a kind of meter has a few.
+const FORMATS: usize = 1024;
+/// Compact frames that wait: of one meter, and of all.
+const PER_METER: usize = 8;
+const WAITING: usize = 512;
+/// Octets at which the file is written anew: more than all that is remembered takes.
+const OCTETS: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

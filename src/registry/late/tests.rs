@@ -1,0 +1,122 @@
+#![expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
+
+use std::time::Duration;
+
+use wmbus::record::{DataField, Draft, Value};
+use wmbus::sim::{Layout, Message, Protection};
+use wmbus::{Key, Verdict};
+
+use super::*;
+use crate::reading::{Received, TimeQuality};
+
+const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
+
+fn kept(frame: &[u8]) -> Kept {
+    let received = Received { boot_id: [1; 16], boot_ms: 5, utc_ms: 6, quality: TimeQuality::Synchronised };
+    Kept { received, links: Vec::new(), frame: frame.to_vec() }
+}
+
+fn key() -> Key {
+    Key::new([7; 16])
+}
+
+fn hear(late: &mut Late, frame: &[u8], now: Instant) -> (Place, Verdict) {
+    let mut scratch = Scratch::default();
+    let formats = late.formats().clone();
+    let telegram = Telegram::decode_with(Some(Form::Stripped), frame, &key(), &formats, &mut scratch).unwrap();
+    (late.handle_telegram(&telegram, || kept(frame), now), telegram.verdict)
+}
+
+fn frame(identification: u32, layout: Layout) -> Vec<u8> {
+    let records = [Draft::new(DataField::Bcd8, &[0x13], Value::Integer(123_456))];
+    Message::new(Address { identification, ..METER }, 1, &records).layout(layout).emit(Form::Stripped).unwrap()
+}
+
+fn fragments() -> Vec<Vec<u8>> {
+    let records = [Draft::new(DataField::Integer64, &[0x13], Value::Integer(5)); 12];
+    let key = key();
+    let protection = Protection::AesCbcNoIv { key: &key, counter: 1 };
+    Message::new(METER, 1, &records).protection(protection).fragments(Form::Stripped, 80).unwrap()
+}
+
+#[test]
+fn compact_frames_wait_for_their_format_and_formats_stay_across_restarts() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, aside) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(aside, None);
+    assert_eq!(hear(&mut late, &frame(1, Layout::Compact), now), (Place::Waits, Verdict::Unsupported));
+    assert_eq!(hear(&mut late, &frame(2, Layout::Compact), now), (Place::Waits, Verdict::Unsupported));
+    drop(late);
+
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(late.poll_due(), None);
+    assert_eq!(hear(&mut late, &frame(3, Layout::Full), now), (Place::None, Verdict::Ok));
+    assert_eq!(late.poll_due(), Some(kept(&frame(1, Layout::Compact))));
+    assert_eq!(late.poll_due(), Some(kept(&frame(2, Layout::Compact))));
+    assert_eq!(late.poll_due(), None);
+    drop(late);
+
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!((late.poll_due(), late.formats().len()), (None, 1));
+    assert_eq!(hear(&mut late, &frame(1, Layout::Compact), now), (Place::None, Verdict::Ok));
+}
+
+#[test]
+fn fragments_become_a_message_across_a_restart_and_expire_without_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let frames = fragments();
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
+    drop(late);
+
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(hear(&mut late, &frames[0], now).0, Place::None, "it is there already");
+    assert_eq!(late.poll_message(), None);
+    assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
+    let message = late.poll_message().unwrap();
+    assert_eq!(hear(&mut late, &message, now).1, Verdict::Ok);
+    let (mut again, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(again.poll_timeout(), None, "what became a message is not kept");
+
+    assert_eq!(hear(&mut again, &frames[1], now).0, Place::Fragment);
+    let due = again.poll_timeout().unwrap();
+    again.handle_timeout(due);
+    assert_eq!((again.poll_expired(), again.poll_timeout()), (Some(kept(&frames[1])), None));
+    let later = due + Duration::from_secs(1);
+    assert_eq!(Late::open(&path, &key(), later).unwrap().0.poll_timeout(), None);
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let mut late = Late::fresh();
+    let now = Instant::now();
+    for identification in 0..600 {
+        hear(&mut late, &frame(identification, Layout::Compact), now);
+        hear(&mut late, &frame(0x0009_9999, Layout::Compact), now);
+    }
+    assert_eq!(late.waiting.len(), WAITING);
+    hear(&mut late, &frame(3, Layout::Format), now);
+    assert_eq!((late.waiting.len(), late.due.len()), (0, WAITING));
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_what_is_whole_in_it_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    hear(&mut late, &frame(1, Layout::Compact), now);
+    hear(&mut late, &frame(2, Layout::Compact), now);
+    drop(late);
+    let mut octets = std::fs::read(&path).unwrap();
+    octets[30] ^= 1;
+    std::fs::write(&path, &octets).unwrap();
+    let (mut late, aside) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(aside, Some(path.with_extension("damaged")));
+    hear(&mut late, &frame(3, Layout::Full), now);
+    assert_eq!(late.due.len(), 1);
+}
