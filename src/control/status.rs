@@ -81,6 +81,9 @@ pub struct MeterCounts {
     /// Since the start.
     pub telegrams: u64,
     pub readings: u64,
+    /// Copies of telegrams that another receiver, or a repeater, let the unit hear as well.
+    #[serde(default)]
+    pub repeated: u64,
     /// Telegrams by verdict: `plain`, `decrypted`, `no_key` and so on.
     pub verdicts: BTreeMap<String, u64>,
 }

@@ -36,6 +36,7 @@ pub(crate) fn well() -> Status {
             without_key: 0,
             telegrams: 81_187,
             readings: 5_088,
+            repeated: 214,
             verdicts: [("decrypted".to_owned(), 81_187)].into(),
         },
         buffer: BufferStat {

@@ -5,6 +5,7 @@
 
 mod event;
 pub mod from_wmbus;
+mod gather;
 mod group;
 mod mark;
 mod meter;
@@ -21,6 +22,7 @@ mod value;
 use std::sync::Arc;
 
 pub use event::{Event, EventKind, LaneHead};
+pub use gather::{Gather, Gathered};
 pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
 pub use mark::Mark;
 pub use meter::{Manufacturer, MeterId, NotMeterId};

@@ -89,6 +89,7 @@ impl Registry {
             without_key: number(self.meters.iter().filter(is_closed).count()),
             telegrams: self.verdicts.iter().sum(),
             readings: self.readings,
+            repeated: self.repeated,
             verdicts: verdicts.map(|(security, count)| (security.name().to_owned(), count)).collect(),
         }
     }

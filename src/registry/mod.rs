@@ -57,10 +57,17 @@ pub struct Meter {
     pub hearings: Vec<Hearing>,
     /// Of the last telegram that was decoded, current values first; not all of them.
     pub readings: Vec<Reading>,
-    /// The last frame, to know it again.
-    digest: u64,
+    /// The last frames, the newest first, to know them again.
+    recent: [Option<Recent>; RECENT],
     pub rhythm: Rhythm,
     is_silent: bool,
+}
+
+/// A frame, and when it was heard first.
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    digest: u64,
+    boot_ms: u64,
 }
 
 /// How one receiver hears one meter.
@@ -102,14 +109,17 @@ impl Registry {
         let at = self.place(source.meter, received);
         let Some(meter) = self.meters.get_mut(at) else { return Novelty::New };
         meter.hear(&source.links, received);
-        let age = Duration::from_millis(received.boot_ms.saturating_sub(meter.last.boot_ms));
         let window = if source.access_number.is_some() { REPEATER } else { SIMULTANEOUS };
-        let is_same = meter.telegrams > 0 && meter.digest == converted.digest && meter.last.boot_id == received.boot_id;
-        if is_same && age <= window {
+        let is_same = |recent: &Recent| {
+            let age = Duration::from_millis(received.boot_ms.saturating_sub(recent.boot_ms));
+            recent.digest == converted.digest && age <= window
+        };
+        if meter.last.boot_id == received.boot_id && meter.recent.iter().flatten().any(is_same) {
             self.repeated += 1;
             return Novelty::Repeated;
         }
         meter.note(converted, received);
+        self.repeated += source.links.len().saturating_sub(1) as u64;
         self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
         count(&mut self.verdicts, source.security);
         Novelty::New
@@ -189,7 +199,7 @@ impl Meter {
             status: None,
             hearings: Vec::new(),
             readings: Vec::new(),
-            digest: 0,
+            recent: [None; RECENT],
             rhythm: Rhythm::default(),
             is_silent: false,
         }
@@ -213,7 +223,10 @@ impl Meter {
         self.rhythm.hear(received.boot_ms, source.access_number.and_then(|number| u8::try_from(number).ok()));
         self.telegrams += 1;
         self.security = source.security;
-        self.digest = converted.digest;
+        self.recent.rotate_right(1);
+        if let Some(newest) = self.recent.first_mut() {
+            *newest = Some(Recent { digest: converted.digest, boot_ms: received.boot_ms });
+        }
         if let Some(counter) = self.verdicts.get_mut(source.security as usize) {
             *counter = counter.saturating_add(1);
         }
@@ -254,6 +267,8 @@ fn count(verdicts: &mut [u64; Security::ALL.len()], security: Security) {
 const REPEATER: Duration = Duration::from_secs(30);
 /// Frames without an access number may be the same because nothing has changed: only other receivers repeat them.
 const SIMULTANEOUS: Duration = Duration::from_secs(2);
+/// Frames by which a late copy is known: receivers differ by less than a meter takes to say that many.
+const RECENT: usize = 4;
 /// Last readings that are remembered.
 const SUMMARY: usize = 8;
 /// Receivers that are told apart for one meter.

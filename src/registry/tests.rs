@@ -87,6 +87,20 @@ fn the_same_frame_from_another_receiver_is_link_data_only() {
 }
 
 #[test]
+fn a_late_copy_is_known_behind_newer_frames() {
+    let mut registry = Registry::new(10);
+    for digest in 1..=4 {
+        let heard = registry.heard(&telegram(A, "roof", digest, Security::Plain, &[0]), now(1000 + digest));
+        assert_eq!(heard, Novelty::New);
+    }
+    for digest in 1..=4 {
+        let heard = registry.heard(&telegram(A, "cellar", digest, Security::Plain, &[0]), now(1500));
+        assert_eq!(heard, Novelty::Repeated, "frame {digest}");
+    }
+    assert_eq!(registry.repeated(), 4);
+}
+
+#[test]
 fn frames_without_an_access_number_repeat_only_at_once() {
     let bare = |receiver: &str| {
         let mut converted = telegram(A, receiver, 1, Security::Plain, &[0]);

@@ -19,7 +19,8 @@ use crate::control::{MeterCard, MeterCounts, MeterLine, ReadingLine, TelegramLin
 use crate::journal::replace_file;
 use crate::reading::from_wmbus::{self, Converted};
 use crate::reading::{
-    Event, EventKind, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected, Selector,
+    Event, EventKind, Gather, Gathered, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected,
+    Selector,
 };
 use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, medium};
 use crate::store::{Body, Lane, Store, StoreError};
@@ -54,6 +55,8 @@ pub(super) struct Meters {
     pub(super) store: Store,
     pub(super) telegrams: broadcast::Sender<Arc<TelegramLine>>,
     pub(super) scratch: Scratch,
+    /// Frames that other receivers may have heard too.
+    pub(super) gather: Gather,
     /// Selected and not yet taken by the store; frames are not taken meanwhile.
     pub(super) waiting: VecDeque<Vec<(Lane, Body)>>,
 }
@@ -91,12 +94,16 @@ impl Meters {
                     self.give_up_fragments(now);
                     self.select();
                 }
+                () = sleep_until(self.gather.poll_timeout().map_or_else(super::far, Into::into)), if !is_blocked => {
+                    self.release((self.clock)().mono, false);
+                }
                 frame = heard.recv(), if !is_blocked => match frame {
-                    Some(frame) => self.heard(&frame),
+                    Some(frame) => self.gather(frame),
                     None => break,
                 },
             }
         }
+        self.release((self.clock)().mono, true);
         self.save();
         self.selector.finish((self.clock)());
         self.select();
@@ -105,15 +112,28 @@ impl Meters {
         }
     }
 
-    fn heard(&mut self, heard: &Heard) {
+    fn gather(&mut self, heard: Heard) {
+        let Heard { receiver, frame, form, rssi_dbm, at } = heard;
+        self.gather.offer(frame, form, Link { receiver, rssi_dbm, lqi: None }, at);
+        self.release(at.mono, false);
+    }
+
+    fn release(&mut self, now: std::time::Instant, is_last: bool) {
+        while let Some(gathered) = self.gather.poll(now, is_last) {
+            self.heard(&gathered);
+        }
+    }
+
+    fn heard(&mut self, heard: &Gathered) {
         let received = heard.at.received();
-        let links = vec![Link { receiver: Arc::clone(&heard.receiver), rssi_dbm: heard.rssi_dbm, lqi: None }];
+        let links = heard.links.clone();
+        let port = heard.links.first().map_or("", |link| &*link.receiver);
         let scratch = &mut self.scratch;
         let decoded = Telegram::decode_with(heard.form, &heard.frame, &self.keys, self.late.formats(), scratch);
         let telegram = match decoded {
             Ok(telegram) => telegram,
             Err(reject) => {
-                debug!(port = %heard.receiver, reject = %reject, len = heard.frame.len(), "drop frame");
+                debug!(port, reject = %reject, len = heard.frame.len(), "drop frame");
                 self.registry.rejected(reject);
                 let raw = RawTelegram {
                     meter: None,
@@ -154,7 +174,7 @@ impl Meters {
             self.registry.heard_again(&converted.source, heard.at);
         }
         if finding.is_duplicate || self.registry.heard(&converted, heard.at) == Novelty::Repeated {
-            debug!(port = %heard.receiver, meter = %converted.source.meter, "heard again");
+            debug!(port, meter = %converted.source.meter, "heard again");
             self.tell(heard, Some(&converted), reject, false);
             return;
         }
@@ -274,14 +294,15 @@ impl Meters {
     }
 
     /// Feeds `dcu telegram tail`.
-    fn tell(&self, heard: &Heard, converted: Option<&Converted>, reject: Option<String>, kept: bool) {
+    fn tell(&self, heard: &Gathered, converted: Option<&Converted>, reject: Option<String>, kept: bool) {
         if self.telegrams.receiver_count() == 0 {
             return;
         }
+        let Some(best) = heard.links.first() else { return };
         let line = TelegramLine {
             at_ms: heard.at.utc_ms,
-            receiver: heard.receiver.to_string(),
-            rssi_dbm: heard.rssi_dbm,
+            receiver: best.receiver.to_string(),
+            rssi_dbm: best.rssi_dbm,
             id: converted.map(|converted| converted.source.meter.to_string()),
             medium: converted.and_then(|converted| medium(&converted.source.meter)).map(str::to_owned),
             security: converted.map_or("unsupported", |converted| converted.source.security.name()).to_owned(),

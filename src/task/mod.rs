@@ -22,6 +22,7 @@ mod uplink;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -32,7 +33,7 @@ use tracing::{error, info, warn};
 use crate::config::{Acknowledge, Config};
 use crate::control::UplinkStatus;
 use crate::journal::{Audit, JournalError};
-use crate::reading::{RawGate, Selector};
+use crate::reading::{Gather, RawGate, Selector};
 use crate::registry::{KeyError, MeterKeys};
 use crate::store::{self, OpenError, Store};
 use crate::uplink::{Topics, Uplink};
@@ -161,6 +162,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
         store: store.clone(),
         telegrams: streams.telegrams.clone(),
         scratch: wmbus::Scratch::default(),
+        gather: Gather::new(if config.wmbus.len() > 1 { GATHER } else { Duration::ZERO }),
         waiting: VecDeque::new(),
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
@@ -295,10 +297,12 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// A deadline for those who have none.
 fn far() -> tokio::time::Instant {
-    tokio::time::Instant::now() + std::time::Duration::from_secs(86_400)
+    tokio::time::Instant::now() + Duration::from_secs(86_400)
 }
 
 /// Frames between receivers and meters.
+/// So much later may a receiver on a slow line tell what another one heard.
+const GATHER: Duration = Duration::from_millis(500);
 const HEARD: usize = 256;
 const QUESTIONS: usize = 16;
 const QUERIES: usize = 16;
