@@ -11,12 +11,12 @@ use super::{Out, Outcome};
 /// Run the service in a digital twin of its surroundings
 ///
 /// Starts everything the service needs on a machine that has nothing: a fleet of gas, water and heat meters that send
-/// encrypted telegrams, an emulated receiver (iM871A) on a pseudo terminal, an MQTT broker with mutual TLS, and the
-/// reference head-end. The service is `dcu run` with a written configuration, as a process of its own. At the end every
+/// encrypted telegrams, emulated receivers on pseudo terminals, an MQTT broker with mutual TLS, and the reference
+/// head-end. The service is `dcu run` with a written configuration, as a process of its own. At the end every
 /// reading that reached it is compared with what arrived at the head-end; a difference is a failure.
 ///
-/// What is counted, in readings: sent, in telegrams that meters sent; heard, in those that reached the service's serial
-/// port intact; decoded, by the service's own count (after a kill as it last told); stored, reported as durable;
+/// What is counted, in readings: sent, in telegrams that meters sent; heard, in those that reached one of the service's
+/// ports intact; decoded, by the service's own count (after a kill as it last told); stored, reported as durable;
 /// delivered, arrived at the head-end with the value that was meant, once; duplicates, arrived again and dropped there;
 /// lost, heard or reported as durable and not delivered; in_window, heard in the open commit window of a kill and not
 /// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
@@ -30,6 +30,7 @@ Examples:
   dcu simulate                                   50 meters for a minute
   dcu simulate --readings 10000 --rate 2000 --json
   dcu simulate --faults broker-outage=10s,loss=5%
+  dcu simulate --receivers im871a,cul,rtl_wmbus --faults receiver-outage=5s
   dcu simulate --kills 50                        SIGKILL at random moments
   dcu head-end keys keys                         with a real broker:
   mosquitto -c keys/mosquitto.conf &

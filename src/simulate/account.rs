@@ -40,6 +40,8 @@ pub struct Tally {
     pub faulty: u64,
     /// Sent while nobody had the port open.
     pub unheard: u64,
+    /// Telegrams that one more receiver heard, each time.
+    pub copies: u64,
     pub stored: u64,
     /// Records that came more than once.
     pub duplicates: u64,
@@ -117,7 +119,8 @@ impl Account {
                 self.ledger.expect(number, &readings);
                 self.outgoing = Some((number, readings));
             }
-            Sent::Fate { number, fate } => {
+            Sent::Fate { number, fate, copies } => {
+                self.tally.copies += copies;
                 let Some((_, readings)) = self.outgoing.take().filter(|(outgoing, _)| *outgoing == number) else {
                     return;
                 };

@@ -1,4 +1,4 @@
-//! The air between the fleet and the emulated receiver: telegrams go out when they are due, some of them are lost.
+//! The air between the fleet and the emulated receivers: telegrams go out when they are due, some of them are lost.
 
 use std::time::{Duration, Instant};
 
@@ -10,28 +10,25 @@ use wmbus::sim::random::Random;
 use super::faults::Faults;
 use super::fleet::Fleet;
 use super::ledger::Expected;
-use super::receiver::{EmulatedReceiver, Outcome};
+use super::receivers::{Hearing, Receivers};
 use crate::reading::{CivilDate, CivilTime, MeterId};
 
 /// What happens to telegrams, in order.
 #[derive(Debug)]
 pub enum Sent {
     /// A telegram goes out. What becomes of it, the next one says.
-    Telegram {
-        number: u64,
-        meter: MeterId,
-        kind: &'static str,
-        readings: Vec<Expected>,
-    },
+    Telegram { number: u64, meter: MeterId, kind: &'static str, readings: Vec<Expected> },
     Fate {
         number: u64,
         fate: Fate,
+        /// Receivers beyond the first that heard it.
+        copies: u64,
     },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// The service's serial port took all of it.
+    /// A receiver heard it, and the service's port took all of it.
     Heard,
     /// The fault injector swallowed it.
     Lost,
@@ -56,7 +53,7 @@ pub struct Plan {
 #[expect(clippy::disallowed_methods, reason = "a simulation reads the clock")]
 pub async fn speak(
     mut fleet: Fleet,
-    receiver: &EmulatedReceiver,
+    receivers: &Receivers,
     plan: Plan,
     sent: mpsc::Sender<Sent>,
     stop: CancellationToken,
@@ -68,7 +65,7 @@ pub async fn speak(
         let its_time = async {
             sleep_until(due.into()).await;
             if plan.is_patient {
-                receiver.listening().await;
+                receivers.listening().await;
             }
         };
         if stop.run_until_cancelled(its_time).await.is_none() {
@@ -87,16 +84,9 @@ pub async fn speak(
         if sent.send(telegram).await.is_err() {
             return;
         }
-        let fate = if random.chance_ppm(plan.faults.loss_ppm) {
-            Fate::Lost
-        } else {
-            match receiver.send(utterance.frame, rssi_dbm).await {
-                Outcome::Intact => Fate::Heard,
-                Outcome::Damaged => Fate::Damaged,
-                Outcome::Deaf => Fate::Unheard,
-            }
-        };
-        if sent.send(Sent::Fate { number, fate }).await.is_err() {
+        let loss = plan.faults.loss_ppm;
+        let Hearing { fate, copies } = receivers.hear(meter, &utterance.frame, rssi_dbm, loss, &mut random).await;
+        if sent.send(Sent::Fate { number, fate, copies }).await.is_err() {
             return;
         }
         if plan.readings.is_some_and(|enough| readings >= enough) {

@@ -15,6 +15,8 @@ pub struct Faults {
     pub corrupt_ppm: u32,
     /// Once in the run, the broker is away that long.
     pub broker_outage: Option<Duration>,
+    /// Once in the run, one of the receivers is away that long.
+    pub receiver_outage: Option<Duration>,
     /// Every connection is cut after that many octets towards the broker.
     pub cut_after: Option<u64>,
     /// What passes between the service and the broker arrives that much later.
@@ -23,12 +25,19 @@ pub struct Faults {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("unknown fault {0:?}: known are loss, corrupt, broker-outage, cut-after and delay")]
+    #[error("unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after and delay")]
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
     Share(&'static str, String),
     #[error("{0}: {1}")]
     Value(&'static str, String),
+}
+
+impl Faults {
+    /// Zero without outages.
+    pub fn longest_outage(&self) -> Duration {
+        self.broker_outage.max(self.receiver_outage).unwrap_or_default()
+    }
 }
 
 impl FromStr for Faults {
@@ -42,6 +51,7 @@ impl FromStr for Faults {
                 "loss" => faults.loss_ppm = share("loss", value)?,
                 "corrupt" => faults.corrupt_ppm = share("corrupt", value)?,
                 "broker-outage" => faults.broker_outage = Some(said("broker-outage", duration(value))?),
+                "receiver-outage" => faults.receiver_outage = Some(said("receiver-outage", duration(value))?),
                 "cut-after" => faults.cut_after = Some(said("cut-after", size(value))?),
                 "delay" => faults.delay = said("delay", duration(value))?,
                 _ => return Err(Error::Unknown(name.to_owned())),
@@ -60,6 +70,7 @@ impl fmt::Display for Faults {
             }
         }
         items.extend(self.broker_outage.map(|outage| format!("broker-outage={outage:?}")));
+        items.extend(self.receiver_outage.map(|outage| format!("receiver-outage={outage:?}")));
         items.extend(self.cut_after.map(|octets| format!("cut-after={octets}B")));
         if !self.delay.is_zero() {
             items.push(format!("delay={:?}", self.delay));
@@ -107,7 +118,7 @@ mod tests {
         for text in ["broker-outage=soon", "delay=1fortnight", "cut-after=-1", "delay=5"] {
             assert!(matches!(text.parse::<Faults>(), Err(Error::Value(..))), "{text}");
         }
-        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,cut-after=4000B,delay=250ms";
+        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
         assert_eq!(none.to_string(), "none");
     }

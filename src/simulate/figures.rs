@@ -46,6 +46,16 @@ impl Figures {
         is_fresh && buffer.is_some_and(|buffer| buffer.backlog == 0 && buffer.uncommitted == 0)
     }
 
+    /// Why the service is not ready, as well as can be told.
+    pub fn complaint(&self, last_words: &str) -> String {
+        let Some(status) = &self.status else {
+            return format!("{}\n{last_words}", self.trouble.clone().unwrap_or_default());
+        };
+        let receiver = status.receivers.iter().find_map(|receiver| receiver.error.clone());
+        let error = receiver.or_else(|| status.uplink.error.clone()).unwrap_or_default();
+        format!("{error}\n{last_words}")
+    }
+
     fn take(&mut self, answer: Result<Status, Error>, asked: Instant) {
         match answer {
             Ok(status) => {

@@ -18,6 +18,7 @@ pub mod ledger;
 mod outage;
 pub mod proxy;
 pub mod receiver;
+pub mod receivers;
 pub mod report;
 pub mod run;
 pub mod scene;

@@ -5,6 +5,7 @@
 //! terminal keeps what it took for whoever opens it next.
 
 pub mod play;
+pub mod program;
 mod pty;
 mod stick;
 

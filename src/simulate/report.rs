@@ -51,7 +51,7 @@ pub struct Progress {
 pub struct Report {
     /// In telegrams that meters sent.
     pub sent: u64,
-    /// In telegrams that reached the service's serial port intact.
+    /// In telegrams that reached one of the service's ports intact.
     pub heard: u64,
     /// What the service made of them, by its own count. After a kill, as it last told.
     pub decoded: u64,
@@ -76,6 +76,8 @@ pub struct Report {
     /// Registers that went backwards in the order of their records.
     pub disordered: u64,
     pub telegrams: u64,
+    /// Telegrams that reached the service from one more receiver, each time.
+    pub copies: u64,
     pub kills: u32,
     pub seed: u64,
     /// The limit came before everything had arrived.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use wmbus::sim::EmulatorKind;
+
 use super::faults::Faults;
 use super::head_end::WatchError;
 use super::head_end::archive::ArchiveError;
@@ -17,6 +19,8 @@ pub struct Options {
     /// The program that is the service as well.
     pub program: PathBuf,
     pub meters: usize,
+    /// What kinds of receivers the unit has, at least one.
+    pub receivers: Vec<&'static EmulatorKind>,
     /// Telegrams a second, all meters together; None for the natural pace of each.
     pub rate: Option<f64>,
     /// Ends when that many readings were sent and every one of them arrived.

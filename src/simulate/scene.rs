@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::fleet::{Meter, Protection};
 use super::head_end::keys::{self, Kit, Plan};
+use wmbus::sim::EmulatorKind;
 
 /// Where everything of one run lies.
 #[derive(Debug)]
@@ -18,9 +19,29 @@ pub struct Scene {
     is_temporary: bool,
 }
 
+/// A receiver of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub name: String,
+    pub kind: &'static EmulatorKind,
+    pub source: Source,
+}
+
+/// Where the service finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Port(PathBuf),
+    /// A program, which hears the air over a socket.
+    Command {
+        words: Vec<String>,
+        socket: PathBuf,
+    },
+}
+
 /// What the configuration says beside paths.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub receivers: Vec<Place>,
     /// The unit's identifier, as in its certificate and its topics.
     pub unit: String,
     /// Where the service finds the broker: the proxy.
@@ -115,9 +136,14 @@ impl Scene {
         self.dir.join("service.log")
     }
 
-    /// A symbolic link to the emulated receiver's terminal.
-    pub fn port(&self) -> PathBuf {
-        self.dir.join("receiver")
+    /// A symbolic link to an emulated receiver's terminal; several have numbers.
+    pub fn port(&self, number: Option<usize>) -> PathBuf {
+        self.dir.join(number.map_or_else(|| "receiver".into(), |number| format!("receiver-{}", number + 1)))
+    }
+
+    /// A socket over which an emulated program hears the air.
+    pub fn air(&self, number: usize) -> PathBuf {
+        self.dir.join(format!("air-{}", number + 1))
     }
 
     /// What the head-end received, one reading a line.
@@ -153,11 +179,7 @@ impl Scene {
              utility = \"{UTILITY}\"\n\
              id = {id}\n\
              state_dir = {state}\n\n\
-             [[wmbus]]\n\
-             name = \"emulated\"\n\
-             kind = \"im871a\"\n\
-             port = {port}\n\
-             mode = \"c1+t1\"\n\n\
+             {receivers}\
              [meters]\n\
              keys = {meters}\n\
              policy = {policy}\n\n\
@@ -184,7 +206,7 @@ impl Scene {
              level = {log}\n",
             id = quoted(&settings.unit),
             state = path(settings.state.clone().unwrap_or_else(|| self.dir.join("state"))),
-            port = path(self.port()),
+            receivers = settings.receivers.iter().map(Place::table).collect::<String>(),
             meters = path(self.dir.join("meters.keys")),
             policy = quoted(&settings.policy),
             commit_window = milliseconds(settings.commit_window),
@@ -198,6 +220,21 @@ impl Scene {
             socket = path(self.socket()),
             log = quoted(&settings.log),
         )
+    }
+}
+
+impl Place {
+    /// Its table in the configuration. What can be told what to hear is told to hear C1 and T1.
+    fn table(&self) -> String {
+        let source = match &self.source {
+            Source::Port(path) => format!("port = {}\n", quoted(&path.to_string_lossy())),
+            Source::Command { words, .. } => {
+                let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+                format!("command = [{}]\n", words.join(", "))
+            }
+        };
+        let (name, kind) = (quoted(&self.name), self.kind.receiver);
+        format!("[[wmbus]]\nname = {name}\nkind = \"{kind}\"\n{source}mode = \"c1+t1\"\n\n")
     }
 }
 
@@ -246,7 +283,13 @@ mod tests {
     use crate::simulate::fleet::Fleet;
 
     fn settings() -> Settings {
+        let place = |name: &str, source| Place { name: name.into(), kind: EmulatorKind::named(name).unwrap(), source };
+        let words = vec!["/usr/bin/dcu".into(), "\"".into()];
         Settings {
+            receivers: vec![
+                place("im871a", Source::Port("/dev/null".into())),
+                place("rtl_wmbus", Source::Command { words, socket: "air".into() }),
+            ],
             unit: "dcu-1".into(),
             broker: ([127, 0, 0, 1], 4321).into(),
             server_name: "localhost".into(),
@@ -275,6 +318,7 @@ mod tests {
         scene.write(fleet.meters(), &settings()).unwrap();
         let (config, absent) = Config::load(&scene.config()).unwrap();
         assert!(absent.iter().all(|fault| fault.gravity == Gravity::Absent), "{absent:?}");
+        assert_eq!(config.wmbus.len(), 2);
         assert_eq!(config.unit.state_dir, scene.dir().join("state"));
         assert_eq!(config.meters.groups.default.rule, Rule::All);
         assert_eq!(config.store.seal_age, Duration::from_secs(2));

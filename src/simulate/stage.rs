@@ -11,7 +11,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use wmbus::sim;
 
 use super::account::Account;
 use super::air::{self, Plan, Sent};
@@ -24,7 +23,7 @@ use super::head_end::{Arrival, Watcher};
 use super::kills::Kills;
 use super::outage::Outage;
 use super::proxy::Proxy;
-use super::receiver::{self, EmulatedReceiver};
+use super::receivers::{Receivers, places};
 use super::report::{Phase, Progress, Report, each};
 use super::run::{Audience, Error, Options, Wish};
 use super::scene::{Scene, Settings};
@@ -38,7 +37,9 @@ pub(super) struct Stage<'a> {
     phase: Phase,
     proxy: Proxy,
     outage: Outage,
-    receiver: Arc<EmulatedReceiver>,
+    receivers: Arc<Receivers>,
+    /// The outage of one of them.
+    receiver_outage: Outage,
     fleet: Option<Fleet>,
     sent: Option<mpsc::Receiver<Sent>>,
     fleet_stop: CancellationToken,
@@ -92,6 +93,7 @@ impl<'a> Stage<'a> {
         });
         let fleet = Fleet::new(options.meters, options.rate, options.seed, began);
         let settings = Settings {
+            receivers: places(&options.receivers, scene, &options.program),
             unit: options.unit.clone(),
             broker: proxy.address(),
             server_name: options.broker.as_ref().map_or_else(|| "localhost".into(), |broker| broker.host.clone()),
@@ -102,12 +104,7 @@ impl<'a> Stage<'a> {
             log: options.log.clone(),
         };
         scene.write(fleet.meters(), &settings)?;
-        let receiver = EmulatedReceiver::open(receiver::Options {
-            link: Some(scene.port()),
-            faults: sim::Faults { corrupt_ppm: options.faults.corrupt_ppm, ..sim::Faults::default() },
-            seed: options.seed,
-            ..receiver::Options::default()
-        })?;
+        let receivers = Receivers::open(&settings.receivers, options.faults.corrupt_ppm, options.seed)?;
         let (watcher, arrivals) = consumer::open(options, scene, &address)?;
         let control = Control::new(scene.socket());
         let (to_figures, figures) = watch::channel(Figures::default());
@@ -128,7 +125,8 @@ impl<'a> Stage<'a> {
             phase: Phase::Starting,
             proxy,
             outage: Outage::new(options.faults.broker_outage),
-            receiver: Arc::new(receiver),
+            receivers: Arc::new(receivers),
+            receiver_outage: Outage::new(options.faults.receiver_outage),
             fleet: Some(fleet),
             sent: None,
             watcher,
@@ -162,10 +160,12 @@ impl<'a> Stage<'a> {
         let deadline = now() + READY;
         while !self.figures.borrow().is_ready(self.service.pid(), true) && !self.is_told_to_end {
             if now() > deadline {
-                return Err(Error::NotReady(self.complaint()));
+                return Err(Error::NotReady(self.figures.borrow().complaint(&self.service.last_words())));
             }
             self.step(audience).await?;
         }
+        // A program says nothing that shows that it hears.
+        let _ = timeout(READY, self.receivers.listening()).await;
         Ok(())
     }
 
@@ -184,8 +184,8 @@ impl<'a> Stage<'a> {
         };
         let (to_sent, sent) = mpsc::channel(SENT);
         self.sent = Some(sent);
-        let (receiver, stop) = (Arc::clone(&self.receiver), self.fleet_stop.clone());
-        tokio::spawn(async move { air::speak(fleet, &receiver, plan, to_sent, stop).await });
+        let (receivers, stop) = (Arc::clone(&self.receivers), self.fleet_stop.clone());
+        tokio::spawn(async move { air::speak(fleet, &receivers, plan, to_sent, stop).await });
         let deadline = began + self.options.limit;
         while self.sent.is_some() {
             self.step(audience).await?;
@@ -216,8 +216,8 @@ impl<'a> Stage<'a> {
             // After kills something is missing for ever; then silence has to do.
             let is_settled = self.account.is_settled(is_complete && self.kills.count() == 0);
             let is_over = is_quiet && is_settled && !self.is_healing && self.kills.due().is_none();
-            let outage = self.options.faults.broker_outage.unwrap_or_default();
-            if (is_over && self.outage.is_over()) || now > ended + patience + outage {
+            let outage = self.options.faults.longest_outage();
+            if (is_over && self.are_whole()) || now > ended + patience + outage {
                 return Ok(is_over);
             }
             self.step(audience).await?;
@@ -260,6 +260,7 @@ impl<'a> Stage<'a> {
             strange: ledger.strange(),
             disordered: verdict.disordered,
             telegrams: tally.telegrams,
+            copies: tally.copies,
             kills,
             seed: self.options.seed,
             timed_out,
@@ -290,6 +291,10 @@ impl<'a> Stage<'a> {
             _ = terminate.recv() => self.is_told_to_end = true,
         }
         Ok(())
+    }
+
+    fn are_whole(&self) -> bool {
+        self.outage.is_over() && self.receiver_outage.is_over() && self.receivers.are_whole()
     }
 
     fn committed(&mut self, commit: &CommitLine) -> Result<(), Error> {
@@ -331,6 +336,9 @@ impl<'a> Stage<'a> {
         if let Some(is_down) = self.outage.pass(is_half, now) {
             self.proxy.change(|line| line.is_down = is_down);
         }
+        if self.receiver_outage.pass(is_half, now) == Some(true) {
+            self.receivers.fail(self.options.faults.receiver_outage.unwrap_or_default());
+        }
     }
 
     fn progress(&self) -> Progress {
@@ -355,17 +363,6 @@ impl<'a> Stage<'a> {
             wire_bytes: self.proxy.up() + self.proxy.down(),
             last: self.account.last().map(str::to_owned).collect(),
         }
-    }
-
-    /// Why the service is not ready, as well as can be told.
-    fn complaint(&self) -> String {
-        let figures = self.figures.borrow();
-        let Some(status) = &figures.status else {
-            return format!("{}\n{}", figures.trouble.clone().unwrap_or_default(), self.service.last_words());
-        };
-        let receiver = status.receivers.iter().find_map(|receiver| receiver.error.clone());
-        let error = receiver.or_else(|| status.uplink.error.clone()).unwrap_or_default();
-        format!("{error}\n{}", self.service.last_words())
     }
 }
 

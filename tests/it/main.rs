@@ -12,6 +12,7 @@
 mod consumer;
 mod forged;
 mod mqtt;
+mod receivers;
 mod replay;
 mod resend;
 mod service;

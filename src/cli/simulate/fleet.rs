@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use wmbus::receiver::{Kind, Mode};
+use wmbus::sim::EmulatorKind;
 
 use super::view::View;
 use crate::cli::{Exit, Failure, Out, Outcome, log};
@@ -19,6 +21,9 @@ pub(super) struct Args {
     /// Meters in the fleet: water, gas, heat, heat cost allocators
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: u32,
+    /// Receivers of the unit, separated by commas; a meter is heard by several of them
+    #[arg(long, value_name = "KINDS", default_value = "im871a", value_delimiter = ',', value_parser = super::receiver::kind)]
+    receivers: Vec<&'static EmulatorKind>,
     /// Telegrams a second, all meters together; default: each at its natural pace
     #[arg(long, value_name = "TELEGRAMS_PER_S")]
     rate: Option<f64>,
@@ -40,7 +45,7 @@ pub(super) struct Args {
     /// Decides meters, values and faults; default: drawn and printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// loss=5%,corrupt=1%,broker-outage=10s,cut-after=100kB,delay=50ms
+    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms
     #[arg(long, value_name = "FAULTS", default_value = "")]
     faults: Faults,
     /// Kill the service so often at random moments, and start it again; default of --readings is then 10000
@@ -121,6 +126,13 @@ fn options(args: Args) -> Result<Options, Failure> {
         return Err(usage("--rate: must be more than 0 and at most a million"));
     }
     let has_kills = args.kills > 0;
+    if args.receivers.iter().any(|kind| !is_in_reach(kind)) {
+        return Err(usage("--receivers: the fleet sends in T1, on 868 MHz"));
+    }
+    if has_kills && args.receivers.iter().any(|kind| kind.is_program) {
+        // A program outlives the service that started it for a moment, and takes what it hears along.
+        return Err(usage("--kills: only with receivers that are no programs"));
+    }
     let readings = args.readings.or(has_kills.then_some(KILL_READINGS));
     // So that the kills come about one a second, and starting again is not all the service ever does.
     let spread = |readings: u64| readings as f64 / READINGS_PER_TELEGRAM / f64::from(args.kills);
@@ -132,6 +144,7 @@ fn options(args: Args) -> Result<Options, Failure> {
     Ok(Options {
         program: std::env::current_exe().context("find this program")?,
         meters: args.meters as usize,
+        receivers: args.receivers,
         rate,
         readings,
         limit: args.limit.unwrap_or(if has_kills { KILL_LIMIT } else { LIMIT }),
@@ -149,6 +162,11 @@ fn options(args: Args) -> Result<Options, Failure> {
         seal_age: args.seal_age,
         log: args.log,
     })
+}
+
+fn is_in_reach(kind: &EmulatorKind) -> bool {
+    let receiver = Kind::named(kind.receiver);
+    receiver.is_some_and(|receiver| receiver.modes.is_empty() || receiver.modes.contains(&Mode::C1T1))
 }
 
 /// One line every other second.
@@ -195,7 +213,7 @@ fn summary(report: &Report, options: &Options) -> String {
     let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure}"));
     let mut text = format!(
         "sent        {:>9} readings in {} telegrams of {} meters, {:.1} s\n\
-         heard       {:>9} intact at the service's serial port\n\
+         heard       {:>9} intact at the service's ports\n\
          decoded     {:>9}\n\
          stored      {:>9} durable\n\
          delivered   {:>9} at the head-end, {} duplicates dropped there\n\
@@ -211,6 +229,13 @@ fn summary(report: &Report, options: &Options) -> String {
         report.duplicates,
         report.lost,
     );
+    if options.receivers.len() > 1 {
+        text.push_str(&format!(
+            "copies      {:>9} telegrams from one more of {} receivers\n",
+            report.copies,
+            options.receivers.len()
+        ));
+    }
     if report.kills > 0 {
         text.push_str(&format!(
             "in_window   {:>9} in open commit windows of {} kills\n",

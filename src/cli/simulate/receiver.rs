@@ -12,11 +12,13 @@ use wmbus::sim::{self, EmulatorKind};
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
 use crate::simulate::faults::Faults;
 use crate::simulate::receiver::play::{Plan, Told, play};
+use crate::simulate::receiver::program::{self, Air};
 use crate::simulate::receiver::{Options, State};
 
 /// Emulate a receiver alone, on a pseudo terminal
 ///
-/// The service opens the printed port like that of a USB stick, of the same kind. The port outlives the service; the
+/// A kind that is a program, rtl_wmbus or rtl_433, prints what it hears. Of any other the service opens the printed
+/// port like that of a USB stick, of the same kind. The port outlives the service; the
 /// command ends with SIGINT or SIGTERM. Frames go on the air once somebody listens. Nobody hears what is sent while
 /// the port is closed.
 #[derive(Debug, clap::Args)]
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Frames to hear, one a line in hexadecimal digits without their CRCs; - for standard input
     #[arg(long, value_name = "FILE")]
     frames: Option<PathBuf>,
+    /// Socket over which a fleet lets a program hear its frames
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["frames", "link"], hide = true)]
+    air: Option<PathBuf>,
     /// Frames in a second
     #[arg(long, value_name = "N", default_value_t = 1.0, requires = "frames")]
     rate: f64,
@@ -70,6 +75,16 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         }
         None => None,
     };
+    if args.kind.is_program {
+        let air = match (args.air, frames) {
+            (Some(socket), _) => Air::Socket(socket),
+            (None, Some(lines)) => Air::Frames { lines, pace },
+            (None, None) => return Err(Failure::said(Exit::Usage, "--frames: a program has to hear something")),
+        };
+        // Whoever reads it may go at any time.
+        let _ = program::print(args.kind, air, io::stdout());
+        return Ok(Exit::Done);
+    }
     let options = Options {
         kind: args.kind,
         link: args.link,
@@ -105,7 +120,7 @@ fn line(told: &Told) -> String {
     }
 }
 
-fn kind(name: &str) -> Result<&'static EmulatorKind, String> {
+pub(super) fn kind(name: &str) -> Result<&'static EmulatorKind, String> {
     EmulatorKind::named(name).ok_or_else(|| {
         let names: Vec<_> = sim::RECEIVERS.iter().map(|kind| kind.name).collect();
         format!("known are {}", names.join(", "))

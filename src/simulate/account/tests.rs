@@ -54,7 +54,7 @@ fn reading(mantissa: i64) -> Reading {
 fn speak(account: &mut Account, number: u64, fate: Fate, now: Instant) {
     let readings = vec![expected(number as i64)];
     account.sent(Sent::Telegram { number, meter: METER, kind: "cold water", readings }, now);
-    account.sent(Sent::Fate { number, fate }, now);
+    account.sent(Sent::Fate { number, fate, copies: 0 }, now);
 }
 
 fn commit(account: &mut Account, first: u64, last: u64) {
