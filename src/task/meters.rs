@@ -190,8 +190,7 @@ impl Meters {
         }
         self.give_up_fragments(heard.at);
         while let Some(frame) = self.late.poll_message() {
-            let (receiver, form) = (Arc::clone(&heard.receiver), Some(Form::Stripped));
-            self.heard(&Heard { receiver, frame, form, rssi_dbm: heard.rssi_dbm, at: heard.at });
+            self.heard(&Gathered { frame, form: Some(Form::Stripped), links: heard.links.clone(), at: heard.at });
         }
     }
 
