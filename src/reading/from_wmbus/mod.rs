@@ -47,6 +47,7 @@ impl Converted {
 pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, group: &Group) -> Converted {
     let mut verdict = telegram.verdict;
     let to_meter = telegram.tpl.is_some_and(|tpl| tpl.to_meter);
+    let mut slots = Vec::new();
     let mut records: Vec<DataRecord<'_>> = Vec::new();
     if !to_meter {
         for record in telegram.records() {
@@ -57,6 +58,7 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
             }
         }
     }
+    record::expand_profiles(&mut records, &mut slots);
     let source = Arc::new(Source {
         meter: meter_id(&telegram.address),
         origin: Origin::Spontaneous,

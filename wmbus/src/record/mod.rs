@@ -5,6 +5,7 @@
 
 mod dib;
 mod modifier;
+mod profile;
 mod quantity;
 mod table;
 mod text;
@@ -20,6 +21,7 @@ use std::fmt;
 
 pub use dib::{DataField, Dib};
 pub use modifier::{Modifier, Modifiers};
+pub use profile::expand_profiles;
 pub use quantity::Quantity;
 pub use text::Text;
 pub use time::{Date, DateTime, Time};

@@ -52,6 +52,19 @@ impl Date {
         Self::new(year, month, days(year, month))
     }
 
+    /// The same day of another month; ends of months stay ends of months.
+    pub(crate) fn months_later(self, months: i64) -> Option<Self> {
+        let month = 12 * i64::from(self.year) + i64::from(self.month) - 1 + months;
+        let (year, month) = (u16::try_from(month.div_euclid(12)).ok()?, month.rem_euclid(12) as u8 + 1);
+        let last = days(year, month);
+        Self::new(year, month, if self.is_month_end() { last } else { self.day.min(last) })
+    }
+
+    pub(crate) fn days_later(self, days: i64) -> Option<Self> {
+        let midnight = DateTime::new(self, Time { hour: 0, minute: 0, second: 0 });
+        midnight.seconds_later(days.checked_mul(86_400)?).map(|time| time.date)
+    }
+
     pub const fn is_month_end(&self) -> bool {
         self.day == days(self.year, self.month)
     }
@@ -109,6 +122,19 @@ impl DateTime {
         date.day += days_left as u8;
         let (hour, minute) = ((second / 3_600) as u8, (second / 60 % 60) as u8);
         Self::new(date, Time { hour, minute, second: (second % 60) as u8 })
+    }
+
+    /// None outside the years 2000 to 2135.
+    pub(crate) fn seconds_later(self, seconds: i64) -> Option<Self> {
+        let mut before: i64 = (1..self.date.month).map(|month| i64::from(days(self.date.year, month))).sum();
+        before += (2000..self.date.year).map(|year| if days(year, 2) == 29 { 366 } else { 365 }).sum::<i64>();
+        before += i64::from(self.date.day) - 1;
+        let time = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second.unwrap_or(0));
+        let later = u32::try_from((before * 86_400 + time).checked_add(seconds)?).ok()?;
+        (self.date.year >= 2000).then(|| {
+            let Self { date, hour, minute, second, .. } = Self::since_2000(later);
+            Self { date, hour, minute, second: self.second.and(second), ..self }
+        })
     }
 
     /// Type F, to the minute.

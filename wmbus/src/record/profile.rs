@@ -1,0 +1,340 @@
+//! Compact profiles, EN 13757-3:2018 annex F: many values at regular steps in one data record.
+//!
+//! The value and the date with the profile's storage number are the base; its slots are expanded into data records
+//! with the storage numbers after it. Slots whose direction in time is not certain (VIFE 1F) get no dates, and are
+//! left alone where they say only differences.
+
+use bytes::Buf;
+
+use super::{DataField, DataRecord, Date, DateTime, Dib, Draft, Modifier, Quantity, Records, Value};
+use crate::Reject;
+
+/// The two octets before the slots.
+#[derive(Debug, Clone, Copy)]
+struct Spacing {
+    slot: DataField,
+    kind: Kind,
+    step: Step,
+}
+
+/// What a slot says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Absolute,
+    Increment,
+    Decrement,
+    Difference,
+}
+
+/// From slot to slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Seconds(i64),
+    Months(i64),
+    /// Half a month, or nothing that has to do with time.
+    Other,
+}
+
+/// Where slots go from the base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Past,
+    Future,
+    Unknown,
+}
+
+/// The base's moment.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    Date(Date),
+    DateTime(DateTime),
+}
+
+/// Puts the slots of compact profiles in their place, as data records in `slots`; a profile that cannot be read stays.
+pub fn expand_profiles<'a>(records: &mut Vec<DataRecord<'a>>, slots: &'a mut Vec<u8>) {
+    let is_profile = |record: &DataRecord<'_>| record.data_field == DataField::Variable && direction(record).is_some();
+    if !records.iter().any(is_profile) {
+        return;
+    }
+    let expanded: Vec<bool> =
+        records.iter().map(|record| is_profile(record) && expand(record, records, slots).is_ok()).collect();
+    let mut expanded = expanded.into_iter();
+    records.retain(|_| expanded.next() != Some(true));
+    records.extend(Records::new(slots).flatten());
+}
+
+/// Appends the slots of a compact profile; `records` are those of its telegram.
+fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8>) -> Result<(), Reject> {
+    let (Some(direction), Value::Binary(mut buf)) = (direction(profile), profile.value) else {
+        return Err(Reject::Reserved("compact profile"));
+    };
+    let spacing = Spacing::parse(&mut buf)?;
+    let size = spacing.slot.size().filter(|size| *size > 0 && buf.len() % size == 0);
+    let size = size.filter(|_| spacing.slot != DataField::Real32);
+    let size = size.ok_or(Reject::Reserved("length of a compact profile"))?;
+    let vib = without_profile(profile.vib.octets).ok_or(Reject::Reserved("vife of a compact profile"))?;
+    let is_beside = |record: &&DataRecord<'_>| {
+        let place = |record: &DataRecord<'_>| (record.storage_number, record.tariff, record.subunit, record.function);
+        place(record) == place(profile)
+    };
+    let mut value = records.iter().filter(is_beside).find(|record| record.vib.octets == vib).and_then(integer);
+    if direction == Direction::Unknown && spacing.kind != Kind::Absolute {
+        return Err(Reject::Reserved("direction of a compact profile"));
+    }
+    let mut moment = records.iter().filter(is_beside).find_map(moment);
+    for (number, slot) in (1..).zip(buf.chunks_exact(size)) {
+        let storage_number = profile.storage_number + number;
+        let dib = |data_field| Dib {
+            data_field,
+            function: profile.function,
+            storage_number,
+            tariff: profile.tariff,
+            subunit: profile.subunit,
+        };
+        if spacing.kind == Kind::Absolute {
+            let value = if is_none(slot) { Value::Invalid } else { Value::Binary(slot) };
+            Draft { dib: dib(spacing.slot), vib: &vib, value }.emit(out);
+        } else {
+            value = value.zip(spacing.difference(slot)).and_then(|(value, difference)| match direction {
+                Direction::Past => value.checked_sub(difference),
+                _ => value.checked_add(difference),
+            });
+            let value = value.map_or(Value::Invalid, Value::Integer);
+            Draft { dib: dib(DataField::Integer64), vib: &vib, value }.emit(out);
+        }
+        moment = moment.and_then(|moment| moment.step(spacing.step, direction));
+        match moment {
+            Some(Moment::Date(date)) => {
+                Draft { dib: dib(DataField::Integer16), vib: &[VIF_DATE], value: Value::Date(date) }.emit(out);
+            }
+            Some(Moment::DateTime(time)) => {
+                Draft { dib: dib(DataField::Integer48), vib: &[VIF_DATE_TIME], value: Value::DateTime(time) }.emit(out);
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+impl Spacing {
+    fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
+        let (control, value) = (buf.try_get_u8()?, buf.try_get_u8()?);
+        let slot = DataField::from_code(control & 0x0f).ok_or(Reject::Reserved("coding of a compact profile"))?;
+        let kind = match control >> 6 {
+            0 => Kind::Absolute,
+            1 => Kind::Increment,
+            2 => Kind::Decrement,
+            _ => Kind::Difference,
+        };
+        let reserved = Err(Reject::Reserved("spacing of a compact profile"));
+        let step = match (control >> 4 & 3, value) {
+            (_, 0) | (3, 253) => Step::Other,
+            (unit, 1..=250) => Step::Seconds(i64::from(value) * SECONDS.get(usize::from(unit)).copied().unwrap_or(0)),
+            (3, 254) => Step::Months(1),
+            (2, 254) => Step::Months(3),
+            (1, 254) => Step::Months(6),
+            _ => return reserved,
+        };
+        Ok(Self { slot, kind, step })
+    }
+
+    /// What the value grows by from the older moment to the younger; None ends a chain.
+    fn difference(&self, slot: &[u8]) -> Option<i64> {
+        if is_none(slot) {
+            return None;
+        }
+        let bits = 8 * slot.len() as u32;
+        let raw = slot.iter().rev().fold(0, |value, octet| value << 8 | i64::from(*octet));
+        let is_binary = (self.slot as u8) < DataField::Bcd2 as u8;
+        let number = match self.kind {
+            Kind::Difference if is_binary => {
+                let unused = 64 - bits;
+                let number = raw << unused >> unused;
+                (number != i64::MIN >> unused).then_some(number)?
+            }
+            _ if is_binary => (raw >= 0).then_some(raw)?,
+            _ => bcd(slot)?,
+        };
+        Some(if self.kind == Kind::Decrement { -number } else { number })
+    }
+}
+
+impl Moment {
+    fn step(self, step: Step, direction: Direction) -> Option<Self> {
+        let sign = match direction {
+            Direction::Past => -1,
+            Direction::Future => 1,
+            Direction::Unknown => return None,
+        };
+        match (self, step) {
+            (Self::Date(date), Step::Months(months)) => date.months_later(sign * months).map(Self::Date),
+            (Self::DateTime(time), Step::Months(months)) => {
+                let date = time.date.months_later(sign * months)?;
+                Some(Self::DateTime(DateTime { date, ..time }))
+            }
+            (Self::Date(date), Step::Seconds(seconds)) if seconds % A_DAY == 0 => {
+                date.days_later(sign * (seconds / A_DAY)).map(Self::Date)
+            }
+            (Self::DateTime(time), Step::Seconds(seconds)) => time.seconds_later(sign * seconds).map(Self::DateTime),
+            _ => None,
+        }
+    }
+}
+
+fn direction(record: &DataRecord<'_>) -> Option<Direction> {
+    record.vib.modifiers.iter().find_map(|modifier| match modifier {
+        Modifier::InverseCompactProfile => Some(Direction::Past),
+        Modifier::CompactProfileRegister => Some(Direction::Future),
+        Modifier::CompactProfile => Some(Direction::Unknown),
+        _ => None,
+    })
+}
+
+/// The VIB of the base: the profile's VIFE, which is the last, taken off.
+fn without_profile(vib: &[u8]) -> Option<Vec<u8>> {
+    let (last, rest) = vib.split_last()?;
+    let (before, rest) = rest.split_last()?;
+    let is_profile = matches!(last, 0x13 | 0x1e | 0x1f);
+    is_profile.then(|| rest.iter().copied().chain([before & !EXTENSION]).collect())
+}
+
+fn integer(record: &DataRecord<'_>) -> Option<i64> {
+    match record.value {
+        Value::Integer(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn moment(record: &DataRecord<'_>) -> Option<Moment> {
+    match record.value {
+        Value::Date(date) if record.vib.modifiers.is_empty() => Some(Moment::Date(date)),
+        Value::DateTime(time) if record.vib.modifiers.is_empty() && record.vib.quantity == Quantity::DateTime => {
+            Some(Moment::DateTime(time))
+        }
+        _ => None,
+    }
+}
+
+fn is_none(slot: &[u8]) -> bool {
+    slot.iter().all(|octet| *octet == 0xff)
+}
+
+/// The least significant pair of digits first; F in front is a minus sign.
+fn bcd(slot: &[u8]) -> Option<i64> {
+    let mut number = 0;
+    let mut is_negative = false;
+    for (place, octet) in slot.iter().rev().enumerate() {
+        let mut tens = octet >> 4;
+        if place == 0 && tens == 0x0f {
+            (tens, is_negative) = (0, true);
+        }
+        if tens > 9 || octet & 0x0f > 9 {
+            return None;
+        }
+        number = 100 * number + i64::from(10 * tens + (octet & 0x0f));
+    }
+    Some(if is_negative { -number } else { number })
+}
+
+const EXTENSION: u8 = 0x80;
+const VIF_DATE: u8 = 0x6c;
+const VIF_DATE_TIME: u8 = 0x6d;
+const A_DAY: i64 = 86_400;
+/// Seconds of a second, a minute, an hour, a day.
+const SECONDS: [i64; 4] = [1, 60, 3_600, A_DAY];
+
+#[cfg(test)]
+mod tests {
+    use hex_literal::hex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is beside and behind the profile, one record a line.
+    #[track_caller]
+    fn check(octets: &[u8], expected: &[&str]) {
+        let mut slots = Vec::new();
+        let mut records: Vec<_> = Records::new(octets).map(Result::unwrap).collect();
+        expand_profiles(&mut records, &mut slots);
+        let lines: Vec<_> = records.iter().map(ToString::to_string).collect();
+        assert_eq!(lines, expected);
+    }
+
+    // Vectors made by us.
+    #[test]
+    fn slots_go_from_the_base_into_the_past_or_the_future() {
+        let base = hex!("820f 6c df25  840f 13 e8030000");
+        let with = |profile: &[u8]| [&base[..], profile].concat();
+        let (date, value) = ("date 2022-05-31 s30", "volume 1000e-3 m3 s30");
+        check(
+            &with(&hex!("8d0f 9313 08 72fe 0a00 1400 ffff")),
+            &[
+                date,
+                value,
+                "volume 990e-3 m3 s31",
+                "date 2022-04-30 s31",
+                "volume 970e-3 m3 s32",
+                "date 2022-03-31 s32",
+                "volume invalid m3 s33",
+                "date 2022-02-28 s33",
+            ],
+        );
+        check(
+            &with(&hex!("8d0f 931e 06 f101 f6 80 01 01")),
+            &[
+                date,
+                value,
+                "volume 990e-3 m3 s31",
+                "date 2022-06-01 s31",
+                "volume invalid m3 s32",
+                "date 2022-06-02 s32",
+                "volume invalid m3 s33",
+                "date 2022-06-03 s33",
+                "volume invalid m3 s34",
+                "date 2022-06-04 s34",
+            ],
+        );
+        check(
+            &with(&hex!("8d0f 9313 0a 2cfe 12000000 ffffffff")),
+            &[
+                date,
+                value,
+                "volume 12e-3 m3 s31",
+                "date 2022-02-28 s31",
+                "volume invalid m3 s32",
+                "date 2021-11-30 s32",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays() {
+        let base = hex!("820f 6c df25  840f 13 e8030000");
+        for profile in [
+            // No whole slots, a reserved spacing, a reserved coding, differences of which the direction is not certain.
+            &hex!("8d0f 9313 08 74fe 0a00 1400 ffff")[..],
+            &hex!("8d0f 9313 04 72fb 0a00"),
+            &hex!("8d0f 9313 04 7ffe 0a00"),
+            &hex!("8d0f 931f 04 72fe 0a00"),
+        ] {
+            let octets = [&base[..], profile].concat();
+            let mut slots = Vec::new();
+            let mut records: Vec<_> = Records::new(&octets).map(Result::unwrap).collect();
+            let before = records.clone();
+            expand_profiles(&mut records, &mut slots);
+            assert_eq!(records, before);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_slots_never_panic(slots in proptest::collection::vec(any::<u8>(), 0..60), vife in 0usize..3, storage in 0u8..16) {
+            let mut octets = hex!("8200 6c c135  8400 13 e8030000").to_vec();
+            octets.extend([0x8d, storage, 0x93, [0x13, 0x1e, 0x1f][vife], slots.len() as u8]);
+            octets.extend(&slots);
+            let mut slots = Vec::new();
+            let mut records: Vec<_> = Records::new(&octets).flatten().collect();
+            expand_profiles(&mut records, &mut slots);
+        }
+    }
+}
