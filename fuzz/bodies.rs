@@ -10,7 +10,7 @@ use wmbus::record::{DataRecord, Records};
 use wmbus::sim::im871a::Im871a as Module;
 use wmbus::sim::random::Random;
 use wmbus::sim::{Emulator, Faults, Nature, RECEIVERS};
-use wmbus::{Key, NoKeys, Scratch, Telegram};
+use wmbus::{Form, Key, NoKeys, Scratch, Telegram, Verdict};
 
 /// What is done behind one door.
 pub(crate) type Body = fn(&[u8]);
@@ -23,6 +23,7 @@ pub(crate) static BODIES: &[(&str, Body)] = &[
     ("receiver", receiver),
     ("records", records),
     ("telegram", telegram),
+    ("vendor", vendor),
 ];
 
 /// Octets from the stick, the first octet says in what portions; some time passes between them.
@@ -128,6 +129,21 @@ pub(crate) fn telegram(octets: &[u8]) {
     });
     // The extended link layer and the fragments may hide an address behind encryption, never change the sender.
     assert_eq!(without.is_some(), with.is_some());
+}
+
+/// A stripped frame, such as makers' own layouts are in: what is not opened says nothing.
+pub(crate) fn vendor(octets: &[u8]) {
+    for key in [None, Some(KEY)] {
+        let mut scratch = Scratch::default();
+        let Ok(telegram) = Telegram::decode_as(Form::Stripped, octets, &key, &mut scratch) else { continue };
+        look_at(&telegram);
+        for record in telegram.records().flatten() {
+            let _ = wmbus::vendor::fields(&telegram.address, &record);
+        }
+        if !matches!(telegram.verdict, Verdict::Ok | Verdict::Truncated) {
+            assert_eq!(telegram.records().count(), 0, "{telegram}");
+        }
+    }
 }
 
 /// Application octets: records, each of which is what it was read from.

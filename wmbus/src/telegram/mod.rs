@@ -163,7 +163,10 @@ impl<'a> Telegram<'a> {
                         opening.security.mode = SecurityMode::Manufacturer;
                     }
                 }
-                Answer::Stop(own, why) => (verdict, reject) = (own, why),
+                Answer::Stop(own, why) => {
+                    translated = Some(&[]);
+                    (verdict, reject) = (own, why);
+                }
             }
         }
         Ok(Self {

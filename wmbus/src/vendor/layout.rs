@@ -6,7 +6,7 @@ use bytes::TryGetError;
 
 use super::field::{Row, is_model};
 use super::translation::Translation;
-use crate::record::Records;
+use crate::record::{DataRecord, Dib, Records};
 use crate::spec::Content;
 use crate::tpl::{ShortHeader, Tpl};
 use crate::{Address, Key, Reject, Verdict};
@@ -49,6 +49,29 @@ pub(super) enum Place {
     Tail,
     /// One data record whose VIB begins with these octets.
     Record(&'static [u8]),
+    /// One data record with the first of these VIBs; what it means is the second.
+    Vib(&'static [u8], &'static [u8]),
+}
+
+impl Layout {
+    /// A VIB that does not mean what it says.
+    pub(super) const fn vib(models: &'static [(u8, u8)], sent: &'static [u8], meant: &'static [u8]) -> Self {
+        Self { models, place: Place::Vib(sent, meant), translate: |_, _, _| Err(Fault::Other) }
+    }
+
+    /// Translates a record that this layout is about.
+    fn record(&self, sent: &Sent<'_>, record: &DataRecord<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
+        match self.place {
+            Place::Record(vib) if record.vib.octets.starts_with(vib) => (self.translate)(sent, record.octets, out),
+            Place::Vib(vib, meant) if record.vib.octets == vib => {
+                let mut data = record.octets;
+                let dib = Dib::parse(&mut data)?;
+                out.sent(dib, meant, data.strip_prefix(vib).ok_or(Fault::Other)?);
+                Ok(())
+            }
+            _ => Err(Fault::Other),
+        }
+    }
 }
 
 /// A frame as its manufacturer's layouts see it.
@@ -129,10 +152,18 @@ impl Maker {
         Err(Fault::Other)
     }
 
+    /// What looks like data records in a frame that was cut, and is not.
+    pub(super) fn cut(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
+        match self.layouts(sent.model()).any(|layout| layout.place == Place::Records) {
+            true => Err(Reject::Truncated.into()),
+            false => self.parts(sent, out),
+        }
+    }
+
     /// Data records, with those that are layouts translated, and the tail behind its translation.
     pub(super) fn parts(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
         let layouts = self.layouts(sent.model());
-        if !layouts.clone().any(|layout| matches!(layout.place, Place::Tail | Place::Record(_))) {
+        if !layouts.clone().any(|layout| matches!(layout.place, Place::Tail | Place::Record(_) | Place::Vib(..))) {
             return Err(Fault::Other);
         }
         let mut is_translated = false;
@@ -141,10 +172,7 @@ impl Maker {
             let rest = records.rest();
             match records.next() {
                 Some(Ok(record)) => {
-                    let is_one = |layout: &&Layout| matches!(layout.place, Place::Record(vib) if record.vib.octets.starts_with(vib));
-                    let layout = layouts.clone().find(is_one);
-                    let done =
-                        layout.is_some_and(|layout| out.attempt(|out| (layout.translate)(sent, record.octets, out)));
+                    let done = layouts.clone().any(|layout| out.attempt(|out| layout.record(sent, &record, out)));
                     is_translated |= done;
                     if !done {
                         out.octets(record.octets);

@@ -7,15 +7,22 @@
 
 mod field;
 mod layout;
+#[cfg(test)]
+mod tests;
 mod translation;
 
+mod abb;
 mod apator;
+mod axioma;
 mod bfw;
 mod bmeters;
 mod diehl;
+mod ebz;
 mod ei_electronics;
 mod gwf;
+mod kaden;
 mod kamstrup;
+mod metrix;
 mod qundis;
 mod techem;
 mod zenner;
@@ -31,14 +38,19 @@ use crate::record::{DataRecord, Own};
 use crate::{Address, Keys, Reject};
 
 const MAKERS: &[&Maker] = &[
+    &abb::MAKER,
     &apator::MAKER,
+    &axioma::MAKER,
     &bfw::MAKER,
     &bmeters::MAKER,
     &diehl::DIEHL,
     &diehl::SAPPEL,
+    &ebz::MAKER,
     &ei_electronics::MAKER,
     &gwf::MAKER,
+    &kaden::MAKER,
     &kamstrup::MAKER,
+    &metrix::MAKER,
     &qundis::MAKER,
     &techem::MAKER,
     &zenner::MAKER,
@@ -59,7 +71,7 @@ pub(crate) fn translate<'a>(sent: &Sent<'_>, keys: &impl Keys, out: &'a mut Vec<
             Err(Fault::Other) => maker.parts(sent, &mut translation),
             done => done,
         },
-        Some(Reject::Truncated) => maker.parts(sent, &mut translation),
+        Some(Reject::Truncated) => maker.cut(sent, &mut translation),
         Some(Reject::ManufacturerCi(_) | Reject::UnsupportedSecurity(16..=31)) => {
             maker.whole(&Sent { key: keys.key(&sent.address), ..*sent }, &mut translation)
         }
@@ -106,41 +118,3 @@ const fn index() -> [u8; 1 << 15] {
 
 /// Bit 15 of the manufacturer: the address is not unique world-wide.
 const NOT_UNIQUE: u16 = 0x8000;
-
-#[cfg(test)]
-mod tests {
-    use hex_literal::hex;
-
-    use super::*;
-    use crate::record::{Unit, Value};
-
-    #[track_caller]
-    fn check(address: &[u8], record: &[u8], expected: &[(&str, i64, i8, Unit)]) {
-        let address = Address::parse(&mut &*address).unwrap();
-        let record = DataRecord::parse(&mut &*record).unwrap();
-        let Value::Integer(number) = record.value else { panic!("{record}") };
-        let found = fields(&address, &record).iter();
-        let found: Vec<_> = found.map(|field| (field.name, field.of(number), field.exponent, field.unit)).collect();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(name, number, exponent, unit)| (*name, Meaning::Number(*number), *exponent, *unit))
-            .collect();
-        assert_eq!(found, expected);
-    }
-
-    // Rows made by us.
-    #[test]
-    fn records_of_known_makers_have_a_meaning() {
-        let kamstrup = hex!("2d2c 78563412 40 0c");
-        let m3_celsius = Unit::CubicMetreCelsius;
-        check(&kamstrup, &hex!("04ff07 c6570200"), &[("volume_times_flow_temperature", 153_542, 0, m3_celsius)]);
-        check(&kamstrup, &hex!("04ff08 ffffffff"), &[("volume_times_return_temperature", -1, 0, m3_celsius)]);
-        check(&kamstrup, &hex!("04ff09 01000000"), &[]);
-        check(&hex!("2d30 78563412 40 0c"), &hex!("04ff07 01000000"), &[]);
-        let smoke_alarm = hex!("2515 78563412 0c 1a");
-        let expected = [("dust_level", 27, 0, Unit::None), ("battery_voltage", 300, -2, Unit::Volt)];
-        check(&smoke_alarm, &hex!("8440ff2c 1b0f1100"), &expected);
-        check(&hex!("2515 78563412 0d 1a"), &hex!("8440ff2c 1b0f1100"), &[]);
-        check(&smoke_alarm, &hex!("8440 13 1b0f1100"), &[]);
-    }
-}

@@ -8,7 +8,7 @@
 //! allocator (61 64)   SS DDDD pppp RRRR cccc ..
 //! water (50)          .... TTTT vvvvvv (.. aa bb) x 13
 //! smoke (76)          SS DDDD RRRR .... TTTT ..
-//! S  status            D  due date, form A      R  running date, form B, without a year
+//! S  status, 0 smoke   D  due date, form A      R  running date, form B, without a year
 //! p  at the due date   c  since the due date    T  day, form A
 //! t  room temperature  u  radiator temperature  v  register    a b  halves of a month
 //! form A  yyyyyyym mmmddddd    form B  ...mmmmd dddd....
@@ -49,7 +49,7 @@ const ROWS: &[Row] = &[
     Row { models: &[], vifes: MEGAJOULE, fields: &[since("energy_since_due_date", Unit::Joule, 6)] },
     Row { models: &[], vifes: KILOWATT_HOUR, fields: &[since("energy_since_due_date", Unit::WattHour, 3)] },
     Row { models: &[], vifes: HALF_MONTH, fields: &[since("volume_of_half_month", Unit::CubicMetre, -1)] },
-    Row { models: &[], vifes: SMOKE, fields: &[Field::bits("smoke", 0, 1)] },
+    Row { models: &[], vifes: SMOKE, fields: &[Field::whole("smoke", Unit::None)] },
 ];
 
 const fn since(name: &'static str, unit: Unit, exponent: i8) -> Field {
@@ -160,7 +160,8 @@ fn water_by_month(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Re
 fn smoke(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     let status = buf.try_get_u8()?;
     let date = form_a(buf.try_get_u16_le()?);
-    out.own(0, SMOKE, status);
+    out.own(0, SMOKE, status & 1);
+    out.flags(&[status]);
     out.date(1, date);
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! Zenner: water meters 0B, whose application is not data records though CI-field 7A says so.
+//! Zenner: water meters 0B, of which all is behind DIF 0F; the clock of the module 99.
 //!
 //! ```text
 //! 0F SSSSSSSS dddddddd vvvvvvvv (..)
 //! S  status, 0 is well    d  at the end of the month before    v  register, both in 1/256 litre
+//! 04 6D ..     clock, whose hundred years are not to be trusted
 //! ```
 //!
 //! Known from one public decoder; the bits of the status are not.
@@ -13,12 +14,13 @@ use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::qundis::WALK_BY;
 use super::translation::Translation;
 
-pub(super) const MAKER: Maker = Maker {
-    manufacturers: &["ZRI"],
-    address: None,
-    layouts: &[&[Layout { models: &[(0x0b, 0x16)], place: Place::Tail, translate: water }], WALK_BY],
-    rows: &[],
-};
+pub(super) const MAKER: Maker =
+    Maker { manufacturers: &["ZRI"], address: None, layouts: &[LAYOUTS, WALK_BY], rows: &[] };
+
+const LAYOUTS: &[Layout] = &[
+    Layout { models: &[(0x0b, 0x16)], place: Place::Tail, translate: water },
+    Layout { models: &[(0x99, 0x07)], place: Place::Record(VIB_DATE_TIME), translate: clock },
+];
 
 fn water(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     let status = buf.try_get_u32_le()?;
@@ -30,6 +32,19 @@ fn water(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Type F with the hundred years of 2100, which are not those of the dates beside it.
+fn clock(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    let [dif @ 0x04, vif, minute, hour, day, month] = *octets else { return Err(Fault::Other) };
+    if hour & HUNDRED_YEARS != YEARS_2100 {
+        return Err(Fault::Other);
+    }
+    out.octets(&[dif, vif, minute, hour & !HUNDRED_YEARS, day, month]);
+    Ok(())
+}
+
+const VIB_DATE_TIME: &[u8] = &[0x6d];
+const HUNDRED_YEARS: u8 = 0x60;
+const YEARS_2100: u8 = 0x40;
 /// Volume with ten to the power of -11: 1/256 litre is 390,625 of it.
 const VIB_VOLUME: &[u8] = &[0x90, 0x71];
 const PER_256: i64 = 390_625;

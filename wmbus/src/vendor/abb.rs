@@ -1,0 +1,37 @@
+//! ABB: electricity meters B23 and their like, records behind VIF 7F.
+//!
+//! ```text
+//! FF A0 15 to FF A3 15   numerators and denominators of the transformers' ratios: current, voltage
+//! FF A6 00 to FF A9 00   flags in 64 bits: errors, warnings, information, alarms
+//! FF 18, FF 98 00        power failures
+//! FF 13                  tariff in force
+//! FF 59, FF D9 00        frequency, hundredths of a hertz
+//! ```
+//!
+//! Known from public decoders.
+
+use super::field::{Field, Row};
+use super::layout::Maker;
+use crate::record::Unit;
+
+pub(super) const MAKER: Maker = Maker { manufacturers: &["ABB"], address: None, layouts: &[], rows: ROWS };
+
+const ROWS: &[Row] = &[
+    row(&[0xa0, 0x15], &[Field::whole("ct_ratio_numerator", Unit::None)]),
+    row(&[0xa1, 0x15], &[Field::whole("vt_ratio_numerator", Unit::None)]),
+    row(&[0xa2, 0x15], &[Field::whole("ct_ratio_denominator", Unit::None)]),
+    row(&[0xa3, 0x15], &[Field::whole("vt_ratio_denominator", Unit::None)]),
+    row(&[0xa6, 0x00], &[Field::whole("error_word", Unit::None)]),
+    row(&[0xa7, 0x00], &[Field::whole("warning_word", Unit::None)]),
+    row(&[0xa8, 0x00], &[Field::whole("information_word", Unit::None)]),
+    row(&[0xa9, 0x00], &[Field::whole("alarm_word", Unit::None)]),
+    row(&[0x13], &[Field::whole("tariff_in_force", Unit::None)]),
+    row(&[0x98, 0x00], &[Field::whole("power_failures", Unit::None)]),
+    row(&[0x18], &[Field::whole("power_failures", Unit::None)]),
+    row(&[0xd9, 0x00], &[Field { exponent: -2, ..Field::whole("frequency", Unit::Hertz) }]),
+    row(&[0x59], &[Field { exponent: -2, ..Field::whole("frequency", Unit::Hertz) }]),
+];
+
+const fn row(vifes: &'static [u8], fields: &'static [Field]) -> Row {
+    Row { models: &[], vifes, fields }
+}

@@ -1,0 +1,22 @@
+//! eBZ, EasyMeter: power of each phase.
+//!
+//! ```text
+//! 04 A9 FF 0n  pppppppp    power of phase n, 1 to 3
+//! ```
+//!
+//! Known from public decoders. The standard's VIFEs for phases are FC 01 to FC 03.
+
+use super::field::Row;
+use super::layout::{Layout, Maker};
+
+pub(super) const MAKER: Maker =
+    Maker { manufacturers: &["EBZ", "ESY"], address: None, layouts: &[LAYOUTS], rows: NONE };
+
+const NONE: &[Row] = &[];
+const MODELS: &[(u8, u8)] = &[(0x01, 0x02), (0x30, 0x37), (0x11, 0x02)];
+
+const LAYOUTS: &[Layout] = &[
+    Layout::vib(MODELS, &[0xa9, 0xff, 0x01], &[0xa9, 0xfc, 0x01]),
+    Layout::vib(MODELS, &[0xa9, 0xff, 0x02], &[0xa9, 0xfc, 0x02]),
+    Layout::vib(MODELS, &[0xa9, 0xff, 0x03], &[0xa9, 0xfc, 0x03]),
+];
