@@ -185,4 +185,4 @@ fn anchor() -> Instant {
 }
 
 /// The key of the encrypted telegrams in the corpus.
-const KEY: Key = Key::new([0x5a; 16]);
+static KEY: Key = Key::new([0x5a; 16]);

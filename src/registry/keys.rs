@@ -6,9 +6,11 @@
 //! KAM-12345678-1b-16  000102030405060708090a0b0c0d0e0f   # more is stronger than less
 //! KAM-*-1b            000102030405060708090a0b0c0d0e0f
 //! *                   000102030405060708090a0b0c0d0e0f
+//! 12345678            000102030405060708090a0b0c0d0e0f  id=2
 //! ```
 //!
-//! The key is 32 hex digits (AES-128). A meter takes the key of the pattern that says most about it; the
+//! The key is 32 hex digits (AES-128), or 16 (DES, security mode 2). A meter that names its keys by number may have a
+//! line for each, `id=` 0 to 15; the one without is for all others. A meter takes the key of the pattern that says most about it; the
 //! identification number weighs most. The file must not be readable for others than its owner. All faults are told at
 //! once, by line; a key is never repeated in them.
 
@@ -28,6 +30,8 @@ use crate::reading::{MeterId, MeterPattern, Shape};
 #[derive(Clone, Default)]
 pub struct MeterKeys {
     keys: HashMap<MeterPattern, Key>,
+    /// Keys that have a number.
+    numbered: HashMap<(MeterPattern, u8), Key>,
     /// The shapes that occur, the one that says most first: as many look-ups as there are shapes.
     shapes: Vec<Shape>,
 }
@@ -77,38 +81,41 @@ impl MeterKeys {
     /// # Errors
     /// Every line that is wrong, a second key for one pattern among them.
     pub fn read(text: &str) -> Result<Self, Vec<KeyFault>> {
-        let mut keys = HashMap::new();
-        let mut lines: HashMap<MeterPattern, usize> = HashMap::new();
+        let mut this = Self::default();
+        let mut lines: HashMap<(MeterPattern, Option<u8>), usize> = HashMap::new();
         let mut faults = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
             match entry(text) {
                 Ok(None) => {}
-                Ok(Some((pattern, key))) => match lines.get(&pattern) {
-                    Some(first) => {
+                Ok(Some(Entry { pattern, key, id })) => {
+                    if let Some(first) = lines.get(&(pattern, id)) {
                         let text = format!("{pattern} has a key already in line {first}");
                         faults.push(KeyFault { line, text });
+                        continue;
                     }
-                    None => {
-                        lines.insert(pattern, line);
-                        keys.insert(pattern, key);
-                    }
-                },
+                    lines.insert((pattern, id), line);
+                    match id {
+                        Some(id) => this.numbered.insert((pattern, id), key),
+                        None => this.keys.insert(pattern, key),
+                    };
+                }
                 Err(text) => faults.push(KeyFault { line, text }),
             }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        let shapes: BTreeSet<Shape> = keys.keys().map(MeterPattern::shape).collect();
-        Ok(Self { keys, shapes: shapes.into_iter().rev().collect() })
+        let shapes: BTreeSet<Shape> = lines.keys().map(|(pattern, _)| pattern.shape()).collect();
+        this.shapes = shapes.into_iter().rev().collect();
+        Ok(this)
     }
 
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.keys.len() + self.numbered.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.numbered.is_empty()
     }
 
     /// Whether there is a key for the meter.
@@ -131,6 +138,13 @@ impl Keys for MeterKeys {
     fn key(&self, address: &Address) -> Option<&Key> {
         self.of(&meter_id(address))
     }
+
+    fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
+        let exact = MeterPattern::exactly(&meter_id(address)).filter(|_| !self.numbered.is_empty());
+        let numbered = exact
+            .and_then(|exact| self.shapes.iter().find_map(|shape| self.numbered.get(&(exact.masked(*shape), key_id))));
+        numbered.or_else(|| self.key(address))
+    }
 }
 
 impl fmt::Debug for MeterKeys {
@@ -145,7 +159,7 @@ impl fmt::Display for KeyFault {
     }
 }
 
-/// Reads 32 hex digits.
+/// Reads 32 hex digits, or 16.
 ///
 /// # Errors
 /// Says what the text is instead, without repeating it.
@@ -153,24 +167,41 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
     if !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
         return Err("the key has other characters than hex digits".into());
     }
+    let mut short = [0; 8];
+    if hex::decode_to_slice(text, &mut short).is_ok() {
+        return Ok(Key::short(short));
+    }
     let mut octets = [0; 16];
     hex::decode_to_slice(text, &mut octets)
         .map_err(|_| format!("the key has {} hex digits, it must have 32", text.len()))?;
     Ok(Key::new(octets))
 }
 
+/// What a line says.
+struct Entry {
+    pattern: MeterPattern,
+    key: Key,
+    id: Option<u8>,
+}
+
 /// One line; None where there is nothing in it.
-fn entry(line: &str) -> Result<Option<(MeterPattern, Key)>, String> {
+fn entry(line: &str) -> Result<Option<Entry>, String> {
     let line = line.split_once('#').map_or(line, |(before, _)| before);
     let mut words = line.split_whitespace();
     let Some(pattern) = words.next() else { return Ok(None) };
     let key = words.next().ok_or("a line is ID KEY, and there is one word only")?;
+    let id = words.next().map(key_id).transpose()?;
     if words.next().is_some() {
-        return Err("a line is ID KEY, and there are more than two words".into());
+        return Err("a line is ID KEY [id=N], and there are more words".into());
     }
     // What stands in the wrong place may be a key: it is not repeated.
     let pattern = pattern.parse::<MeterPattern>().map_err(|error| error.to_string())?;
-    Ok(Some((pattern, parse_key(key)?)))
+    Ok(Some(Entry { pattern, key: parse_key(key)?, id }))
+}
+
+fn key_id(word: &str) -> Result<u8, String> {
+    let id = word.strip_prefix("id=").and_then(|number| number.parse().ok()).filter(|id| *id <= 15);
+    id.ok_or_else(|| "behind the key there may be id=N only, N from 0 to 15".into())
 }
 
 fn listed(faults: &[KeyFault]) -> String {
@@ -234,6 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_have_a_number_and_be_a_short_one() {
+        let other = KEY.replace('f', "0");
+        let text = format!("12345678 {KEY}\n12345678 {other} id=2\n* 0011223344556677\n");
+        let keys = MeterKeys::read(&text).unwrap();
+        let meter = address("KAM-12345678-1b-16");
+        let [plain, numbered] = [KEY, &other].map(|key| parse_key(key).unwrap());
+        assert_eq!((keys.key(&meter), keys.numbered_key(&meter, 2)), (Some(&plain), Some(&numbered)));
+        assert_eq!(keys.numbered_key(&meter, 1), Some(&plain), "the one without a number is for all others");
+        let short = Key::short([0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]);
+        assert_eq!(keys.numbered_key(&address("KAM-00000001-1b-16"), 2), Some(&short));
+        check(
+            &format!("* {KEY} id=16\n00000002 {KEY} id=1\n00000002 {KEY} id=1\n"),
+            &[
+                (1, "behind the key there may be id=N only, N from 0 to 15"),
+                (3, "*-00000002-*-* has a key already in line 2"),
+            ],
+        );
+    }
+
+    #[test]
     fn comments_and_empty_lines_are_nothing() {
         check(&format!("# all meters\n\n  \r\n\t12345678\t{KEY}  # roof\r\n"), &[]);
     }
@@ -249,7 +300,7 @@ mod tests {
             &[
                 (1, "a meter is named like 12345678, KAM-12345678-1b-16, KAM-*-1b or *"),
                 (3, "*-12345678-*-* has a key already in line 2"),
-                (4, "a line is ID KEY, and there are more than two words"),
+                (4, "behind the key there may be id=N only, N from 0 to 15"),
                 (6, "the key has 31 hex digits, it must have 32"),
                 (7, "a line is ID KEY, and there is one word only"),
                 (8, "the key has 34 hex digits, it must have 32"),

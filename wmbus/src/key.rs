@@ -1,29 +1,66 @@
 //! Meter keys and where they come from. A key is never printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+
+use aes::Aes128;
+use aes::cipher::KeyInit;
 
 use crate::Address;
 
-/// An AES-128 key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; 16]);
+/// The key of a meter: AES-128, or eight octets for DES (modes 2 and 3) and ciphers of manufacturers.
+///
+/// The rounds are computed when they are needed first, and kept with the key: keep the key.
+#[derive(Clone)]
+pub struct Key {
+    octets: [u8; 16],
+    is_short: bool,
+    aes: OnceLock<Box<Aes128>>,
+}
 
 impl Key {
     pub const fn new(octets: [u8; 16]) -> Self {
-        Self(octets)
+        Self { octets, is_short: false, aes: OnceLock::new() }
+    }
+
+    /// Eight octets.
+    pub const fn short(octets: [u8; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = octets;
+        let octets = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0];
+        Self { octets, is_short: true, aes: OnceLock::new() }
     }
 
     /// Tells keys apart in a file that does not hold them: 32 bits of a CMAC under the key.
     pub fn fingerprint(&self) -> u32 {
-        let [a, b, c, d, ..] = crate::security::cmac(&self.0, b"fingerprint");
+        let [a, b, c, d, ..] = crate::security::cmac(self.aes(), &[b"fingerprint"]);
         u32::from_be_bytes([a, b, c, d])
     }
 
+    /// A short key has zeros behind it.
     pub(crate) const fn octets(&self) -> &[u8; 16] {
-        &self.0
+        &self.octets
+    }
+
+    pub(crate) fn aes(&self) -> &Aes128 {
+        self.aes.get_or_init(|| Box::new(Aes128::new((&self.octets).into())))
+    }
+
+    /// None for an AES key.
+    pub(crate) const fn des(&self) -> Option<[u8; 8]> {
+        let [a, b, c, d, e, f, g, h, ..] = self.octets;
+        if self.is_short { Some([a, b, c, d, e, f, g, h]) } else { None }
     }
 }
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.octets, self.is_short) == (other.octets, other.is_short)
+    }
+}
+
+impl Eq for Key {}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +71,12 @@ impl fmt::Debug for Key {
 /// Finds the key of a meter. The address is the transport layer's where there is a long header, else the link's.
 pub trait Keys {
     fn key(&self, address: &Address) -> Option<&Key>;
+
+    /// The key of this number, where a telegram names one; a meter with one key has it under each.
+    fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
+        let _ = key_id;
+        self.key(address)
+    }
 }
 
 /// Knows no key.
@@ -61,6 +104,12 @@ impl Keys for Option<Key> {
 }
 
 impl Keys for BTreeMap<Address, Key> {
+    fn key(&self, address: &Address) -> Option<&Key> {
+        self.get(address)
+    }
+}
+
+impl<S: BuildHasher> Keys for HashMap<Address, Key, S> {
     fn key(&self, address: &Address) -> Option<&Key> {
         self.get(address)
     }

@@ -9,7 +9,7 @@ use crate::sim::{Layout, Message, Protection};
 use crate::{Form, Key, NoKeys, Scratch};
 
 const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
-const KEY: Key = Key::new([7; 16]);
+static KEY: Key = Key::new([7; 16]);
 
 fn records() -> [Draft<'static>; 4] {
     [
@@ -21,7 +21,7 @@ fn records() -> [Draft<'static>; 4] {
 }
 
 fn protections() -> [Protection<'static>; 4] {
-    const OWN: &Key = &KEY;
+    static OWN: &Key = &KEY;
     [
         Protection::None,
         Protection::AesCbcIv(OWN),

@@ -1,6 +1,6 @@
 //! AES-128-CCM with a nonce of 13 and a tag of 8 octets (RFC 3610): mode 10.
 
-use aes::Aes128;
+use aes::Aes128Enc;
 use aes::cipher::{BlockEncrypt, KeyInit};
 
 use super::{Block, ctr};
@@ -10,22 +10,22 @@ pub(crate) const TAG: usize = 8;
 
 /// Decrypts in place; false where the tag is wrong, and then the octets mean nothing.
 pub(crate) fn open(key: &Block, nonce: &[u8; 13], associated: &[u8], octets: &mut [u8], tag: &[u8]) -> bool {
+    let cipher = Aes128Enc::new(key.into());
     let mut counter = block(0x01, nonce, 0);
     let mut keystream = [0; 16];
-    ctr::apply(key, &counter, &mut keystream);
+    ctr::apply(&cipher, &counter, &mut keystream);
     if let Some(last) = counter.last_mut() {
         *last = 1;
     }
-    ctr::apply(key, &counter, octets);
-    let mac = authenticate(key, nonce, associated, octets);
+    ctr::apply(&cipher, &counter, octets);
+    let mac = authenticate(&cipher, nonce, associated, octets);
     // No early return: the time taken tells nothing of the tag.
     let expected = mac.iter().zip(keystream).map(|(mac, stream)| mac ^ stream).take(TAG);
     tag.len() == TAG && expected.zip(tag).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// CBC-MAC over the first block, the associated data (at most 65,279 octets) and the plain text.
-fn authenticate(key: &Block, nonce: &[u8; 13], associated: &[u8], plain: &[u8]) -> Block {
-    let cipher = Aes128::new(key.into());
+fn authenticate(cipher: &Aes128Enc, nonce: &[u8; 13], associated: &[u8], plain: &[u8]) -> Block {
     let flags = 0x40 | ((TAG as u8 - 2) / 2) << 3 | 0x01;
     let mut mac = block(flags, nonce, plain.len() as u16);
     cipher.encrypt_block((&mut mac).into());

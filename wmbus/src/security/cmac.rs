@@ -1,7 +1,9 @@
 //! AES-CMAC, and the key derivation function A that is built on it. EN 13757-7:2018, 9.6.1.
 
-use aes::Aes128;
-use cmac::{Cmac, Mac};
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipher, BlockEncrypt};
+use cmac::digest::InnerInit;
+use cmac::{Cmac, CmacCore, Mac};
 
 use super::Block;
 use crate::Key;
@@ -16,9 +18,13 @@ pub(crate) enum Purpose {
     AuthenticateToMeter = 0x11,
 }
 
-pub(crate) fn cmac(key: &Block, octets: &[u8]) -> Block {
-    let mut mac = Cmac::<Aes128>::new(key.into());
-    mac.update(octets);
+/// Of octets in several pieces.
+pub(crate) fn cmac<C>(cipher: &C, pieces: &[&[u8]]) -> Block
+where
+    C: BlockCipher<BlockSize = U16> + BlockEncrypt + Clone,
+{
+    let mut mac = Cmac::<C>::from_core(CmacCore::inner_init(cipher.clone()));
+    pieces.iter().for_each(|piece| mac.update(piece));
     mac.finalize().into_bytes().into()
 }
 
@@ -27,5 +33,5 @@ pub(crate) fn derive(key: &Key, purpose: Purpose, counter: u32, identification: 
     let mut input = [0x07; 16];
     let parts = [purpose as u8].into_iter().chain(counter.to_le_bytes()).chain(identification.to_le_bytes());
     input.iter_mut().zip(parts).for_each(|(octet, part)| *octet = part);
-    cmac(key.octets(), &input)
+    cmac(key.aes(), &[&input])
 }

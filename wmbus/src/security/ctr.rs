@@ -1,11 +1,17 @@
-//! AES-128-CTR: the extended link layer.
+//! AES-128-CTR: the extended link layer, and mode 8.
 
-use aes::Aes128;
-use aes::cipher::{KeyIvInit, StreamCipher};
+use aes::cipher::consts::U16;
+use aes::cipher::{BlockCipher, BlockEncrypt, InnerIvInit, StreamCipher, StreamCipherCoreWrapper};
+use ctr::CtrCore;
+use ctr::flavors::Ctr32BE;
 
 use super::Block;
 
 /// Encrypts or decrypts in place.
-pub(crate) fn apply(key: &Block, counter: &Block, octets: &mut [u8]) {
-    ctr::Ctr32BE::<Aes128>::new(key.into(), counter.into()).apply_keystream(octets);
+pub(crate) fn apply<C>(cipher: &C, counter: &Block, octets: &mut [u8])
+where
+    C: BlockCipher<BlockSize = U16> + BlockEncrypt,
+{
+    let core = CtrCore::<&C, Ctr32BE>::inner_iv_init(cipher, counter.into());
+    StreamCipherCoreWrapper::from_core(core).apply_keystream(octets);
 }

@@ -5,7 +5,7 @@ mod ccm;
 mod cmac;
 mod ctr;
 
-pub(crate) use self::cbc::{decrypt as cbc_decrypt, encrypt as cbc_encrypt};
+pub(crate) use self::cbc::{decrypt as cbc_decrypt, des_decrypt, encrypt as cbc_encrypt};
 pub(crate) use self::ccm::{TAG as CCM_TAG, open as ccm_open};
 pub(crate) use self::cmac::{Purpose, cmac, derive};
 pub(crate) use self::ctr::apply as ctr_apply;

@@ -1,5 +1,7 @@
 //! Telegrams of a simulated meter: records, transport layer, protection, frame.
 
+use aes::Aes128Enc;
+use aes::cipher::KeyInit;
 use bytes::BufMut;
 
 use crate::afl::Afl;
@@ -160,7 +162,7 @@ impl<'a> Message<'a> {
         afl.authenticated(&mut authenticated);
         authenticated.extend_from_slice(tpdu);
         let derived = security::derive(key, Purpose::AuthenticateFromMeter, counter, self.meter().identification);
-        let [a, b, c, d, e, f, g, h, ..] = security::cmac(&derived, &authenticated);
+        let [a, b, c, d, e, f, g, h, ..] = security::cmac(&Aes128Enc::new((&derived).into()), &[&authenticated]);
         [a, b, c, d, e, f, g, h]
     }
 
@@ -178,7 +180,7 @@ impl<'a> Message<'a> {
         sealed.put_u16_le(link::crc(&payload));
         sealed.extend_from_slice(&payload);
         let counter = security::ell_counter(&self.link_address, &ell, session_number);
-        security::ctr_apply(key.octets(), &counter, &mut sealed);
+        security::ctr_apply(key.aes(), &counter, &mut sealed);
         out.extend_from_slice(&sealed);
     }
 

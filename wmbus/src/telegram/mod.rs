@@ -70,6 +70,8 @@ pub enum SecurityMode {
     None,
     /// AES-128-CTR of the extended link layer.
     EllAesCtr,
+    /// Mode 2: DES-CBC.
+    DesCbc,
     /// Mode 5: AES-128-CBC with an initialisation vector.
     AesCbcIv,
     /// Mode 7: AES-128-CBC with a derived key.
@@ -266,6 +268,7 @@ impl SecurityMode {
     pub(crate) const fn of(mode: u8) -> Self {
         match mode {
             0 => Self::None,
+            2 => Self::DesCbc,
             5 => Self::AesCbcIv,
             7 => Self::AesCbcNoIv,
             10 => Self::AesCcm,
@@ -286,6 +289,7 @@ impl fmt::Display for SecurityMode {
         match self {
             Self::None => f.write_str("0"),
             Self::EllAesCtr => f.write_str("ell-ctr"),
+            Self::DesCbc => f.write_str("2"),
             Self::AesCbcIv => f.write_str("5"),
             Self::AesCbcNoIv => f.write_str("7"),
             Self::AesCcm => f.write_str("10"),

@@ -13,7 +13,7 @@ use crate::sim::{Message, Protection};
 use crate::{Key, NoKeys};
 
 const METER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
-const KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
+static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
 
 fn rows(file: &str) -> Vec<Json> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wmbus").join(file);
@@ -124,7 +124,7 @@ fn records() -> [Draft<'static>; 3] {
 }
 
 fn protections() -> [Protection<'static>; 4] {
-    const METER_KEY: &Key = &KEY;
+    static METER_KEY: &Key = &KEY;
     [
         Protection::None,
         Protection::AesCbcIv(METER_KEY),
@@ -205,11 +205,52 @@ fn a_receiver_that_decrypts_by_itself_is_understood() {
     // Mode 5 and one block announced, the block in clear.
     let octets = hex!("1e44 2d2c 78563412 1b16 7a2a001005 2f2f 0c1356341200 2f2f2f2f2f2f2f2f");
     let mut scratch = Scratch::default();
-    for keys in [None, Some(KEY)] {
+    for keys in [None, Some(KEY.clone())] {
         let telegram = Telegram::decode(&octets, &keys, &mut scratch).unwrap();
         assert_eq!(telegram.verdict, Verdict::Ok);
         assert_eq!(telegram.records().count(), 1);
     }
+}
+
+/// Vector made by us with OpenSSL: DES-CBC of 2f2f 0413 15160300 2f.., key 8182838485868788, IV 0.
+#[test]
+fn mode_2_is_opened_by_a_short_key() {
+    let octets = hex!("1e44 2d2c 78563412 1b16 7a2a001002 62ec43b3e07b1e2d 97f7f93990f337c7");
+    let mut scratch = Scratch::default();
+    let key = Key::short(hex!("8182838485868788"));
+    let telegram = Telegram::decode(&octets, &key, &mut scratch).unwrap();
+    assert_eq!((telegram.verdict, telegram.security.mode), (Verdict::Ok, SecurityMode::DesCbc));
+    assert!(telegram.to_string().ends_with("ok: volume 202261e-3 m3"), "{telegram}");
+    let verdict = |key: &Key| Telegram::decode(&octets, key, &mut Scratch::default()).unwrap().verdict;
+    assert_eq!([verdict(&Key::short([1; 8])), verdict(&KEY)], [Verdict::WrongKey; 2]);
+    assert_eq!(Telegram::decode(&octets, &NoKeys, &mut scratch).unwrap().verdict, Verdict::NoKey);
+}
+
+/// A key for each number.
+struct Numbered([Key; 2]);
+
+impl Keys for Numbered {
+    fn key(&self, _: &Address) -> Option<&Key> {
+        None
+    }
+
+    fn numbered_key(&self, _: &Address, key_id: u8) -> Option<&Key> {
+        self.0.get(usize::from(key_id))
+    }
+}
+
+#[test]
+fn a_telegram_names_the_key_that_opens_it() {
+    let records = records();
+    let octets = Message::new(METER, 42, &records)
+        .protection(Protection::AesCbcNoIv { key: &KEY, counter: 77 })
+        .emit(Form::Stripped)
+        .unwrap();
+    let mut scratch = Scratch::default();
+    let keys = Numbered([KEY.clone(), Key::new([9; 16])]);
+    assert_eq!(Telegram::decode(&octets, &keys, &mut scratch).unwrap().verdict, Verdict::Ok);
+    let keys = Numbered([Key::new([9; 16]), KEY.clone()]);
+    assert_eq!(Telegram::decode(&octets, &keys, &mut scratch).unwrap().verdict, Verdict::WrongKey);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::sim::{Message, Protection};
 use crate::{Form, Key, Scratch, Verdict};
 
 const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
-const KEY: Key = Key::new([7; 16]);
+static KEY: Key = Key::new([7; 16]);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn fragments(meter: Address, counter: u32, value: i64) -> Vec<Vec<u8>> {

@@ -1,5 +1,8 @@
 //! Modes 5 and 7, AES-128-CBC, and what only the MAC of the AFL protects. EN 13757-7:2018, 9.4.
 
+use aes::cipher::KeyInit;
+use aes::{Aes128Dec, Aes128Enc};
+
 use super::{CHECK, Ended, Opening, Sealed};
 use crate::afl::Afl;
 use crate::security::{self, Block, Purpose};
@@ -55,10 +58,10 @@ impl Opening {
         plain.extend_from_slice(payload);
         let encrypted = plain.get_mut(..blocks).ok_or(Reject::Truncated)?;
         if is_mode_7 {
-            security::cbc_decrypt(&derived(encrypt)?, &[0; 16], encrypted);
+            security::cbc_decrypt(&Aes128Dec::new((&derived(encrypt)?).into()), &[0; 16], encrypted);
         } else {
             let iv = security::mode_5_iv(&address, header.access_number);
-            security::cbc_decrypt(key.octets(), &iv, encrypted);
+            security::cbc_decrypt(key.aes(), &iv, encrypted);
         }
         let plain: &'a [u8] = plain;
         match (plain.strip_prefix(&CHECK), mac) {
@@ -79,8 +82,7 @@ impl Opening {
 fn is_mac_right(afl: &Afl, key: &Block, tpdu: &[u8], scratch: &mut Vec<u8>) -> bool {
     scratch.clear();
     afl.authenticated(scratch);
-    scratch.extend_from_slice(tpdu);
-    let computed = security::cmac(key, scratch);
+    let computed = security::cmac(&Aes128Enc::new(key.into()), &[scratch, tpdu]);
     let sent = afl.mac.as_ref().map_or(&[][..], |mac| mac.as_slice());
     // No early return: the time taken tells nothing of the MAC.
     !sent.is_empty() && computed.iter().zip(sent).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0

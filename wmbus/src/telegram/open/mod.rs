@@ -3,6 +3,7 @@
 mod cbc;
 mod ccm;
 mod content;
+mod des;
 mod ell;
 
 use super::{Compact, Security, SecurityMode, Verdict};
@@ -10,7 +11,7 @@ use crate::afl::Afl;
 use crate::ell::Ell;
 use crate::link::Body;
 use crate::spec::CI_AFL;
-use crate::tpl::{ShortHeader, Tpl};
+use crate::tpl::{Extension, ShortHeader, Tpl};
 use crate::{Address, Formats, Keys, Link, Reject};
 
 /// What has been read so far.
@@ -149,6 +150,7 @@ impl Opening {
         let is_encrypted = match mode {
             SecurityMode::None => false,
             SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv => blocks > 0,
+            SecurityMode::DesCbc => header.configuration.field & 0xff != 0,
             SecurityMode::AesCcm | SecurityMode::EllAesCtr | SecurityMode::Manufacturer => true,
             SecurityMode::Other(_) => !payload.is_empty(),
         };
@@ -162,7 +164,11 @@ impl Opening {
             return Err(Stop::from(Reject::Truncated).into());
         }
         let address = self.address.ok_or(Reject::NoAddress)?;
-        let Some(key) = keys.key(&address) else {
+        let key = match self.key_id(&header) {
+            Some(key_id) => keys.numbered_key(&address, key_id),
+            None => keys.key(&address),
+        };
+        let Some(key) = key else {
             return match payload.strip_prefix(&CHECK) {
                 // Some receivers decrypt by themselves and leave the header as it was.
                 Some(plain) if mode == SecurityMode::AesCbcIv => Ok(plain),
@@ -171,8 +177,18 @@ impl Opening {
         };
         let sealed = Sealed { tpl, header, address, tpdu, payload };
         match mode {
+            SecurityMode::DesCbc => self.open_des(&sealed, key, plain),
             SecurityMode::AesCcm => self.open_ccm(&sealed, key, plain),
             _ => self.open_cbc(&sealed, key, plain),
+        }
+    }
+
+    /// The number of the key, where the telegram names one: in the extension of the configuration, else in AFL.KI.
+    fn key_id(&self, header: &ShortHeader) -> Option<u8> {
+        match header.configuration.extension {
+            Extension::Kdf(field) => Some(field & KEY_ID),
+            Extension::Ccm { field, .. } => Some(field as u8 & KEY_ID),
+            Extension::None => self.afl?.key_information.map(|field| field as u8 & KEY_ID),
         }
     }
 
@@ -238,3 +254,4 @@ impl From<Verdict> for Stop {
 
 /// What decrypted data begin with. EN 13757-7:2018, 9.4.
 const CHECK: [u8; 2] = [0x2f, 0x2f];
+const KEY_ID: u8 = 0x0f;
