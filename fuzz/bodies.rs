@@ -133,7 +133,7 @@ pub(crate) fn telegram(octets: &[u8]) {
 
 /// A stripped frame, such as makers' own layouts are in: what is not opened says nothing.
 pub(crate) fn vendor(octets: &[u8]) {
-    for key in [None, Some(KEY)] {
+    for key in [None, Some(KEY.clone())] {
         let mut scratch = Scratch::default();
         let Ok(telegram) = Telegram::decode_as(Form::Stripped, octets, &key, &mut scratch) else { continue };
         look_at(&telegram);

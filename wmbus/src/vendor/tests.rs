@@ -9,8 +9,8 @@ use super::{Meaning, fields};
 use crate::record::{DataRecord, Unit, Value};
 use crate::{Address, Form, Key, NoKeys, Reject, Scratch, Telegram, Verdict, link, security};
 
-const KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
-const OTHER_KEY: Key = Key::new(hex!("5a0e0d0c0b0a09080706050403020100"));
+static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
+static OTHER_KEY: Key = Key::new(hex!("5a0e0d0c0b0a09080706050403020100"));
 
 /// Puts the octets from the C-field on into a frame without CRCs.
 fn framed(parts: &[&[u8]]) -> Vec<u8> {
