@@ -31,7 +31,9 @@ fn octets(row: &Json, field: &str) -> Vec<u8> {
 }
 
 fn key(row: &Json) -> Option<Key> {
-    octets(row, "key").try_into().ok().map(Key::new)
+    let octets = octets(row, "key");
+    let short = || octets.as_slice().try_into().ok().map(Key::short);
+    octets.as_slice().try_into().ok().map(Key::new).or_else(short)
 }
 
 /// The line of a telegram, its form left out.
