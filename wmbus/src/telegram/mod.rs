@@ -140,9 +140,11 @@ impl<'a> Telegram<'a> {
         };
         let mut opening = open::Opening::new(header, &body);
         opening.address = vendor::address(header.address(), rest).or(opening.address);
-        let (application, stop) = opening.open(rest, keys, formats, Buffers { link, transport, full });
+        let openers = vendor::WithDefault::new(keys, header.address());
+        let (application, stop) = opening.open(rest, &openers, formats, Buffers { link, transport, full });
         let address = opening.address.ok_or(Reject::NoAddress)?;
         let (mut verdict, mut reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
+        verdict = openers.verdict(verdict);
         let mut translated = None;
         if verdict == Verdict::Ok || reject.is_some() {
             let sent = vendor::Sent {

@@ -14,7 +14,7 @@ use super::field::{Field, Row};
 use super::layout::Maker;
 use crate::record::Unit;
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["ABB"], address: None, layouts: &[], rows: ROWS };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["ABB"], rows: ROWS, ..Maker::PLAIN };
 
 const ROWS: &[Row] = &[
     row(&[0xa0, 0x15], &[Field::whole("ct_ratio_numerator", Unit::None)]),

@@ -26,7 +26,7 @@ use crate::record::{DataField, Date, DateTime, Draft, Unit, Value};
 use crate::{Address, Reject, security};
 
 pub(super) const MAKER: Maker =
-    Maker { manufacturers: &["APA", "APT"], address: Some(water), layouts: &[LAYOUTS], rows: ROWS };
+    Maker { manufacturers: &["APA", "APT"], address: Some(water), layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
     Layout { models: &[(0x03, WATER), (0x0f, WATER)], place: Place::Ci(&[0xa0]), translate: thirds_of_litres },

@@ -13,9 +13,9 @@ use crate::record::Unit;
 
 pub(super) const MAKER: Maker = Maker {
     manufacturers: &["AXI"],
-    address: None,
     layouts: &[&[Layout { models: &[], place: Place::Record(VIB_BATTERY), translate: battery }]],
     rows: &[Row { models: &[], vifes: BATTERY, fields: &[Field::whole("battery_level", Unit::Percent)] }],
+    ..Maker::PLAIN
 };
 
 fn battery(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {

@@ -17,9 +17,8 @@ use super::translation::{Translation, bcd_date};
 
 pub(super) const MAKER: Maker = Maker {
     manufacturers: &["BFW"],
-    address: None,
     layouts: &[&[Layout { models: &[(0x02, 0x08)], place: Place::Records, translate: allocator }]],
-    rows: &[],
+    ..Maker::PLAIN
 };
 
 fn allocator(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {

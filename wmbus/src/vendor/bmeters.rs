@@ -28,7 +28,7 @@ use crate::Reject;
 use crate::record::{DataField, Date, DateTime, Draft, Function, Quantity, Records, Time, Unit, Value};
 
 pub(super) const MAKER: Maker =
-    Maker { manufacturers: &["BMT", "BMP"], address: None, layouts: &[LAYOUTS], rows: ROWS };
+    Maker { manufacturers: &["BMT", "BMP"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
     Layout {

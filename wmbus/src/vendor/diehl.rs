@@ -17,19 +17,26 @@
 
 use bytes::Buf;
 
-use super::field::Row;
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
 use crate::record::{Date, Quantity, Records};
 use crate::{Address, Key, Reject};
 
-pub(super) const DIEHL: Maker =
-    Maker { manufacturers: &["DME", "EWT", "HYD", "SPL"], address: Some(swapped), layouts: &[LAYOUTS], rows: NONE };
+pub(super) const DIEHL: Maker = Maker {
+    manufacturers: &["DME", "EWT", "HYD", "SPL"],
+    address: Some(swapped),
+    layouts: &[LAYOUTS],
+    default_key: Some(|| &DEFAULT_KEY),
+    ..Maker::PLAIN
+};
 
-pub(super) const SAPPEL: Maker =
-    Maker { manufacturers: &["SAP"], address: Some(packed), layouts: &[LAYOUTS], rows: NONE };
-
-const NONE: &[Row] = &[];
+pub(super) const SAPPEL: Maker = Maker {
+    manufacturers: &["SAP"],
+    address: Some(packed),
+    layouts: &[LAYOUTS],
+    default_key: Some(|| &DEFAULT_KEY),
+    ..Maker::PLAIN
+};
 
 const LAYOUTS: &[Layout] = &[
     Layout { models: &[], place: Place::Ci(&[0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]), translate: prios },
@@ -220,6 +227,9 @@ const MODE_16_TO_31: u16 = 0x1000;
 
 /// The two halves of 39BC8A10E66D83F8 and of 51728910E66D83F8, one upon the other.
 const DEFAULT_SEEDS: [u32; 2] = [0xdfd1_09e8, 0xb71f_0ae8];
+/// Of AES, where a meter with security mode 5 has no key of its own: the second of the two, twice.
+static DEFAULT_KEY: Key =
+    Key::new([0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8, 0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8]);
 const CHECK: u8 = 0x4b;
 /// Bits of the sum of all octets that are in the configuration's high octet.
 const SUM: u8 = 0xef;

@@ -6,13 +6,10 @@
 //!
 //! Known from public decoders. The standard's VIFEs for phases are FC 01 to FC 03.
 
-use super::field::Row;
 use super::layout::{Layout, Maker};
 
-pub(super) const MAKER: Maker =
-    Maker { manufacturers: &["EBZ", "ESY"], address: None, layouts: &[LAYOUTS], rows: NONE };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["EBZ", "ESY"], layouts: &[LAYOUTS], ..Maker::PLAIN };
 
-const NONE: &[Row] = &[];
 const MODELS: &[(u8, u8)] = &[(0x01, 0x02), (0x30, 0x37), (0x11, 0x02)];
 
 const LAYOUTS: &[Layout] = &[

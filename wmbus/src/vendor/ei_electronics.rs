@@ -12,7 +12,7 @@ use super::field::{Field, Row};
 use super::layout::Maker;
 use crate::record::Unit;
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["EIE"], address: None, layouts: &[], rows: ROWS };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["EIE"], rows: ROWS, ..Maker::PLAIN };
 
 const ROWS: &[Row] = &[Row {
     models: &[(0x0c, 0x1a)],

@@ -19,12 +19,12 @@ use crate::record::{DataRecord, Unit, Value};
 
 pub(super) const MAKER: Maker = Maker {
     manufacturers: &["GWF"],
-    address: None,
     layouts: &[&[
         Layout { models: &[], place: Place::Tail, translate: tail },
         Layout { models: &[], place: Place::Record(VIB_LITRES), translate: due },
     ]],
     rows: &[Row { models: &[], vifes: BATTERY, fields: &[HALF_YEARS] }],
+    ..Maker::PLAIN
 };
 
 fn tail(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {

@@ -11,7 +11,7 @@ use super::field::{Field, Row};
 use super::layout::{Layout, Maker};
 use crate::record::Unit;
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["VIP"], address: None, layouts: &[LAYOUTS], rows: ROWS };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["VIP"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
 
 const KADEN: &[(u8, u8)] = &[(0x1e, 0x08)];
 

@@ -26,7 +26,7 @@ use super::layout::{Layout, Maker};
 use crate::record::Unit;
 
 pub(super) const MAKER: Maker =
-    Maker { manufacturers: &["KAM", "KAW", "GAV"], address: None, layouts: &[LAYOUTS], rows: ROWS };
+    Maker { manufacturers: &["KAM", "KAW", "GAV"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
     Layout::vib(EM24, &[0xfb, 0x82, 0x75], &[0xfb, 0x02]),

@@ -17,6 +17,8 @@ pub(super) struct Maker {
     pub(super) manufacturers: &'static [&'static str],
     /// Where the A-field is not laid out as the standard has it.
     pub(super) address: Option<AddressOf>,
+    /// What meters of which no key is known are tried with.
+    pub(super) default_key: Option<fn() -> &'static Key>,
     pub(super) layouts: &'static [&'static [Layout]],
     pub(super) rows: &'static [Row],
 }
@@ -133,6 +135,10 @@ impl Sent<'_> {
 }
 
 impl Maker {
+    /// Nothing but the standard.
+    pub(super) const PLAIN: Self =
+        Self { manufacturers: &[], address: None, default_key: None, layouts: &[], rows: &[] };
+
     pub(super) fn layouts(&self, model: (u8, u8)) -> impl Iterator<Item = &'static Layout> + Clone + use<> {
         let layouts = self.layouts;
         layouts.iter().flat_map(|layouts| layouts.iter()).filter(move |layout| is_model(layout.models, model))

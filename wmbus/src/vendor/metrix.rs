@@ -7,14 +7,12 @@
 //!
 //! Known from public decoders.
 
-use super::field::Row;
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
 use crate::record::{DataRecord, Quantity, Records};
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["AMX"], address: None, layouts: &[LAYOUTS], rows: NONE };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["AMX"], layouts: &[LAYOUTS], ..Maker::PLAIN };
 
-const NONE: &[Row] = &[];
 const UNISMART: &[(u8, u8)] = &[(0x01, 0x03)];
 
 const LAYOUTS: &[Layout] = &[

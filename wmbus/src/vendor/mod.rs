@@ -27,6 +27,8 @@ mod qundis;
 mod techem;
 mod zenner;
 
+use std::cell::Cell;
+
 pub use field::{Field, Meaning};
 pub(crate) use layout::{Answer, Sent};
 
@@ -35,7 +37,7 @@ use layout::Maker;
 use translation::Translation;
 
 use crate::record::{DataRecord, Own};
-use crate::{Address, Keys, Reject};
+use crate::{Address, Key, Keys, Reject, Verdict};
 
 const MAKERS: &[&Maker] = &[
     &abb::MAKER,
@@ -60,6 +62,43 @@ const MAKERS: &[&Maker] = &[
 pub(crate) fn address(link: Option<&Address>, rest: &[u8]) -> Option<Address> {
     let link = link?;
     maker(link)?.address.and_then(|address| address(link, rest))
+}
+
+/// The caller's keys, and the one a maker delivers meters with.
+pub(crate) struct WithDefault<'k, K> {
+    keys: &'k K,
+    default: Option<&'static Key>,
+    is_default_used: Cell<bool>,
+}
+
+impl<'k, K: Keys> WithDefault<'k, K> {
+    pub(crate) fn new(keys: &'k K, link: Option<&Address>) -> Self {
+        let default = link.and_then(maker).and_then(|maker| maker.default_key).map(|key| key());
+        Self { keys, default, is_default_used: Cell::new(false) }
+    }
+
+    /// A meter that the caller has no key for has no wrong one either.
+    pub(crate) fn verdict(&self, verdict: Verdict) -> Verdict {
+        match verdict {
+            Verdict::WrongKey | Verdict::BadMac if self.is_default_used.get() => Verdict::NoKey,
+            verdict => verdict,
+        }
+    }
+
+    fn default(&self) -> Option<&Key> {
+        self.is_default_used.set(self.default.is_some());
+        self.default
+    }
+}
+
+impl<K: Keys> Keys for WithDefault<'_, K> {
+    fn key(&self, address: &Address) -> Option<&Key> {
+        self.keys.key(address).or_else(|| self.default())
+    }
+
+    fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
+        self.keys.numbered_key(address, key_id).or_else(|| self.default())
+    }
 }
 
 /// The data records that a telegram's own octets mean, in `out`.

@@ -16,7 +16,7 @@ use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
 use crate::record::{DataField, Date, Dib, Draft, Function, Value};
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["QDS", "LSE"], address: None, layouts: &[WALK_BY], rows: &[] };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["QDS", "LSE"], layouts: &[WALK_BY], ..Maker::PLAIN };
 
 /// Others sell these meters too.
 pub(super) const WALK_BY: &[Layout] =

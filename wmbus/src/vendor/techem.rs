@@ -24,7 +24,7 @@ use super::layout::{Fault, Layout, Maker, Place, Sent, Translate};
 use super::translation::Translation;
 use crate::record::{Date, Unit};
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["TCH"], address: None, layouts: &[LAYOUTS], rows: ROWS };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["TCH"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
     layout(&[(0x74, 0x62), (0x74, 0x72), (0x70, 0x62), (0x70, 0x72), (0x95, 0x62), (0x95, 0x72)], water),

@@ -6,7 +6,8 @@ use hex_literal::hex;
 use proptest::prelude::*;
 
 use super::{Meaning, fields};
-use crate::record::{DataRecord, Unit, Value};
+use crate::record::{DataField, DataRecord, Draft, Unit, Value};
+use crate::sim::{Message, Protection};
 use crate::{Address, Form, Key, NoKeys, Reject, Scratch, Telegram, Verdict, link, security};
 
 static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
@@ -220,6 +221,41 @@ fn real_data_are_records_whose_sum_is_right() {
     check(&framed(&[&clear, &plain]), None, &expected);
     check_verdict(&ciphered(&clear, &plain, DEFAULT_1), Some(&KEY), Verdict::WrongKey);
     check_verdict(&ciphered(&clear, &plain, hex!("0001020304050607")), None, Verdict::NoKey);
+}
+
+#[test]
+fn mode_5_of_diehl_is_tried_with_the_default_key() {
+    let address = Address { manufacturer: 0x11a5, identification: 0x1234_5678, version: 0x70, device_type: 0x07 };
+    let default = Key::new(hex!("51728910e66d83f8 51728910e66d83f8"));
+    let records = [Draft::new(DataField::Integer32, &[0x13], Value::Integer(12_345))];
+    let message = |address, key| Message::new(address, 1, &records).protection(Protection::AesCbcIv(key));
+    let frame = |address, key| message(address, key).emit(Form::Stripped).unwrap();
+    check(&frame(address, &default), None, &["volume 12345e-3 m3"]);
+    check_verdict(&frame(address, &default), Some(&KEY), Verdict::WrongKey);
+    check_verdict(&frame(address, &KEY), None, Verdict::NoKey);
+    let authenticated = Message::new(address, 1, &records)
+        .protection(Protection::AesCbcNoIv { key: &KEY, counter: 77 })
+        .emit(Form::Stripped)
+        .unwrap();
+    check_verdict(&authenticated, None, Verdict::NoKey);
+    let another = Address { manufacturer: 0x2c2d, ..address };
+    check_verdict(&frame(another, &default), None, Verdict::NoKey);
+}
+
+#[test]
+fn the_readme_lists_the_makers() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let (_, table) = readme.split_once("| codes | maker |").expect("the README has a table of makers");
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    assert_eq!(rows.len(), super::MAKERS.len());
+    for (row, maker) in rows.iter().zip(super::MAKERS) {
+        let cell = |is_there| if is_there { "yes" } else { "–" };
+        assert_eq!(row[0], maker.manufacturers.join(" "));
+        let doors =
+            [maker.address.is_some(), !maker.layouts.is_empty(), !maker.rows.is_empty(), maker.default_key.is_some()];
+        assert_eq!(row[3..], doors.map(cell), "{}", row[0]);
+    }
 }
 
 #[test]

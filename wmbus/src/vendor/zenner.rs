@@ -14,8 +14,7 @@ use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::qundis::WALK_BY;
 use super::translation::Translation;
 
-pub(super) const MAKER: Maker =
-    Maker { manufacturers: &["ZRI"], address: None, layouts: &[LAYOUTS, WALK_BY], rows: &[] };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["ZRI"], layouts: &[LAYOUTS, WALK_BY], ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
     Layout { models: &[(0x0b, 0x16)], place: Place::Tail, translate: water },
