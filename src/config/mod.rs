@@ -67,6 +67,8 @@ pub enum ReceiverSource {
     },
     /// The unit connects; `HOST:PORT`.
     Tcp(String),
+    /// The unit listens for lines in datagrams; `HOST:PORT`.
+    Udp(String),
     /// A child process: program and arguments.
     Command(Vec<String>),
 }
@@ -217,6 +219,7 @@ impl fmt::Display for ReceiverSource {
         match self {
             Self::Serial { path, .. } => write!(f, "{}", path.display()),
             Self::Tcp(address) => f.write_str(address),
+            Self::Udp(address) => write!(f, "udp {address}"),
             Self::Command(words) => f.write_str(words.first().map_or("", String::as_str)),
         }
     }

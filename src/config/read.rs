@@ -80,32 +80,51 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
     receivers
 }
 
-/// Exactly one of `port`, `tcp` and `command`.
+/// Exactly one of `port`, `tcp`, `udp` and `command`.
 fn source(table: &mut Table<'_>, kind: Option<&Kind>, base: &Path) -> Option<ReceiverSource> {
-    let given = ["port", "tcp", "command"].into_iter().filter(|key| table.contains(key)).count();
+    let given = ["port", "tcp", "udp", "command"].into_iter().filter(|key| table.contains(key)).count();
     let baud = table.integer("baud", 300..4_000_001).unwrap_or(kind.map_or(57_600, |kind| kind.baud));
     let port = table.optional("port", path_from(base));
     if let Some(problem) = port.as_deref().and_then(port_problem) {
         table.blame("port", problem);
     }
     let tcp = table.optional("tcp", host_and_port);
+    let udp = table.optional("udp", host_and_port);
     let command = table.texts("command");
     if given != 1 {
         table.blame(
             "port",
-            Problem::wrong("exactly one of `port`, `tcp` and `command` says where the octets come from"),
+            Problem::wrong("exactly one of `port`, `tcp`, `udp` and `command` says where the octets come from"),
         );
         return None;
     }
     let serial = port.map(|path| ReceiverSource::Serial { path, baud });
-    let source = serial.or(tcp.map(ReceiverSource::Tcp));
+    let source = serial.or(tcp.map(ReceiverSource::Tcp)).or(udp.map(ReceiverSource::Udp));
     let source = source.or((!command.is_empty()).then_some(ReceiverSource::Command(command)));
-    // A receiver that is told its mode has to be spoken to.
-    if let (Some(kind), Some(ReceiverSource::Command(_))) = (kind.filter(|kind| !kind.modes.is_empty()), &source) {
-        let text = format!("a receiver of kind {:?} has a `port` or a `tcp` address", kind.name);
-        table.blame("command", Problem::wrong(text));
+    if let (Some(kind), Some(source)) = (kind, &source) {
+        if let Some((key, text)) = misfit(kind, source) {
+            table.blame(key, Problem::wrong(format!("a receiver of kind {:?} {text}", kind.name)));
+        }
     }
     source
+}
+
+/// Why receivers of this kind are not to be had from there: the key and the reason.
+fn misfit(kind: &Kind, source: &ReceiverSource) -> Option<(&'static str, &'static str)> {
+    let key = match source {
+        ReceiverSource::Serial { .. } => return None,
+        ReceiverSource::Tcp(_) => "tcp",
+        ReceiverSource::Udp(_) => "udp",
+        ReceiverSource::Command(_) => "command",
+    };
+    // A receiver that is told its mode has to be spoken to.
+    let is_spoken_to = !kind.modes.is_empty();
+    match kind.name {
+        "auto" => Some((key, "has a `port`: only there the speed can be changed")),
+        "raw" if key == "udp" => Some((key, "does not come in lines")),
+        _ if is_spoken_to && key != "tcp" => Some((key, "has a `port` or a `tcp` address")),
+        _ => None,
+    }
 }
 
 fn meters(mut table: Table<'_>, base: &Path) -> Meters {

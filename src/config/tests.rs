@@ -46,7 +46,7 @@ fn the_template_with_everything_switched_on_is_legal() {
     assert_eq!(bench.rule, Rule::Every(10.try_into().unwrap()));
     assert!(bench.evidence);
     let names: Vec<_> = config.wmbus.iter().map(|receiver| receiver.name.as_str()).collect();
-    assert_eq!(names, ["roof", "sdr", "gateway"]);
+    assert_eq!(names, ["roof", "sdr", "gateway", "neighbour"]);
 
     let uplink = config.uplink.expect("the section is on");
     let broker = Broker { host: "broker.example".into(), port: 8883 };
@@ -85,7 +85,7 @@ retenton = "60d"
         &[
             "dcu.toml:3: unit.id: \"unit/7\" may have letters, digits, `-`, `_` and `.` only",
             "dcu.toml:7: wmbus[0].port: \"/dev/ttyUSB9\" does not exist",
-            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"im170a\", \"iu891a\", \"amb8465\", \"amb3665\", \"cul\", \"rc1180\", \"rtl_wmbus\", \"rtl_433\", \"hex\", \"raw\"",
+            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"im170a\", \"iu891a\", \"amb8465\", \"amb3665\", \"cul\", \"rc1180\", \"auto\", \"rtl_wmbus\", \"rtl_433\", \"hex\", \"raw\"",
             "dcu.toml:14: store.commit_window: \"5 minutes\" is not a duration such as \"15min\" (units: ms s min h d w)",
             "dcu.toml:15: store.retenton: unknown key, did you mean `retention`?",
         ],
@@ -124,6 +124,27 @@ fn a_file_that_is_not_toml_names_the_line() {
 }
 
 #[test]
+fn a_receiver_is_looked_for_only_where_it_can_be() {
+    let receiver = |kind: &str, source: &str| {
+        let text = format!("[[wmbus]]\nkind = \"{kind}\"\n{source}\n");
+        let (config, faults) = Config::parse(&text, Path::new(""));
+        let said: Vec<_> = faults.iter().map(|fault| fault.text.clone()).collect();
+        (said.join("; "), config.wmbus.first().map(|receiver| receiver.source.to_string()))
+    };
+    let check = |kind: &str, source: &str, expected: &str| assert_eq!(receiver(kind, source).0, expected);
+    check("hex", "udp = \"127.0.0.1:4002\"", "");
+    assert_eq!(receiver("hex", "udp = \"127.0.0.1:4002\"").1.as_deref(), Some("udp 127.0.0.1:4002"));
+    check("rtl_433", "udp = \"[::1]:4002\"", "");
+    check("im871a", "tcp = \"gateway:4001\"", "");
+    check("raw", "udp = \"127.0.0.1:4002\"", "a receiver of kind \"raw\" does not come in lines");
+    check("cul", "udp = \"127.0.0.1:4002\"", "a receiver of kind \"cul\" has a `port` or a `tcp` address");
+    let no_port = "a receiver of kind \"auto\" has a `port`: only there the speed can be changed";
+    for source in ["tcp = \"gateway:4001\"", "udp = \"127.0.0.1:4002\"", "command = [\"cat\"]"] {
+        check("auto", source, no_port);
+    }
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_faults() {
     check(
         r#"
@@ -157,7 +178,7 @@ backoff_first = "10min"
 "#,
         &[
             "dcu.toml: unit.id: is missing: an uplink needs the unit's name",
-            "dcu.toml:2: wmbus[0].port: exactly one of `port`, `tcp` and `command` says where the octets come from",
+            "dcu.toml:2: wmbus[0].port: exactly one of `port`, `tcp`, `udp` and `command` says where the octets come from",
             "dcu.toml:6: wmbus[1].name: \"a\" is the name of another receiver",
             "dcu.toml:8: wmbus[1].command: a receiver of kind \"im871a\" has a `port` or a `tcp` address",
             "dcu.toml:11: meters.interval: belongs to policy = \"snapshot\"",

@@ -39,7 +39,7 @@ pub struct TimeStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiverStatus {
     pub name: String,
-    /// As in the configuration: `im871a`, `cul`, `hex`.
+    /// As in the configuration: `im871a`, `cul`, `hex`; `auto: cul` where it was found out.
     pub kind: String,
     /// The port, address or program.
     pub source: String,

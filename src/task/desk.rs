@@ -145,7 +145,10 @@ impl Desk {
                 let is_silent = now.mono.saturating_duration_since(heard.mono) >= SILENCE;
                 ReceiverStatus {
                     name: configured.name.clone(),
-                    kind: configured.kind.name.to_owned(),
+                    kind: match status.identity.kind {
+                        Some(found) => format!("{}: {found}", configured.kind.name),
+                        None => configured.kind.name.to_owned(),
+                    },
                     source: configured.source.to_string(),
                     state: match status.state {
                         State::Absent => ReceiverState::Absent,

@@ -3,6 +3,7 @@
 //! A source that goes away is opened again, with a pause that grows; so is one whose receiver gives up. A full
 //! channel stops the reading, and so the port, not the receiver: nothing is dropped here that is not counted.
 
+mod datagrams;
 mod source;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
+use wmbus::receiver::auto::Auto;
 use wmbus::receiver::{Counters, Event, Failure, Identity, Kind, Mode, Receiver};
 
 use super::backoff::Backoff;
@@ -98,9 +100,19 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let backoff = Backoff::new(PAUSE_FIRST, settings.source.longest_pause(), seed);
-    let mut driver =
-        Driver { settings, clock, heard, status, stop, backoff, counted: Counters::default(), trouble: None };
+    let mut driver = Driver {
+        settings,
+        clock,
+        heard,
+        status,
+        stop,
+        backoff,
+        counted: Counters::default(),
+        trouble: None,
+        is_looked_at: false,
+    };
     while let Err(error) = driver.connect_and_listen().await {
+        let error = driver.who_else(error).await;
         let pause = driver.lose(&error);
         tokio::select! {
             biased;
@@ -121,6 +133,8 @@ enum Error {
     Read(#[source] std::io::Error),
     #[error("write")]
     Write(#[source] std::io::Error),
+    #[error("change the speed")]
+    Speed(#[source] std::io::Error),
     #[error("receiver is of no use")]
     Receiver(#[source] Failure),
 }
@@ -136,6 +150,8 @@ struct Driver {
     counted: Counters,
     /// What the log said last, until the receiver listens again.
     trouble: Option<Discriminant<Error>>,
+    /// It has listened, or it was asked what it is instead.
+    is_looked_at: bool,
 }
 
 impl Driver {
@@ -156,6 +172,29 @@ impl Driver {
         end
     }
 
+    /// What the configured receiver does not answer, another one may: then the error is its name. Asked once for each
+    /// time that it was plugged in, and not of one that has listened already: it has only hung.
+    async fn who_else(&mut self, error: Error) -> Error {
+        let is_mute = matches!(error, Error::Receiver(Failure::Mute(_)));
+        if !matches!(error, Error::Receiver(_)) {
+            self.is_looked_at = false;
+        }
+        let Source::Serial { baud, .. } = self.settings.source else { return error };
+        if !is_mute || std::mem::replace(&mut self.is_looked_at, true) {
+            return error;
+        }
+        info!(port = %self.settings.name, kind = self.settings.kind.name, "receiver is mute, look for another kind");
+        let Ok(mut source) = self.settings.source.open().await else { return error };
+        let now = (self.clock)();
+        let mut machine = Auto::name(self.settings.kind, baud, now.mono);
+        let end = self.listen(&mut source, &mut machine, now).await;
+        source.close().await;
+        match end {
+            Err(other @ Error::Receiver(Failure::Other { .. })) => other,
+            _ => error,
+        }
+    }
+
     async fn listen(
         &mut self,
         source: &mut source::Open,
@@ -164,7 +203,13 @@ impl Driver {
     ) -> Result<(), Error> {
         let mut buf = Vec::with_capacity(PORTION);
         let mut now = opened;
+        let mut speed = None;
         loop {
+            let baud = machine.baud();
+            if let Some(baud) = baud.filter(|_| baud != speed) {
+                source.port.set_baud(baud).map_err(Error::Speed)?;
+                speed = Some(baud);
+            }
             while let Some(octets) = machine.poll_transmit() {
                 trace!(port = %self.settings.name, octets = %hex::encode(&octets), "send");
                 let written = timeout(WRITE_TIME, source.port.write_all(&octets)).await;
@@ -209,12 +254,13 @@ impl Driver {
     fn ready(&mut self, identity: Identity, now: Now) {
         self.status.send_modify(|status| status.identity = identity);
         self.enter(State::Receiving, now);
-        let Identity { uid, firmware, mode, .. } = identity;
+        let Identity { uid, firmware, mode, kind } = identity;
         let uid = uid.map(|uid| format!("{uid:08x}"));
         let listens_to = mode.map(Mode::name);
-        info!(port = %self.settings.name, uid, firmware, mode = listens_to, "receiver listens");
+        info!(port = %self.settings.name, uid, firmware, mode = listens_to, kind, "receiver listens");
         // A source without a handshake has not shown yet that anything works.
         if identity.mode.is_some() {
+            self.is_looked_at = true;
             self.proven();
         }
     }

@@ -62,6 +62,7 @@ pub(super) fn receiver(said: &config::Receiver) -> receiver::Settings {
         source: match &said.source {
             ReceiverSource::Serial { path, baud } => receiver::Source::Serial { path: path.clone(), baud: *baud },
             ReceiverSource::Tcp(address) => receiver::Source::Tcp(address.clone()),
+            ReceiverSource::Udp(address) => receiver::Source::Udp(address.clone()),
             ReceiverSource::Command(words) => receiver::Source::Command(words.clone()),
         },
     }

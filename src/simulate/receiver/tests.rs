@@ -122,7 +122,39 @@ async fn a_port_at_another_speed_hears_nothing() {
     let kind = Kind::named("im871a").unwrap();
     let mut service = Service::run(Settings { name: "roof".into(), kind, mode: Mode::C1T1, source }, 1);
     let status = service.status(|status| status.error.is_some()).await;
-    assert_eq!(status.error.as_deref(), Some("receiver is of no use: no answer to GET_DEVICEINFO"));
+    let error = "receiver is of no use: a receiver of kind \"im871a\" answers there, at 57600 baud";
+    assert_eq!(status.error.as_deref(), Some(error));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_of_another_kind_is_named() {
+    let kind = EmulatorKind::named("amb8465").unwrap();
+    let stick = EmulatedReceiver::open(Options { kind, ..Options::default() }).unwrap();
+    let mut service = Service::of_kind("cul", stick.path(), 1);
+    let status = service.status(|status| status.error.is_some()).await;
+    let error = "receiver is of no use: a receiver of kind \"amb8465\" answers there, at 9600 baud";
+    assert_eq!(status.error.as_deref(), Some(error));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_of_any_kind_is_found_out_and_heard_also_after_it_was_exchanged() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("stick");
+    let mut service = Service::of_kind("auto", link.clone(), 4);
+    for (number, name) in ["cul", "iu891a"].into_iter().enumerate() {
+        let kind = EmulatorKind::named(name).unwrap();
+        let stick = EmulatedReceiver::open(Options { kind, link: Some(link.clone()), ..Options::default() }).unwrap();
+        let status = service.receiving().await;
+        assert_eq!((status.identity.kind, status.identity.mode), (Some(name), Some(Mode::C1T1)));
+        stick.listening().await;
+        let frame = frame(number as u32);
+        assert_eq!(stick.send(frame.clone(), -60).await, Outcome::Intact);
+        assert_eq!(service.hear().await.frame, frame);
+        stick.unplug().await;
+        service.status(|status| status.state == task::State::Absent).await;
+    }
     service.stop().await;
 }
 

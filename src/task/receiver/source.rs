@@ -1,4 +1,4 @@
-//! Where the octets of a receiver come from: a serial port, a TCP server, or a child process.
+//! Where the octets of a receiver come from: a serial port, a TCP server, datagrams, or a child process.
 
 use std::fmt;
 use std::io;
@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncWrite, Join};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
+use super::datagrams::Datagrams;
 use crate::task::serial;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Source {
     },
     /// The service connects; `HOST:PORT`.
     Tcp(String),
+    /// Whoever sends lines to this address; `HOST:PORT`.
+    Udp(String),
     /// A program and its arguments. What it prints is received, what is sent goes to its standard input, and what
     /// it complains of goes where the service's own log goes.
     Command(Vec<String>),
@@ -34,6 +37,12 @@ pub enum Error {
     Serial(#[from] serial::Error),
     #[error("connect to {address}")]
     Connect {
+        address: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("listen on {address}")]
+    Listen {
         address: String,
         #[source]
         source: io::Error,
@@ -52,9 +61,24 @@ pub(super) struct Open {
     process: Option<Process>,
 }
 
-pub(super) trait Port: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Port: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Goes on at another speed, where there is one.
+    fn set_baud(&mut self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Port for T {}
+impl Port for serial::Port {
+    fn set_baud(&mut self, baud: u32) -> io::Result<()> {
+        Self::set_baud(self, baud)
+    }
+}
+
+impl Port for TcpStream {}
+
+impl Port for Datagrams {}
+
+impl Port for Join<ChildStdout, ChildStdin> {}
 
 impl Source {
     pub(super) async fn open(&self) -> Result<Open, Error> {
@@ -67,6 +91,11 @@ impl Source {
                 stream.set_nodelay(true).map_err(failed)?;
                 Ok(Open { port: Box::new(stream), process: None })
             }
+            Self::Udp(address) => {
+                let failed = |source| Error::Listen { address: address.clone(), source };
+                let socket = UdpSocket::bind(address).await.map_err(failed)?;
+                Ok(Open { port: Box::new(Datagrams::new(socket)), process: None })
+            }
             Self::Command(words) => start(words),
         }
     }
@@ -75,7 +104,7 @@ impl Source {
     pub(super) fn longest_pause(&self) -> Duration {
         match self {
             Self::Serial { .. } => Duration::from_secs(4),
-            Self::Tcp(_) | Self::Command(_) => Duration::from_secs(30),
+            Self::Tcp(_) | Self::Udp(_) | Self::Command(_) => Duration::from_secs(30),
         }
     }
 }
@@ -85,6 +114,7 @@ impl fmt::Display for Source {
         match self {
             Self::Serial { path, .. } => path.display().fmt(f),
             Self::Tcp(address) => f.write_str(address),
+            Self::Udp(address) => write!(f, "udp {address}"),
             Self::Command(words) => f.write_str(words.first().map_or("", String::as_str)),
         }
     }

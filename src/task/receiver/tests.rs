@@ -1,9 +1,9 @@
-//! Sources of lines: a child process and a TCP server. The serial port is tested against the emulated receiver.
+//! Sources of lines: a child process, a TCP server and datagrams. The serial port is tested against the emulated receiver.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 use wmbus::receiver::Reject;
 
@@ -108,6 +108,27 @@ async fn a_server_that_closes_is_connected_to_again_and_what_was_counted_stays()
         let status = running.status(|status| status.state == State::Absent).await;
         assert_eq!((status.counters.telegrams, status.error.as_deref()), (count, Some("the source ended")));
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn lines_of_datagrams_are_heard_and_a_datagram_ends_its_line() {
+    let free = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut running = Running::start(Source::Udp(address.clone()), 4);
+    running.status(|status| status.state == State::Receiving).await;
+    let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // More than one reading takes at once, and an empty one.
+    let many = format!("{LINE}\n").repeat(400);
+    for datagram in [LINE, "", "no hex", &format!("{LINE}\n{LINE}"), &many] {
+        sender.send_to(datagram.as_bytes(), &address).await.unwrap();
+    }
+    for _ in 0..403 {
+        assert_eq!(hex::encode(running.hear().await.frame), LINE);
+    }
+    let status = running.status(|status| status.counters.telegrams == 403).await;
+    assert_eq!(status.counters.rejected(Reject::BadHex), 1);
     running.stop().await;
 }
 

@@ -43,8 +43,12 @@ pub enum Failure {
     FirmwareTooOld { firmware: u8, needed: u8, mode: Mode },
     /// This module cannot listen to this mode.
     ModeUnsupported { module: u8, mode: Mode },
+    /// Nobody answers, whatever is asked, at any speed.
+    Nobody,
     /// It took the settings and reads back other ones.
     NotTaken,
+    /// A receiver of this kind answers at this speed, and not the one that was expected.
+    Other { kind: &'static str, baud: u32 },
     /// It lost its settings while in use, as after a loss of power.
     Reset,
 }
@@ -57,6 +61,8 @@ impl fmt::Display for Failure {
                 write!(f, "firmware {firmware:#04x} does not listen to {mode}: {needed:#04x} or newer is needed")
             }
             Self::ModeUnsupported { module, mode } => write!(f, "module type {module:#04x} cannot listen to {mode}"),
+            Self::Nobody => f.write_str("no receiver answers, whatever it is asked"),
+            Self::Other { kind, baud } => write!(f, "a receiver of kind {kind:?} answers there, at {baud} baud"),
             Self::NotTaken => f.write_str("settings were not taken"),
             Self::Reset => f.write_str("settings were lost"),
         }

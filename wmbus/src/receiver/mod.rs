@@ -5,6 +5,7 @@
 //! and a row there. The frame itself is not looked into; any C field passes.
 
 pub mod amber;
+pub mod auto;
 pub mod cul;
 pub mod hex;
 pub mod im871a;
@@ -41,6 +42,10 @@ pub trait Receiver: fmt::Debug + Send {
     fn poll_event(&mut self) -> Option<Event>;
     /// What was heard and what was dropped since this machine was made.
     fn counters(&self) -> &Counters;
+    /// The speed that the port must have now; None where the configured one will do.
+    fn baud(&self) -> Option<u32> {
+        None
+    }
     /// Asks a listening receiver whether it is there and as it was set; where nobody can be asked, nothing happens.
     fn check(&mut self, _now: Instant) {}
     /// Resets the receiver, where it can be, and sets it up again.
@@ -51,7 +56,7 @@ pub trait Receiver: fmt::Debug + Send {
 pub struct Kind {
     /// The name in the configuration.
     pub name: &'static str,
-    /// The speed of its serial port as it leaves the factory, in baud; always 8 data bits, no parity, 1 stop bit.
+    /// The speed of its serial port as it leaves the factory, in baud, where it is known beforehand; always 8 data bits, no parity, 1 stop bit.
     pub baud: u32,
     /// What it can be told to listen to; empty when that is decided elsewhere.
     pub modes: &'static [Mode],
@@ -73,6 +78,7 @@ pub static KINDS: &[Kind] = &[
     Kind { name: "amb3665", baud: 9_600, modes: MODES_169, open: amber::open },
     Kind { name: "cul", baud: 38_400, modes: cul::MODES, open: cul::open },
     Kind { name: "rc1180", baud: 19_200, modes: rc1180::MODES, open: rc1180::open },
+    Kind { name: "auto", baud: 57_600, modes: &Mode::ALL, open: |mode, now| Box::new(auto::Auto::listen(mode, now)) },
     Kind { name: "rtl_wmbus", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
     Kind { name: "rtl_433", baud: 115_200, modes: &[], open: |_, now| rtl433::open(now) },
     Kind { name: "hex", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },

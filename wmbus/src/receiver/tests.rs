@@ -131,7 +131,7 @@ fn every_kind_is_found_by_its_name_and_only_once() {
 
 #[test]
 fn every_kind_with_a_handshake_has_an_emulator_and_its_speed() {
-    for kind in KINDS.iter().filter(|kind| !kind.modes.is_empty()) {
+    for kind in KINDS.iter().filter(|kind| !kind.modes.is_empty() && kind.name != "auto") {
         let row = RECEIVERS.iter().find(|row| row.receiver == kind.name).expect(kind.name);
         assert_eq!(row.baud, kind.baud, "{}", kind.name);
     }
