@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Exit, Out, Outcome};
 use crate::config::{Config, Gravity};
+use crate::task::Files;
 
 /// Check a configuration, or print the annotated default
 #[derive(Debug, clap::Args)]
@@ -24,8 +25,9 @@ pub(super) struct Args {
 enum Verb {
     /// Report every fault of a file at once
     ///
-    /// Ends with 0 when the service would start with this file as it is, with 78 when there is any fault. A fault
-    /// marked "absent now" does not keep the service from starting: it waits, for example for a receiver.
+    /// The files that it names are read too: keys, certificates, whom the unit trusts. Ends with 0 when there is no
+    /// fault, with 78 when there is any. A fault marked "absent now" does not keep the service from starting: it waits
+    /// until that is mended, for example for a receiver.
     Check {
         /// The file
         #[arg(default_value = super::run::CONFIG)]
@@ -47,7 +49,11 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
 
 fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
     let faults = match Config::load(&file) {
-        Ok((_, faults)) => faults,
+        Ok((config, mut faults)) => {
+            faults.extend(Files::read(&config).err().into_iter().flatten());
+            faults.extend(Files::absent(&config));
+            faults
+        }
         Err(error) => error.faults,
     };
     let exit = if faults.is_empty() { Exit::Done } else { Exit::Configuration };

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Exit, Failure, Outcome, log};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::task::Files;
 
 /// Where the configuration is installed.
 pub(super) const CONFIG: &str = "/etc/dcu/dcu.toml";
@@ -25,11 +26,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Outcome {
-    let (config, absent) = Config::load(&args.config).map_err(|error| Failure::new(Exit::Configuration, error))?;
+    let refuse = |error: ConfigError| Failure::new(Exit::Configuration, error);
+    let (config, mut absent) = Config::load(&args.config).map_err(refuse)?;
+    let files = Files::read(&config).map_err(|faults| refuse(ConfigError { file: args.config, faults }))?;
+    absent.extend(Files::absent(&config));
     log::start(&config.log);
     for fault in absent {
         tracing::warn!(key = %fault.key, err = %fault.text, "configured thing is absent");
     }
-    crate::task::run(config)?;
+    crate::task::run(config, files)?;
     Ok(Exit::Done)
 }

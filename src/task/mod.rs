@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod clock;
 pub mod control;
 mod desk;
+mod files;
 mod meters;
 pub mod mqtt;
 mod news;
@@ -30,16 +31,17 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{Acknowledge, Config};
+use crate::config::{self, Acknowledge, Config};
 use crate::control::UplinkStatus;
 use crate::journal::{Audit, JournalError};
 use crate::reading::{Gather, RawGate, Selector};
-use crate::registry::{KeyError, MeterKeys};
 use crate::store::{self, OpenError, Store};
 use crate::uplink::{Topics, Uplink};
 use crate::wire;
+use crate::wire::signed::PrivateKey;
+use crate::wire::trust::Trust;
 use control::{Server, Streams};
-pub use settings::FileError;
+pub use files::{FileError, Files};
 
 /// Why the service ended otherwise than it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +52,6 @@ pub enum ServiceError {
     StateDirectory { path: std::path::PathBuf, source: std::io::Error },
     #[error("clock")]
     Clock(#[from] clock::ClockError),
-    #[error("meter keys")]
-    Keys(#[from] KeyError),
     #[error("uplink")]
     File(#[from] FileError),
     #[error("uplink")]
@@ -72,17 +72,18 @@ pub enum ServiceError {
 ///
 /// # Errors
 /// What keeps it from starting, or ends it.
-pub fn run(config: Config) -> Result<(), ServiceError> {
+pub fn run(config: Config, files: Files) -> Result<(), ServiceError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("dcu")
         .enable_all()
         .build()
         .map_err(ServiceError::Runtime)?;
-    runtime.block_on(async { tokio::spawn(service(config)).await.unwrap_or(Err(ServiceError::Ended("service"))) })
+    runtime
+        .block_on(async { tokio::spawn(service(config, files)).await.unwrap_or(Err(ServiceError::Ended("service"))) })
 }
 
-async fn service(config: Config) -> Result<(), ServiceError> {
+async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let stop_receivers = CancellationToken::new();
     let stop = CancellationToken::new();
     let state_dir = config.unit.state_dir.clone();
@@ -92,7 +93,7 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     let (clock, watch) = clock::Clock::open(&state_dir, config.time.source, config.time.holdover)?;
     let read_clock = clock.reader();
     let started = clock.now();
-    let keys = config.meters.keys.as_deref().map(MeterKeys::load).transpose()?.unwrap_or_default();
+    let Files { keys, trust, device_key } = read;
     // The socket first: it says early that another service runs.
     let server = Server::bind(&config.control)?;
     let streams = Streams::new(TELEGRAM_STREAM, COMMIT_STREAM);
@@ -112,7 +113,11 @@ async fn service(config: Config) -> Result<(), ServiceError> {
             warn!("no uplink is configured: readings are kept and forwarded to nobody");
             None
         }
-        Some(_) => Some(start_uplink(&config, &clock, &store, audit, news.clone(), uplink_status, stop.clone())?),
+        Some(said) => {
+            let key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
+            let parts = Parts { audit, trust, key, news: news.clone(), status: uplink_status, stop: stop.clone() };
+            Some(start_uplink(&config.unit, said, &clock, &store, parts)?)
+        }
     };
 
     let (heard, heard_out) = mpsc::channel(HEARD);
@@ -210,20 +215,26 @@ async fn service(config: Config) -> Result<(), ServiceError> {
     ended.and(closed)
 }
 
-/// Builds the uplink and its driver, and starts both.
-fn start_uplink(
-    config: &Config,
-    clock: &clock::Clock,
-    store: &Store,
+/// What only the uplink needs.
+struct Parts {
     audit: Audit,
+    trust: Trust,
+    key: PrivateKey,
     news: watch::Receiver<news::News>,
     status: watch::Sender<UplinkStatus>,
     stop: CancellationToken,
+}
+
+/// Builds the uplink and its driver, and starts both.
+fn start_uplink(
+    unit: &config::Unit,
+    said: &config::Uplink,
+    clock: &clock::Clock,
+    store: &Store,
+    parts: Parts,
 ) -> Result<[JoinHandle<()>; 2], ServiceError> {
-    let said = config.uplink.as_ref().expect("called with a configured uplink only");
-    let topics = Topics::new(&config.unit.utility, &config.unit.id)?;
-    let trust = settings::trust(said)?;
-    let key = settings::device_key(config)?;
+    let Parts { audit, trust, key, news, status, stop } = parts;
+    let topics = Topics::new(&unit.utility, &unit.id)?;
     let now = clock.now();
     info!(key = %key.id(), broker = %said.broker, "device key");
     status.send_modify(|status| {

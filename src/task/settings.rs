@@ -1,9 +1,4 @@
-//! From the configuration to what each room wants to be told, secrets read from their files on the way.
-
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+//! From the configuration to what each room wants to be told.
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
@@ -11,26 +6,8 @@ use super::clock::Clock;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
 use crate::config::{self, Config, ReceiverSource};
-use crate::journal::sync_parent;
 use crate::store;
 use crate::uplink::{self, Topics};
-use crate::wire::signed::PrivateKey;
-use crate::wire::trust::Trust;
-
-/// A file that the service needs and cannot use.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    #[error("read {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("write {}", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
-    #[error("{}", path.display())]
-    Key { path: PathBuf, source: crate::wire::signed::KeyError },
-    #[error("{}", path.display())]
-    Trust { path: PathBuf, source: crate::wire::trust::TrustError },
-    #[error("draw a random key: {0}")]
-    Random(String),
-}
 
 pub(super) fn store(config: &Config) -> store::Options {
     let said = &config.store;
@@ -112,78 +89,4 @@ pub(super) fn broker(
     settings.inbound_limit = u32::try_from(said.inbound_limit).unwrap_or(u32::MAX);
     settings.retry = (said.backoff.first, said.backoff.last);
     settings
-}
-
-/// Whom the unit believes.
-pub(super) fn trust(said: &config::Uplink) -> Result<Trust, FileError> {
-    match &said.acknowledge {
-        config::Acknowledge::Broker => Ok(Trust::default()),
-        config::Acknowledge::HeadEnd { trust: path } => {
-            Trust::from_toml(&read(path)?).map_err(|source| FileError::Trust { path: path.clone(), source })
-        }
-    }
-}
-
-/// The device key: the configured one, or one of the unit's own that is made at the first start.
-pub(super) fn device_key(config: &Config) -> Result<PrivateKey, FileError> {
-    let configured = config.uplink.as_ref().and_then(|uplink| uplink.signing_key.clone());
-    let path = configured.clone().unwrap_or_else(|| config.unit.state_dir.join("device-key.pem"));
-    if configured.is_none() && !path.exists() {
-        let key = draw()?;
-        // The public half lies beside it, for the head-end's trust file.
-        let public = path.with_file_name("device-key.pub.pem");
-        write(&public, key.public().to_pem().as_bytes(), 0o644)?;
-        write(&path, key.to_pem().as_bytes(), 0o600)?;
-        return Ok(key);
-    }
-    PrivateKey::from_pem(&read(&path)?).map_err(|source| FileError::Key { path, source })
-}
-
-fn draw() -> Result<PrivateKey, FileError> {
-    loop {
-        let mut octets = [0; 32];
-        getrandom::fill(&mut octets).map_err(|error| FileError::Random(error.to_string()))?;
-        if let Some(key) = PrivateKey::from_random(&octets) {
-            return Ok(key);
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<String, FileError> {
-    std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
-}
-
-/// Durable before it has its name; readable as `mode` says from its first moment on.
-fn write(path: &Path, octets: &[u8], mode: u32) -> Result<(), FileError> {
-    let new = path.with_extension("new");
-    let written = || {
-        let _ = std::fs::remove_file(&new);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-        file.write_all(octets)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)?;
-        sync_parent(path)
-    };
-    written().map_err(|source| FileError::Write { path: path.to_owned(), source })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-    use crate::config::Unit;
-
-    #[test]
-    fn a_device_key_of_its_own_is_made_once_and_is_nobody_elses_to_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let unit = Unit { state_dir: dir.path().to_owned(), ..Unit::default() };
-        let config = Config { unit, ..Config::default() };
-        let key = device_key(&config).unwrap();
-        assert_eq!(device_key(&config).unwrap().id(), key.id());
-        let mode = std::fs::metadata(dir.path().join("device-key.pem")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let public = std::fs::read_to_string(dir.path().join("device-key.pub.pem")).unwrap();
-        assert_eq!(crate::wire::signed::PublicKey::from_pem(&public).unwrap(), key.public());
-    }
 }
