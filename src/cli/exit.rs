@@ -10,7 +10,7 @@ pub enum Exit {
     Done = 0,
     Failed = 1,
     Usage = 2,
-    /// Nobody listens on the control socket, or it broke off.
+    /// Nobody listens on the control socket, it broke off, or the service has no place for one more client now.
     Unreachable = 3,
     NotFound = 4,
     TimedOut = 5,
@@ -28,7 +28,7 @@ impl Exit {
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Usage, "wrong usage"),
-        (Self::Unreachable, "service unreachable"),
+        (Self::Unreachable, "service unreachable or busy"),
         (Self::NotFound, "not found"),
         (Self::TimedOut, "timed out"),
         (Self::NotPermitted, "not permitted"),

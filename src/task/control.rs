@@ -297,7 +297,7 @@ async fn send(write: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> {
 }
 
 /// A client that asks nothing so long gives its place to another.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(5);
 
 /// A client that takes nothing so long is gone.
 const STALLED: Duration = Duration::from_secs(10);
