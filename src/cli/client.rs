@@ -18,7 +18,7 @@ pub(super) struct Service {
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// How long to wait for the answer
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = config::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
     timeout: Duration,
 }
 

@@ -22,6 +22,7 @@ mod uplink;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -127,6 +128,14 @@ Examples:
   dcu buffer stat                       what waits for the head-end
   dcu config check                      every fault of the configuration at once
   dcu run                               the service";
+
+/// How long to wait; not at all makes no sense.
+fn duration(text: &str) -> Result<Duration, String> {
+    match crate::config::duration(text)? {
+        Duration::ZERO => Err("must be longer than nothing".into()),
+        duration => Ok(duration),
+    }
+}
 
 fn exit_codes() -> String {
     let mut text = String::from("Exit codes:");

@@ -20,7 +20,8 @@ use super::{Out, Outcome};
 /// delivered, arrived at the head-end with the value that was meant, once; duplicates, arrived again and dropped there;
 /// lost, heard or reported as durable and not delivered; in_window, heard in the open commit window of a kill and not
 /// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
-/// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings;
+/// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings
+/// (none where its directory is in memory, as /tmp may be);
 /// peak_rss_bytes is the service's. With a --policy other than "all", lost means reported as durable and not delivered.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -9,7 +9,6 @@ use clap::Subcommand;
 use super::client::{Service, unexpected};
 use super::text::{clock, printable};
 use super::{Exit, Failure, Out, Outcome, meter};
-use crate::config;
 use crate::control::{Reply, Request, Stream, TelegramLine};
 
 /// Decode telegrams, or watch them come in
@@ -36,6 +35,7 @@ enum Verb {
     /// A or B, or none. Every line is answered, in order; its verdict is one of ok, partial, no_key, wrong_key,
     /// bad_mac, truncated, bad_crc, unsupported. A compact frame whose format only a later line tells holds the answers
     /// behind it back until then, or until the input ends. Keys are never taken from arguments: other users could see them.
+    /// Ends with 0 whatever the verdicts are.
     Decode(decode::Args),
     /// Show telegrams as they are heard, decoded or not
     ///
@@ -51,7 +51,7 @@ enum Verb {
         #[arg(long, value_name = "N")]
         count: Option<u64>,
         /// End after so long
-        #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
+        #[arg(long = "for", value_name = "DURATION", value_parser = super::duration)]
         duration: Option<Duration>,
         /// Print JSON, one object a line
         #[arg(long)]

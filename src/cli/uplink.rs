@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::{Exit, Failure, OrExit, Out, Outcome};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::task::probe::{self, ProbeError, Report, STEPS};
 
 /// Look at the way to the broker
@@ -31,7 +31,7 @@ Examples:
         #[arg(long, short, default_value = super::run::CONFIG)]
         config: PathBuf,
         /// No step may take longer
-        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = config::duration)]
+        #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
         timeout: Duration,
         /// Print one JSON object
         #[arg(long)]

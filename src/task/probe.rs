@@ -121,7 +121,11 @@ impl Walk<'_> {
                 PubAckReason::Success => Ok(((), vec![topic])),
                 PubAckReason::NoMatchingSubscribers => Ok(((), vec![topic, "nobody listens there".into()])),
                 PubAckReason::NotAuthorized => {
-                    Err(format!("the broker's access list does not let this unit publish to {topic} (0x87)"))
+                    // Access lists mostly go by the name in the certificate.
+                    let unit = self.broker.client_id.trim_end_matches("-test");
+                    Err(format!(
+                        "the broker's access list does not let this unit publish to {topic} (0x87): is its certificate for {unit:?}, as unit.id is?"
+                    ))
                 }
                 reason => Err(format!("the broker refuses {topic}: {reason:?} (0x{:02x})", reason.code())),
             }

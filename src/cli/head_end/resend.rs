@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::broker::{Broker, own_id, random};
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
-use crate::config;
 use crate::simulate::head_end::order::{Order, OrderError};
 use crate::simulate::head_end::play::{PlayError, give};
 use crate::store::Lane;
@@ -49,7 +48,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     last: u64,
     /// How long to wait for the unit
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = config::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = super::super::duration)]
     timeout: Duration,
     /// Print one JSON object
     #[arg(long)]

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::broker::{Broker, own_id, random};
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
-use crate::config;
 use crate::simulate::head_end::archive::{Archive, Content};
 use crate::simulate::head_end::play::{PlayError, Told, Until, watch};
 use crate::simulate::head_end::{Intake, Options, WatchError};
@@ -46,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// End after this time
-    #[arg(long = "for", value_name = "DURATION", value_parser = config::duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = super::super::duration)]
     limit: Option<Duration>,
     /// End after so many new records
     #[arg(long, value_name = "N")]

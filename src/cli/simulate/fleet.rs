@@ -28,10 +28,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "TELEGRAMS_PER_S")]
     rate: Option<f64>,
     /// End when N readings were sent and every one of them arrived
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     readings: Option<u64>,
     /// The meters do not speak for longer; what is on its way then gets up to half a minute more. Default: 60s, with --kills 15min
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = crate::cli::duration)]
     limit: Option<Duration>,
     /// A broker that runs already, mqtts://HOST:PORT; default: one in this process
     #[arg(long, value_name = "URL", requires = "keys", value_parser = broker)]

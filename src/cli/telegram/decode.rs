@@ -110,14 +110,13 @@ impl Decoder {
         if words.next().is_some() {
             return Answer::no_telegram("a line is HEX [KEY], and there are more than two words");
         }
+        if let Some(place) = telegram.chars().position(|c| !c.is_ascii_hexdigit()) {
+            return Answer::no_telegram(&format!("character {} is no hex digit", place + 1));
+        }
         self.octets.clear();
         self.octets.resize(telegram.len() / 2, 0);
-        match hex::decode_to_slice(telegram, &mut self.octets) {
-            Ok(()) => {}
-            Err(hex::FromHexError::InvalidHexCharacter { index, .. }) => {
-                return Answer::no_telegram(&format!("character {} is no hex digit", index + 1));
-            }
-            Err(_) => return Answer::no_telegram(&format!("{} hex digits are no whole octets", telegram.len())),
+        if hex::decode_to_slice(telegram, &mut self.octets).is_err() {
+            return Answer::no_telegram(&format!("{} hex digits are no whole octets", telegram.len()));
         }
         let keys = LineKeys { line: key, file: &self.keys };
         let mut answer = match Telegram::decode_with(None, &self.octets, &keys, &self.formats, &mut self.scratch) {
