@@ -1,4 +1,18 @@
-//! DLMS/COSEM client and meter emulator: HDLC, wrapper, APDUs and security.
+//! DLMS/COSEM client and meter emulator: A-XDR data and APDUs (IEC 62056-5-3), COSEM objects (IEC 62056-6-2).
 //!
-//! Nothing stands here yet. The room is kept free of I/O, clocks and random numbers.
+//! The room turns octets into APDUs and back and keeps protocol state. It opens nothing, reads no clock and draws no
+//! random number.
 #![forbid(unsafe_code)]
+
+pub mod apdu;
+pub mod data;
+pub mod obis;
+pub mod reject;
+pub mod spec;
+pub mod time;
+
+pub use apdu::Apdu;
+pub use data::Data;
+pub use obis::Obis;
+pub use reject::Reject;
+pub use time::DateTime;
