@@ -6,6 +6,7 @@
 
 pub mod apdu;
 pub mod data;
+pub mod link;
 pub mod obis;
 pub mod reject;
 pub mod spec;
@@ -16,3 +17,10 @@ pub use data::Data;
 pub use obis::Obis;
 pub use reject::Reject;
 pub use time::DateTime;
+
+/// Where a test's own clock begins.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "where the test's own clock begins")]
+pub(crate) fn start() -> std::time::Instant {
+    std::time::Instant::now()
+}
