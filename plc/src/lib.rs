@@ -1,4 +1,19 @@
-//! PLC and RF mesh networks: G3-PLC, PRIME, Wirepas and Wi-SUN, their routes, the poll scheduler and a simulator.
+//! PLC and RF mesh networks: G3-PLC, their modems' serial framings and the bootstrap server.
 //!
-//! Nothing stands here yet. The room is kept free of I/O, clocks and random numbers, and carries opaque payloads only.
+//! The room is kept free of I/O, clocks and random numbers, and carries opaque payloads only. [`usi`] is the framing of
+//! the serial line, [`g3`] what is said over it.
 #![forbid(unsafe_code)]
+
+#[macro_use]
+mod octets;
+
+mod eui64;
+pub mod g3;
+mod key;
+mod reject;
+pub mod usi;
+
+pub use eui64::Eui64;
+pub use key::Key;
+pub use octets::Octets;
+pub use reject::{Reject, Rejects};
