@@ -169,15 +169,32 @@ pub struct Link {
     pub lqi: Option<u8>,
 }
 
-/// A telegram that could not be decrypted or decoded, kept as it came.
+/// A telegram that could not be decrypted or decoded, kept as it came; and all that a Wize device sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawTelegram {
     /// The link address, where at least that could be read.
     pub meter: Option<MeterId>,
     pub received: Received,
     pub links: Vec<Link>,
-    /// Why it is here: `no_key`, `wrong_key`, `unsupported` and so on.
+    /// Why it is here: `no_key`, `wrong_key`, `unsupported` and so on; of a Wize frame, the verdict.
     pub reason: Security,
     /// The frame without link layer CRCs, L field first.
     pub octets: Vec<u8>,
+    pub wize: Option<Wize>,
+}
+
+/// What a Wize frame says of itself. Its payload is the head-end's, sealed or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wize {
+    pub network: u8,
+    pub counter: u16,
+    pub application: u8,
+    /// The number of Kenc; 0 where the device did not encrypt.
+    pub key: u8,
+    /// By the key of the network.
+    pub is_authenticated: bool,
+    pub timestamp: u16,
+    /// L7, in the clear where `is_open`.
+    pub payload: Vec<u8>,
+    pub is_open: bool,
 }

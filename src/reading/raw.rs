@@ -157,6 +157,7 @@ mod tests {
             links: Vec::new(),
             reason: Security::NoKey,
             octets: vec![content; 40],
+            wize: None,
         }
     }
 

@@ -7,11 +7,12 @@
 //! KAM-*-1b            000102030405060708090a0b0c0d0e0f
 //! *                   000102030405060708090a0b0c0d0e0f
 //! 12345678            000102030405060708090a0b0c0d0e0f  id=2
+//! wize=9              000102030405060708090a0b0c0d0e0f   # Kmac of the Wize network 9
 //! ```
 //!
 //! The key is 32 hex digits (AES-128), or 16 (DES, security mode 2). A meter that names its keys by number may have a
 //! line for each, `id=` 0 to 15; the one without is for all others. A meter takes the key of the pattern that says most about it; the
-//! identification number weighs most. The file must not be readable for others than its owner. All faults are told at
+//! identification number weighs most. Kenc of a Wize device stands like any meter's key, `id=` being its number. The file must not be readable for others than its owner. All faults are told at
 //! once, by line; a key is never repeated in them.
 
 use std::collections::{BTreeSet, HashMap};
@@ -32,6 +33,8 @@ pub struct MeterKeys {
     keys: HashMap<MeterPattern, Key>,
     /// Keys that have a number.
     numbered: HashMap<(MeterPattern, u8), Key>,
+    /// Kmac of Wize networks, by their number.
+    networks: HashMap<u8, Key>,
     /// The shapes that occur, the one that says most first: as many look-ups as there are shapes.
     shapes: Vec<Shape>,
 }
@@ -87,7 +90,12 @@ impl MeterKeys {
         for (line, text) in (1..).zip(text.lines()) {
             match entry(text) {
                 Ok(None) => {}
-                Ok(Some(Entry { pattern, key, id })) => {
+                Ok(Some(Line::Network(network, key))) => {
+                    if this.networks.insert(network, key).is_some() {
+                        faults.push(KeyFault { line, text: format!("wize={network} has a key already") });
+                    }
+                }
+                Ok(Some(Line::Meter(Entry { pattern, key, id }))) => {
                     if let Some(first) = lines.get(&(pattern, id)) {
                         let text = format!("{pattern} has a key already in line {first}");
                         faults.push(KeyFault { line, text });
@@ -111,11 +119,11 @@ impl MeterKeys {
     }
 
     pub fn len(&self) -> usize {
-        self.keys.len() + self.numbered.len()
+        self.keys.len() + self.numbered.len() + self.networks.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.numbered.is_empty()
+        self.len() == 0
     }
 
     /// Whether there is a key for the meter.
@@ -144,6 +152,10 @@ impl Keys for MeterKeys {
         let numbered = exact
             .and_then(|exact| self.shapes.iter().find_map(|shape| self.numbered.get(&(exact.masked(*shape), key_id))));
         numbered.or_else(|| self.key(address))
+    }
+
+    fn network_key(&self, network: u8) -> Option<&Key> {
+        self.networks.get(&network)
     }
 }
 
@@ -178,6 +190,12 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
 }
 
 /// What a line says.
+enum Line {
+    Meter(Entry),
+    /// Kmac of a Wize network.
+    Network(u8, Key),
+}
+
 struct Entry {
     pattern: MeterPattern,
     key: Key,
@@ -185,7 +203,7 @@ struct Entry {
 }
 
 /// One line; None where there is nothing in it.
-fn entry(line: &str) -> Result<Option<Entry>, String> {
+fn entry(line: &str) -> Result<Option<Line>, String> {
     let line = line.split_once('#').map_or(line, |(before, _)| before);
     let mut words = line.split_whitespace();
     let Some(pattern) = words.next() else { return Ok(None) };
@@ -194,9 +212,17 @@ fn entry(line: &str) -> Result<Option<Entry>, String> {
     if words.next().is_some() {
         return Err("a line is ID KEY [id=N], and there are more words".into());
     }
+    if let Some(network) = pattern.strip_prefix("wize=") {
+        let network = network.parse().map_err(|_| "a Wize network is a number from 0 to 255")?;
+        return if id.is_none() {
+            Ok(Some(Line::Network(network, parse_key(key)?)))
+        } else {
+            Err("the key of a Wize network has no id".into())
+        };
+    }
     // What stands in the wrong place may be a key: it is not repeated.
     let pattern = pattern.parse::<MeterPattern>().map_err(|error| error.to_string())?;
-    Ok(Some(Entry { pattern, key: parse_key(key)?, id }))
+    Ok(Some(Line::Meter(Entry { pattern, key: parse_key(key)?, id })))
 }
 
 fn key_id(word: &str) -> Result<u8, String> {
@@ -280,6 +306,22 @@ mod tests {
             &[
                 (1, "behind the key there may be id=N only, N from 0 to 15"),
                 (3, "*-00000002-*-* has a key already in line 2"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wize_network_has_a_key_of_its_own() {
+        let keys = MeterKeys::read(&format!("wize=9 {KEY}\n12345678 {KEY} id=1\n")).unwrap();
+        assert_eq!((keys.network_key(9), keys.network_key(8)), (Some(&parse_key(KEY).unwrap()), None));
+        assert!(keys.key(&address("KAM-12345678-01-03")).is_none());
+        check(
+            &format!("wize=9 {KEY}\nwize=9 {KEY}\nwize=256 {KEY}\nwize=1 {KEY} id=1\nwize=2 00\n"),
+            &[
+                (2, "wize=9 has a key already"),
+                (3, "a Wize network is a number from 0 to 255"),
+                (4, "the key of a Wize network has no id"),
+                (5, "the key has 2 hex digits, it must have 32"),
             ],
         );
     }

@@ -28,7 +28,9 @@ pub(super) fn weight(body: &Body) -> usize {
                 EventKind::Unit { code, detail } => code.len() + detail.len(),
                 EventKind::TimeAnchor { .. } | EventKind::StatusChanged { .. } => 32,
             },
-            Body::Raw(raw) => raw.octets.len() + links(&raw.links),
+            Body::Raw(raw) => {
+                raw.octets.len() + links(&raw.links) + raw.wize.as_ref().map_or(0, |wize| 24 + wize.payload.len())
+            }
         }
 }
 

@@ -141,6 +141,7 @@ impl Meters {
                     links,
                     reason: if reject == wmbus::Reject::BadCrc { Security::BadCrc } else { Security::Unsupported },
                     octets: heard.frame.clone(),
+                    wize: None,
                 };
                 let is_kept = self.keep_raw(raw, heard.at);
                 self.tell(heard, None, Some(reject.to_string()), is_kept);
@@ -150,7 +151,14 @@ impl Meters {
         let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
         let mut converted = from_wmbus::convert(&telegram, received, links, group);
         let finding = self.admission.judge(&mut converted, group, &self.keys, heard.at);
-        let raw = (converted.verdict != wmbus::Verdict::Ok).then(|| from_wmbus::raw(&telegram, &converted));
+        let is_wize = telegram.wize.is_some();
+        let is_raw = converted.verdict != wmbus::Verdict::Ok || is_wize;
+        let raw = is_raw.then(|| from_wmbus::raw(&telegram, &converted));
+        if is_wize && telegram.is_to_meter() {
+            debug!(port, meter = %converted.source.meter, "another gateway speaks to a device");
+            self.tell(heard, Some(&converted), Some("sent by another gateway".to_owned()), false);
+            return;
+        }
         let reject = telegram.reject.map(|reject| reject.to_string());
         let is_known = |counter| self.admission.counter(&converted.source.meter).is_some_and(|last| counter < last);
         // A counter from before would be a replay by the time the frame is decoded.
@@ -218,7 +226,10 @@ impl Meters {
         while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
             let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
             let meter = telegram.map(|telegram| from_wmbus::meter_id(&telegram.address));
-            self.keep_raw(RawTelegram { meter, received, links, reason: Security::Unsupported, octets }, now);
+            self.keep_raw(
+                RawTelegram { meter, received, links, reason: Security::Unsupported, octets, wize: None },
+                now,
+            );
         }
     }
 
@@ -252,8 +263,12 @@ impl Meters {
         self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
     }
 
-    /// Lets an undecodable telegram into the raw ring, if it may.
+    /// Lets an undecodable telegram into the raw ring, if it may. What a Wize network's key proved is as good as readings.
     fn keep_raw(&mut self, raw: RawTelegram, now: Now) -> bool {
+        if raw.wize.as_ref().is_some_and(|wize| wize.is_authenticated) {
+            self.waiting.push_back(vec![(Lane::MBus, Body::Raw(raw))]);
+            return true;
+        }
         let is_kept = self.gate.offer(&raw, now.mono) == RawVerdict::Keep;
         if is_kept {
             self.waiting.push_back(vec![(Lane::Raw, Body::Raw(raw))]);

@@ -77,6 +77,12 @@ pub trait Keys {
         let _ = key_id;
         self.key(address)
     }
+
+    /// Kmac, the key of a Wize network: it proves who sent a frame and opens nothing.
+    fn network_key(&self, network: u8) -> Option<&Key> {
+        let _ = network;
+        None
+    }
 }
 
 /// Knows no key.

@@ -19,6 +19,7 @@ pub mod spec;
 pub mod telegram;
 pub mod tpl;
 pub mod vendor;
+pub mod wize;
 
 pub use address::Address;
 pub use format::{Format, Formats};

@@ -1,6 +1,7 @@
 //! `dcu telegram decode`: telegrams from lines or arguments, one answer each. It needs no service.
 
 mod held;
+mod wize;
 
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
@@ -84,6 +85,14 @@ impl Keys for LineKeys<'_> {
     fn key(&self, address: &wmbus::Address) -> Option<&Key> {
         self.line.as_ref().or_else(|| self.file.key(address))
     }
+
+    fn numbered_key(&self, address: &wmbus::Address, key_id: u8) -> Option<&Key> {
+        self.line.as_ref().or_else(|| self.file.numbered_key(address, key_id))
+    }
+
+    fn network_key(&self, network: u8) -> Option<&Key> {
+        self.file.network_key(network)
+    }
 }
 
 impl Decoder {
@@ -149,6 +158,9 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     meter_time: Option<String>,
     readings: Vec<ReadingLine>,
+    /// What a Wize frame says of itself, and its L7.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wize: Option<wize::Wize>,
     /// What the manufacturer appended to the records, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     manufacturer_data: Option<String>,
@@ -197,6 +209,9 @@ impl Answer {
         let damage = records.by_ref().find_map(Result::err);
         let reason = match verdict {
             Verdict::Ok => None,
+            Verdict::NoKey if telegram.wize.is_some() && telegram.security.authenticated => {
+                Some("it is from the network, and sealed for the head-end".to_owned())
+            }
             Verdict::NoKey => Some("it is encrypted, and there is no key".to_owned()),
             Verdict::WrongKey => Some("the key does not decrypt it".to_owned()),
             Verdict::BadMac => Some("it was changed or forged: its authentication code is wrong".to_owned()),
@@ -223,6 +238,7 @@ impl Answer {
             access_number: telegram.access_number(),
             meter_time: source.meter_time.map(|time| time.civil.to_string()),
             readings: ReadingLine::of(&readings),
+            wize: wize::Wize::of(telegram, verdict),
             manufacturer_data: manufacturer_data.map(|data| hex::encode(data.octets)),
             id: Some(id),
             waits: telegram.reject == Some(Reject::CompactFrame),
@@ -262,6 +278,9 @@ impl Answer {
         }
         let mut text = printable(&first) + "\n";
         text += &meter::readings(&self.readings);
+        if let Some(wize) = &self.wize {
+            text += &format!("{wize}\n");
+        }
         if let Some(data) = &self.manufacturer_data {
             text += &format!("manufacturer data {data}\n");
         }

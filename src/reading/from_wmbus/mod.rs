@@ -13,11 +13,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use wmbus::record::{self, DataRecord, Modifier};
-use wmbus::{SecurityMode, Telegram, Verdict, vendor};
+use wmbus::{SecurityMode, Telegram, Verdict, vendor, wize};
 
 use super::{
     CivilDate, CivilTime, Function, Group, Link, Manufacturer, Mark, MeterId, Origin, Path, Quality, Quantity,
-    RawTelegram, Reading, Received, Register, Security, Source, UnmarkedGas, Value,
+    RawTelegram, Reading, Received, Register, Security, Source, UnmarkedGas, Value, Wize,
 };
 
 /// What a telegram says.
@@ -46,7 +46,7 @@ impl Converted {
 /// The readings of a telegram that was heard by `links`, best first.
 pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, group: &Group) -> Converted {
     let mut verdict = telegram.verdict;
-    let to_meter = telegram.tpl.is_some_and(|tpl| tpl.to_meter);
+    let to_meter = telegram.is_to_meter();
     let mut slots = Vec::new();
     let mut records: Vec<DataRecord<'_>> = Vec::new();
     if !to_meter {
@@ -84,12 +84,38 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
     Converted { source, readings, verdict, digest: digest(telegram), mark: mark(telegram) }
 }
 
-/// The telegram for the raw ring, where its verdict is not `Ok`.
+/// The telegram as it came: for the raw ring where its verdict is not `Ok`, and of a Wize device for the head-end.
 pub fn raw(telegram: &Telegram<'_>, converted: &Converted) -> RawTelegram {
     let Source { meter, received, links, security, .. } = &*converted.source;
     // Opened, and then a record was not understood.
-    let reason = if security.strength().is_some() { Security::Unsupported } else { *security };
-    RawTelegram { meter: Some(*meter), received: *received, links: links.clone(), reason, octets: telegram.stripped() }
+    let is_unread = security.strength().is_some() && telegram.wize.is_none();
+    let reason = if is_unread { Security::Unsupported } else { *security };
+    RawTelegram {
+        meter: Some(*meter),
+        received: *received,
+        links: links.clone(),
+        reason,
+        octets: telegram.stripped(),
+        wize: wize(telegram),
+    }
+}
+
+fn wize(telegram: &Telegram<'_>) -> Option<Wize> {
+    let wize::Header { network, counter, application, key, trailer, .. } = telegram.wize?;
+    let timestamp = match trailer {
+        wize::Trailer::Exchange { timestamp, .. } => timestamp,
+        wize::Trailer::Pong { .. } => 0,
+    };
+    Some(Wize {
+        network,
+        counter,
+        application,
+        key,
+        is_authenticated: telegram.security.authenticated && telegram.verdict != Verdict::BadMac,
+        timestamp,
+        payload: telegram.application.to_vec(),
+        is_open: telegram.verdict == Verdict::Ok,
+    })
 }
 
 pub fn meter_id(address: &wmbus::Address) -> MeterId {

@@ -140,13 +140,22 @@ fn event_fields(event: &Event) -> Json {
 }
 
 fn raw_fields(raw: &RawTelegram) -> Json {
-    json!({
+    let mut fields = json!({
         "kind": "raw",
         "meter": raw.meter.map(|meter| meter.to_string()),
         "received": received(&raw.received),
         "security": raw.reason.name(),
         "octets": hex::encode(&raw.octets),
-    })
+    });
+    if let Some(wize) = &raw.wize {
+        let payload = if wize.is_open { "payload" } else { "sealed" };
+        let more = json!({
+            "network": wize.network, "counter": wize.counter, "application": wize.application, "key": wize.key,
+            "authenticated": wize.is_authenticated, "timestamp": wize.timestamp, payload: hex::encode(&wize.payload),
+        });
+        merge(&mut fields, json!({ "wize": more }));
+    }
+    fields
 }
 
 fn received(received: &Received) -> Json {

@@ -63,7 +63,7 @@ fn texts(batch: &Batch) -> Vec<Vec<u8>> {
 
 fn raw(octets: Vec<u8>) -> Body {
     let received = Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised };
-    Body::Raw(RawTelegram { meter: None, received, links: Vec::new(), reason: Security::NoKey, octets })
+    Body::Raw(RawTelegram { meter: None, received, links: Vec::new(), reason: Security::NoKey, octets, wize: None })
 }
 
 /// The content of the n-th record of a test: it can be told from all others.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Reject;
 use super::name::{from_meter, from_received, from_security, narrow, octets, to_meter, to_received, to_security};
-use crate::reading::{Event, EventKind, LaneHead, Link, RawTelegram};
+use crate::reading::{Event, EventKind, LaneHead, Link, RawTelegram, Wize};
 use crate::wire::v1::{self, event::Kind};
 
 pub(super) fn from_event(event: &Event) -> v1::Event {
@@ -38,7 +38,34 @@ pub(super) fn from_raw(raw: &RawTelegram, mut receiver: impl FnMut(&Arc<str>) ->
             .collect(),
         reason: from_security(raw.reason),
         octets: raw.octets.clone(),
+        wize: raw.wize.as_ref().map(from_wize),
     }
+}
+
+fn from_wize(wize: &Wize) -> v1::Wize {
+    v1::Wize {
+        network: wize.network.into(),
+        counter: wize.counter.into(),
+        application: wize.application.into(),
+        key: wize.key.into(),
+        authenticated: wize.is_authenticated,
+        timestamp: wize.timestamp.into(),
+        payload: wize.payload.clone(),
+        is_open: wize.is_open,
+    }
+}
+
+fn to_wize(wize: v1::Wize) -> Result<Wize, Reject> {
+    Ok(Wize {
+        network: narrow(wize.network, "network")?,
+        counter: narrow(wize.counter, "counter")?,
+        application: narrow(wize.application, "application")?,
+        key: narrow(wize.key, "key")?,
+        is_authenticated: wize.authenticated,
+        timestamp: narrow(wize.timestamp, "timestamp")?,
+        payload: wize.payload,
+        is_open: wize.is_open,
+    })
 }
 
 pub(super) fn to_raw(raw: v1::RawTelegram, receivers: &[Arc<str>]) -> Result<RawTelegram, Reject> {
@@ -55,6 +82,7 @@ pub(super) fn to_raw(raw: v1::RawTelegram, receivers: &[Arc<str>]) -> Result<Raw
         links: links.collect::<Result<_, _>>()?,
         reason: to_security(raw.reason)?,
         octets: raw.octets,
+        wize: raw.wize.map(to_wize).transpose()?,
     })
 }
 

@@ -197,8 +197,25 @@ fn event_kind() -> impl Strategy<Value = EventKind> {
 }
 
 fn raw() -> impl Strategy<Value = Body> {
-    (of(meter()), received(), links(), security(), vec(any::<u8>(), 0..60)).prop_map(
-        |(meter, received, links, reason, octets)| Body::Raw(RawTelegram { meter, received, links, reason, octets }),
+    (of(meter()), received(), links(), security(), vec(any::<u8>(), 0..60), of(wize())).prop_map(
+        |(meter, received, links, reason, octets, wize)| {
+            Body::Raw(RawTelegram { meter, received, links, reason, octets, wize })
+        },
+    )
+}
+
+fn wize() -> impl Strategy<Value = Wize> {
+    any::<(u8, u16, u8, u8, bool, u16, Vec<u8>, bool)>().prop_map(
+        |(network, counter, application, key, is_authenticated, timestamp, payload, is_open)| Wize {
+            network,
+            counter,
+            application,
+            key,
+            is_authenticated,
+            timestamp,
+            payload,
+            is_open,
+        },
     )
 }
 
@@ -405,6 +422,7 @@ pub(in crate::wire) fn everything() -> Vec<Record> {
             links: vec![link("attic", Some(-100), Some(1))],
             reason: Security::NoKey,
             octets: vec![0x2e, 0x44, 0x2d, 0x2c],
+            wize: None,
         }));
     }
     named(bodies)

@@ -105,4 +105,4 @@ fn push_crc(out: &mut Vec<u8>, start: usize) {
 const FIRST_BLOCK_A: usize = 10;
 const BLOCK_A: usize = 16;
 /// Blocks 1 and 2 together, with their CRC.
-pub(super) const FIRST_BLOCK_B: usize = 128;
+pub(crate) const FIRST_BLOCK_B: usize = 128;

@@ -12,6 +12,7 @@ use std::fmt;
 
 use bytes::Buf;
 
+pub(crate) use block::FIRST_BLOCK_B;
 pub(crate) use crc::continued as crc_continued;
 pub use crc::crc;
 

@@ -36,7 +36,8 @@ pub(crate) fn ccm_nonce(address: &Address, counter: u32) -> [u8; 13] {
     [m0, m1, i0, i1, i2, i3, v, t, 0, c0, c1, c2, c3]
 }
 
-fn address_octets(address: &Address) -> [u8; 8] {
+/// In the order of the link layer.
+pub(crate) fn address_octets(address: &Address) -> [u8; 8] {
     let [m0, m1] = address.manufacturer.to_le_bytes();
     let [i0, i1, i2, i3] = address.identification.to_le_bytes();
     [m0, m1, i0, i1, i2, i3, address.version, address.device_type]

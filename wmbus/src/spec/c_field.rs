@@ -3,7 +3,8 @@
 /// The message type of a C-field; the bits FCB, FCV, ACD and DFC do not change it.
 pub const fn c_field_name(c_field: u8) -> &'static str {
     match c_field {
-        0x44 => "SND-NR",
+        // 54 is what Wize sends with priority.
+        0x44 | 0x54 => "SND-NR",
         0x46 => "SND-IR",
         0x47 => "ACC-NR",
         0x48 => "ACC-DMD",

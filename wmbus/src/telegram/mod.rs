@@ -16,6 +16,7 @@ use crate::record::{Records, Unit, Value};
 use crate::spec::Content;
 use crate::tpl::{Status, Tpl};
 use crate::vendor::{self, Answer};
+use crate::wize;
 use crate::{Address, Form, Formats, Keys, Link, Reject};
 
 /// One received frame.
@@ -28,6 +29,8 @@ pub struct Telegram<'a> {
     pub afl: Option<Afl>,
     /// None where the frame ends or turns unreadable before it.
     pub tpl: Option<Tpl>,
+    /// In place of all layers behind the link layer's.
+    pub wize: Option<wize::Header>,
     /// The meter: the transport layer's address where there is a long header, else the link layer's.
     pub address: Address,
     pub security: Security,
@@ -78,6 +81,8 @@ pub enum SecurityMode {
     AesCbcNoIv,
     /// Mode 10: AES-128-CCM.
     AesCcm,
+    /// AES-128-CTR under Kenc of Wize.
+    Wize,
     /// A cipher of the manufacturer's own, without a security mode.
     Manufacturer,
     Other(u8),
@@ -179,6 +184,7 @@ impl<'a> Telegram<'a> {
             ell: opening.ell,
             afl: opening.afl,
             tpl: opening.tpl,
+            wize: opening.wize,
             address,
             security: opening.security,
             compact: opening.compact,
@@ -214,10 +220,17 @@ impl<'a> Telegram<'a> {
         }
     }
 
-    /// The access number of the transport layer, else of the extended link layer.
+    /// The access number of the transport layer, else of the extended link layer; of Wize the counter's last octet.
     pub fn access_number(&self) -> Option<u8> {
         let tpl = self.tpl.and_then(|tpl| tpl.header).map(|header| header.access_number);
-        tpl.or(self.ell.map(|ell| ell.access_number))
+        let wize = || self.wize.map(|wize| wize.counter as u8);
+        tpl.or(self.ell.map(|ell| ell.access_number)).or_else(wize)
+    }
+
+    /// The frame goes to a meter.
+    pub fn is_to_meter(&self) -> bool {
+        let to_device = self.wize.is_some() && matches!(self.link.c_field(), wize::INSTPONG | wize::COMMAND);
+        to_device || self.tpl.is_some_and(|tpl| tpl.to_meter)
     }
 
     /// The meter's status octet; None without a header, and in frames to the meter.
@@ -295,6 +308,7 @@ impl fmt::Display for SecurityMode {
             Self::AesCbcIv => f.write_str("5"),
             Self::AesCbcNoIv => f.write_str("7"),
             Self::AesCcm => f.write_str("10"),
+            Self::Wize => f.write_str("wize"),
             Self::Manufacturer => f.write_str("manufacturer"),
             Self::Other(mode) => write!(f, "{mode}"),
         }
@@ -313,6 +327,9 @@ impl fmt::Display for Telegram<'_> {
         }
         if let Some(tpl) = &self.tpl {
             write!(f, " {tpl}")?;
+        }
+        if let Some(wize) = &self.wize {
+            write!(f, " {wize}")?;
         }
         write!(f, " {}", self.verdict_with_records())?;
         if let Some(reject) = self.reject {

@@ -99,6 +99,10 @@ impl<K: Keys> Keys for WithDefault<'_, K> {
     fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
         self.keys.numbered_key(address, key_id).or_else(|| self.default())
     }
+
+    fn network_key(&self, network: u8) -> Option<&Key> {
+        self.keys.network_key(network)
+    }
 }
 
 /// The data records that a telegram's own octets mean, in `out`.

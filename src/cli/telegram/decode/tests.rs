@@ -218,3 +218,37 @@ fn a_compact_frame_is_read_by_the_format_that_another_line_teaches() {
     assert_eq!(verdicts, ["ok", "unsupported", "ok", "ok"]);
     assert!([0, 3].iter().all(|at| answers[*at]["readings"] == answers[2]["readings"]));
 }
+
+#[test]
+fn a_wize_frame_opens_as_far_as_the_key_file_goes() {
+    let vectors = include_str!("../../../../wmbus/tests/data/wize.txt");
+    let frame = vectors.lines().find_map(|line| line.strip_prefix("data ")).unwrap();
+    let answer = |keys: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys");
+        std::fs::write(&path, keys).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let args = |json| Args { telegrams: vec![frame.to_owned()], keys: Some(path.clone()), json };
+        let line = decode(args(true), "").unwrap();
+        (serde_json::from_str::<Value>(&line).unwrap(), decode(args(false), "").unwrap())
+    };
+    let network = "wize=9 101112131415161718191a1b1c1d1e1f\n";
+    let device = "12345678 a0a1a2a3a4a5a6a7a8a9aaabacadaeaf id=1\n";
+
+    let (sealed, text) = answer(network);
+    assert_eq!((&sealed["verdict"], &sealed["security"]["authenticated"]), (&"no_key".into(), &true.into()));
+    assert_eq!(sealed["wize"]["sealed"], "f9322e7b36d7954b5a7be230c6c4");
+    let said = "KAM-12345678-01-03  gas  no_key (it is from the network, and sealed for the head-end)  mode wize, \
+                authenticated\nwize DATA network 9 counter 258 application fe key 1: sealed \
+                f9322e7b36d7954b5a7be230c6c4\n";
+    assert_eq!(text, said);
+
+    let (open, _) = answer(&(network.to_owned() + device));
+    assert_eq!((&open["verdict"], &open["wize"]["payload"]), (&"ok".into(), &hex::encode("index 12345 m3").into()));
+    assert_eq!(open["wize"]["sealed"], Value::Null);
+
+    let (forged, _) = answer("wize=9 00000000000000000000000000000000\n");
+    assert_eq!((&forged["verdict"], &forged["security"]["authenticated"]), (&"bad_mac".into(), &false.into()));
+    let (unknown, _) = answer("wize=8 101112131415161718191a1b1c1d1e1f\n");
+    assert_eq!((&unknown["verdict"], &unknown["security"]["authenticated"]), (&"no_key".into(), &false.into()));
+}

@@ -5,6 +5,7 @@ mod ccm;
 mod content;
 mod des;
 mod ell;
+mod wize;
 
 use super::{Compact, Security, SecurityMode, Verdict};
 use crate::afl::Afl;
@@ -12,6 +13,7 @@ use crate::ell::Ell;
 use crate::link::Body;
 use crate::spec::CI_AFL;
 use crate::tpl::{Extension, ShortHeader, Tpl};
+use crate::wize::CI_WIZE;
 use crate::{Address, Formats, Keys, Link, Reject};
 
 /// What has been read so far.
@@ -21,6 +23,7 @@ pub(super) struct Opening {
     pub(super) ell: Option<Ell>,
     pub(super) afl: Option<Afl>,
     pub(super) tpl: Option<Tpl>,
+    pub(super) wize: Option<crate::wize::Header>,
     pub(super) address: Option<Address>,
     pub(super) security: Security,
     /// The L-field promised more octets than there are.
@@ -70,6 +73,7 @@ impl Opening {
             ell: None,
             afl: None,
             tpl: None,
+            wize: None,
             address: link.address().copied(),
             security: Security { mode: SecurityMode::None, authenticated: false, counter: None },
             is_short: body.is_short,
@@ -115,6 +119,9 @@ impl Opening {
             }
             self.security.counter = afl.counter.or(self.security.counter);
         }
+        if rest.first() == Some(&CI_WIZE) {
+            return self.open_wize(rest, keys, transport);
+        }
         let tpdu = rest;
         let tpl = match Tpl::parse(&mut rest) {
             Ok(tpl) => *self.tpl.insert(tpl),
@@ -151,7 +158,7 @@ impl Opening {
             SecurityMode::None => false,
             SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv => blocks > 0,
             SecurityMode::DesCbc => header.configuration.field & 0xff != 0,
-            SecurityMode::AesCcm | SecurityMode::EllAesCtr | SecurityMode::Manufacturer => true,
+            SecurityMode::AesCcm | SecurityMode::EllAesCtr | SecurityMode::Wize | SecurityMode::Manufacturer => true,
             SecurityMode::Other(_) => !payload.is_empty(),
         };
         if !is_encrypted && !has_mac {
