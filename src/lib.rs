@@ -10,6 +10,7 @@ pub mod control;
 pub mod journal;
 pub mod reading;
 pub mod registry;
+pub mod schedule;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod store;

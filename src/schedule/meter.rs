@@ -1,0 +1,128 @@
+//! One meter in the schedule: what was read of it, and when it is tried again.
+
+use super::progress::Progress;
+
+/// The number of a meter in the schedule; never given to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MeterNo(pub u32);
+
+/// Where a meter stands in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MeterState {
+    /// Commissioned, and never answered.
+    #[default]
+    New,
+    Active,
+    /// Did not answer lately, and is tried again soon.
+    Silent,
+    /// Has used up its retries, and is tried more and more seldom.
+    Unreachable,
+    /// Another meter measures in its place.
+    Replaced,
+    Removed,
+}
+
+#[derive(Debug)]
+pub(super) struct Meter {
+    pub(super) channel: usize,
+    pub(super) state: MeterState,
+    /// By task number.
+    pub(super) lines: Vec<Option<Line>>,
+    /// Exchanges in a row that it did not answer.
+    failures: u32,
+    /// Milliseconds UTC; before that it is left alone.
+    pub(super) probe_at: i64,
+    pub(super) is_busy: bool,
+    /// The turn in which it was served last: who waits longest goes first.
+    pub(super) served: u64,
+}
+
+/// One task for one meter.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) progress: Progress,
+    /// What the meter answered was of no use so often in a row.
+    refusals: u32,
+    /// Milliseconds UTC.
+    pub(super) not_before: i64,
+    pub(super) place: Option<Place>,
+}
+
+/// The list that a task of a meter stands in, and under what.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// Milliseconds UTC.
+    Due(i64),
+    /// The turn in which the meter was served last when it came in.
+    Ready(u64),
+}
+
+impl Meter {
+    pub(super) fn new(channel: usize, lines: Vec<Option<Line>>) -> Self {
+        let state = MeterState::New;
+        Self { channel, state, lines, failures: 0, probe_at: i64::MIN, is_busy: false, served: 0 }
+    }
+
+    pub(super) fn line(&self, task: usize) -> Option<&Line> {
+        self.lines.get(task)?.as_ref()
+    }
+
+    pub(super) fn line_mut(&mut self, task: usize) -> Option<&mut Line> {
+        self.lines.get_mut(task)?.as_mut()
+    }
+
+    /// Takes part: it is neither replaced nor removed.
+    pub(super) fn is_commissioned(&self) -> bool {
+        !matches!(self.state, MeterState::Replaced | MeterState::Removed)
+    }
+
+    pub(super) fn answered(&mut self) {
+        if self.is_commissioned() {
+            self.state = MeterState::Active;
+        }
+        self.failures = 0;
+        self.probe_at = i64::MIN;
+    }
+
+    /// Did not answer: the next attempt comes later each time.
+    pub(super) fn failed(&mut self, retries: u32, no: MeterNo, now_ms: i64) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = match self.failures.checked_sub(retries + 1) {
+            None => RETRY_MS << (self.failures - 1).min(8),
+            Some(probes) => (PROBE_MS << probes.min(8)).min(LONGEST_MS),
+        };
+        self.probe_at = now_ms.saturating_add(wait + jitter(no, self.failures, wait / 4));
+        if self.is_commissioned() && self.state != MeterState::New {
+            self.state = if self.failures > retries { MeterState::Unreachable } else { MeterState::Silent };
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(progress: Progress) -> Self {
+        Self { progress, refusals: 0, not_before: i64::MIN, place: None }
+    }
+
+    pub(super) fn worked(&mut self) {
+        self.refusals = 0;
+        self.not_before = i64::MIN;
+    }
+
+    /// The meter answered, but not what was asked.
+    pub(super) fn refused(&mut self, no: MeterNo, now_ms: i64) {
+        let wait = (REFUSED_MS << self.refusals.min(8)).min(LONGEST_MS);
+        self.refusals = self.refusals.saturating_add(1);
+        self.not_before = now_ms.saturating_add(wait + jitter(no, self.refusals, wait / 4));
+    }
+}
+
+/// So that meters which failed together are not tried together: the same in every run.
+pub(super) fn jitter(no: MeterNo, n: u32, most: i64) -> i64 {
+    let mixed = (u64::from(no.0) << 32 | u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    i64::try_from(mixed >> 33).unwrap_or(0) % most.max(1)
+}
+
+const RETRY_MS: i64 = 30_000;
+const PROBE_MS: i64 = 900_000;
+const REFUSED_MS: i64 = 60_000;
+const LONGEST_MS: i64 = 6 * 3_600_000;

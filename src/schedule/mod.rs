@@ -1,0 +1,16 @@
+//! What to read of which meter when: tasks, slots, gaps, retries. No I/O; calendar time comes in as an argument.
+//!
+//! A [`Grid`] says when slots end, a [`Progress`] which of them were read, a [`Task`] what is wanted of many meters, and
+//! the [`Schedule`] who is asked next.
+
+mod grid;
+mod meter;
+mod plan;
+mod progress;
+mod task;
+
+pub use grid::{Grid, Slot};
+pub use meter::{MeterNo, MeterState};
+pub use plan::{Completeness, End, Order, Schedule, Ticket, Work};
+pub use progress::{Progress, Tally};
+pub use task::{Priority, Reach, Task, Window};
