@@ -4,11 +4,14 @@
 //! random number.
 #![forbid(unsafe_code)]
 
+pub mod acse;
 pub mod apdu;
 pub mod data;
+pub mod gateway;
 pub mod link;
 pub mod obis;
 pub mod reject;
+pub mod security;
 pub mod spec;
 pub mod time;
 

@@ -4,6 +4,7 @@
 
 mod action;
 mod block;
+mod display;
 mod error;
 mod get;
 mod initiate;
