@@ -208,6 +208,9 @@ fn print(card: &MeterCard, now: i64) -> String {
         let (count, last) = (counted(heard.telegrams, "telegram"), ago(now, heard.last_ms));
         let label = if n == 0 { "receivers" } else { "" };
         items.row([label.into(), format!("{}: {count}, the last {last}{rssi}", heard.receiver)]);
+        if heard.repeated > 0 {
+            items.row([String::new(), format!("  {} of them through a repeater", heard.repeated)]);
+        }
         for day in &heard.days {
             let Some([weakest, mean, strongest]) = day.rssi_dbm else { continue };
             let when = if day.ago == 0 { "today".to_owned() } else { counted(day.ago.into(), "day") + " ago" };

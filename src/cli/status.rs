@@ -1,5 +1,6 @@
 //! `dcu status`: one screen, the verdict first.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -119,11 +120,20 @@ fn receiver_lines(receiver: &ReceiverStatus, now: i64) -> (String, String) {
     let first = printable(&format!("{name} ({kind} on {source}): {state} for {since}"));
     let last = receiver.last_frame_ms.map_or_else(|| "none yet".into(), |last| format!("the last {}", ago(now, last)));
     let mut second = format!("  {}, {last}", counted(receiver.frames, "frame"));
+    let named = |counts: &BTreeMap<String, u64>| {
+        let each: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        printable(&each.join(", "))
+    };
+    // Writing to a String does not fail.
+    if let Some(expected) = receiver.expected {
+        let _ = write!(second, "; {expected} an hour expected");
+    }
     let dropped: u64 = receiver.rejected.values().sum();
     if dropped > 0 {
-        let reasons: Vec<_> = receiver.rejected.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        // Writing to a String does not fail.
-        let _ = write!(second, "; {dropped} dropped ({})", printable(&reasons.join(", ")));
+        let _ = write!(second, "; {dropped} dropped ({})", named(&receiver.rejected));
+    }
+    if !receiver.recoveries.is_empty() {
+        let _ = write!(second, "; recovery: {}", named(&receiver.recoveries));
     }
     (first, second)
 }

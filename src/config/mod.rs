@@ -57,6 +57,8 @@ pub struct Receiver {
     pub source: ReceiverSource,
     /// What the receiver is set to hear; a `hex` source hears what its own side was told.
     pub mode: Mode,
+    /// Its USB device may be switched off and on when nothing else helps.
+    pub reenumerate: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

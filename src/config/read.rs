@@ -72,9 +72,13 @@ fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
             table.blame("mode", Problem::wrong(format!("a receiver of kind {:?} cannot listen to {mode}", kind.name)));
         }
         let source = source(&mut table, kind, base);
+        let reenumerate = table.flag("reenumerate", false);
+        if reenumerate && !matches!(source, None | Some(ReceiverSource::Serial { .. })) {
+            table.blame("reenumerate", Problem::wrong("has no use without a `port`"));
+        }
         table.finish();
         if let (Some(kind), Some(source)) = (kind, source) {
-            receivers.push(Receiver { name, kind, source, mode });
+            receivers.push(Receiver { name, kind, source, mode, reenumerate });
         }
     }
     receivers

@@ -136,6 +136,7 @@ fn a_receiver_is_looked_for_only_where_it_can_be() {
     assert_eq!(receiver("hex", "udp = \"127.0.0.1:4002\"").1.as_deref(), Some("udp 127.0.0.1:4002"));
     check("rtl_433", "udp = \"[::1]:4002\"", "");
     check("im871a", "tcp = \"gateway:4001\"", "");
+    check("im871a", "tcp = \"gateway:4001\"\nreenumerate = true", "has no use without a `port`");
     check("raw", "udp = \"127.0.0.1:4002\"", "a receiver of kind \"raw\" does not come in lines");
     check("cul", "udp = \"127.0.0.1:4002\"", "a receiver of kind \"cul\" has a `port` or a `tcp` address");
     let no_port = "a receiver of kind \"auto\" has a `port`: only there the speed can be changed";
@@ -239,6 +240,7 @@ fn an_absent_receiver_does_not_keep_the_service_from_starting() {
             kind: wmbus::receiver::Kind::named("im871a").unwrap(),
             source: ReceiverSource::Serial { path: "/dev/ttyUSB9".into(), baud: 57_600 },
             mode: wmbus::receiver::Mode::C1T1,
+            reenumerate: false,
         }]
     );
 

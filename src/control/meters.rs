@@ -48,6 +48,7 @@ pub struct MeterCard {
     /// When the next transmission is due.
     #[serde(default)]
     pub next_ms: Option<i64>,
+    /// The best link first.
     pub heard: Vec<Heard>,
     /// Of the last telegram that was decoded.
     pub readings: Vec<ReadingLine>,
@@ -58,6 +59,9 @@ pub struct MeterCard {
 pub struct Heard {
     pub receiver: String,
     pub telegrams: u64,
+    /// Of them, those that came through a repeater.
+    #[serde(default)]
+    pub repeated: u64,
     pub last_ms: i64,
     pub rssi_dbm: Option<i16>,
     /// The last week, oldest day first.

@@ -54,6 +54,12 @@ pub struct ReceiverStatus {
     pub rejected: BTreeMap<String, u64>,
     pub octets: u64,
     pub last_frame_ms: Option<i64>,
+    /// Frames an hour that it usually hears at this time; None before that is known.
+    #[serde(default)]
+    pub expected: Option<u64>,
+    /// What was done to make it work again, and how often: `ping`, `reset`, `reopen`, `reenumerate`.
+    #[serde(default)]
+    pub recoveries: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +70,7 @@ pub enum ReceiverState {
     /// Open, not yet set up.
     Starting,
     Receiving,
-    /// Set up, but nothing was heard for long.
+    /// Set up, but it hears nothing, and usually does; or nothing was heard for an hour.
     Silent,
 }
 

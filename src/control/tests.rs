@@ -27,6 +27,8 @@ pub(crate) fn well() -> Status {
             rejected: [("bad-crc".to_owned(), 17)].into(),
             octets: 4_872_240,
             last_frame_ms: Some(1_759_999_999_000),
+            expected: Some(3_110),
+            recoveries: [("ping".to_owned(), 1)].into(),
         }],
         meters: MeterCounts {
             silent: 0,
@@ -124,6 +126,7 @@ pub(crate) fn card() -> MeterCard {
         heard: vec![Heard {
             receiver: "roof".into(),
             telegrams: 5_412,
+            repeated: 3,
             last_ms: 1_759_999_988_000,
             rssi_dbm: Some(-67),
             days: vec![HeardDay { ago: 0, telegrams: 5_412, rssi_dbm: Some([-80, -70, -67]) }],

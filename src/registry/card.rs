@@ -58,11 +58,12 @@ impl Registry {
             missed: meter.rhythm.missed(),
             next_ms: in_ms.map(|ms| now.utc_ms + ms),
             heard: meter
-                .hearings
-                .iter()
+                .links()
+                .into_iter()
                 .map(|hearing| Heard {
                     receiver: hearing.receiver.to_string(),
                     telegrams: hearing.telegrams,
+                    repeated: hearing.repeated,
                     last_ms: hearing.last.utc_ms,
                     rssi_dbm: hearing.rssi_dbm,
                     days: days(&hearing.budget),

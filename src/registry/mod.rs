@@ -75,7 +75,10 @@ struct Recent {
 pub struct Hearing {
     pub receiver: Arc<str>,
     pub telegrams: u64,
+    /// Of them, those that came through a repeater.
+    pub repeated: u64,
     pub last: Received,
+    /// Of the last one that came without a repeater.
     pub rssi_dbm: Option<i16>,
     pub budget: LinkBudget,
 }
@@ -108,7 +111,7 @@ impl Registry {
         let received = now.received();
         let at = self.place(source.meter, received);
         let Some(meter) = self.meters.get_mut(at) else { return Novelty::New };
-        meter.hear(&source.links, received);
+        meter.hear(source, received);
         let window = if source.access_number.is_some() { REPEATER } else { SIMULTANEOUS };
         let is_same = |recent: &Recent| {
             let age = Duration::from_millis(received.boot_ms.saturating_sub(recent.boot_ms));
@@ -130,7 +133,7 @@ impl Registry {
         let received = now.received();
         let at = self.place(source.meter, received);
         if let Some(meter) = self.meters.get_mut(at) {
-            meter.hear(&source.links, received);
+            meter.hear(source, received);
         }
         self.repeated += 1;
     }
@@ -240,20 +243,46 @@ impl Meter {
         }
     }
 
-    fn hear(&mut self, links: &[Link], received: Received) {
-        for link in links {
-            if let Some(hearing) = self.hearings.iter_mut().find(|hearing| hearing.receiver == link.receiver) {
-                hearing.telegrams += 1;
-                hearing.last = received;
-                hearing.rssi_dbm = link.rssi_dbm;
-                hearing.budget.hear(received.boot_ms, link.rssi_dbm);
-            } else if self.hearings.len() < RECEIVERS {
-                let receiver = Arc::clone(&link.receiver);
-                let mut budget = LinkBudget::default();
-                budget.hear(received.boot_ms, link.rssi_dbm);
-                self.hearings.push(Hearing { receiver, telegrams: 1, last: received, rssi_dbm: link.rssi_dbm, budget });
+    fn hear(&mut self, source: &Source, received: Received) {
+        for link in &source.links {
+            let is_known = |hearing: &Hearing| hearing.receiver == link.receiver;
+            if self.hearings.len() < RECEIVERS && !self.hearings.iter().any(is_known) {
+                self.hearings.push(Hearing::new(Arc::clone(&link.receiver), received));
+            }
+            if let Some(hearing) = self.hearings.iter_mut().find(|hearing| is_known(hearing)) {
+                hearing.hear(link, source.hops.is_some(), received);
             }
         }
+    }
+
+    /// How the meter is heard, the best link first: by the mean signal of the last day.
+    pub fn links(&self) -> Vec<&Hearing> {
+        let mut links: Vec<_> = self.hearings.iter().collect();
+        links.sort_by_key(|hearing| std::cmp::Reverse((hearing.mean_dbm(), hearing.telegrams)));
+        links
+    }
+}
+
+impl Hearing {
+    fn new(receiver: Arc<str>, last: Received) -> Self {
+        Self { receiver, telegrams: 0, repeated: 0, last, rssi_dbm: None, budget: LinkBudget::default() }
+    }
+
+    fn hear(&mut self, link: &Link, is_repeated: bool, received: Received) {
+        self.telegrams += 1;
+        self.last = received;
+        if is_repeated {
+            // How well the repeater is heard says nothing of the meter.
+            self.repeated += 1;
+        } else {
+            self.rssi_dbm = link.rssi_dbm;
+            self.budget.hear(received.boot_ms, link.rssi_dbm);
+        }
+    }
+
+    /// On the last day on which there was one.
+    pub fn mean_dbm(&self) -> Option<i8> {
+        self.budget.days().filter_map(|day| day.rssi_dbm()).last().map(|[_, mean, _]| mean)
     }
 }
 

@@ -87,6 +87,28 @@ fn the_same_frame_from_another_receiver_is_link_data_only() {
 }
 
 #[test]
+fn the_best_link_comes_first_and_a_repeater_says_nothing_of_it() {
+    let by = |receiver: &str, digest, rssi_dbm, hops| {
+        let mut converted = telegram(A, receiver, digest, Security::Plain, &[0]);
+        let links = vec![Link { receiver: receiver.into(), rssi_dbm, lqi: None }];
+        converted.source = Arc::new(Source { links, hops, ..Source::clone(&converted.source) });
+        converted
+    };
+    let mut registry = Registry::new(10);
+    registry.heard(&by("roof", 1, Some(-90), None), now(1000));
+    registry.heard(&by("sdr", 1, None, None), now(1001));
+    registry.heard(&by("cellar", 1, Some(-60), None), now(1002));
+    // Through a repeater next to the roof.
+    registry.heard(&by("roof", 2, Some(-20), Some(1)), now(20_000));
+    registry.heard(&by("roof", 3, Some(-20), Some(1)), now(40_000));
+    let card = registry.card(&A.parse().unwrap(), &MeterKeys::default(), &Groups::default(), None, now(40_000));
+    let heard: Vec<_> = card.unwrap().heard;
+    let links: Vec<_> =
+        heard.iter().map(|link| (&*link.receiver, link.telegrams, link.repeated, link.rssi_dbm)).collect();
+    assert_eq!(links, [("cellar", 1, 0, Some(-60)), ("roof", 3, 2, Some(-90)), ("sdr", 1, 0, None)]);
+}
+
+#[test]
 fn a_late_copy_is_known_behind_newer_frames() {
     let mut registry = Registry::new(10);
     for digest in 1..=4 {

@@ -87,6 +87,7 @@ enum Command {
     Send { frame: Vec<u8>, rssi_dbm: i16, outcome: oneshot::Sender<Outcome> },
     Unplug { done: oneshot::Sender<()> },
     Plug { done: oneshot::Sender<Result<(), Error>> },
+    Hang { done: oneshot::Sender<()> },
 }
 
 impl EmulatedReceiver {
@@ -129,6 +130,13 @@ impl EmulatedReceiver {
     pub async fn unplug(&self) {
         let (done, is_done) = oneshot::channel();
         let _ = self.commands.send(Command::Unplug { done }).await;
+        let _ = is_done.await;
+    }
+
+    /// Its firmware hangs: it neither hears nor answers until it is plugged in again.
+    pub async fn hang(&self) {
+        let (done, is_done) = oneshot::channel();
+        let _ = self.commands.send(Command::Hang { done }).await;
         let _ = is_done.await;
     }
 

@@ -142,7 +142,7 @@ impl Desk {
             .map(|(configured, status)| {
                 let status = status.borrow().clone();
                 let heard = status.last_heard.map_or(status.since, |at| at);
-                let is_silent = now.mono.saturating_duration_since(heard.mono) >= SILENCE;
+                let is_silent = status.is_deaf || now.mono.saturating_duration_since(heard.mono) >= SILENCE;
                 ReceiverStatus {
                     name: configured.name.clone(),
                     kind: match status.identity.kind {
@@ -167,6 +167,12 @@ impl Desk {
                         .collect::<BTreeMap<_, _>>(),
                     octets: status.counters.octets,
                     last_frame_ms: status.last_heard.map(|at| at.utc_ms),
+                    expected: status.expected,
+                    recoveries: status
+                        .recoveries
+                        .iter()
+                        .map(|(stage, count)| (stage.name().to_owned(), *count))
+                        .collect(),
                 }
             })
             .collect()

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 mod desk;
 mod files;
+mod lookout;
 mod meters;
 pub mod mqtt;
 mod news;
@@ -124,11 +125,16 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let (questions, questions_out) = mpsc::channel(QUESTIONS);
     let mut receivers_seen = Vec::new();
     let mut receiver_tasks = Vec::new();
+    let mut lookouts = Vec::new();
     for receiver in &config.wmbus {
         let (status, seen) = watch::channel(receiver::Status::new(started));
+        let settings = settings::receiver(receiver);
+        let name = Arc::clone(&settings.name);
+        let clock = Arc::clone(&read_clock);
+        lookouts.push(tokio::spawn(lookout::run(name, seen.clone(), store.clone(), clock, stop_receivers.clone())));
         receivers_seen.push(seen);
         receiver_tasks.push(tokio::spawn(receiver::run(
-            settings::receiver(receiver),
+            settings,
             random(),
             Arc::clone(&read_clock),
             heard.clone(),
@@ -203,7 +209,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     stop_desk.cancel();
     join([desk_task]).await;
     stop_receivers.cancel();
-    join(receiver_tasks).await;
+    join(receiver_tasks.into_iter().chain(lookouts)).await;
     join([keeps_open]).await;
     if ended.is_ok() {
         join([meters_task]).await;

@@ -1,16 +1,22 @@
 //! Drives one Wireless M-Bus receiver, wherever its octets come from, and hands on what it hears.
 //!
 //! A source that goes away is opened again, with a pause that grows; so is one whose receiver gives up. A full
-//! channel stops the reading, and so the port, not the receiver: nothing is dropped here that is not counted.
+//! channel stops the reading, and so the port, not the receiver: nothing is dropped here that is not counted. One that
+//! hears less than is expected of it is asked, reset, and opened anew, each only when the step before did not help.
 
 mod datagrams;
+mod recovery;
 mod source;
+mod status;
+mod traffic;
+mod usb;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::pending;
 use std::mem::Discriminant;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,7 +32,10 @@ use super::backoff::Backoff;
 use super::chain;
 use crate::clock::{Now, ReadClock};
 
+use recovery::Recovery;
+pub use recovery::{Stage, Supervision};
 pub use source::{Error as SourceError, Source};
+pub use status::{Heard, State, Status};
 
 /// One receiver as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,55 +46,7 @@ pub struct Settings {
     /// What it is told to listen to, where it can be told.
     pub mode: Mode,
     pub source: Source,
-}
-
-/// One frame and how it was heard.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
-    pub receiver: Arc<str>,
-    /// L field first.
-    pub frame: Vec<u8>,
-    /// What the receiver leaves of the CRCs, where it is known.
-    pub form: Option<wmbus::Form>,
-    pub rssi_dbm: Option<i16>,
-    /// When its last octet was read.
-    pub at: Now,
-}
-
-/// What is known of a receiver, for whoever asks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Status {
-    pub state: State,
-    pub since: Now,
-    /// Why it does not listen, with the whole chain; None while it does.
-    pub error: Option<String>,
-    /// Who it said that it was, last time.
-    pub identity: Identity,
-    pub last_heard: Option<Now>,
-    /// Since the start of the service.
-    pub counters: Counters,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// The source is not there; it is tried again and again.
-    Absent,
-    /// The source is open, the receiver does not answer yet.
-    Starting,
-    Receiving,
-}
-
-impl Status {
-    pub fn new(now: Now) -> Self {
-        Self {
-            state: State::Absent,
-            since: now,
-            error: None,
-            identity: Identity::default(),
-            last_heard: None,
-            counters: Counters::default(),
-        }
-    }
+    pub supervision: Supervision,
 }
 
 /// Drives the receiver until `stop`, or until nobody takes what it hears. `seed` decides the jitter of its pauses.
@@ -100,7 +61,11 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let backoff = Backoff::new(PAUSE_FIRST, settings.source.longest_pause(), seed);
+    let is_spoken_to = !settings.kind.modes.is_empty();
     let mut driver = Driver {
+        recovery: Recovery::new(settings.supervision, is_spoken_to, clock().mono),
+        next: Stage::Reopen,
+        device: None,
         settings,
         clock,
         heard,
@@ -112,12 +77,19 @@ pub async fn run(
         is_looked_at: false,
     };
     while let Err(error) = driver.connect_and_listen().await {
+        driver.recovery.lost((driver.clock)().mono);
         let error = driver.who_else(error).await;
         let pause = driver.lose(&error);
-        tokio::select! {
-            biased;
-            () = driver.stop.cancelled() => return,
-            () = sleep(pause) => {}
+        driver.next = driver.step_after(&error);
+        let stop = driver.stop.clone();
+        let pause = async {
+            sleep(pause).await;
+            if driver.next == Stage::Reenumerate {
+                driver.reenumerate().await;
+            }
+        };
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
         }
     }
 }
@@ -137,6 +109,9 @@ enum Error {
     Speed(#[source] std::io::Error),
     #[error("receiver is of no use")]
     Receiver(#[source] Failure),
+    /// And this is to be done about it.
+    #[error("receiver hears less than expected")]
+    Deaf(Stage),
 }
 
 struct Driver {
@@ -152,6 +127,11 @@ struct Driver {
     trouble: Option<Discriminant<Error>>,
     /// It has listened, or it was asked what it is instead.
     is_looked_at: bool,
+    recovery: Recovery,
+    /// What is done with the next connection.
+    next: Stage,
+    /// The USB device behind the port, as long as it may be switched off and on.
+    device: Option<PathBuf>,
 }
 
 impl Driver {
@@ -164,7 +144,12 @@ impl Driver {
         };
         let now = (self.clock)();
         self.enter(State::Starting, now);
+        self.remember_device();
         let mut machine = (self.settings.kind.open)(self.settings.mode, now.mono);
+        if std::mem::replace(&mut self.next, Stage::Reopen) == Stage::Reset {
+            self.took(Stage::Reset);
+            machine.reset(now.mono);
+        }
         let end = self.listen(&mut source, machine.as_mut(), now).await;
         self.count(machine.as_ref());
         self.counted.add(machine.counters());
@@ -220,6 +205,7 @@ impl Driver {
                     Event::Ready(identity) => self.ready(identity, now),
                     Event::Telegram { frame, form, rssi_dbm } => {
                         self.proven();
+                        self.hears(now);
                         let receiver = Arc::clone(&self.settings.name);
                         if self.heard.send(Heard { receiver, frame, form, rssi_dbm, at: now }).await.is_err() {
                             return Ok(());
@@ -247,11 +233,77 @@ impl Driver {
                     now = (self.clock)();
                     machine.handle_timeout(now.mono);
                 }
+                () = until(self.recovery.poll_timeout()) => {
+                    now = (self.clock)();
+                    self.supervise(machine, now)?;
+                }
             }
         }
     }
 
+    /// Does the next thing about a receiver that hears less than it should, when it is time.
+    fn supervise(&mut self, machine: &mut dyn Receiver, now: Now) -> Result<(), Error> {
+        let Some(stage) = self.recovery.handle_timeout(now.mono) else { return Ok(()) };
+        let expected = self.recovery.expected().unwrap_or(0.0);
+        let silent = self.status.borrow().last_heard.map(|last| now.mono.saturating_duration_since(last.mono));
+        warn!(port = %self.settings.name, stage = stage.name(), expected, ?silent, "receiver hears less than expected");
+        match stage {
+            Stage::Ping => machine.check(now.mono),
+            Stage::Reset => machine.reset(now.mono),
+            Stage::Reopen | Stage::Reenumerate => return Err(Error::Deaf(stage)),
+        }
+        self.took(stage);
+        Ok(())
+    }
+
+    /// What is to be done with the connection after one that ended so.
+    fn step_after(&mut self, error: &Error) -> Stage {
+        let stage = match error {
+            Error::Receiver(Failure::Mute(_) | Failure::Nobody) => self.recovery.mute(),
+            Error::Deaf(stage) => *stage,
+            _ => return Stage::Reopen,
+        };
+        if stage == Stage::Reopen {
+            self.took(stage);
+        }
+        stage
+    }
+
+    fn took(&self, stage: Stage) {
+        self.status.send_modify(|status| *status.recoveries.entry(stage).or_default() += 1);
+    }
+
+    fn hears(&mut self, now: Now) {
+        if self.recovery.hear(now.mono) {
+            warn!(port = %self.settings.name, "receiver hears again");
+        }
+    }
+
+    /// A port that is gone does not tell any more whose it was.
+    fn remember_device(&mut self) {
+        if let (true, Source::Serial { path, .. }) = (self.settings.supervision.may_reenumerate, &self.settings.source)
+        {
+            match usb::device_of(Path::new(SYSFS), path) {
+                Ok(device) => self.device = Some(device),
+                Err(error) => debug!(port = %self.settings.name, err = %chain(&error), "no USB device"),
+            }
+        }
+    }
+
+    async fn reenumerate(&self) {
+        let port = &self.settings.name;
+        let Some(device) = &self.device else {
+            return warn!(%port, "cannot switch the USB device off and on: the port is not of one");
+        };
+        warn!(%port, device = %device.display(), "switch the USB device off and on");
+        match usb::reenumerate(device).await {
+            Ok(()) => self.took(Stage::Reenumerate),
+            Err(error) => warn!(%port, err = %chain(&error), "cannot switch the USB device off and on"),
+        }
+    }
+
     fn ready(&mut self, identity: Identity, now: Now) {
+        self.recovery.ready(now.mono);
         self.status.send_modify(|status| status.identity = identity);
         self.enter(State::Receiving, now);
         let Identity { uid, firmware, mode, kind } = identity;
@@ -277,7 +329,9 @@ impl Driver {
         let pause = self.backoff.next_delay();
         let chain = chain(error);
         let kind = std::mem::discriminant(error);
-        if self.trouble.replace(kind) == Some(kind) {
+        if let Error::Deaf(_) = error {
+            info!(port = %self.settings.name, "open the receiver anew");
+        } else if self.trouble.replace(kind) == Some(kind) {
             debug!(port = %self.settings.name, err = %chain, backoff = ?pause, "receiver still lost");
         } else {
             warn!(port = %self.settings.name, err = %chain, backoff = ?pause, "receiver lost");
@@ -303,6 +357,8 @@ impl Driver {
         self.status.send_modify(|status| {
             status.counters.clone_from(&self.counted);
             status.counters.add(machine.counters());
+            status.is_deaf = self.recovery.is_deaf();
+            status.expected = self.recovery.expected().map(|expected| expected.round() as u64);
         });
     }
 }
@@ -318,3 +374,4 @@ const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// A request is a few octets; a port that does not take them is stuck.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 const PORTION: usize = 4096;
+const SYSFS: &str = "/sys";

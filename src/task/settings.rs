@@ -42,6 +42,7 @@ pub(super) fn receiver(said: &config::Receiver) -> receiver::Settings {
             ReceiverSource::Udp(address) => receiver::Source::Udp(address.clone()),
             ReceiverSource::Command(words) => receiver::Source::Command(words.clone()),
         },
+        supervision: receiver::Supervision { may_reenumerate: said.reenumerate, ..receiver::Supervision::default() },
     }
 }
 

@@ -158,6 +158,11 @@ impl Configuration {
         self.field & 0x2000 != 0
     }
 
+    /// The frame went through a repeater. Modes 0 and 5; elsewhere only an extended link layer tells.
+    pub const fn is_repeated(&self) -> bool {
+        matches!(self.mode(), 0 | 5) && self.field & 0x0001 != 0
+    }
+
     const fn mode_of(field: u16) -> u8 {
         (field >> 8) as u8 & 0x1f
     }

@@ -67,7 +67,8 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
         received,
         status: telegram.status().map(|status| status.0).into_iter().collect(),
         links,
-        hops: None,
+        // The bit says that there was one; how many there were, nobody tells.
+        hops: telegram.is_repeated().then_some(1),
         security: security(telegram),
         access_number: telegram.access_number().map(u32::from),
         evidence: group.evidence.then(|| telegram.stripped()),
@@ -268,12 +269,25 @@ impl From<Verdict> for Security {
 fn digest(telegram: &Telegram<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let octets = telegram.octets();
-    // A repeater marks its copy in the communication control field, the first of an extended link layer.
-    let control = telegram
-        .ell
-        .and_then(|_| Some((octets.get(..COMMUNICATION_CONTROL)?, octets.get(COMMUNICATION_CONTROL + 1..)?)));
-    control.unwrap_or((octets, &[])).hash(&mut hasher);
+    let marked = marked(telegram)
+        .and_then(|(at, marks)| Some((octets.get(..at)?, octets.get(at)? & !marks, octets.get(at + 1..)?)));
+    match marked {
+        Some(parts) => parts.hash(&mut hasher),
+        None => octets.hash(&mut hasher),
+    }
     hasher.finish()
+}
+
+/// The octet in which a repeater marks its copy, and its marks (hop count, repeated access): in the communication control
+/// field of an extended link layer, without one in the configuration field of modes 0 and 5.
+fn marked(telegram: &Telegram<'_>) -> Option<(usize, u8)> {
+    match (telegram.ell, telegram.afl, telegram.tpl?) {
+        (Some(ell), ..) if ell.extended_control.is_none() => Some((COMMUNICATION_CONTROL, 0x12)),
+        (None, None, tpl) if matches!(tpl.header?.configuration.mode(), 0 | 5) => {
+            Some((if tpl.address.is_some() { CONFIGURATION_LONG } else { CONFIGURATION_SHORT }, 0x03))
+        }
+        _ => None,
+    }
 }
 
 fn mark(telegram: &Telegram<'_>) -> Option<Mark> {
@@ -298,6 +312,9 @@ fn is_encrypted(telegram: &Telegram<'_>) -> bool {
 
 /// After C, M (2), A (6) and CI.
 const COMMUNICATION_CONTROL: usize = 10;
+/// Behind those, access number and status; a long header has an address (8) before them.
+const CONFIGURATION_SHORT: usize = 12;
+const CONFIGURATION_LONG: usize = 20;
 
 #[cfg(test)]
 mod tests;

@@ -331,3 +331,41 @@ fn a_telegram_says_who_when_and_how() {
     assert_eq!((raw.reason, raw.meter), (Security::NoKey, Some(source.meter)));
     assert_eq!(raw.octets, message.emit(Form::Stripped).unwrap());
 }
+
+#[test]
+fn a_repeaters_copy_is_the_same_telegram_with_a_hop() {
+    use wmbus::sim::{Message, Protection};
+    use wmbus::{Address, Form, Key, Link, Scratch};
+
+    let address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 1, device_type: 7 };
+    let other = Address { identification: 0x8765_4321, ..address };
+    let key = Key::new([7; 16]);
+    let records = [];
+    let keys = std::collections::HashMap::<Address, Key>::new();
+    let plain = || Message::new(address, 5, &records);
+    let adapter = Message { meter_address: Some(other), ..plain() };
+    // With L before them: where the mark of the hop is.
+    for (message, at, hop) in [
+        (plain(), 13, 0x01),
+        (adapter, 21, 0x01),
+        (plain().protection(Protection::AesCbcIv(&key)), 13, 0x01),
+        (plain().protection(Protection::AesCbcNoIv { key: &key, counter: 9 }), 11, 0x10),
+    ] {
+        let frame = message.emit(Form::Stripped).unwrap();
+        let convert = |frame: &[u8]| {
+            let mut scratch = Scratch::default();
+            let telegram = Telegram::decode_as(Form::Stripped, frame, &keys, &mut scratch).unwrap();
+            assert!(matches!(telegram.link, Link::Wireless { .. }));
+            super::convert(&telegram, received(), Vec::new(), &Group::default())
+        };
+        let direct = convert(&frame);
+        let mut copy = frame.clone();
+        copy[at] |= hop;
+        let copy = convert(&copy);
+        assert_eq!((direct.source.hops, copy.source.hops), (None, Some(1)), "{message:?}");
+        assert_eq!(direct.digest, copy.digest, "{message:?}");
+        let mut next = frame;
+        next[at - 1] ^= 1;
+        assert_ne!(convert(&next).digest, direct.digest);
+    }
+}

@@ -20,6 +20,7 @@ pub(super) struct Stick {
     /// None while it is pulled out.
     port: Option<(Master, Option<Link>)>,
     module: Box<dyn Emulator>,
+    is_hung: bool,
     state: watch::Sender<State>,
     path: watch::Sender<PathBuf>,
 }
@@ -44,7 +45,7 @@ impl Stick {
         let (state, states) = watch::channel(State::Closed);
         let (path, paths) = watch::channel(PathBuf::new());
         let module = module(&options);
-        let mut stick = Self { options, port: None, module, state, path };
+        let mut stick = Self { options, port: None, module, is_hung: false, state, path };
         stick.plug_in()?;
         Ok((stick, states, paths))
     }
@@ -81,6 +82,7 @@ impl Stick {
                             Some(Command::Plug { done }) => {
                                 let _ = done.send(self.plug_in());
                             }
+                            Some(Command::Hang { done }) => self.hang(done),
                             None => return,
                         },
                     }
@@ -104,7 +106,13 @@ impl Stick {
     /// Without its supply the module forgets what it was told.
     fn pull_out(&mut self, done: oneshot::Sender<()>) {
         self.module = module(&self.options);
+        self.is_hung = false;
         self.show();
+        let _ = done.send(());
+    }
+
+    fn hang(&mut self, done: oneshot::Sender<()>) {
+        self.is_hung = true;
         let _ = done.send(());
     }
 
@@ -139,6 +147,7 @@ impl Stick {
             let stall = self.module.poll_timeout();
             tokio::select! {
                 read = line.read(&mut buf) => match read {
+                    Ok(length) if length > 0 && self.is_hung => {}
                     Ok(length) if length > 0 => {
                         let octets = self.at_speed(line, buf.get(..length).unwrap_or_default().to_vec());
                         self.module.handle_bytes(&octets, Instant::now());
@@ -152,6 +161,9 @@ impl Stick {
                     }
                 }
                 order = orders.recv(), if out.is_empty() => match order {
+                    Some(Command::Send { outcome: reply, .. }) if self.is_hung => {
+                        let _ = reply.send(Outcome::Deaf);
+                    }
                     Some(Command::Send { frame, rssi_dbm, outcome: reply }) => {
                         let outcome = self.module.hear(&frame, self.options.sent, rssi_dbm, Instant::now());
                         sending = Some(Sending { outcome, reply });
@@ -160,6 +172,7 @@ impl Stick {
                     Some(Command::Plug { done }) => {
                         let _ = done.send(Ok(()));
                     }
+                    Some(Command::Hang { done }) => self.hang(done),
                     None => break End::Dropped,
                 },
                 () = until(stall) => self.module.handle_timeout(Instant::now()),

@@ -12,7 +12,7 @@ use wmbus::sim::Split;
 use super::*;
 use crate::clock::Now;
 use crate::reading::TimeQuality;
-use crate::task::receiver::{self as task, Heard, Settings, Source, Status};
+use crate::task::receiver::{self as task, Heard, Settings, Source, Stage, Status, Supervision};
 
 /// The service's side, as far as it has to do with a receiver.
 struct Service {
@@ -34,6 +34,7 @@ impl Service {
             kind,
             mode: kind.default_mode(),
             source: Source::Serial { path, baud: kind.baud },
+            supervision: Supervision::default(),
         };
         Self::run(settings, capacity)
     }
@@ -120,7 +121,9 @@ async fn a_port_at_another_speed_hears_nothing() {
     let stick = EmulatedReceiver::open(Options::default()).unwrap();
     let source = Source::Serial { path: stick.path(), baud: 9_600 };
     let kind = Kind::named("im871a").unwrap();
-    let mut service = Service::run(Settings { name: "roof".into(), kind, mode: Mode::C1T1, source }, 1);
+    let supervision = Supervision::default();
+    let settings = Settings { name: "roof".into(), kind, mode: Mode::C1T1, source, supervision };
+    let mut service = Service::run(settings, 1);
     let status = service.status(|status| status.error.is_some()).await;
     let error = "receiver is of no use: a receiver of kind \"im871a\" answers there, at 57600 baud";
     assert_eq!(status.error.as_deref(), Some(error));
@@ -255,6 +258,71 @@ async fn a_mute_receiver_is_reported() {
     let mut service = Service::start(stick.path(), 1);
     let status = service.status(|status| status.error.is_some()).await;
     assert_eq!(status.error.as_deref(), Some("receiver is of no use: no answer to GET_DEVICEINFO"));
+    service.stop().await;
+}
+
+/// A receiver with so short an hour that a moment of silence is long, after some telegrams.
+async fn busy(stick: &EmulatedReceiver, patience: Duration) -> Service {
+    let kind = Kind::named("im871a").unwrap();
+    let supervision = Supervision { hour: Duration::from_secs(2), patience, ..Supervision::default() };
+    let source = Source::Serial { path: stick.path(), baud: kind.baud };
+    let mode = Mode::C1T1;
+    let mut service = Service::run(Settings { name: "roof".into(), kind, mode, source, supervision }, 4);
+    service.receiving().await;
+    stick.listening().await;
+    let mut number = 0;
+    while service.status.borrow().expected.is_none_or(|expected| expected < 40) {
+        assert_eq!(stick.send(frame(number), -60).await, Outcome::Intact);
+        assert_eq!(service.hear().await.frame, frame(number));
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    service
+}
+
+fn took(status: &Status, stage: Stage) -> bool {
+    status.recoveries.contains_key(&stage)
+}
+
+#[tokio::test]
+async fn a_receiver_that_answers_and_hears_nothing_is_asked_then_reset_then_opened_anew() {
+    let stick = EmulatedReceiver::open(Options::default()).unwrap();
+    let mut service = busy(&stick, Duration::from_millis(200)).await;
+    let status = service.status(|status| status.is_deaf).await;
+    assert_eq!(status.recoveries.keys().collect::<Vec<_>>(), [&Stage::Ping]);
+    let status = service.status(|status| took(status, Stage::Reset)).await;
+    assert!(!took(&status, Stage::Reopen), "{status:?}");
+    let status = service.status(|status| took(status, Stage::Reopen)).await;
+    assert!(status.is_deaf && !status.is_well());
+    assert_eq!(status.recoveries[&Stage::Ping], 1);
+    service.receiving().await;
+    stick.listening().await;
+    assert_eq!(stick.send(frame(7), -60).await, Outcome::Intact);
+    assert_eq!(service.hear().await.frame, frame(7));
+    service.status(Status::is_well).await;
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_is_noticed_by_what_is_missing_and_is_back_with_its_supply() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = Some(directory.path().join("stick"));
+    let stick = EmulatedReceiver::open(Options { link, ..Options::default() }).unwrap();
+    // Longer than it takes to find out that nobody answers.
+    let mut service = busy(&stick, Duration::from_secs(4)).await;
+    stick.hang().await;
+    let status = service.status(|status| status.state == task::State::Absent).await;
+    assert_eq!(status.error.as_deref(), Some("receiver is of no use: no answer to GET_CONFIG"));
+    assert!(took(&status, Stage::Ping) && status.is_deaf, "{status:?}");
+    let status = service.status(|status| took(status, Stage::Reset) && took(status, Stage::Reopen)).await;
+    assert_eq!(status.recoveries[&Stage::Reset], 1, "it was reset, and not again and again");
+    stick.unplug().await;
+    stick.plug_in().await.unwrap();
+    service.receiving().await;
+    stick.listening().await;
+    assert_eq!(stick.send(frame(8), -60).await, Outcome::Intact);
+    assert_eq!(service.hear().await.frame, frame(8));
+    service.status(Status::is_well).await;
     service.stop().await;
 }
 

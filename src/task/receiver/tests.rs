@@ -27,6 +27,7 @@ impl Running {
             kind: Kind::named("hex").expect("it is in the list"),
             mode: Mode::default(),
             source,
+            supervision: Supervision::default(),
         };
         let (heard, hears) = mpsc::channel(capacity);
         let (status, shown) = watch::channel(Status::new(clock()));

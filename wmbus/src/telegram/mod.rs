@@ -220,6 +220,13 @@ impl<'a> Telegram<'a> {
         }
     }
 
+    /// The frame went through a repeater, as the extended link layer says or, without one, the transport layer.
+    pub fn is_repeated(&self) -> bool {
+        let header = self.tpl.and_then(|tpl| tpl.header);
+        self.ell
+            .map_or_else(|| header.is_some_and(|header| header.configuration.is_repeated()), |ell| ell.is_repeated())
+    }
+
     /// The access number of the transport layer, else of the extended link layer; of Wize the counter's last octet.
     pub fn access_number(&self) -> Option<u8> {
         let tpl = self.tpl.and_then(|tpl| tpl.header).map(|header| header.access_number);
