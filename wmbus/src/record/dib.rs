@@ -1,7 +1,5 @@
 //! The data information block: DIF and up to ten DIFE, EN 13757-3:2018 clause 6.3.
 
-use bytes::Buf;
-
 use super::Function;
 use crate::Reject;
 
@@ -43,35 +41,29 @@ pub enum DataField {
 impl Dib {
     /// Reads DIF and DIFEs. The special functions (low nibble F) are no DIB.
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
-        let dif = buf.try_get_u8()?;
-        let mut dib = Self {
-            data_field: DataField::from_code(dif).ok_or(Reject::ReservedDif(dif))?,
-            function: Function::from_dif(dif),
-            storage_number: u64::from(dif >> 6 & 1),
-            tariff: 0,
-            subunit: 0,
-        };
-        if dif & EXTENSION != 0 {
-            dib.extend(buf)?;
-        }
+        let (dib, rest) = Self::split(buf)?;
+        *buf = rest;
         Ok(dib)
     }
 
-    fn extend(&mut self, buf: &mut &[u8]) -> Result<(), Reject> {
-        let mut place = 0;
-        loop {
+    /// The block in front of `octets`, and what follows.
+    #[inline(always)]
+    pub(super) fn split(octets: &[u8]) -> Result<(Self, &[u8]), Reject> {
+        let (&dif, mut rest) = octets.split_first().ok_or(Reject::Truncated)?;
+        let data_field = DataField::from_code(dif).ok_or(Reject::ReservedDif(dif))?;
+        let (mut storage_number, mut tariff, mut subunit) = (u64::from(dif >> 6 & 1), 0, 0);
+        let (mut last, mut place) = (dif, 0);
+        while last & EXTENSION != 0 {
             if place == MAX_DIFE {
                 return Err(Reject::ChainTooLong);
             }
-            let dife = buf.try_get_u8()?;
-            self.storage_number |= u64::from(dife & 0x0f) << (1 + 4 * place);
-            self.tariff |= u32::from(dife >> 4 & 3) << (2 * place);
-            self.subunit |= u16::from(dife >> 6 & 1) << place;
-            place += 1;
-            if dife & EXTENSION == 0 {
-                return Ok(());
-            }
+            let (&dife, after) = rest.split_first().ok_or(Reject::Truncated)?;
+            storage_number |= u64::from(dife & 0x0f) << (1 + 4 * place);
+            tariff |= u32::from(dife >> 4 & 3) << (2 * place);
+            subunit |= u16::from(dife >> 6 & 1) << place;
+            (last, rest, place) = (dife, after, place + 1);
         }
+        Ok((Self { data_field, function: Function::from_dif(dif), storage_number, tariff, subunit }, rest))
     }
 
     /// Appends what [`Self::parse`] reads, with as few DIFEs as the numbers need; bits beyond ten DIFEs are lost.
@@ -120,19 +112,21 @@ impl DataField {
 
     /// Octets of data; None where the data itself tells.
     pub const fn size(self) -> Option<usize> {
-        Some(match self {
-            Self::None | Self::Readout => 0,
-            Self::Integer8 | Self::Bcd2 => 1,
-            Self::Integer16 | Self::Bcd4 => 2,
-            Self::Integer24 | Self::Bcd6 => 3,
-            Self::Integer32 | Self::Real32 | Self::Bcd8 => 4,
-            Self::Integer48 | Self::Bcd12 => 6,
-            Self::Integer64 => 8,
-            Self::Variable => return None,
-        })
+        match self {
+            Self::Variable => None,
+            _ => Some(self.fixed_size()),
+        }
+    }
+
+    /// [`Self::size`], 0 where the data itself tells.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "the table has a place for each data field")]
+    pub(super) const fn fixed_size(self) -> usize {
+        SIZES[self as usize] as usize
     }
 }
 
+static SIZES: [u8; 15] = [0, 1, 2, 3, 4, 4, 6, 8, 0, 1, 2, 3, 4, 0, 6];
 const EXTENSION: u8 = 0x80;
 const MAX_DIFE: u32 = 10;
 

@@ -3,8 +3,10 @@
 //! A value keeps the integer the meter sent; its power of ten and unit stand beside it. Records borrow from the
 //! telegram. A damaged record ends the iteration and never loses the records before it.
 
+mod common;
 mod dib;
 mod modifier;
+mod outline;
 mod profile;
 mod quantity;
 mod table;
@@ -21,6 +23,7 @@ use std::fmt;
 
 pub use dib::{DataField, Dib};
 pub use modifier::{Modifier, Modifiers};
+pub(crate) use outline::{Outline, outlines};
 pub use profile::expand_profiles;
 pub use quantity::Quantity;
 pub use text::Text;
@@ -82,25 +85,25 @@ pub struct ManufacturerData<'a> {
 
 impl<'a> DataRecord<'a> {
     /// Reads one record. Idle fillers and the special functions are no record: see [`Records`].
-    #[inline(always)]
     pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
-        let start = *buf;
-        let dib = Dib::parse(buf)?;
-        let (mut vib, reading) = Vib::read(buf)?;
-        let mut value = Value::parse(buf, dib.data_field, reading.coding)?;
-        if let (Value::Integer(integer), Some(offset)) = (value, reading.offset) {
+        let (record, rest) = Self::split(buf)?;
+        *buf = rest;
+        Ok(record)
+    }
+
+    /// The record in front of `octets`, and what follows. One piece of code: records are made where they are wanted,
+    /// not moved there.
+    #[inline(always)]
+    fn split(octets: &'a [u8]) -> Result<(Self, &'a [u8]), Reject> {
+        let (dib, rest) = Dib::split(octets)?;
+        let (mut vib, coding, offset, rest) = Vib::split(rest)?;
+        let (mut value, rest) = Value::split(rest, dib.data_field, coding)?;
+        if let (Value::Integer(integer), Some(offset)) = (value, offset) {
             (value, vib.exponent) = add_offset(integer, vib.exponent, offset);
         }
-        Ok(Self {
-            function: dib.function,
-            storage_number: dib.storage_number,
-            tariff: dib.tariff,
-            subunit: dib.subunit,
-            data_field: dib.data_field,
-            vib,
-            value,
-            octets: start.get(..start.len() - buf.len()).unwrap_or(start),
-        })
+        let Dib { data_field, function, storage_number, tariff, subunit } = dib;
+        let octets = octets.get(..octets.len() - rest.len()).unwrap_or(octets);
+        Ok((Self { function, storage_number, tariff, subunit, data_field, vib, value, octets }, rest))
     }
 
     /// DIB and VIB.
@@ -177,26 +180,44 @@ impl<'a> Iterator for Records<'a> {
     type Item = Result<DataRecord<'a>, Reject>;
 
     /// The next record, or why there are no more good ones; nothing follows an `Err`.
-    #[inline(never)]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some((dif, after)) = self.rest.split_first() {
-            match *dif {
-                IDLE => self.rest = after,
-                MANUFACTURER | MANUFACTURER_AND_MORE => {
-                    let more_records_follow = *dif == MANUFACTURER_AND_MORE;
-                    self.manufacturer_data = Some(ManufacturerData { octets: after, more_records_follow });
-                    self.rest = &[];
-                }
-                _ => {
-                    let record = DataRecord::parse(&mut self.rest);
-                    if record.is_err() {
-                        self.rest = &[];
-                    }
-                    return Some(record);
-                }
+        loop {
+            match self.rest {
+                [] => return None,
+                [IDLE, rest @ ..] => self.rest = rest,
+                _ => break,
             }
         }
-        None
+        if let Some((record, rest)) = common::record(self.rest) {
+            self.rest = rest;
+            return Some(Ok(record));
+        }
+        self.uncommon()
+    }
+}
+
+impl<'a> Records<'a> {
+    /// What [`Self::next`] does where no filler is in front.
+    #[inline(never)]
+    fn uncommon(&mut self) -> Option<Result<DataRecord<'a>, Reject>> {
+        let (dif, after) = self.rest.split_first()?;
+        if matches!(*dif, MANUFACTURER | MANUFACTURER_AND_MORE) {
+            let more_records_follow = *dif == MANUFACTURER_AND_MORE;
+            self.manufacturer_data = Some(ManufacturerData { octets: after, more_records_follow });
+            self.rest = &[];
+            return None;
+        }
+        match DataRecord::split(self.rest) {
+            Ok((record, rest)) => {
+                self.rest = rest;
+                Some(Ok(record))
+            }
+            Err(reject) => {
+                self.rest = &[];
+                Some(Err(reject))
+            }
+        }
     }
 }
 

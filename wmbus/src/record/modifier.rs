@@ -163,17 +163,43 @@ impl<'a> Modifiers<'a> {
 }
 
 /// Takes one VIFE (two octets after FC, all octets after FF) off `rest`.
-pub(super) fn step<'a>(rest: &mut &'a [u8]) -> Option<(Effect, Modifier<'a>)> {
+fn step<'a>(rest: &mut &'a [u8]) -> Option<(Effect, Modifier<'a>)> {
+    Some(match code(rest)? {
+        Code::First(vife) => vife::first(vife),
+        Code::Second(vife) => vife::second(vife),
+        Code::Manufacturer(octets) => (Effect::Nothing, Modifier::Manufacturer(octets)),
+    })
+}
+
+/// [`step`] for those who ask for the effect only.
+#[inline]
+pub(super) fn effect(rest: &mut &[u8]) -> Option<Effect> {
+    Some(match code(rest)? {
+        Code::First(vife) => vife::first_effect(vife),
+        Code::Second(vife) => vife::second_effect(vife),
+        Code::Manufacturer(_) => Effect::Nothing,
+    })
+}
+
+/// A VIFE by the table it is of.
+enum Code<'a> {
+    First(u8),
+    Second(u8),
+    Manufacturer(&'a [u8]),
+}
+
+#[inline(always)]
+fn code<'a>(rest: &mut &'a [u8]) -> Option<Code<'a>> {
     let (vife, after) = rest.split_first()?;
     *rest = after;
     Some(match vife & 0x7f {
         0x7c if vife & 0x80 != 0 => {
             let (vife, after) = rest.split_first()?;
             *rest = after;
-            vife::second(*vife)
+            Code::Second(*vife)
         }
-        0x7f => (Effect::Nothing, Modifier::Manufacturer(std::mem::take(rest))),
-        _ => vife::first(*vife),
+        0x7f => Code::Manufacturer(std::mem::take(rest)),
+        _ => Code::First(*vife),
     })
 }
 

@@ -278,7 +278,61 @@ fn any_value() -> impl Strategy<Value = (DataField, &'static [u8], Value<'static
     ]
 }
 
+/// What [`common::record`] says of a record is what [`DataRecord::split`] says; true where it says anything.
+fn is_common(octets: &[u8]) -> bool {
+    let common = common::record(octets);
+    if let Some(common) = common {
+        assert_eq!(DataRecord::split(octets), Ok(common), "{octets:02x?}");
+    }
+    common.is_some()
+}
+
+#[test]
+fn the_short_way_through_a_record_says_what_the_long_way_says() {
+    let data = hex!("19 12 a6 2b 05 00 00 80 13 7c");
+    let mut common = 0;
+    for dif in 0..=0xff {
+        for dife in [None, Some(0x00), Some(0x5a), Some(0x8a)] {
+            for vif in 0..=0xffu8 {
+                for code in [0x00, 0x17, 0x48, 0x7c, 0x93] {
+                    let mut octets = vec![dif];
+                    octets.extend(dife);
+                    octets.extend([vif, code]);
+                    octets.extend(data);
+                    common += usize::from(is_common(&octets));
+                    for end in [octets.len() - 5, octets.len() - 8, 4, 3] {
+                        is_common(&octets[..end]);
+                    }
+                }
+            }
+        }
+    }
+    assert!(common > 100_000, "{common}");
+}
+
+#[test]
+fn looking_for_a_record_stops_where_reading_does() {
+    let octets =
+        hex!("0c 13 78563412 2f 04 6d 19 12 a6 2b 8d 40 fd 11 03 414243 04 fc 03 68572f 74 00 00 00 00 0f 01 02");
+    let vibs: Vec<_> =
+        Records::new(&octets).map(|record| Outline::Record { vib: record.unwrap().vib.octets }).collect();
+    let outlines: Vec<_> = outlines(&octets).collect();
+    assert_eq!(outlines[..vibs.len()], vibs);
+    assert_eq!(outlines[vibs.len()..], [Outline::Tail]);
+}
+
 proptest! {
+    #[test]
+    fn any_octets_are_outlined_as_they_are_read(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+        is_common(&octets);
+        let mut records = Records::new(&octets);
+        let read: Vec<_> = records.by_ref().flatten().map(|record| record.vib.octets).collect();
+        let outlined: Vec<_> = outlines(&octets)
+            .filter_map(|outline| match outline { Outline::Record { vib } => Some(vib), Outline::Tail => None })
+            .collect();
+        prop_assert_eq!(read, outlined);
+    }
+
     #[test]
     fn what_is_sent_is_what_is_read((data_field, vib, value) in any_value(), storage_number in 0u64..100, tariff in 0u32..9) {
         let draft = Draft::new(data_field, vib, value).storage(storage_number).tariff(tariff).function(Function::Maximum);

@@ -77,6 +77,7 @@ impl Date {
     }
 
     /// Type G. None for the invalid pattern, wildcards and days the calendar does not have.
+    #[inline(always)]
     pub const fn parse([low, high]: [u8; 2]) -> Option<Self> {
         let year = (low >> 5 | (high >> 4) << 3) as u16;
         Self::new(if year > LAST_YEAR_OF_2000S { 1900 + year } else { 2000 + year }, high & 0x0f, low & 0x1f)
@@ -95,6 +96,7 @@ impl Time {
     }
 
     /// Type J.
+    #[inline(always)]
     pub const fn parse([second, minute, hour]: [u8; 3]) -> Option<Self> {
         Self::new(hour & 0x1f, minute & 0x3f, second & 0x3f)
     }
@@ -138,6 +140,7 @@ impl DateTime {
     }
 
     /// Type F, to the minute.
+    #[inline(always)]
     pub const fn parse_f([minute, hour, day, month]: [u8; 4]) -> Option<Self> {
         let year = (day >> 5 | (month >> 4) << 3) as u16;
         let century = (hour >> 5 & 3) as u16;
@@ -165,6 +168,7 @@ impl DateTime {
     }
 
     /// Type I, to the second.
+    #[inline(always)]
     pub const fn parse_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Option<Self> {
         let Some(date) = Date::parse([day, month]) else { return None };
         let Some(time) = Time::new(hour & 0x1f, minute & 0x3f, second & 0x3f) else { return None };

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use bytes::Buf;
-
 use super::table::Coding;
 use super::{DataField, Date, DateTime, Text, Time};
 use crate::Reject;
@@ -27,32 +25,38 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// Reads the data of a record and leaves `buf` after it.
-    #[inline]
-    pub(super) fn parse(buf: &mut &'a [u8], data_field: DataField, coding: Coding) -> Result<Self, Reject> {
+    /// The data in front of `octets`, and what follows.
+    #[inline(always)]
+    pub(super) fn split(octets: &'a [u8], data_field: DataField, coding: Coding) -> Result<(Self, &'a [u8]), Reject> {
         let Some(len) = data_field.size() else {
-            return Self::variable(buf, coding);
+            return Self::variable(octets, coding);
         };
-        let (octets, raw) = take_raw(buf, len)?;
-        let bits = 8 * len as u32;
-        Ok(match data_field {
-            DataField::None | DataField::Readout | DataField::Variable => Self::None,
-            DataField::Real32 => real(raw as u32),
-            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => match coding {
-                Coding::Signed | Coding::Unsigned => bcd(raw, bits),
-                Coding::Octets | Coding::Time => Self::Binary(octets),
-            },
-            _ => integer(octets, raw, coding),
-        })
+        let (own, rest) = octets.split_at_checked(len).ok_or(Reject::Truncated)?;
+        let treatment = Treatment::of(data_field, coding).unwrap_or(Treatment::Octets);
+        Ok((Self::of(own, little_endian(own), treatment), rest))
+    }
+
+    /// At most eight octets, also as a number, the least significant first.
+    #[inline(always)]
+    pub(super) fn of(octets: &'a [u8], raw: u64, treatment: Treatment) -> Self {
+        let unused = 64 - 8 * octets.len() as u32;
+        match treatment {
+            Treatment::Nothing => Self::None,
+            Treatment::Real => real(raw as u32),
+            Treatment::Bcd => bcd(raw, unused),
+            Treatment::Signed => signed(raw, unused),
+            Treatment::Unsigned => unsigned(octets, raw, unused),
+            Treatment::Octets => Self::Binary(octets),
+            Treatment::Time => time(octets, raw),
+        }
     }
 
     /// EN 13757-3:2018, table 5.
     #[inline(never)]
-    fn variable(buf: &mut &'a [u8], coding: Coding) -> Result<Self, Reject> {
-        let lvar = buf.try_get_u8()?;
-        let len = variable_len(lvar)?;
-        let octets = take(buf, len)?;
-        Ok(match lvar {
+    fn variable(octets: &'a [u8], coding: Coding) -> Result<(Self, &'a [u8]), Reject> {
+        let (&lvar, rest) = octets.split_first().ok_or(Reject::Truncated)?;
+        let (octets, rest) = rest.split_at_checked(variable_len(lvar)?).ok_or(Reject::Truncated)?;
+        let value = match lvar {
             0x00..=0xbf if matches!(coding, Coding::Octets | Coding::Time) => Self::Binary(octets),
             // Manufacturers send their own structures as text; those have control characters in them.
             0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
@@ -63,7 +67,8 @@ impl<'a> Value<'a> {
                 other => other,
             },
             _ => variable_integer(octets, coding),
-        })
+        };
+        Ok((value, rest))
     }
 
     /// Appends data that reads as this value: in `data_field`'s size and code, LVAR for [`DataField::Variable`].
@@ -139,57 +144,80 @@ pub(crate) fn variable_len(lvar: u8) -> Result<usize, Reject> {
     }))
 }
 
-fn take<'a>(buf: &mut &'a [u8], len: usize) -> Result<&'a [u8], Reject> {
-    let (octets, rest) = buf.split_at_checked(len).ok_or(Reject::Truncated)?;
-    *buf = rest;
-    Ok(octets)
-}
-
-/// A field of at most eight octets, as octets and as a number, the least significant octet first.
-#[inline]
-fn take_raw<'a>(buf: &mut &'a [u8], len: usize) -> Result<(&'a [u8], u64), Reject> {
-    let field = *buf;
-    let octets = take(buf, len)?;
-    // Records mostly follow: eight octets are there, and the number is one load and one mask.
-    let raw = match field.first_chunk() {
-        Some(chunk) => u64::from_le_bytes(*chunk) & u64::MAX.checked_shr(64 - 8 * len as u32).unwrap_or(0),
-        None => little_endian(octets),
-    };
-    Ok((octets, raw))
-}
-
 /// Type H.
+#[inline(always)]
 fn real<'a>(bits: u32) -> Value<'a> {
     if f32::from_bits(bits).is_finite() { Value::Float32(bits) } else { Value::Invalid }
 }
 
-/// Types B, C and D, and the times, of one to eight octets.
-#[inline]
-fn integer(octets: &[u8], raw: u64, coding: Coding) -> Value<'_> {
-    let unused = 64 - 8 * octets.len() as u32;
-    match coding {
-        Coding::Signed => {
-            let value = (raw << unused) as i64;
-            if value == i64::MIN { Value::Invalid } else { Value::Integer(value >> unused) }
+/// How the octets of a data field are read: what [`DataField`] and [`Coding`] come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Treatment {
+    Nothing,
+    /// Type H.
+    Real,
+    /// Type A.
+    Bcd,
+    /// Type B.
+    Signed,
+    /// Type C.
+    Unsigned,
+    /// Type D.
+    Octets,
+    /// Types F, G, I and J.
+    Time,
+}
+
+impl Treatment {
+    /// None where the octets themselves tell their number, and where the code leads elsewhere.
+    fn of(data_field: DataField, coding: Coding) -> Option<Self> {
+        Self::by_coding(data_field).get(coding as usize).copied().flatten()
+    }
+
+    pub(super) const fn by_coding(data_field: DataField) -> [Option<Self>; 5] {
+        use Treatment::{Bcd, Nothing, Octets, Real, Signed, Time, Unsigned};
+        match data_field {
+            DataField::Variable => [None; 5],
+            DataField::None | DataField::Readout => [Some(Nothing), Some(Nothing), Some(Nothing), Some(Nothing), None],
+            DataField::Real32 => [Some(Real), Some(Real), Some(Real), Some(Real), None],
+            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => {
+                [Some(Bcd), Some(Bcd), Some(Octets), Some(Octets), None]
+            }
+            _ => [Some(Signed), Some(Unsigned), Some(Octets), Some(Time), None],
         }
-        Coding::Unsigned if raw == u64::MAX >> unused => Value::Invalid,
-        Coding::Unsigned => i64::try_from(raw).map_or(Value::Binary(octets), Value::Integer),
-        Coding::Octets => Value::Binary(octets),
-        Coding::Time => time(octets, raw),
     }
 }
 
-/// What [`integer`] is to lengths that LVAR gives.
+/// Type B, of one to eight octets.
+#[inline(always)]
+fn signed<'a>(raw: u64, unused: u32) -> Value<'a> {
+    let value = raw.wrapping_shl(unused) as i64;
+    if value == i64::MIN { Value::Invalid } else { Value::Integer(value.wrapping_shr(unused)) }
+}
+
+/// Type C, of one to eight octets.
+#[inline(always)]
+fn unsigned(octets: &[u8], raw: u64, unused: u32) -> Value<'_> {
+    if raw == u64::MAX.wrapping_shr(unused) {
+        return Value::Invalid;
+    }
+    i64::try_from(raw).map_or(Value::Binary(octets), Value::Integer)
+}
+
+/// Integers and times of a length that LVAR gives.
 fn variable_integer(octets: &[u8], coding: Coding) -> Value<'_> {
     match octets.len() {
         0 => Value::None,
-        1..=8 => integer(octets, little_endian(octets), coding),
+        1..=8 => {
+            let treatment = Treatment::of(DataField::Integer64, coding).unwrap_or(Treatment::Octets);
+            Value::of(octets, little_endian(octets), treatment)
+        }
         _ => Value::Binary(octets),
     }
 }
 
 /// Types F, G, I and J by their length; other lengths are octets.
-#[inline]
+#[inline(always)]
 fn time(octets: &[u8], raw: u64) -> Value<'_> {
     let [a, b, c, d, e, f, _, _] = raw.to_le_bytes();
     let value = match octets.len() {
@@ -204,18 +232,18 @@ fn time(octets: &[u8], raw: u64) -> Value<'_> {
 
 /// Up to eight octets, the least significant first.
 #[inline]
-fn little_endian(octets: &[u8]) -> u64 {
+pub(super) fn little_endian(octets: &[u8]) -> u64 {
     octets.iter().rev().fold(0, |value, octet| value << 8 | u64::from(*octet))
 }
 
-/// Type A in `bits` bits. A digit F in front is a minus sign; any other digit above nine is an error code of the meter.
+/// Type A of one to eight octets. A digit F in front is a minus sign; any other digit above nine is an error code of the meter.
 ///
 /// All digits at once: above nine are those with the bit of eight and that of four or two; then neighbours are
 /// joined to two digits, four, eight.
-#[inline]
-fn bcd<'a>(octets: u64, bits: u32) -> Value<'a> {
-    let top = 0xf_u64.checked_shl(bits.wrapping_sub(4)).unwrap_or(0);
-    let negative = bits > 0 && octets & top == top;
+#[inline(always)]
+fn bcd<'a>(octets: u64, unused: u32) -> Value<'a> {
+    let top = 0xf000_0000_0000_0000_u64.checked_shr(unused).unwrap_or(0);
+    let negative = top != 0 && octets & top == top;
     let digits = if negative { octets & !top } else { octets };
     let above_nine = digits
         & 0x8888_8888_8888_8888
@@ -233,11 +261,11 @@ fn bcd<'a>(octets: u64, bits: u32) -> Value<'a> {
 /// Type A of up to nine octets; more are octets.
 fn variable_bcd(octets: &[u8]) -> Value<'_> {
     let Some((low, high)) = octets.split_at_checked(8) else {
-        return bcd(little_endian(octets), 8 * octets.len() as u32);
+        return Value::of(octets, little_endian(octets), Treatment::Bcd);
     };
     match *high {
-        [] => bcd(little_endian(low), 64),
-        [last] => match (bcd(u64::from(last), 8), bcd(little_endian(low), 64)) {
+        [] => bcd(little_endian(low), 0),
+        [last] => match (bcd(u64::from(last), 56), bcd(little_endian(low), 0)) {
             (Value::Integer(_), _) if little_endian(low) >> 60 == 0xf => Value::Invalid,
             (Value::Integer(high), Value::Integer(low)) => {
                 let sign = if last >> 4 == 0xf { -1 } else { 1 };

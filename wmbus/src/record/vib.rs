@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use bytes::Buf;
-
-use super::modifier::{Effect, step};
-use super::table::{self, Coding, Meaning, RESERVED};
+use super::modifier::{Effect, effect};
+use super::table::{self, Coding, Meaning, Table};
 use super::{Modifiers, Quantity, Text, Unit};
 use crate::Reject;
 
@@ -32,29 +30,19 @@ pub enum Own<'a> {
     Reserved { table: u8, code: u8 },
 }
 
-/// What the block says about the data beside it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    unit: Unit,
-    exponent: i8,
-    pub(super) coding: Coding,
-    /// Power of ten (times the unit of the VIF) to be added.
-    pub(super) offset: Option<i8>,
-}
-
 impl<'a> Vib<'a> {
     /// Reads VIF and VIFEs.
     pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
-        Self::read(buf).map(|(vib, _)| vib)
+        let (vib, .., rest) = Self::split(buf)?;
+        *buf = rest;
+        Ok(vib)
     }
 
     /// What the tables of the standard do not say of the quantity; None where they say it all.
     pub fn own(&self) -> Option<Own<'a>> {
-        let (vif, mut rest) = self.octets.split_first()?;
+        let (vif, rest) = self.octets.split_first()?;
         match self.quantity {
-            Quantity::PlainText => {
-                plain_text(&mut rest, vif & EXTENSION != 0).ok().map(|(text, _)| Own::PlainText(text))
-            }
+            Quantity::PlainText => plain_text(rest, vif & EXTENSION != 0).ok().map(|(text, ..)| Own::PlainText(text)),
             Quantity::Manufacturer => Some(Own::Manufacturer(rest)),
             Quantity::Reserved => Some(match *self.octets {
                 [0xfd, 0xfd, code, ..] => Own::Reserved { table: SECOND_LEVEL, code: code & !EXTENSION },
@@ -70,54 +58,74 @@ impl<'a> Vib<'a> {
         out.extend_from_slice(self.octets);
     }
 
-    #[inline]
-    pub(super) fn read(buf: &mut &'a [u8]) -> Result<(Self, Reading), Reject> {
-        let start = *buf;
-        let vif = buf.try_get_u8()?;
-        let mut vifes: &[u8] = &[];
-        let mut meaning = RESERVED;
-        if matches!(vif, 0x7c | 0xfc | 0x7f | 0xff) {
-            (meaning.quantity, vifes) = own_vifes(vif, buf)?;
-        } else {
-            let (extension, code) = match vif {
-                0xfb => (0xfb, buf.try_get_u8()?),
-                0xfd => match buf.try_get_u8()? {
-                    0xfd => (SECOND_LEVEL, buf.try_get_u8()?),
-                    code => (0xfd, code),
-                },
-                0xef => (0xef, buf.try_get_u8()?),
-                _ => (0, vif),
-            };
-            meaning = table::meaning(extension, code);
-            if code & EXTENSION != 0 {
-                vifes = chain(buf)?;
-            }
-        }
-        let mut reading = Reading::new(meaning);
+    /// The block in front of `octets`; how data are coded; the power of ten, if any, to be added to them; what follows.
+    #[inline(always)]
+    pub(super) fn split(octets: &'a [u8]) -> Result<(Self, Coding, Option<i8>, &'a [u8]), Reject> {
+        let Extent { table, code, vifes, rest } = Extent::of(octets)?;
+        let (mut meaning, mut offset) = (*table::meaning(table, code), None);
         if !vifes.is_empty() {
-            reading = reading.modified(vifes);
+            (meaning, offset) = meaning.modified(vifes);
         }
-        let octets = start.get(..start.len() - buf.len()).unwrap_or(start);
-        let (quantity, modifiers) = (meaning.quantity, Modifiers::new(vifes));
-        Ok((Self { quantity, unit: reading.unit, exponent: reading.exponent, modifiers, octets }, reading))
+        let Meaning { quantity, unit, exponent, coding } = meaning;
+        let octets = octets.get(..octets.len() - rest.len()).unwrap_or(octets);
+        Ok((Self { quantity, unit, exponent, modifiers: Modifiers::new(vifes), octets }, coding, offset, rest))
     }
 }
 
-impl Reading {
-    const fn new(meaning: Meaning) -> Self {
-        let Meaning { unit, exponent, coding, .. } = meaning;
-        Self { unit, exponent, coding, offset: None }
+/// Where a block ends, and where its meaning is to be looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent<'a> {
+    table: Table,
+    code: u8,
+    /// Those that are the standard's.
+    vifes: &'a [u8],
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Extent<'a> {
+    #[inline(always)]
+    pub(super) fn of(octets: &'a [u8]) -> Result<Self, Reject> {
+        let (&vif, rest) = octets.split_first().ok_or(Reject::Truncated)?;
+        let (table, code, mut rest) = match (vif, rest) {
+            (0xfd, [0xfd, code, rest @ ..]) => (Table::SecondLevel, *code, rest),
+            (0xfd, [code, rest @ ..]) if *code != 0xfd => (Table::Main, *code, rest),
+            (0xfb, [code, rest @ ..]) => (Table::Alternate, *code, rest),
+            (0xef, [code, rest @ ..]) => (Table::Third, *code, rest),
+            (0xfd | 0xfb | 0xef, _) => return Err(Reject::Truncated),
+            (0x7c | 0xfc | 0x7f | 0xff, rest) => return Self::own(vif, rest),
+            (code, rest) => (Table::Primary, code, rest),
+        };
+        let mut vifes: &[u8] = &[];
+        if code & EXTENSION != 0 {
+            (vifes, rest) = chain(rest)?;
+        }
+        Ok(Self { table, code, vifes, rest })
     }
 
-    /// What the VIFEs make of it.
+    /// VIFs whose meaning only the meter tells, or only its manufacturer knows.
     #[inline(never)]
-    fn modified(mut self, mut vifes: &[u8]) -> Self {
-        while let Some((effect, _)) = step(&mut vifes) {
+    fn own(vif: u8, octets: &'a [u8]) -> Result<Self, Reject> {
+        let is_extended = vif & EXTENSION != 0;
+        let (vifes, rest): (&[u8], _) = match vif & !EXTENSION {
+            PLAIN_TEXT => plain_text(octets, is_extended).map(|(_, vifes, rest)| (vifes, rest))?,
+            _ if is_extended => (&[], chain(octets)?.1),
+            _ => (&[], octets),
+        };
+        Ok(Self { table: Table::Own, code: vif, vifes, rest })
+    }
+}
+
+impl Meaning {
+    /// What the VIFEs make of it, and the power of ten (times the unit of the VIF) that they want added.
+    #[inline(never)]
+    pub(super) fn modified(mut self, mut vifes: &[u8]) -> (Self, Option<i8>) {
+        let mut offset = None;
+        while let Some(effect) = effect(&mut vifes) {
             match effect {
                 // An error says that the value is not valid, not that there is another.
                 Effect::Nothing | Effect::Error => {}
                 Effect::Scale(exponent) => self.exponent = self.exponent.saturating_add(exponent),
-                Effect::Offset(exponent) => self.offset = Some(self.exponent.saturating_add(exponent)),
+                Effect::Offset(exponent) => offset = Some(self.exponent.saturating_add(exponent)),
                 Effect::Point => (self.coding, self.unit, self.exponent) = (Coding::Time, Unit::None, 0),
                 Effect::Duration(unit) => (self.coding, self.unit, self.exponent) = (Coding::Signed, unit, 0),
                 Effect::Count => (self.coding, self.unit, self.exponent) = (Coding::Unsigned, Unit::None, 0),
@@ -125,7 +133,7 @@ impl Reading {
                 Effect::Octets => self.coding = Coding::Octets,
             }
         }
-        self
+        (self, offset)
     }
 }
 
@@ -144,56 +152,40 @@ impl fmt::Display for Vib<'_> {
     }
 }
 
-/// The VIFEs that follow an extension bit.
-fn chain<'a>(buf: &mut &'a [u8]) -> Result<&'a [u8], Reject> {
-    let last = buf.iter().take(MAX_VIFE).position(|vife| vife & EXTENSION == 0);
+/// The VIFEs that follow an extension bit, and what follows them.
+#[inline(always)]
+fn chain(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+    let last = octets.iter().take(MAX_VIFE).position(|vife| vife & EXTENSION == 0);
     let Some(last) = last else {
-        return Err(if buf.len() < MAX_VIFE { Reject::Truncated } else { Reject::ChainTooLong });
+        return Err(if octets.len() < MAX_VIFE { Reject::Truncated } else { Reject::ChainTooLong });
     };
-    let (vifes, rest) = buf.split_at_checked(last + 1).ok_or(Reject::Truncated)?;
-    *buf = rest;
-    Ok(vifes)
-}
-
-/// VIFs whose meaning only the meter tells, or only its manufacturer knows; the VIFEs that are the standard's.
-#[inline(never)]
-fn own_vifes<'a>(vif: u8, buf: &mut &'a [u8]) -> Result<(Quantity, &'a [u8]), Reject> {
-    let is_extended = vif & EXTENSION != 0;
-    if vif & !EXTENSION == PLAIN_TEXT {
-        return Ok((Quantity::PlainText, plain_text(buf, is_extended)?.1));
-    }
-    if is_extended {
-        chain(buf)?;
-    }
-    Ok((Quantity::Manufacturer, &[]))
+    octets.split_at_checked(last + 1).ok_or(Reject::Truncated)
 }
 
 /// Text and VIFEs of VIF 7C. The standard puts the text after the VIFEs; many meters put it before them.
-fn plain_text<'a>(buf: &mut &'a [u8], extended: bool) -> Result<(Text<'a>, &'a [u8]), Reject> {
-    if !extended {
-        return Ok((text(buf)?, &[]));
+fn plain_text(octets: &[u8], is_extended: bool) -> Result<(Text<'_>, &[u8], &[u8]), Reject> {
+    if !is_extended {
+        return text(octets).map(|(text, rest)| (text, &[][..], rest));
     }
-    let start = *buf;
-    if let Ok(vifes) = chain(buf) {
-        match text(buf) {
-            Ok(text) if text.is_printable() => return Ok((text, vifes)),
-            _ => {}
+    let standard = chain(octets).and_then(|(vifes, rest)| text(rest).map(|(text, rest)| (text, vifes, rest)));
+    match standard {
+        Ok(standard) if standard.0.is_printable() => Ok(standard),
+        _ => {
+            let (text, rest) = text(octets)?;
+            let (vifes, rest) = chain(rest)?;
+            Ok((text, vifes, rest))
         }
     }
-    *buf = start;
-    let text = text(buf)?;
-    Ok((text, chain(buf)?))
 }
 
-fn text<'a>(buf: &mut &'a [u8]) -> Result<Text<'a>, Reject> {
-    let len = buf.try_get_u8()?;
-    let (text, rest) = buf.split_at_checked(usize::from(len)).ok_or(Reject::Truncated)?;
-    *buf = rest;
-    Ok(Text::new(text))
+fn text(octets: &[u8]) -> Result<(Text<'_>, &[u8]), Reject> {
+    let (len, rest) = octets.split_first().ok_or(Reject::Truncated)?;
+    let (text, rest) = rest.split_at_checked(usize::from(*len)).ok_or(Reject::Truncated)?;
+    Ok((Text::new(text), rest))
 }
 
 const EXTENSION: u8 = 0x80;
 const MAX_VIFE: usize = 10;
 const PLAIN_TEXT: u8 = 0x7c;
-/// Our mark for the table after FD FD.
+/// How [`Own::Reserved`] names the table after FD FD.
 const SECOND_LEVEL: u8 = 0x7d;

@@ -119,12 +119,12 @@ pub struct Scratch {
 impl<'a> Telegram<'a> {
     /// Decodes a frame whose form is not known. An `Err` says that not even the sender could be read.
     pub fn decode(octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        Self::decode_with(None, octets, keys, &Formats::new(0), scratch)
+        Self::decode_with(None, octets, keys, &NO_FORMATS, scratch)
     }
 
     /// Decodes a frame of a known form.
     pub fn decode_as(form: Form, octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        Self::decode_with(Some(form), octets, keys, &Formats::new(0), scratch)
+        Self::decode_with(Some(form), octets, keys, &NO_FORMATS, scratch)
     }
 
     /// Decodes a frame, compact ones by the formats learned so far.
@@ -151,7 +151,8 @@ impl<'a> Telegram<'a> {
         let (mut verdict, mut reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
         verdict = openers.verdict(verdict);
         let mut translated = None;
-        if verdict == Verdict::Ok || reject.is_some() {
+        let maker = vendor::Known::of(&address).filter(|_| verdict == Verdict::Ok || reject.is_some());
+        if let Some(maker) = maker {
             let sent = vendor::Sent {
                 link: header.address().copied(),
                 address,
@@ -161,7 +162,7 @@ impl<'a> Telegram<'a> {
                 is_cut: opening.lacks_octets(),
                 key: None,
             };
-            match vendor::translate(&sent, keys, translation) {
+            match vendor::translate(maker, &sent, keys, translation) {
                 Answer::None => {}
                 Answer::Records { octets, is_decrypted } => {
                     translated = Some(octets);
@@ -258,6 +259,8 @@ impl<'a> Telegram<'a> {
         out
     }
 }
+
+static NO_FORMATS: Formats = Formats::new(0);
 
 impl Verdict {
     /// The name in JSON output and in metrics.

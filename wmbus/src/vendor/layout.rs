@@ -6,7 +6,7 @@ use bytes::TryGetError;
 
 use super::field::{Row, is_model};
 use super::translation::Translation;
-use crate::record::{DataRecord, Dib, Records};
+use crate::record::{DataRecord, Dib, Outline, Records, outlines};
 use crate::spec::Content;
 use crate::tpl::{ShortHeader, Tpl};
 use crate::{Address, Key, Reject, Verdict};
@@ -21,6 +21,43 @@ pub(super) struct Maker {
     pub(super) default_key: Option<fn() -> &'static Key>,
     pub(super) layouts: &'static [&'static [Layout]],
     pub(super) rows: &'static [Row],
+}
+
+/// What a maker's layouts look for among data records, of whatever model.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// A bit for each octet that a VIB begins with.
+    firsts: [u64; 4],
+    is_tail: bool,
+}
+
+impl Wanted {
+    #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+    pub(super) const fn by(mut layouts: &[&[Layout]]) -> Self {
+        let mut wanted = Self { firsts: [0; 4], is_tail: false };
+        while let [of_list, rest @ ..] = layouts {
+            let mut at = 0;
+            while at < of_list.len() {
+                match of_list[at].place {
+                    Place::Tail => wanted.is_tail = true,
+                    Place::Record([first, ..]) | Place::Vib([first, ..], _) => {
+                        wanted.firsts[*first as usize >> 6] |= 1 << (*first & 0x3f);
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
+            layouts = rest;
+        }
+        wanted
+    }
+
+    /// A layout may be about this VIB.
+    #[inline]
+    fn has(&self, vib: &[u8]) -> bool {
+        let Some(first) = vib.first() else { return false };
+        self.firsts.get(usize::from(first >> 6)).is_some_and(|word| word >> (first & 0x3f) & 1 != 0)
+    }
 }
 
 /// The meter of a frame by its link layer address and the octets from the CI-field on; None for the address as it is.
@@ -59,6 +96,14 @@ impl Layout {
     /// A VIB that does not mean what it says.
     pub(super) const fn vib(models: &'static [(u8, u8)], sent: &'static [u8], meant: &'static [u8]) -> Self {
         Self { models, place: Place::Vib(sent, meant), translate: |_, _, _| Err(Fault::Other) }
+    }
+
+    fn is_about(&self, vib: &[u8]) -> bool {
+        match self.place {
+            Place::Record(own) => vib.starts_with(own),
+            Place::Vib(own, _) => vib == own,
+            _ => false,
+        }
     }
 
     /// Translates a record that this layout is about.
@@ -144,6 +189,38 @@ impl Maker {
         layouts.iter().flat_map(|layouts| layouts.iter()).filter(move |layout| is_model(layout.models, model))
     }
 
+    /// Whether there are layouts for all, and for parts, of what claims to be a model's data records.
+    fn kinds(&self, model: (u8, u8)) -> (bool, bool) {
+        let (mut is_whole, mut is_part) = (false, false);
+        for layouts in self.layouts {
+            for layout in layouts.iter().filter(|layout| is_model(layout.models, model)) {
+                match layout.place {
+                    Place::Records => is_whole = true,
+                    Place::Tail | Place::Record(_) | Place::Vib(..) => is_part = true,
+                    Place::Ci(_) | Place::Protected => {}
+                }
+            }
+        }
+        (is_whole, is_part)
+    }
+
+    /// Some of the layouts is for a part of what claims to be data records, and it is there.
+    fn has_part(&self, sent: &Sent<'_>, wanted: &Wanted) -> bool {
+        outlines(sent.application).any(|outline| match outline {
+            Outline::Tail => wanted.is_tail,
+            Outline::Record { vib } => wanted.has(vib) && self.layouts(sent.model()).any(|layout| layout.is_about(vib)),
+        })
+    }
+
+    /// What the layouts make of what claims to be data records.
+    pub(super) fn records(&self, sent: &Sent<'_>, wanted: &Wanted, out: &mut Translation<'_>) -> Result<(), Fault> {
+        let (is_whole, is_part) = self.kinds(sent.model());
+        match if is_whole { self.whole(sent, out) } else { Err(Fault::Other) } {
+            Err(Fault::Other) if is_part => self.parts(sent, wanted, out),
+            done => done,
+        }
+    }
+
     /// What the first of the layouts for the whole application says that knows it.
     pub(super) fn whole(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
         for layout in self.layouts(sent.model()).filter(|layout| sent.is_whole_at(layout.place)) {
@@ -159,19 +236,20 @@ impl Maker {
     }
 
     /// What looks like data records in a frame that was cut, and is not.
-    pub(super) fn cut(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
+    pub(super) fn cut(&self, sent: &Sent<'_>, wanted: &Wanted, out: &mut Translation<'_>) -> Result<(), Fault> {
         match self.layouts(sent.model()).any(|layout| layout.place == Place::Records) {
             true => Err(Reject::Truncated.into()),
-            false => self.parts(sent, out),
+            false if self.kinds(sent.model()).1 => self.parts(sent, wanted, out),
+            false => Err(Fault::Other),
         }
     }
 
     /// Data records, with those that are layouts translated, and the tail behind its translation.
-    pub(super) fn parts(&self, sent: &Sent<'_>, out: &mut Translation<'_>) -> Result<(), Fault> {
-        let layouts = self.layouts(sent.model());
-        if !layouts.clone().any(|layout| matches!(layout.place, Place::Tail | Place::Record(_) | Place::Vib(..))) {
+    fn parts(&self, sent: &Sent<'_>, wanted: &Wanted, out: &mut Translation<'_>) -> Result<(), Fault> {
+        if !self.has_part(sent, wanted) {
             return Err(Fault::Other);
         }
+        let layouts = self.layouts(sent.model());
         let mut is_translated = false;
         let mut records = Records::new(sent.application);
         loop {

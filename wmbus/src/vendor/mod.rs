@@ -32,8 +32,7 @@ use std::cell::Cell;
 pub use field::{Field, Meaning};
 pub(crate) use layout::{Answer, Sent};
 
-use layout::Fault;
-use layout::Maker;
+use layout::{Fault, Maker, Wanted};
 use translation::Translation;
 
 use crate::record::{DataRecord, Own};
@@ -106,15 +105,12 @@ impl<K: Keys> Keys for WithDefault<'_, K> {
 }
 
 /// The data records that a telegram's own octets mean, in `out`.
-pub(crate) fn translate<'a>(sent: &Sent<'_>, keys: &impl Keys, out: &'a mut Vec<u8>) -> Answer<'a> {
-    let Some(maker) = maker(&sent.address) else { return Answer::None };
+pub(crate) fn translate<'a>(known: &Known, sent: &Sent<'_>, keys: &impl Keys, out: &'a mut Vec<u8>) -> Answer<'a> {
+    let Known { maker, wanted } = known;
     let mut translation = Translation::new(out);
     let done = match sent.reject {
-        None => match maker.whole(sent, &mut translation) {
-            Err(Fault::Other) => maker.parts(sent, &mut translation),
-            done => done,
-        },
-        Some(Reject::Truncated) => maker.cut(sent, &mut translation),
+        None => maker.records(sent, wanted, &mut translation),
+        Some(Reject::Truncated) => maker.cut(sent, wanted, &mut translation),
         Some(Reject::ManufacturerCi(_) | Reject::UnsupportedSecurity(16..=31)) => {
             maker.whole(&Sent { key: keys.key(&sent.address), ..*sent }, &mut translation)
         }
@@ -134,9 +130,36 @@ pub fn fields(address: &Address, record: &DataRecord<'_>) -> &'static [Field] {
     rows.iter().find(|row| row.is_for(model, vifes)).map_or(&[], |row| row.fields)
 }
 
+/// A maker, and what is to be looked for in its telegrams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    maker: &'static Maker,
+    wanted: Wanted,
+}
+
+impl Known {
+    /// The maker of a meter; None where its telegrams are the standard's.
+    pub(crate) fn of(address: &Address) -> Option<&'static Self> {
+        let place = INDEX.get(usize::from(address.manufacturer & !NOT_UNIQUE))?;
+        KNOWN.get(usize::from(*place))
+    }
+}
+
 fn maker(address: &Address) -> Option<&'static Maker> {
-    let place = INDEX.get(usize::from(address.manufacturer & !NOT_UNIQUE))?;
-    MAKERS.get(usize::from(*place)).copied()
+    Known::of(address).map(|known| known.maker)
+}
+
+static KNOWN: [Known; MAKERS.len()] = known();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn known() -> [Known; MAKERS.len()] {
+    let mut known = [Known { maker: MAKERS[0], wanted: Wanted::by(MAKERS[0].layouts) }; MAKERS.len()];
+    let mut place = 1;
+    while place < MAKERS.len() {
+        known[place] = Known { maker: MAKERS[place], wanted: Wanted::by(MAKERS[place].layouts) };
+        place += 1;
+    }
+    known
 }
 
 /// The place in the list of each manufacturer.

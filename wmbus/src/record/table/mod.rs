@@ -41,19 +41,30 @@ pub(super) enum Coding {
     Octets,
     /// Types F, G, I, J, by their length.
     Time,
+    /// The code leads to another table.
+    Elsewhere,
 }
 
-/// What `code` (bit 7 ignored) of the table after `table` means; `table` is 0 for the primary table.
-#[inline]
-pub(super) fn meaning(table: u8, code: u8) -> Meaning {
-    let rows = match table {
-        0 => &PRIMARY,
-        0xfb => &ALTERNATE,
-        0xfd => &MAIN,
-        0x7d => &SECOND_LEVEL,
-        _ => return RESERVED,
-    };
-    rows.get(usize::from(code & 0x7f)).copied().unwrap_or(RESERVED)
+/// Which table a code is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    Primary = 0,
+    /// After FB.
+    Alternate = 1,
+    /// After FD.
+    Main = 2,
+    /// After FD FD.
+    SecondLevel = 3,
+    /// After EF: all reserved.
+    Third = 4,
+    /// Plain text and the manufacturer's own: in no table.
+    Own = 5,
+}
+
+/// What `code` (bit 7 ignored) of a table means.
+#[inline(always)]
+pub(super) fn meaning(table: Table, code: u8) -> &'static Meaning {
+    MEANINGS.get(usize::from(code & 0x7f) | (table as usize) << 7).unwrap_or(&RESERVED)
 }
 
 const fn row(first: u8, last: u8, quantity: Quantity, unit: Unit, exponent: i8) -> Row {
@@ -66,19 +77,35 @@ const fn coded(code: u8, quantity: Quantity, coding: Coding) -> Row {
 }
 
 /// A code without a row.
-pub(super) const RESERVED: Meaning =
+const RESERVED: Meaning =
     Meaning { quantity: Quantity::Reserved, unit: Unit::None, exponent: 0, coding: Coding::Signed };
 
-type Index = [Meaning; 128];
+const TABLES: [&[Row]; 6] =
+    [primary::ROWS, alternate::ROWS, main::ROWS, main::SECOND_LEVEL, &[], &[MANUFACTURER, PLAIN_TEXT]];
+const MANUFACTURER: Row = coded(0x7f, Quantity::Manufacturer, Coding::Signed);
+const PLAIN_TEXT: Row = coded(0x7c, Quantity::PlainText, Coding::Signed);
 
-static PRIMARY: Index = index(primary::ROWS);
-static ALTERNATE: Index = index(alternate::ROWS);
-static MAIN: Index = index(main::ROWS);
-static SECOND_LEVEL: Index = index(main::SECOND_LEVEL);
+static MEANINGS: [Meaning; TABLES.len() << 7] = meanings();
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
-const fn index(rows: &[Row]) -> Index {
-    let mut index: Index = [RESERVED; 128];
+const fn meanings() -> [Meaning; TABLES.len() << 7] {
+    let mut meanings = [RESERVED; TABLES.len() << 7];
+    let mut table = 0;
+    while table < TABLES.len() {
+        let index = index(TABLES[table]);
+        let mut code = 0;
+        while code < index.len() {
+            meanings[table << 7 | code] = index[code];
+            code += 1;
+        }
+        table += 1;
+    }
+    meanings
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn index(rows: &[Row]) -> [Meaning; 128] {
+    let mut index = [RESERVED; 128];
     let mut at = 0;
     while at < rows.len() {
         let row = rows[at];

@@ -41,5 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     coded(0x78, Quantity::FabricationNumber, Coding::Unsigned),
     coded(0x79, Quantity::Identification, Coding::Unsigned),
     coded(0x7a, Quantity::BusAddress, Coding::Unsigned),
+    coded(0x7c, Quantity::PlainText, Coding::Elsewhere),
     coded(0x7e, Quantity::Any, Coding::Signed),
+    coded(0x7f, Quantity::Manufacturer, Coding::Elsewhere),
 ];

@@ -17,6 +17,18 @@ pub(in crate::record) fn second(code: u8) -> (Effect, Modifier<'static>) {
     lookup(&SECOND, code).unwrap_or((Effect::Nothing, Modifier::Reserved { second: true, code }))
 }
 
+/// The effect of what [`first`] says.
+#[inline]
+pub(in crate::record) fn first_effect(code: u8) -> Effect {
+    FIRST_EFFECTS.get(usize::from(code & 0x7f)).copied().unwrap_or(Effect::Nothing)
+}
+
+/// The effect of what [`second`] says.
+#[inline]
+pub(in crate::record) fn second_effect(code: u8) -> Effect {
+    SECOND_EFFECTS.get(usize::from(code & 0x7f)).copied().unwrap_or(Effect::Nothing)
+}
+
 const fn plain(code: u8, modifier: Modifier<'static>) -> Row {
     (code, code, Effect::Nothing, modifier)
 }
@@ -133,6 +145,8 @@ type Index = [Option<(Effect, Modifier<'static>)>; 128];
 
 static FIRST: Index = index(FIRST_ROWS);
 static SECOND: Index = index(SECOND_ROWS);
+static FIRST_EFFECTS: [Effect; 128] = effects(FIRST_ROWS);
+static SECOND_EFFECTS: [Effect; 128] = effects(SECOND_ROWS);
 
 fn lookup(index: &Index, code: u8) -> Option<(Effect, Modifier<'static>)> {
     index.get(usize::from(code)).copied().flatten()
@@ -153,6 +167,20 @@ const fn index(rows: &[Row]) -> Index {
         at += 1;
     }
     index
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn effects(rows: &[Row]) -> [Effect; 128] {
+    let meanings = index(rows);
+    let mut effects = [Effect::Nothing; 128];
+    let mut code = 0;
+    while code < effects.len() {
+        if let Some((effect, _)) = meanings[code] {
+            effects[code] = effect;
+        }
+        code += 1;
+    }
+    effects
 }
 
 /// What the code `n` places after the first of its row means.
