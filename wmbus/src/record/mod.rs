@@ -31,6 +31,7 @@ pub use time::{Date, DateTime, Time};
 pub use unit::{Factor, Unit};
 pub use value::Value;
 pub(crate) use value::variable_len;
+use vib::Reading;
 pub use vib::{Own, Vib};
 
 use crate::Reject;
@@ -96,7 +97,7 @@ impl<'a> DataRecord<'a> {
     #[inline(always)]
     fn split(octets: &'a [u8]) -> Result<(Self, &'a [u8]), Reject> {
         let (dib, rest) = Dib::split(octets)?;
-        let (mut vib, coding, offset, rest) = Vib::split(rest)?;
+        let (mut vib, Reading { coding, offset }, rest) = Vib::split(rest)?;
         let (mut value, rest) = Value::split(rest, dib.data_field, coding)?;
         if let (Value::Integer(integer), Some(offset)) = (value, offset) {
             (value, vib.exponent) = add_offset(integer, vib.exponent, offset);

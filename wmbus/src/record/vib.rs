@@ -33,7 +33,7 @@ pub enum Own<'a> {
 impl<'a> Vib<'a> {
     /// Reads VIF and VIFEs.
     pub fn parse(buf: &mut &'a [u8]) -> Result<Self, Reject> {
-        let (vib, .., rest) = Self::split(buf)?;
+        let (vib, _, rest) = Self::split(buf)?;
         *buf = rest;
         Ok(vib)
     }
@@ -58,9 +58,9 @@ impl<'a> Vib<'a> {
         out.extend_from_slice(self.octets);
     }
 
-    /// The block in front of `octets`; how data are coded; the power of ten, if any, to be added to them; what follows.
+    /// The block in front of `octets`, what it says about the data, and what follows.
     #[inline(always)]
-    pub(super) fn split(octets: &'a [u8]) -> Result<(Self, Coding, Option<i8>, &'a [u8]), Reject> {
+    pub(super) fn split(octets: &'a [u8]) -> Result<(Self, Reading, &'a [u8]), Reject> {
         let Extent { table, code, vifes, rest } = Extent::of(octets)?;
         let (mut meaning, mut offset) = (*table::meaning(table, code), None);
         if !vifes.is_empty() {
@@ -68,8 +68,17 @@ impl<'a> Vib<'a> {
         }
         let Meaning { quantity, unit, exponent, coding } = meaning;
         let octets = octets.get(..octets.len() - rest.len()).unwrap_or(octets);
-        Ok((Self { quantity, unit, exponent, modifiers: Modifiers::new(vifes), octets }, coding, offset, rest))
+        let vib = Self { quantity, unit, exponent, modifiers: Modifiers::new(vifes), octets };
+        Ok((vib, Reading { coding, offset }, rest))
     }
+}
+
+/// What a block says about the data beside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    pub(super) coding: Coding,
+    /// Power of ten (times the unit of the VIF) to be added.
+    pub(super) offset: Option<i8>,
 }
 
 /// Where a block ends, and where its meaning is to be looked up.
