@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use wmbus::afl::reassembly::{self, Limits, Reassembly, Taken};
+use wmbus::format::{FormatFrame, Model};
 use wmbus::receiver::hex::Hex;
 use wmbus::receiver::im871a::Im871a;
 use wmbus::receiver::{Event, Kind, Mode, Receiver};
@@ -10,16 +12,21 @@ use wmbus::record::{DataRecord, Records};
 use wmbus::sim::im871a::Im871a as Module;
 use wmbus::sim::random::Random;
 use wmbus::sim::{Emulator, Faults, Nature, RECEIVERS};
-use wmbus::{Form, Key, NoKeys, Scratch, Telegram, Verdict};
+use wmbus::{Address, Form, Format, Formats, Key, NoKeys, Scratch, Telegram, Verdict};
 
 /// What is done behind one door.
 pub(crate) type Body = fn(&[u8]);
 
 /// The doors, by the names of their corpora.
 pub(crate) static BODIES: &[(&str, Body)] = &[
+    ("afl", afl),
+    ("compact", compact),
+    ("frame", frame),
     ("hex", hex),
     ("im871a", im871a),
     ("im871a_module", im871a_module),
+    ("layers", layers),
+    ("profiles", profiles),
     ("receiver", receiver),
     ("records", records),
     ("telegram", telegram),
@@ -58,12 +65,14 @@ pub(crate) fn im871a(octets: &[u8]) {
     assert_eq!(machine.counters().telegrams, heard);
 }
 
-/// Octets from and to any kind of receiver; the first octet says which kind, the second in what portions. Whatever was
+/// Octets from and to any kind of receiver; the first octet says which kind, and whether that is known to the host; the
+/// second in what portions. Whatever was
 /// on the line, a receiver that is there is set up in the end, or given up for a reason.
 pub(crate) fn receiver(octets: &[u8]) {
     let [which, portion, octets @ ..] = octets else { return };
     let Some(row) = RECEIVERS.get(usize::from(*which) % RECEIVERS.len()) else { return };
-    let kind = Kind::named(row.receiver).expect("every emulated receiver is of a known kind");
+    let name = if which & 0x80 == 0 { row.receiver } else { "auto" };
+    let kind = Kind::named(name).expect("every emulated receiver is of a known kind");
     let mut now = anchor();
     let nature = Nature { uid: 1, firmware: 0x14, faults: Faults::default(), seed: 0 };
     let mut emulator = (row.open)(nature, now);
@@ -131,6 +140,139 @@ pub(crate) fn telegram(octets: &[u8]) {
     assert_eq!(without.is_some(), with.is_some());
 }
 
+/// A frame in each form: what its octets come to is the same when they are put into that form again.
+pub(crate) fn frame(octets: &[u8]) {
+    let _ = Form::recognise(octets);
+    let mut scratch = Scratch::default();
+    for form in [Form::FormatA, Form::FormatB, Form::Stripped, Form::Wired] {
+        let Ok(telegram) = Telegram::decode_as(form, octets, &NoKeys, &mut scratch) else { continue };
+        look_at(&telegram);
+        let (line, body) = (telegram.to_string(), telegram.octets().to_vec());
+        if telegram.verdict == Verdict::Truncated {
+            continue;
+        }
+        let Some(again) = wmbus::link::frame(form, &body) else { continue };
+        let telegram = Telegram::decode_as(form, &again, &NoKeys, &mut scratch).expect("its body was decoded");
+        assert_eq!((telegram.to_string(), telegram.octets()), (line, body.as_slice()));
+    }
+}
+
+/// What stands behind the link layer of a meter, of a manufacturer that the second octet chooses, opened in one of the
+/// ways there are without a key: the first octet says which.
+pub(crate) fn layers(octets: &[u8]) {
+    let [way, maker, octets @ ..] = octets else { return };
+    let letters = MAKERS.get(usize::from(*maker) % MAKERS.len()).expect("the remainder is in the list");
+    let manufacturer = Address::manufacturer_code(letters).expect("three letters");
+    let meter = Address { manufacturer, identification: 0x1234_5678, version: *way >> 3, device_type: *maker >> 4 };
+    let mut body = vec![0x44];
+    meter.emit(&mut body);
+    match way & 7 {
+        0 => body.extend_from_slice(octets),
+        1 => body.push(0x78),
+        // Mode 5, opened by the receiver.
+        2 => body.extend_from_slice(&[0x7a, 1, 0, 0x10, 0x05, 0x2f, 0x2f]),
+        // ELL II that encrypts nothing.
+        3 => {
+            body.extend_from_slice(&[0x8d, 0x20, 1, 0, 0, 0, 0]);
+            body.extend_from_slice(&wmbus::link::crc(octets).to_le_bytes());
+        }
+        4 => body.extend_from_slice(&[0x90, 0x02, 0, 0]),
+        5 => body.extend_from_slice(&[0x79]),
+        6 => body.extend_from_slice(&[0x7a, 1, 0, 0, 0]),
+        _ => body.extend_from_slice(&[0x72, 0x78, 0x56, 0x34, 0x12, 0x2d, 0x2c, 1, 7, 1, 0, 0, 0]),
+    }
+    if way & 7 != 0 {
+        body.extend_from_slice(octets);
+    }
+    if let Some(frame) = wmbus::link::frame(Form::Stripped, &body) {
+        vendor(&frame);
+    }
+}
+
+/// Fragments of one meter, each behind an octet that says how long it is and how much later it came: bounded memory, and
+/// each message comes out once.
+pub(crate) fn afl(mut octets: &[u8]) {
+    let limits = Limits { messages: 4, octets: 512, ..Limits::default() };
+    let (mut reassembly, mut now) = (Reassembly::new(limits), anchor());
+    let (mut taken, mut came) = (0, 0);
+    while let [len, rest @ ..] = octets {
+        let (fragment, rest) = rest.split_at(usize::from(len & 0x3f).min(rest.len()));
+        now += Duration::from_secs(u64::from(len >> 6) * 250);
+        octets = rest;
+        let mut body = vec![0x44, 0x2d, 0x2c, 0x78, 0x56, 0x34, 0x12, 0x1b, 0x16];
+        body.extend_from_slice(fragment);
+        let frame = wmbus::link::frame(Form::Stripped, &body).expect("a fragment is short");
+        let mut scratch = Scratch::default();
+        let Ok(telegram) = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch) else { continue };
+        look_at(&telegram);
+        taken += u64::from(reassembly.handle_telegram(&telegram, now) == Taken::New);
+        reassembly.handle_timeout(now);
+        came += messages(&mut reassembly);
+        assert!(reassembly.len() <= 4);
+    }
+    while let Some(due) = reassembly.poll_timeout() {
+        assert!(due >= now, "time does not go back");
+        now = due;
+        reassembly.handle_timeout(now);
+    }
+    came += messages(&mut reassembly);
+    assert!(reassembly.is_empty() && came <= taken, "{came} of {taken}");
+}
+
+fn messages(reassembly: &mut Reassembly) -> u64 {
+    let mut came = 0;
+    while let Some(event) = reassembly.poll_event() {
+        came += 1;
+        if let reassembly::Event::Message(frame) = event {
+            telegram(&frame);
+        }
+    }
+    came
+}
+
+/// The chain of a format behind its length, then the application layer of a compact frame.
+pub(crate) fn compact(octets: &[u8]) {
+    let Some((len, rest)) = octets.split_first() else { return };
+    let (chain, application) = rest.split_at(usize::from(*len).min(rest.len()));
+    let meter = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
+    let mut formats = Formats::new(3);
+    if let Ok(format) = Format::new(Model::of(&meter), chain) {
+        let mut kept = Vec::new();
+        format.emit(&mut kept);
+        assert_eq!(Format::parse(&mut kept.as_slice()).as_ref(), Ok(&format));
+        formats.insert(format);
+    }
+    if let Ok(frame) = FormatFrame::parse(&mut &*chain) {
+        let mut again = Vec::new();
+        frame.emit(&mut again);
+        assert_eq!(FormatFrame::parse(&mut again.as_slice()), Ok(frame));
+    }
+    for ci_field in [0x79, 0x69, 0x78] {
+        let mut body = vec![0x44];
+        meter.emit(&mut body);
+        body.push(ci_field);
+        body.extend_from_slice(application);
+        let Some(frame) = wmbus::link::frame(Form::Stripped, &body) else { return };
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_with(Some(Form::Stripped), &frame, &NoKeys, &formats, &mut scratch);
+        let telegram = telegram.expect("it has a sender");
+        let _ = (telegram.to_string(), telegram.verdict_with_records());
+        formats.learn(&telegram);
+        assert!(formats.len() <= 3);
+    }
+}
+
+/// Application octets with compact profiles in them: as many slots as there are octets for them.
+pub(crate) fn profiles(octets: &[u8]) {
+    let mut records: Vec<_> = Records::new(octets).flatten().collect();
+    let before = records.len();
+    let mut slots = Vec::new();
+    wmbus::record::expand_profiles(&mut records, &mut slots);
+    // A slot of an octet gives a value and a date.
+    assert!(records.len() <= before + 2 * octets.len(), "{} records", records.len());
+    records.iter().for_each(|record| drop(record.to_string()));
+}
+
 /// A stripped frame, such as makers' own layouts are in: what is not opened says nothing.
 pub(crate) fn vendor(octets: &[u8]) {
     for key in [None, Some(KEY.clone())] {
@@ -186,3 +328,9 @@ fn anchor() -> Instant {
 
 /// The key of the encrypted telegrams in the corpus.
 static KEY: Key = Key::new([0x5a; 16]);
+
+/// One of each file of `wmbus::vendor`, and one that has none.
+const MAKERS: &[&str] = &[
+    "ELS", "ABB", "APA", "AXI", "BFW", "BMT", "DME", "EBZ", "EIE", "GWF", "VIP", "KAM", "AMX", "QDS", "SAP", "TCH",
+    "ZRI",
+];

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for so many seconds, one after the other, and prints for how long it really ran.
+#
+#     tests/fuzz-long.sh [SECONDS [TARGET...]]        needs nightly Rust and cargo-fuzz
+#
+# What is found on the way goes to a directory of its own (DCU_FUZZ_WORK), never into the committed corpora.
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+seconds="${1:-3600}"
+shift || true
+work="${DCU_FUZZ_WORK:-${TMPDIR:-/tmp}/dcu-fuzz}"
+if [ $# -eq 0 ]; then mapfile -t targets < <(ls corpus); else targets=("$@"); fi
+
+failed=0
+for target in "${targets[@]}"; do
+    mkdir -p "$work/$target"
+    log="$work/$target.log"
+    start=$SECONDS
+    verdict="no crash"
+    cargo +nightly fuzz run --fuzz-dir . "$target" "$work/$target" "corpus/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -max_len=600 -print_final_stats=1 >"$log" 2>&1 || { verdict="CRASH, see $log"; failed=1; }
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    printf '%-14s %6d s  %12s runs  %s\n' "$target" "$((SECONDS - start))" "${runs:-?}" "$verdict"
+done
+exit "$failed"
