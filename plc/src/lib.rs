@@ -1,7 +1,8 @@
 //! PLC and RF mesh networks: G3-PLC, their modems' serial framings and the bootstrap server.
 //!
 //! The room is kept free of I/O, clocks and random numbers, and carries opaque payloads only. [`usi`] is the framing of
-//! the serial line, [`g3`] what is said over it.
+//! the serial line, [`g3`] what is said over it, [`net`] the packets that nodes exchange, [`sim`] the mirror image.
+//! [`g3::coordinator::Coordinator`] is the door in.
 #![forbid(unsafe_code)]
 
 #[macro_use]
@@ -10,7 +11,9 @@ mod octets;
 mod eui64;
 pub mod g3;
 mod key;
+pub mod net;
 mod reject;
+pub mod sim;
 pub mod usi;
 
 pub use eui64::Eui64;

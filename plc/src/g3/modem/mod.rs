@@ -46,6 +46,8 @@ pub struct Modem {
     stage: Stage,
     /// Starts that came to nothing since it was up last.
     failures: u32,
+    /// Starts of this life, by which the forms of INITIALIZE take turns.
+    starts: u32,
     is_down_said: bool,
     exchange: Lane,
     /// What takes long: path, route and neighbour discovery.
@@ -90,6 +92,7 @@ impl Modem {
             generation,
             stage: Stage::Reserving,
             failures: 0,
+            starts: 0,
             is_down_said: false,
             exchange: Lane::default(),
             discovery: Lane::default(),
@@ -227,7 +230,7 @@ impl Modem {
     fn first_form(&self) -> Generation {
         match self.config.generation {
             Some(generation) => generation,
-            None if self.failures % 2 == 0 => Generation::HostLbs,
+            None if self.starts % 2 == 0 => Generation::HostLbs,
             None => Generation::ModemLbs,
         }
     }
@@ -285,6 +288,7 @@ impl Modem {
     fn fail(&mut self, cause: Cause, now: Instant) {
         self.lose(cause);
         self.failures = (self.failures + 1).min(MAX_FAILURES);
+        self.starts = self.starts.wrapping_add(1);
         if cause != Cause::Reset {
             self.send(&Request::Reset {});
         }

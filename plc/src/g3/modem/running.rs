@@ -122,6 +122,11 @@ impl Modem {
         }
     }
 
+    /// The keys of the network from the next start on.
+    pub fn remember_keys(&mut self, keys: Keyring) {
+        self.keys = keys;
+    }
+
     /// The keys of the network are these now.
     pub fn set_keys(&mut self, keys: Keyring, now: Instant) {
         self.keys = keys;

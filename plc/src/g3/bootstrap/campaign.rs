@@ -1,0 +1,195 @@
+//! The rotation of the group master key: distribute, activate, switch, grace.
+//!
+//! Every phase is durable before anything of it leaves, and everything in a phase may be done twice: a service that is
+//! killed goes on where it was. The coordinator keeps both keys until the grace is over. Who was absent misses the new
+//! key, loses the network, and joins again as after any loss.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::Member;
+use crate::g3::modem::Keyring;
+use crate::{Eui64, Key};
+
+/// The keys of a network and how far their rotation is. Keep it, and hand it to the next life of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ring {
+    pub keyring: Keyring,
+    /// Of the newest key. A member with a lower one has yet to get it.
+    pub generation: u32,
+    pub phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Settled,
+    /// Every node gets the new key.
+    Distribute,
+    /// Every node that has it is told to use it.
+    Activate,
+    /// The coordinator uses it, and still understands the old one.
+    Grace,
+}
+
+/// How long each phase waits for those who do not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    pub distribute: Duration,
+    pub activate: Duration,
+    pub grace: Duration,
+}
+
+/// What is done with a node in a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Distribute,
+    Activate,
+}
+
+#[derive(Debug)]
+pub(super) struct Campaign {
+    patience: Patience,
+    /// When the phase ends without those who do not answer.
+    deadline: Instant,
+    activated: BTreeSet<Eui64>,
+    /// Who did not answer: when it is tried again, and how often it was.
+    retries: BTreeMap<Eui64, (Option<Instant>, u32)>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { distribute: HOUR * 24, activate: HOUR * 6, grace: HOUR * 24 }
+    }
+}
+
+impl Ring {
+    /// A network with its first key.
+    pub const fn new(gmk: Key) -> Self {
+        Self { keyring: Keyring::new(gmk), generation: 1, phase: Phase::Settled }
+    }
+
+    /// The generation of the key that a node gets when it joins.
+    pub(super) const fn active_generation(&self) -> u32 {
+        match self.phase {
+            Phase::Distribute | Phase::Activate => self.generation.saturating_sub(1),
+            Phase::Settled | Phase::Grace => self.generation,
+        }
+    }
+
+    /// The place of the newest key.
+    pub const fn newest(&self) -> u8 {
+        match self.phase {
+            Phase::Distribute | Phase::Activate => self.keyring.other(),
+            Phase::Settled | Phase::Grace => self.keyring.active,
+        }
+    }
+
+    /// The ring with a new key to be distributed.
+    pub(super) fn with(mut self, gmk: Key) -> Self {
+        let place = usize::from(self.keyring.other());
+        if let Some(key) = self.keyring.keys.get_mut(place) {
+            *key = Some(gmk);
+        }
+        Self { generation: self.generation + 1, phase: Phase::Distribute, ..self }
+    }
+
+    /// The ring in the phase after this one.
+    pub(super) fn next(mut self) -> Self {
+        match self.phase {
+            Phase::Settled => {}
+            Phase::Distribute => self.phase = Phase::Activate,
+            Phase::Activate => {
+                self.keyring.active = self.keyring.other();
+                self.phase = Phase::Grace;
+            }
+            Phase::Grace => {
+                let place = usize::from(self.keyring.other());
+                if let Some(key) = self.keyring.keys.get_mut(place) {
+                    *key = None;
+                }
+                self.phase = Phase::Settled;
+            }
+        }
+        self
+    }
+}
+
+impl Campaign {
+    pub(super) fn new(phase: Phase, patience: Patience, now: Instant) -> Self {
+        let mut campaign = Self { patience, deadline: now, activated: BTreeSet::new(), retries: BTreeMap::new() };
+        campaign.enter(phase, now);
+        campaign
+    }
+
+    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
+        self.retries.clear();
+        self.deadline = now
+            + match phase {
+                Phase::Settled => Duration::ZERO,
+                Phase::Distribute => self.patience.distribute,
+                Phase::Activate => self.patience.activate,
+                Phase::Grace => self.patience.grace,
+            };
+    }
+
+    /// What a node still needs.
+    pub(super) fn task(&self, ring: &Ring, member: &Member) -> Option<Task> {
+        let has_key = member.key_generation >= ring.generation;
+        match ring.phase {
+            _ if !member.is_joined => None,
+            Phase::Settled => None,
+            Phase::Distribute | Phase::Activate if !has_key => Some(Task::Distribute),
+            Phase::Distribute => None,
+            Phase::Activate | Phase::Grace => {
+                (has_key && !self.activated.contains(&member.eui64)).then_some(Task::Activate)
+            }
+        }
+    }
+
+    pub(super) fn may_try(&self, eui64: Eui64, now: Instant) -> bool {
+        self.retries.get(&eui64).is_none_or(|(at, _)| at.is_none_or(|at| at <= now))
+    }
+
+    pub(super) fn succeeded(&mut self, eui64: Eui64, task: Task) {
+        self.retries.remove(&eui64);
+        if task == Task::Activate {
+            self.activated.insert(eui64);
+        }
+    }
+
+    pub(super) fn failed(&mut self, eui64: Eui64, now: Instant) {
+        let tries = self.retries.get(&eui64).map_or(0, |(_, tries)| *tries);
+        let pause = RETRY_TIME * 2u32.saturating_pow(tries.min(MAX_DOUBLINGS));
+        self.retries.insert(eui64, (Some(now + pause), tries + 1));
+    }
+
+    /// A node that joins in the middle has the key that it got, and uses it.
+    pub(super) fn joined(&mut self, eui64: Eui64, ring: &Ring) {
+        self.retries.remove(&eui64);
+        if matches!(ring.phase, Phase::Grace) {
+            self.activated.insert(eui64);
+        } else {
+            self.activated.remove(&eui64);
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.deadline <= now
+    }
+
+    /// Pauses that are over are no reason to wake up again.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        for (at, _) in self.retries.values_mut() {
+            *at = at.filter(|at| *at > now);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.retries.values().filter_map(|(at, _)| *at).chain([self.deadline]).min().unwrap_or(self.deadline)
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// A node that did not answer is tried again after this time, which doubles.
+const RETRY_TIME: Duration = Duration::from_secs(60);
+const MAX_DOUBLINGS: u32 = 5;

@@ -1,0 +1,365 @@
+//! The conversations: with nodes where the server is here, with the server in the modem where it is there.
+
+use super::{
+    Action, Address, BTreeMap, Delivery, Duration, Eui64, Event, Failure, Generation, Instant, Key, Media, Member,
+    Parameter, Purpose, Reject, Server, Slot, Stage, Task, Ticket, Verdict, Waiting, eap, lbp,
+};
+
+impl Server {
+    /// Takes an LBP message that the modem heard; the source is FFFF where the node itself was heard, without security.
+    pub fn handle_lbp(&mut self, source: u16, pdu: &[u8], now: Instant) {
+        let taken = lbp::Message::parse(pdu).and_then(|message| self.take(source, message, now));
+        if let Err(reject) = taken {
+            self.rejects.add(reject);
+        }
+        self.fill(now);
+    }
+
+    /// The message of an [`Action::Lbp`] is on its way; None where the modem had no room for it.
+    pub fn on_its_way(&mut self, eui64: Eui64, ticket: Option<Ticket>) {
+        if let Some(slot) = self.slots.get_mut(&eui64) {
+            slot.ticket = ticket;
+        }
+    }
+
+    /// What became of a message.
+    pub fn handle_sent(&mut self, ticket: Ticket, delivery: Delivery, now: Instant) {
+        let Some((eui64, slot)) = self.slots.iter_mut().find(|(_, slot)| slot.ticket == Some(ticket)) else { return };
+        let eui64 = *eui64;
+        slot.ticket = None;
+        match (delivery, slot.stage) {
+            (Delivery::Confirmed, Stage::Accepted) => self.succeed(eui64, now),
+            (Delivery::Confirmed, _) => slot.due = now + self.limits.message_time,
+            // The last word may have arrived: who has it is heard of again.
+            (delivery, _) => self.fail(eui64, Failure::NotDelivered(delivery), now),
+        }
+        self.fill(now);
+    }
+
+    /// Somebody asks the server in the modem.
+    pub fn join_request(&mut self, eui64: Eui64, now: Instant) {
+        if !self.slots.contains_key(&eui64) {
+            self.wait(eui64, NOBODY, Media::default(), now);
+        }
+        self.fill(now);
+    }
+
+    /// The server in the modem has finished with a node.
+    pub fn join_complete(&mut self, eui64: Eui64, now: Instant) {
+        match self.slots.get(&eui64) {
+            Some(slot) if slot.stage == Stage::Delegated => self.succeed(eui64, now),
+            _ => self.rejects.add(Reject::Unexpected("join complete")),
+        }
+        self.fill(now);
+    }
+
+    fn take(&mut self, source: u16, message: lbp::Message, now: Instant) -> Result<(), Reject> {
+        let lbp::Message { code, media, eui64, data } = message;
+        match (code, data) {
+            (lbp::Code::Joining, lbp::Data::Nothing) => {
+                let is_new = self
+                    .slots
+                    .get(&eui64)
+                    .is_none_or(|slot| slot.purpose != Purpose::Join || slot.since + DUPLICATE_TIME <= now);
+                // A node that asks again later has begun anew, and the conversation that it left with it.
+                if is_new {
+                    self.slots.remove(&eui64);
+                    self.wait(eui64, source, media, now);
+                }
+                Ok(())
+            }
+            (lbp::Code::Joining, lbp::Data::Eap(message)) => self.take_eap(eui64, &message, now),
+            // Whoever sends it from outside the network has not proved to be this node.
+            (lbp::Code::KickFromLbd, _) => match self.roster.get(eui64) {
+                Some(member) if member.short_addr == source => {
+                    if member.is_joined {
+                        self.slots.remove(&eui64);
+                        self.leave(eui64);
+                    }
+                    Ok(())
+                }
+                _ => Err(Reject::Unexpected("kick")),
+            },
+            _ => Err(Reject::Unexpected("lbp message")),
+        }
+    }
+
+    fn take_eap(&mut self, eui64: Eui64, message: &eap::Message, now: Instant) -> Result<(), Reject> {
+        let Some(slot) = self.slots.get_mut(&eui64) else { return Err(Reject::Unexpected("eap message")) };
+        let Some(conversation) = &mut slot.conversation else { return Err(Reject::Unexpected("eap message")) };
+        let taken = match (slot.stage, &message.body) {
+            (Stage::Second, eap::Body::Second { .. }) => {
+                conversation.take_second(message, &eui64.0).map(|()| Vec::new())
+            }
+            (Stage::Fourth, eap::Body::Fourth { .. }) => conversation.take_fourth(message),
+            _ => return Err(Reject::Unexpected("eap message")),
+        };
+        match taken {
+            Ok(said) if slot.stage == Stage::Fourth => self.accept(eui64, &said, now),
+            Ok(_) => {
+                slot.stage = Stage::Durable;
+                slot.due = now + DURABLE_TIME;
+                if self.roster.is_durable(eui64) {
+                    self.hand_over(eui64, now);
+                }
+            }
+            // An echo of something older says nothing about who is there now.
+            Err(reject @ Reject::Mismatch("random number" | "identifier")) => return Err(reject),
+            Err(reject) => {
+                let (destination, media) = (slot.destination, slot.media);
+                self.decline(eui64, destination, media);
+                self.refuse(eui64, now);
+                self.fail(eui64, Failure::Rejected(reject), now);
+                return Err(reject);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts who asks behind those who asked before.
+    fn wait(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
+        let is_known = self.waiting.contains_key(&eui64);
+        if self.refused.contains_key(&eui64) || !is_known && self.waiting.len() >= MAX_WAITING {
+            return;
+        }
+        // Who asks twice keeps its place.
+        let until = self.waiting.get(&eui64).map_or(now + WAITING_TIME, |waiting| waiting.until);
+        self.waiting.insert(eui64, Waiting { source, media, until });
+    }
+
+    /// Begins the conversation with who asks, if it may join.
+    pub(super) fn admit(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
+        let destination = if source == NOBODY { Address::Extended(eui64) } else { Address::Short(source) };
+        let verdict = self.admission.verdict(eui64);
+        let Verdict::Admit(psk) = verdict else {
+            let is_declined = verdict == Verdict::Decline;
+            if is_declined {
+                self.decline(eui64, destination, media);
+            }
+            self.refuse(eui64, now);
+            return self.events.push_back(Event::Refused { eui64, is_declined });
+        };
+        let Some((member, is_new)) = self.roster.address(eui64) else {
+            self.decline(eui64, destination, media);
+            return self.events.push_back(Event::JoinFailed { eui64, why: Failure::NoAddress });
+        };
+        if is_new {
+            self.events.push_back(Event::Remember(member));
+        }
+        let generation = self.ring.active_generation();
+        self.open(member, Purpose::Join, psk, generation, destination, media, now);
+    }
+
+    /// Distributes the new key to a member, or tells it to use it.
+    pub(super) fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
+        let Verdict::Admit(psk) = self.admission.verdict(member.eui64) else {
+            // It was struck off the list: it does not get the new key.
+            self.kick(member.eui64);
+            return self.events.push_back(Event::JoinFailed { eui64: member.eui64, why: Failure::NotAdmitted });
+        };
+        let (generation, destination) = (self.ring.generation, Address::Short(member.short_addr));
+        self.open(member, Purpose::Rekey(task), psk, generation, destination, Media::default(), now);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all of them are the slot's")]
+    fn open(
+        &mut self,
+        member: Member,
+        purpose: Purpose,
+        psk: Key,
+        generation: u32,
+        destination: Address,
+        media: Media,
+        now: Instant,
+    ) {
+        let Member { eui64, short_addr, .. } = member;
+        let mut slot = Slot {
+            purpose,
+            stage: Stage::Second,
+            short_addr,
+            generation,
+            psk,
+            conversation: None,
+            destination,
+            media,
+            message: Vec::new(),
+            ticket: None,
+            tries: 1,
+            since: now,
+            due: now + self.limits.message_time,
+        };
+        if self.generation == Some(Generation::ModemLbs) {
+            return self.delegate(eui64, slot, now);
+        }
+        let message = if purpose == Purpose::Rekey(Task::Activate) {
+            slot.stage = Stage::Accepted;
+            let parameters = lbp::Data::Parameters(vec![Parameter::GmkActivation(self.ring.newest())]);
+            lbp::Message { code: lbp::Code::Accepted, media, eui64, data: parameters }
+        } else {
+            let mut conversation = lbp::psk::Server::new(&psk, &self.id_s, (self.entropy.0)());
+            let first = conversation.first(self.next_identifier());
+            slot.conversation = Some(conversation);
+            lbp::Message { code: lbp::Code::Challenge, media, eui64, data: lbp::Data::Eap(first) }
+        };
+        slot.message = message.to_vec();
+        self.emit(eui64, destination, slot.message.clone());
+        self.slots.insert(eui64, slot);
+    }
+
+    /// Leaves the conversation to the server in the modem. It has one pre-shared key at a time: who needs another one
+    /// waits until those with this one are through.
+    fn delegate(&mut self, eui64: Eui64, mut slot: Slot, now: Instant) {
+        let is_other = self.slots.values().any(|open| open.psk != slot.psk);
+        if is_other {
+            if slot.purpose == Purpose::Join {
+                let until = now + WAITING_TIME;
+                self.parked.insert(eui64, Waiting { source: NOBODY, media: slot.media, until });
+            }
+            return;
+        }
+        slot.stage = Stage::Delegated;
+        slot.due = now + self.limits.message_time * (2 * self.limits.tries + 1);
+        let (short_addr, psk) = (slot.short_addr, Some(slot.psk));
+        match slot.purpose {
+            Purpose::Join if !self.roster.is_durable(eui64) => slot.stage = Stage::Durable,
+            Purpose::Join => self.actions.push_back(Action::Assign { eui64, short_addr, psk }),
+            Purpose::Rekey(task) => {
+                let distribute = task == Task::Distribute;
+                self.actions.push_back(Action::Rekey { eui64, short_addr, psk, distribute });
+            }
+        }
+        self.slots.insert(eui64, slot);
+    }
+
+    /// The node has proved its key and its address is durable: it gets what it asked for.
+    pub(super) fn hand_over(&mut self, eui64: Eui64, now: Instant) {
+        let identifier = self.next_identifier();
+        let Some(slot) = self.slots.get_mut(&eui64) else { return };
+        slot.due = now + self.limits.message_time;
+        slot.tries = 1;
+        let Some(conversation) = &mut slot.conversation else {
+            slot.stage = Stage::Delegated;
+            slot.due = now + self.limits.message_time * (2 * self.limits.tries + 1);
+            let (short_addr, psk) = (slot.short_addr, Some(slot.psk));
+            return self.actions.push_back(Action::Assign { eui64, short_addr, psk });
+        };
+        let index = if slot.purpose == Purpose::Join { self.ring.keyring.active } else { self.ring.newest() };
+        let Some(key) = self.ring.keyring.key(index) else { return };
+        let gmk = Parameter::Gmk { index, key };
+        let parameters = match slot.purpose {
+            Purpose::Join => vec![Parameter::ShortAddr(slot.short_addr), gmk, Parameter::GmkActivation(index)],
+            Purpose::Rekey(_) => vec![gmk],
+        };
+        let Some(third) = conversation.third(identifier, &parameters) else { return };
+        slot.stage = Stage::Fourth;
+        let message =
+            lbp::Message { code: lbp::Code::Challenge, media: slot.media, eui64, data: lbp::Data::Eap(third) };
+        slot.message = message.to_vec();
+        let (destination, message) = (slot.destination, slot.message.clone());
+        self.emit(eui64, destination, message);
+    }
+
+    /// The node has taken everything.
+    fn accept(&mut self, eui64: Eui64, said: &[Parameter], now: Instant) {
+        if said.iter().any(|said| matches!(said, Parameter::Result { result, .. } if *result != 0)) {
+            return self.fail(eui64, Failure::NotTaken, now);
+        }
+        let identifier = self.next_identifier();
+        let Some(slot) = self.slots.get_mut(&eui64) else { return };
+        let success = lbp::Data::Eap(eap::Message { identifier, body: eap::Body::Success });
+        slot.stage = Stage::Accepted;
+        slot.due = now + self.limits.message_time;
+        slot.message = lbp::Message { code: lbp::Code::Accepted, media: slot.media, eui64, data: success }.to_vec();
+        let (destination, message) = (slot.destination, slot.message.clone());
+        self.emit(eui64, destination, message);
+    }
+
+    fn succeed(&mut self, eui64: Eui64, now: Instant) {
+        let Some(slot) = self.slots.remove(&eui64) else { return };
+        match slot.purpose {
+            Purpose::Join => {
+                self.change(eui64, |member| {
+                    member.is_joined = true;
+                    member.key_generation = slot.generation;
+                });
+                if let Some(campaign) = &mut self.campaign {
+                    campaign.joined(eui64, &self.ring);
+                }
+                self.events.push_back(Event::Joined { eui64, short_addr: slot.short_addr });
+            }
+            Purpose::Rekey(task) => {
+                if task == Task::Distribute {
+                    self.change(eui64, |member| member.key_generation = slot.generation);
+                }
+                if let Some(campaign) = &mut self.campaign {
+                    campaign.succeeded(eui64, task);
+                }
+            }
+        }
+        self.unpark(now);
+    }
+
+    pub(super) fn fail(&mut self, eui64: Eui64, why: Failure, now: Instant) {
+        let Some(slot) = self.slots.remove(&eui64) else { return };
+        match (slot.purpose, &mut self.campaign) {
+            (Purpose::Rekey(_), Some(campaign)) => campaign.failed(eui64, now),
+            (Purpose::Rekey(_), None) => {}
+            (Purpose::Join, _) => self.events.push_back(Event::JoinFailed { eui64, why }),
+        }
+        self.unpark(now);
+    }
+
+    /// The time of a slot is over: its message goes again, or it ends.
+    pub(super) fn again(&mut self, eui64: Eui64, now: Instant) {
+        let (tries, time) = (self.limits.tries, self.limits.message_time);
+        let Some(slot) = self.slots.get_mut(&eui64) else { return };
+        if slot.tries >= tries || matches!(slot.stage, Stage::Durable | Stage::Delegated) {
+            return self.fail(eui64, Failure::NoAnswer, now);
+        }
+        slot.tries += 1;
+        slot.due = now + time;
+        let (destination, message) = (slot.destination, slot.message.clone());
+        self.emit(eui64, destination, message);
+    }
+
+    fn unpark(&mut self, now: Instant) {
+        if self.slots.is_empty() {
+            let parked: BTreeMap<_, _> = std::mem::take(&mut self.parked);
+            self.waiting.extend(parked.into_iter().filter(|(_, waiting)| waiting.until > now));
+        }
+    }
+
+    fn decline(&mut self, eui64: Eui64, destination: Address, media: Media) {
+        if self.generation == Some(Generation::ModemLbs) {
+            return self.actions.push_back(Action::Assign { eui64, short_addr: NOBODY, psk: None });
+        }
+        let failure = lbp::Data::Eap(eap::Message { identifier: self.next_identifier(), body: eap::Body::Failure });
+        let message = lbp::Message { code: lbp::Code::Decline, media, eui64, data: failure };
+        self.emit(eui64, destination, message.to_vec());
+    }
+
+    fn refuse(&mut self, eui64: Eui64, now: Instant) {
+        if self.refused.len() < MAX_REFUSED {
+            self.refused.insert(eui64, now + REFUSED_TIME);
+        }
+    }
+
+    fn next_identifier(&mut self) -> u8 {
+        let identifier = self.identifier;
+        self.identifier = identifier.wrapping_add(1);
+        identifier
+    }
+}
+
+/// The source of who is heard itself.
+const NOBODY: u16 = 0xffff;
+/// A second copy of a request comes within this time; later it is a new request.
+const DUPLICATE_TIME: Duration = Duration::from_secs(5);
+/// A device gives up after adpMaxJoinWaitTime, 90 s.
+const WAITING_TIME: Duration = Duration::from_secs(60);
+/// Who was refused is not listened to for so long.
+const REFUSED_TIME: Duration = Duration::from_secs(30);
+/// A disk that is slower fails the join.
+const DURABLE_TIME: Duration = Duration::from_secs(30);
+const MAX_WAITING: usize = 64;
+const MAX_REFUSED: usize = 1024;

@@ -1,0 +1,425 @@
+//! The bootstrap server: admits nodes, gives them addresses and keys, rotates the keys. G.9903 clause 9.4.4.
+//!
+//! It speaks LBP where it runs on the host, and directs the server in the modem where that one does. Its messages leave
+//! as actions; what must be durable leaves as events, and nothing that depends on it leaves before it is.
+
+mod admission;
+mod campaign;
+mod lbs;
+mod roster;
+mod slot;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+pub use admission::{Admission, Verdict};
+pub use campaign::{Patience, Phase, Ring};
+pub use roster::Member;
+
+use campaign::{Campaign, Task};
+use roster::Roster;
+use slot::{Purpose, Slot, Stage, Waiting};
+
+use super::adp::{Address, Lbp};
+use super::lbp::{self, Media, Parameter, eap};
+use super::modem::{Delivery, Generation, Ticket};
+use crate::{Eui64, Key, Reject, Rejects};
+
+/// The server of one network.
+#[derive(Debug)]
+pub struct Server {
+    limits: Limits,
+    /// The server's name, as EAP-PSK has it.
+    id_s: Vec<u8>,
+    admission: Box<dyn Admission>,
+    entropy: Entropy,
+    roster: Roster,
+    ring: Ring,
+    /// A ring that is not durable yet: nothing of it is used.
+    wanted: Option<Ring>,
+    campaign: Option<Campaign>,
+    /// None while there is no modem.
+    generation: Option<Generation>,
+    slots: BTreeMap<Eui64, Slot>,
+    waiting: BTreeMap<Eui64, Waiting>,
+    /// Who waits until the server in the modem is through with another pre-shared key.
+    parked: BTreeMap<Eui64, Waiting>,
+    /// Who was refused, and until when that is not said again.
+    refused: BTreeMap<Eui64, Instant>,
+    identifier: u8,
+    rejects: Rejects,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+/// How much is done at once, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Conversations at once, 1 to 20.
+    pub slots: usize,
+    /// How long a node may take to answer.
+    pub message_time: Duration,
+    /// How often a message is sent.
+    pub tries: u32,
+    pub patience: Patience,
+}
+
+/// Where random octets come from.
+pub struct Entropy(pub Box<dyn FnMut() -> [u8; 16] + Send>);
+
+/// What the modem is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Sends an LBP message; [`Server::on_its_way`] wants its ticket.
+    Lbp {
+        eui64: Eui64,
+        lbp: Lbp,
+    },
+    /// Tells the server in the modem the address of who asked, and first the key that it must prove.
+    Assign {
+        eui64: Eui64,
+        short_addr: u16,
+        psk: Option<Key>,
+    },
+    /// Has the server in the modem rekey a node.
+    Rekey {
+        eui64: Eui64,
+        short_addr: u16,
+        psk: Option<Key>,
+        distribute: bool,
+    },
+    Kick {
+        eui64: Eui64,
+        short_addr: u16,
+    },
+    /// The keys of the network are these now.
+    Keys(Ring),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Keep it; where its address is new, call [`Server::remembered`] when it is durable.
+    Remember(Member),
+    /// Keep it, and call [`Server::ring_kept`] when it is durable.
+    KeepRing(Ring),
+    /// Somebody asked who is not admitted; said once in a while.
+    Refused {
+        eui64: Eui64,
+        is_declined: bool,
+    },
+    Joined {
+        eui64: Eui64,
+        short_addr: u16,
+    },
+    JoinFailed {
+        eui64: Eui64,
+        why: Failure,
+    },
+    Left {
+        eui64: Eui64,
+    },
+    /// A campaign has come to this phase; so many that are in the network have yet to follow.
+    Rekey {
+        phase: Phase,
+        missing: usize,
+    },
+}
+
+/// Why a node did not join, or did not get a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// What it said is not what it must say: another key, another name.
+    Rejected(Reject),
+    NoAnswer,
+    NotDelivered(Delivery),
+    /// It does not take a parameter.
+    NotTaken,
+    /// There is no short address left.
+    NoAddress,
+    /// It was not admitted any more.
+    NotAdmitted,
+}
+
+impl Server {
+    /// A server with what its last life has kept.
+    pub fn new(
+        limits: Limits,
+        id_s: &[u8],
+        ring: Ring,
+        members: impl IntoIterator<Item = Member>,
+        admission: Box<dyn Admission>,
+        entropy: Entropy,
+        now: Instant,
+    ) -> Self {
+        let campaign = (ring.phase != Phase::Settled).then(|| Campaign::new(ring.phase, limits.patience, now));
+        Self {
+            limits: Limits { slots: limits.slots.clamp(1, MAX_SLOTS), ..limits },
+            id_s: id_s.to_vec(),
+            admission,
+            entropy,
+            roster: Roster::new(members),
+            ring,
+            wanted: None,
+            campaign,
+            generation: None,
+            slots: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            identifier: 0,
+            rejects: Rejects::default(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.roster.iter()
+    }
+
+    pub fn member(&self, eui64: Eui64) -> Option<&Member> {
+        self.roster.get(eui64)
+    }
+
+    pub fn member_at(&self, short_addr: u16) -> Option<&Member> {
+        self.roster.at(short_addr)
+    }
+
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// The list of who may join is another one.
+    pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
+        self.admission = admission;
+        self.refused.clear();
+    }
+
+    /// The modem runs, and its bootstrap server is here or there.
+    pub fn up(&mut self, generation: Generation, now: Instant) {
+        self.generation = Some(generation);
+        if generation == Generation::ModemLbs && self.ring.phase != Phase::Settled {
+            self.actions.push_back(Action::Keys(self.ring));
+        }
+        self.fill(now);
+    }
+
+    /// The modem is lost, and all conversations with it. The nodes ask again.
+    pub fn down(&mut self, now: Instant) {
+        self.generation = None;
+        for (eui64, slot) in std::mem::take(&mut self.slots) {
+            if let (Purpose::Rekey(_), Some(campaign)) = (slot.purpose, &mut self.campaign) {
+                campaign.failed(eui64, now);
+            }
+        }
+        self.waiting.clear();
+        self.parked.clear();
+        self.actions.clear();
+    }
+
+    /// The member of [`Event::Remember`] is durable.
+    pub fn remembered(&mut self, eui64: Eui64, now: Instant) {
+        self.roster.set_durable(eui64);
+        if self.slots.get(&eui64).is_some_and(|slot| slot.stage == Stage::Durable) {
+            self.hand_over(eui64, now);
+        }
+    }
+
+    /// The ring of [`Event::KeepRing`] is durable.
+    pub fn ring_kept(&mut self, now: Instant) {
+        let Some(ring) = self.wanted.take() else { return };
+        self.ring = ring;
+        match &mut self.campaign {
+            Some(campaign) => campaign.enter(ring.phase, now),
+            None => self.campaign = Some(Campaign::new(ring.phase, self.limits.patience, now)),
+        }
+        if ring.phase == Phase::Settled {
+            self.campaign = None;
+        }
+        self.actions.push_back(Action::Keys(ring));
+        let missing = self.roster.iter().filter(|m| m.is_joined && m.key_generation < ring.generation).count();
+        self.events.push_back(Event::Rekey { phase: ring.phase, missing });
+        self.fill(now);
+    }
+
+    /// Rotates the group master key. False while a rotation is under way: nothing is done.
+    pub fn rekey(&mut self, gmk: Key) -> bool {
+        if self.ring.phase != Phase::Settled || self.wanted.is_some() {
+            return false;
+        }
+        self.want(self.ring.with(gmk));
+        true
+    }
+
+    /// Sends a node away. It keeps its address; whether it may come back is a matter of admission. False where it is not
+    /// in the network.
+    pub fn kick(&mut self, eui64: Eui64) -> bool {
+        let Some(short_addr) = self.roster.get(eui64).filter(|member| member.is_joined).map(|member| member.short_addr)
+        else {
+            return false;
+        };
+        match self.generation {
+            Some(Generation::HostLbs) => {
+                let message = lbp::Message::new(lbp::Code::KickToLbd, eui64, lbp::Data::Nothing);
+                self.emit(eui64, Address::Short(short_addr), message.to_vec());
+            }
+            _ => self.actions.push_back(Action::Kick { eui64, short_addr }),
+        }
+        self.slots.remove(&eui64);
+        self.leave(eui64);
+        true
+    }
+
+    /// Forgets a node and gives its address back. False while it is in the network.
+    pub fn forget(&mut self, eui64: Eui64) -> bool {
+        let may = self.roster.get(eui64).is_some_and(|member| !member.is_joined) && !self.slots.contains_key(&eui64);
+        may && self.roster.remove(eui64).is_some()
+    }
+
+    /// The network is another one now: everybody has to join it.
+    pub fn disband(&mut self) {
+        let joined: Vec<_> = self.roster.iter().filter(|member| member.is_joined).map(|member| member.eui64).collect();
+        for eui64 in joined {
+            self.leave(eui64);
+        }
+    }
+
+    /// Something came from this address: who has it is in the network, whatever we thought.
+    pub fn heard(&mut self, short_addr: u16) {
+        let Some(Member { eui64, is_joined: false, .. }) = self.roster.at(short_addr).copied() else { return };
+        let generation = self.ring.active_generation();
+        self.change(eui64, |member| {
+            member.is_joined = true;
+            member.key_generation = member.key_generation.max(generation);
+        });
+        self.events.push_back(Event::Joined { eui64, short_addr });
+    }
+
+    /// The server in the modem says that a node has left.
+    pub fn left(&mut self, short_addr: u16) {
+        if let Some(eui64) = self.roster.at(short_addr).filter(|member| member.is_joined).map(|member| member.eui64) {
+            self.leave(eui64);
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.refused.retain(|_, until| *until > now);
+        self.waiting.retain(|_, waiting| waiting.until > now);
+        let due: Vec<_> = self.slots.iter().filter(|(_, slot)| slot.due <= now).map(|(eui64, _)| *eui64).collect();
+        for eui64 in due {
+            self.again(eui64, now);
+        }
+        if let Some(campaign) = &mut self.campaign {
+            campaign.handle_timeout(now);
+        }
+        self.fill(now);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let campaign = self.campaign.as_ref().filter(|_| self.wanted.is_none() && self.generation.is_some());
+        let slots = self.slots.values().map(|slot| slot.due);
+        let waiting = self.waiting.values().map(|waiting| waiting.until);
+        slots.chain(waiting).chain(self.refused.values().copied()).chain(campaign.map(Campaign::poll_timeout)).min()
+    }
+
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn want(&mut self, ring: Ring) {
+        self.wanted = Some(ring);
+        self.events.push_back(Event::KeepRing(ring));
+    }
+
+    fn change(&mut self, eui64: Eui64, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.roster.change(eui64, change) {
+            self.events.push_back(Event::Remember(member));
+        }
+    }
+
+    fn leave(&mut self, eui64: Eui64) {
+        self.change(eui64, |member| member.is_joined = false);
+        self.events.push_back(Event::Left { eui64 });
+    }
+
+    fn emit(&mut self, eui64: Eui64, destination: Address, pdu: Vec<u8>) {
+        self.actions.push_back(Action::Lbp { eui64, lbp: Lbp { destination, pdu: pdu.into() } });
+    }
+
+    /// Gives free slots to who waits, and to the campaign what is left but one.
+    fn fill(&mut self, now: Instant) {
+        if self.generation.is_none() {
+            return;
+        }
+        while self.slots.len() < self.limits.slots {
+            // Who has waited longest first: it will give up first.
+            let Some((eui64, waiting)) =
+                self.waiting.iter().min_by_key(|(_, waiting)| waiting.until).map(|(e, w)| (*e, *w))
+            else {
+                break;
+            };
+            self.waiting.remove(&eui64);
+            self.admit(eui64, waiting.source, waiting.media, now);
+        }
+        self.go_on(now);
+    }
+
+    /// Gives the campaign its slots, or brings it to its next phase.
+    fn go_on(&mut self, now: Instant) {
+        let Some(campaign) = self.campaign.as_ref().filter(|_| self.wanted.is_none()) else { return };
+        let free = (self.limits.slots - 1).max(1).saturating_sub(self.slots.len());
+        let is_idle = |member: &Member| !self.slots.contains_key(&member.eui64) && campaign.may_try(member.eui64, now);
+        let (chosen, is_done) = {
+            let open = self.roster.iter().filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
+            let chosen: Vec<_> = open.clone().filter(|(member, _)| is_idle(member)).take(free).collect();
+            let is_done = match self.ring.phase {
+                Phase::Distribute => open.clone().next().is_none(),
+                Phase::Activate => !open.clone().any(|(_, task)| task == Task::Activate),
+                Phase::Grace | Phase::Settled => false,
+            };
+            (chosen, is_done)
+        };
+        if is_done || campaign.is_over(now) {
+            return self.want(self.ring.next());
+        }
+        for (member, task) in chosen {
+            self.rekey_node(member, task, now);
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { slots: 5, message_time: Duration::from_secs(60), tries: 2, patience: Patience::default() }
+    }
+}
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entropy(..)")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(reject) => reject.fmt(f),
+            Self::NoAnswer => f.write_str("no answer"),
+            Self::NotDelivered(_) => f.write_str("not delivered"),
+            Self::NotTaken => f.write_str("parameter not taken"),
+            Self::NoAddress => f.write_str("no short address left"),
+            Self::NotAdmitted => f.write_str("not admitted"),
+        }
+    }
+}
+
+const MAX_SLOTS: usize = 20;

@@ -1,0 +1,289 @@
+//! A whole network behind one machine: the driver of its modem, its bootstrap server, datagrams to and from its nodes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use super::adp::{Request, Value, lbp_attribute};
+use super::bootstrap::{self, Action, Phase, Ring, Server};
+use super::modem::{self, Generation, Modem, Priority, Ticket};
+use super::pib::{Layer, Typed, mac};
+use crate::net::{self, Datagram};
+use crate::{Eui64, Reject, Rejects};
+
+/// The coordinator of one network.
+#[derive(Debug)]
+pub struct Coordinator {
+    modem: Modem,
+    server: Server,
+    /// Commands to the server in the modem that follow a pre-shared key, when it was taken.
+    after_psk: BTreeMap<Ticket, Request>,
+    /// Frames of a network with our number since it was started.
+    conflicts: u32,
+    rejects: Rejects,
+    events: VecDeque<Event>,
+}
+
+/// What a network says. Modem and bootstrap server say theirs; see there what must be kept, and what is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    Modem(modem::Event),
+    Bootstrap(bootstrap::Event),
+    /// A datagram of a node.
+    Datagram {
+        short_addr: u16,
+        source_port: u16,
+        destination_port: u16,
+        payload: Vec<u8>,
+        lqi: u8,
+    },
+    /// Another network has our number: it is to be changed.
+    PanConflict {
+        pan_id: u16,
+    },
+}
+
+/// Why a datagram was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendError {
+    Full,
+    TooLong,
+}
+
+impl Coordinator {
+    /// Joins a modem and a server. The modem's keys are the ring's.
+    pub fn new(modem: Modem, server: Server, now: Instant) -> Self {
+        let mut coordinator = Self {
+            modem,
+            server,
+            after_psk: BTreeMap::new(),
+            conflicts: 0,
+            rejects: Rejects::default(),
+            events: VecDeque::new(),
+        };
+        coordinator.drain(now);
+        coordinator
+    }
+
+    pub fn modem(&self) -> &Modem {
+        &self.modem
+    }
+
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Datagrams that were dropped, by reason.
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// Does something with the modem, and what follows from it.
+    pub fn with_modem<T>(&mut self, now: Instant, f: impl FnOnce(&mut Modem) -> T) -> T {
+        let result = f(&mut self.modem);
+        self.drain(now);
+        result
+    }
+
+    /// Does something with the server, and what follows from it.
+    pub fn with_server<T>(&mut self, now: Instant, f: impl FnOnce(&mut Server) -> T) -> T {
+        let result = f(&mut self.server);
+        self.drain(now);
+        result
+    }
+
+    /// Gives the network another number. Everybody has to join it again.
+    pub fn change_pan(&mut self, pan_id: u16, now: Instant) {
+        self.modem.restart(Some(pan_id), now);
+        self.server.disband();
+        self.conflicts = 0;
+        self.drain(now);
+    }
+
+    /// Sends a datagram to a node, over the ULA prefix where there is one; its fate is a [`modem::Event::Sent`].
+    ///
+    /// # Errors
+    /// Nothing was queued.
+    pub fn send_datagram(
+        &mut self,
+        short_addr: u16,
+        ports: (u16, u16),
+        payload: &[u8],
+        priority: Priority,
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<Ticket, SendError> {
+        let address = |short_addr| self.address(short_addr);
+        let (source_port, destination_port) = ports;
+        let datagram =
+            Datagram { source: address(0), destination: address(short_addr), source_port, destination_port, payload };
+        let mut packet = Vec::new();
+        datagram.emit(&mut packet).map_err(|_| SendError::TooLong)?;
+        let ticket = self.modem.send_data(packet, priority, deadline, now).map_err(|_| SendError::Full)?;
+        self.drain(now);
+        Ok(ticket)
+    }
+
+    /// The address of a node, or of the coordinator at zero.
+    pub fn address(&self, short_addr: u16) -> std::net::Ipv6Addr {
+        let config = self.modem.config();
+        match config.prefix {
+            Some(prefix) => net::unique_local(prefix, config.pan_id, short_addr),
+            None => net::link_local(config.pan_id, short_addr),
+        }
+    }
+
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        self.modem.handle_bytes(bytes, now);
+        self.drain(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.modem.handle_timeout(now);
+        self.server.handle_timeout(now);
+        self.drain(now);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.modem.poll_timeout().into_iter().chain(self.server.poll_timeout()).min()
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.modem.poll_transmit()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Hands what one half says to the other, until neither says anything.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            if let Some(event) = self.modem.poll_event() {
+                self.take(event, now);
+            } else if let Some(action) = self.server.poll_action() {
+                self.act(action, now);
+            } else if let Some(event) = self.server.poll_event() {
+                self.events.push_back(Event::Bootstrap(event));
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: modem::Event, now: Instant) {
+        match event {
+            modem::Event::Lbp { source, pdu, .. } => return self.server.handle_lbp(source, &pdu.0, now),
+            modem::Event::LbpSent(ticket, delivery) => return self.server.handle_sent(ticket, delivery, now),
+            modem::Event::JoinRequest(eui64) => return self.server.join_request(eui64, now),
+            modem::Event::JoinComplete { eui64, .. } => return self.server.join_complete(eui64, now),
+            modem::Event::Left { short_addr } => return self.server.left(short_addr),
+            modem::Event::Data { nsdu, lqi } => return self.take_packet(&nsdu.0, lqi),
+            modem::Event::Answered(ticket, ref result) => {
+                if let Some(request) = self.after_psk.remove(&ticket) {
+                    if result.is_ok() {
+                        self.modem.command(&request);
+                    }
+                    return;
+                }
+            }
+            modem::Event::Up(generation) => self.server.up(generation, now),
+            modem::Event::Down(_) => {
+                self.server.down(now);
+                self.after_psk.clear();
+            }
+            modem::Event::ForeignPan { pan_id, .. } if pan_id == self.modem.config().pan_id => {
+                self.conflicts += 1;
+                if self.conflicts == CONFLICTS {
+                    self.events.push_back(Event::PanConflict { pan_id });
+                }
+            }
+            _ => {}
+        }
+        self.events.push_back(Event::Modem(event));
+    }
+
+    fn take_packet(&mut self, packet: &[u8], lqi: u8) {
+        let config = self.modem.config();
+        let short = |address| net::short_addr(address, config.pan_id, config.prefix);
+        let taken =
+            Datagram::parse(packet).and_then(|datagram| match (short(datagram.source), short(datagram.destination)) {
+                (Some(source), Some(0)) => Ok((source, datagram)),
+                _ => Err(Reject::Mismatch("address")),
+            });
+        match taken {
+            Ok((short_addr, Datagram { source_port, destination_port, payload, .. })) => {
+                self.server.heard(short_addr);
+                let payload = payload.to_vec();
+                self.events.push_back(Event::Datagram { short_addr, source_port, destination_port, payload, lqi });
+            }
+            Err(reject) => self.rejects.add(reject),
+        }
+    }
+
+    fn act(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Lbp { eui64, lbp } => {
+                let ticket = self.modem.send_lbp(lbp, now + LBP_TIME, now).ok();
+                self.server.on_its_way(eui64, ticket);
+            }
+            Action::Assign { eui64, short_addr, psk } => {
+                self.command(psk, Request::AssignShortAddress { eui64, short_addr }, now);
+            }
+            Action::Rekey { eui64, short_addr, psk, distribute } => {
+                self.command(psk, Request::Rekey { short_addr, eui64, distribute }, now);
+            }
+            Action::Kick { eui64, short_addr } => self.modem.command(&Request::Kick { short_addr, eui64 }),
+            Action::Keys(ring) => self.set_keys(&ring, now),
+        }
+    }
+
+    /// A command to the server in the modem, behind the key that the node must prove.
+    fn command(&mut self, psk: Option<crate::Key>, request: Request, now: Instant) {
+        let Some(psk) = psk else { return self.modem.command(&request) };
+        let value = Typed::Key(psk).to_value();
+        if let Ok(ticket) = self.modem.set_lbp(lbp_attribute::PSK, 0, value, now) {
+            self.after_psk.insert(ticket, request);
+        }
+    }
+
+    fn set_keys(&mut self, ring: &Ring, now: Instant) {
+        if self.modem.generation() != Some(Generation::ModemLbs) {
+            self.modem.set_keys(ring.keyring, now);
+            if ring.phase == Phase::Settled {
+                // Whether the modem forgets the old key or not: nothing is sent with it.
+                let _ = self.modem.set(Layer::Mac, mac::KEY_TABLE, ring.keyring.other().into(), Value::default(), now);
+            }
+            return;
+        }
+        self.modem.remember_keys(ring.keyring);
+        match ring.phase {
+            Phase::Distribute | Phase::Activate => {
+                let Some(gmk) = ring.keyring.key(ring.newest()) else { return };
+                let value = Typed::Key(gmk).to_value();
+                if let Ok(ticket) = self.modem.set_lbp(lbp_attribute::REKEY_GMK, 0, value, now) {
+                    self.after_psk.insert(ticket, Request::RekeyPhase { is_begun: true });
+                }
+            }
+            Phase::Grace => {
+                self.modem.command(&Request::ActivateNewKey {});
+                self.modem.command(&Request::RekeyPhase { is_begun: false });
+            }
+            Phase::Settled => {}
+        }
+    }
+}
+
+impl Event {
+    /// The node that joined, if that is what was said.
+    pub fn joined(&self) -> Option<Eui64> {
+        match self {
+            Self::Bootstrap(bootstrap::Event::Joined { eui64, .. }) => Some(*eui64),
+            _ => None,
+        }
+    }
+}
+
+/// One frame may be damaged; so many are another network.
+const CONFLICTS: u32 = 3;
+/// A bootstrapping message that could not leave for so long is not waited for any more.
+const LBP_TIME: std::time::Duration = std::time::Duration::from_secs(60);
