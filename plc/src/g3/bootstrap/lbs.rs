@@ -150,19 +150,8 @@ impl Server {
         self.open(member, Purpose::Join, psk, generation, destination, media, now);
     }
 
-    /// Distributes the new key to a member, or tells it to use it.
-    pub(super) fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
-        let Verdict::Admit(psk) = self.admission.verdict(member.eui64) else {
-            // It was struck off the list: it does not get the new key.
-            self.kick(member.eui64);
-            return self.events.push_back(Event::JoinFailed { eui64: member.eui64, why: Failure::NotAdmitted });
-        };
-        let (generation, destination) = (self.ring.generation, Address::Short(member.short_addr));
-        self.open(member, Purpose::Rekey(task), psk, generation, destination, Media::default(), now);
-    }
-
     #[expect(clippy::too_many_arguments, reason = "all of them are the slot's")]
-    fn open(
+    pub(super) fn open(
         &mut self,
         member: Member,
         purpose: Purpose,

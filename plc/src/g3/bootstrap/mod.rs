@@ -7,6 +7,7 @@ mod admission;
 mod campaign;
 mod lbs;
 mod roster;
+mod rotation;
 mod slot;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -230,32 +231,6 @@ impl Server {
         }
     }
 
-    /// The ring of [`Event::KeepRing`] is durable.
-    pub fn ring_kept(&mut self, now: Instant) {
-        let Some(ring) = self.wanted.take() else { return };
-        self.ring = ring;
-        match &mut self.campaign {
-            Some(campaign) => campaign.enter(ring.phase, now),
-            None => self.campaign = Some(Campaign::new(ring.phase, self.limits.patience, now)),
-        }
-        if ring.phase == Phase::Settled {
-            self.campaign = None;
-        }
-        self.actions.push_back(Action::Keys(ring));
-        let missing = self.roster.iter().filter(|m| m.is_joined && m.key_generation < ring.generation).count();
-        self.events.push_back(Event::Rekey { phase: ring.phase, missing });
-        self.fill(now);
-    }
-
-    /// Rotates the group master key. False while a rotation is under way: nothing is done.
-    pub fn rekey(&mut self, gmk: Key) -> bool {
-        if self.ring.phase != Phase::Settled || self.wanted.is_some() {
-            return false;
-        }
-        self.want(self.ring.with(gmk));
-        true
-    }
-
     /// Sends a node away. It keeps its address; whether it may come back is a matter of admission. False where it is not
     /// in the network.
     pub fn kick(&mut self, eui64: Eui64) -> bool {
@@ -335,11 +310,6 @@ impl Server {
         self.events.pop_front()
     }
 
-    fn want(&mut self, ring: Ring) {
-        self.wanted = Some(ring);
-        self.events.push_back(Event::KeepRing(ring));
-    }
-
     fn change(&mut self, eui64: Eui64, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.roster.change(eui64, change) {
             self.events.push_back(Event::Remember(member));
@@ -371,29 +341,6 @@ impl Server {
             self.admit(eui64, waiting.source, waiting.media, now);
         }
         self.go_on(now);
-    }
-
-    /// Gives the campaign its slots, or brings it to its next phase.
-    fn go_on(&mut self, now: Instant) {
-        let Some(campaign) = self.campaign.as_ref().filter(|_| self.wanted.is_none()) else { return };
-        let free = (self.limits.slots - 1).max(1).saturating_sub(self.slots.len());
-        let is_idle = |member: &Member| !self.slots.contains_key(&member.eui64) && campaign.may_try(member.eui64, now);
-        let (chosen, is_done) = {
-            let open = self.roster.iter().filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
-            let chosen: Vec<_> = open.clone().filter(|(member, _)| is_idle(member)).take(free).collect();
-            let is_done = match self.ring.phase {
-                Phase::Distribute => open.clone().next().is_none(),
-                Phase::Activate => !open.clone().any(|(_, task)| task == Task::Activate),
-                Phase::Grace | Phase::Settled => false,
-            };
-            (chosen, is_done)
-        };
-        if is_done || campaign.is_over(now) {
-            return self.want(self.ring.next());
-        }
-        for (member, task) in chosen {
-            self.rekey_node(member, task, now);
-        }
     }
 }
 

@@ -1,0 +1,72 @@
+//! The rotation of the key, as the server carries it out.
+
+use super::{
+    Action, Address, Campaign, Event, Failure, Instant, Key, Media, Member, Phase, Purpose, Ring, Server, Task, Verdict,
+};
+
+impl Server {
+    /// The ring of [`Event::KeepRing`] is durable.
+    pub fn ring_kept(&mut self, now: Instant) {
+        let Some(ring) = self.wanted.take() else { return };
+        self.ring = ring;
+        match &mut self.campaign {
+            Some(campaign) => campaign.enter(ring.phase, now),
+            None => self.campaign = Some(Campaign::new(ring.phase, self.limits.patience, now)),
+        }
+        if ring.phase == Phase::Settled {
+            self.campaign = None;
+        }
+        self.actions.push_back(Action::Keys(ring));
+        let missing = self.roster.iter().filter(|m| m.is_joined && m.key_generation < ring.generation).count();
+        self.events.push_back(Event::Rekey { phase: ring.phase, missing });
+        self.fill(now);
+    }
+
+    /// Rotates the group master key. False while a rotation is under way: nothing is done.
+    pub fn rekey(&mut self, gmk: Key) -> bool {
+        if self.ring.phase != Phase::Settled || self.wanted.is_some() {
+            return false;
+        }
+        self.want(self.ring.with(gmk));
+        true
+    }
+
+    /// Gives the campaign its slots, or brings it to its next phase.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        let Some(campaign) = self.campaign.as_ref().filter(|_| self.wanted.is_none()) else { return };
+        let free = (self.limits.slots - 1).max(1).saturating_sub(self.slots.len());
+        let is_idle = |member: &Member| !self.slots.contains_key(&member.eui64) && campaign.may_try(member.eui64, now);
+        let (chosen, is_done) = {
+            let open = self.roster.iter().filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
+            let chosen: Vec<_> = open.clone().filter(|(member, _)| is_idle(member)).take(free).collect();
+            let is_done = match self.ring.phase {
+                Phase::Distribute => open.clone().next().is_none(),
+                Phase::Activate => !open.clone().any(|(_, task)| task == Task::Activate),
+                Phase::Grace | Phase::Settled => false,
+            };
+            (chosen, is_done)
+        };
+        if is_done || campaign.is_over(now) {
+            return self.want(self.ring.next());
+        }
+        for (member, task) in chosen {
+            self.rekey_node(member, task, now);
+        }
+    }
+
+    fn want(&mut self, ring: Ring) {
+        self.wanted = Some(ring);
+        self.events.push_back(Event::KeepRing(ring));
+    }
+
+    /// Distributes the new key to a member, or tells it to use it.
+    fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
+        let Verdict::Admit(psk) = self.admission.verdict(member.eui64) else {
+            // It was struck off the list: it does not get the new key.
+            self.kick(member.eui64);
+            return self.events.push_back(Event::JoinFailed { eui64: member.eui64, why: Failure::NotAdmitted });
+        };
+        let (generation, destination) = (self.ring.generation, Address::Short(member.short_addr));
+        self.open(member, Purpose::Rekey(task), psk, generation, destination, Media::default(), now);
+    }
+}

@@ -1,0 +1,256 @@
+//! What goes through the emulated air: bootstrapping, packets, paths, and the tables that come of it.
+
+use std::time::{Duration, Instant};
+
+use super::modem::{Happening, Modem, Stage};
+use crate::Eui64;
+use crate::g3::adp::{Address, Hop, Message, Path, Value};
+use crate::g3::modem::Generation;
+use crate::g3::pib::{Layer, Neighbour, Pos, PosRf, Prefix, Route, Typed, adp, mac};
+use crate::g3::{AdpStatus, lbp};
+use crate::net::{self, Datagram};
+
+impl Modem {
+    /// Sends a message of the bootstrap server to the node that it names; when it has arrived, None where it cannot.
+    pub(super) fn carry_lbp(&mut self, pdu: &[u8], destination: Address, now: Instant) -> Option<Instant> {
+        let eui64 = Eui64(pdu.get(2..10)?.try_into().ok()?);
+        let place = self.places.get(&eui64).copied()?;
+        let counter = self.count();
+        let key = self.key();
+        let device = self.devices.get_mut(place).filter(|device| device.is_on)?;
+        // What goes to a member is secured; what goes to who asks, or to its agent, is not for its keys.
+        let is_member = device.short_addr.is_some_and(|short_addr| destination == Address::Short(short_addr));
+        if is_member && !key.is_some_and(|(index, key)| device.key(index) == Some(key) && device.hear(key, counter)) {
+            return None;
+        }
+        let at = now + self.delay(place, pdu.len());
+        if !self.random.happens(self.nature.faults.air_loss_ppm) {
+            self.at(at, Happening::Hear(place, pdu.to_vec()));
+        }
+        Some(at)
+    }
+
+    pub(super) fn device_hears(&mut self, place: usize, pdu: &[u8], now: Instant) {
+        let Ok(message) = lbp::Message::parse(pdu) else { return };
+        let Some(device) = self.devices.get_mut(place).filter(|device| device.is_on) else { return };
+        let answers = device.take(&message, &mut self.random);
+        if device.short_addr.is_none() {
+            self.ask_later(place, now);
+        }
+        answers.into_iter().for_each(|answer| self.device_says(place, answer, now));
+    }
+
+    /// A node asks for admission, and again until it has it.
+    pub(super) fn ask(&mut self, place: usize, now: Instant) {
+        let Some(device) = self.devices.get(place).filter(|device| device.is_on && device.short_addr.is_none()) else {
+            return;
+        };
+        let joining = device.joining();
+        self.statistics.asked += 1;
+        let times = if device.flaw == Some(super::Flaw::Stutters) { 2 } else { 1 };
+        (0..times).for_each(|_| self.device_says(place, joining.clone(), now));
+        let window = self.nature.join_window;
+        self.ask_later(place, now + window);
+    }
+
+    fn device_says(&mut self, place: usize, message: lbp::Message, now: Instant) {
+        if !self.random.happens(self.nature.faults.air_loss_ppm) {
+            let at = now + self.delay(place, 64);
+            self.at(at, Happening::Answer(place, message));
+        }
+    }
+
+    pub(super) fn coordinator_hears(&mut self, place: usize, message: &lbp::Message, now: Instant) {
+        if self.stage != Stage::Started {
+            return;
+        }
+        if self.nature.generation == Generation::ModemLbs {
+            return self.lbs_hears(place, message, now);
+        }
+        let source = self.source(place);
+        let pdu = message.to_vec().into();
+        self.tell(&Message::LbpIndication { source, pdu, lqi: LQI, is_secured: source != NOBODY });
+    }
+
+    /// Whom a node's bootstrapping comes from: itself, its agent, or nobody when it is heard directly.
+    fn source(&self, place: usize) -> u16 {
+        let short_addr = |place: usize| self.devices.get(place).and_then(|device| device.short_addr);
+        short_addr(place).or_else(|| short_addr(self.parent(place)?)).unwrap_or(NOBODY)
+    }
+
+    pub(super) fn send_packet(&mut self, handle: u8, packet: Vec<u8>, now: Instant) {
+        let counter = self.count();
+        let to = net::ends(&packet).and_then(|(_, to)| net::short_addr(to, self.pan_id?, self.prefix()));
+        let place = to.and_then(|short_addr| self.place_of(short_addr));
+        let delay = place.map_or(Duration::ZERO, |place| self.delay(place, packet.len()));
+        let key = self.key();
+        let is_lost = self.random.happens(self.nature.faults.air_loss_ppm);
+        let status = match place.and_then(|place| Some((place, self.devices.get_mut(place)?))) {
+            _ if net::ends(&packet).is_none() => AdpStatus::INVALID_IPV6_FRAME,
+            Some((place, device)) if device.is_on => match key {
+                Some((index, key)) if device.key(index) == Some(key) => {
+                    if device.hear(key, counter) && !is_lost {
+                        self.at(now + delay, Happening::Packet(place, packet));
+                    }
+                    AdpStatus::SUCCESS
+                }
+                // It hears frames that it cannot open: its network has gone on without it.
+                _ => {
+                    device.leave();
+                    self.ask_later(place, now);
+                    AdpStatus::ROUTE_ERROR
+                }
+            },
+            _ => AdpStatus::ROUTE_ERROR,
+        };
+        let at = now + delay + self.nature.faults.slow_confirm;
+        self.at(at, Happening::Tell(Message::DataConfirm { status, handle }, true));
+    }
+
+    pub(super) fn device_takes(&mut self, place: usize, packet: &[u8], now: Instant) {
+        let Ok(datagram) = Datagram::parse(packet) else { return };
+        let Some(device) = self.devices.get(place).filter(|device| device.is_on) else { return };
+        self.statistics.datagrams += 1;
+        let Some(payload) = (self.behind.0)(device.eui64, datagram.destination_port, datagram.payload) else { return };
+        let answer = Datagram {
+            source: datagram.destination,
+            destination: datagram.source,
+            source_port: datagram.destination_port,
+            destination_port: datagram.source_port,
+            payload: &payload,
+        };
+        let mut octets = Vec::new();
+        if answer.emit(&mut octets).is_ok() && !self.random.happens(self.nature.faults.air_loss_ppm) {
+            let at = now + self.delay(place, octets.len());
+            self.at(at, Happening::Reply(place, octets));
+        }
+    }
+
+    /// A node's packet, where the coordinator still has the key that it is under.
+    pub(super) fn coordinator_takes(&mut self, place: usize, packet: Vec<u8>) {
+        let Some((index, Some(key))) = self.devices.get(place).map(super::Device::active_key) else { return };
+        if self.stage == Stage::Started && self.pib.key(index) == Some(key) {
+            self.tell(&Message::DataIndication { lqi: LQI, nsdu: packet.into() });
+        }
+    }
+
+    pub(super) fn discover_path(&mut self, destination: u16, metric: u8, now: Instant) {
+        let place = self.place_of(destination);
+        let mut places: Vec<_> = std::iter::successors(place, |place| self.parent(*place)).collect();
+        places.reverse();
+        let hop = |short_addr| Hop {
+            short_addr,
+            metric_not_supported: 0,
+            link_cost: 12,
+            phase_differential: 0,
+            medium_rx: 0,
+            medium_tx: 0,
+        };
+        let shorts = || places.iter().filter_map(|place| self.devices.get(*place)?.short_addr);
+        let forward: Vec<_> = shorts().map(hop).collect();
+        let reverse = shorts().rev().skip(1).chain(place.map(|_| 0)).map(hop).collect();
+        let is_on = place.and_then(|place| self.devices.get(place)).is_some_and(|device| device.is_on);
+        let status = if is_on { AdpStatus::SUCCESS } else { AdpStatus::INCOMPLETE_PATH };
+        let delay = place.map_or(Duration::ZERO, |place| self.delay(place, 32) * 2);
+        let path = Path { destination, originator: 0, metric, forward, reverse };
+        self.at(now + delay, Happening::Tell(Message::PathDiscoveryConfirm { status, path: Some(path) }, false));
+    }
+
+    /// A row of a table of the adaptation layer; None where it is none.
+    pub(super) fn row(&self, attribute: u32, index: u16) -> Option<Value> {
+        if attribute != adp::ROUTING_TABLE {
+            return None;
+        }
+        let (place, device) = self
+            .devices
+            .iter()
+            .enumerate()
+            .filter(|(_, device)| device.short_addr.is_some())
+            .nth(usize::from(index))?;
+        let first = std::iter::successors(Some(place), |place| self.parent(*place)).last()?;
+        let hop_count = self.hops(place);
+        Some(
+            Typed::Route(Route {
+                destination: device.short_addr?,
+                next_hop: self.devices.get(first)?.short_addr.unwrap_or(NOBODY),
+                route_cost: 12 * u16::from(hop_count),
+                hop_count,
+                weak_link_count: 0,
+                medium: (self.nature.generation == Generation::ModemLbs).then_some(0),
+                valid_time: 180,
+            })
+            .to_value(),
+        )
+    }
+
+    /// A row of a table of the MAC layer: who stands next to the coordinator.
+    pub(super) fn mac_row(&self, attribute: u32, index: u16) -> Option<Value> {
+        let mut near = self.devices.iter().take(self.nature.fan_out).filter_map(|device| device.short_addr);
+        let short_addr = near.nth(usize::from(index))?;
+        match attribute {
+            mac::NEIGHBOUR_TABLE => {
+                let is_old = self.nature.generation == Generation::HostLbs;
+                let row = Neighbour {
+                    short_addr,
+                    tone_map: [0x3f; 3],
+                    modulation_type: 1,
+                    tx_gain: 0,
+                    tx_res: 0,
+                    tx_coefficients: [0; 6],
+                    modulation_scheme: 0,
+                    phase_differential: 0,
+                    lqi: LQI,
+                    tmr_valid_time: 2,
+                    neighbour_valid_time: is_old.then_some(255),
+                };
+                // The firmware says 18, whatever it sends.
+                Some(Value { announced: 18, ..Typed::Neighbour(row).to_value() })
+            }
+            mac::POS_TABLE => Some(Typed::Pos(Pos { short_addr, lqi: LQI, valid_time: 255 }).to_value()),
+            mac::POS_TABLE_RF if self.nature.is_hybrid => Some(
+                Typed::PosRf(PosRf {
+                    short_addr,
+                    forward_lqi: LQI,
+                    reverse_lqi: LQI,
+                    duty_cycle: 0,
+                    forward_tx_power_offset: 0,
+                    reverse_tx_power_offset: 0,
+                    valid_time: 255,
+                    reverse_valid_time: 255,
+                })
+                .to_value(),
+            ),
+            _ => None,
+        }
+    }
+
+    pub(super) fn place_of(&self, short_addr: u16) -> Option<usize> {
+        self.devices.iter().position(|device| device.short_addr == Some(short_addr))
+    }
+
+    pub(super) fn prefix(&self) -> Option<[u8; 8]> {
+        let value = self.pib.get(Layer::Adp, adp::PREFIX_TABLE, 0).ok()?;
+        match Layer::Adp.parse(adp::PREFIX_TABLE, &value.octets) {
+            Ok(Typed::Prefix(Prefix { prefix, .. })) => prefix.as_slice().try_into().ok(),
+            _ => None,
+        }
+    }
+
+    /// The node in front of this one, towards the coordinator.
+    fn parent(&self, place: usize) -> Option<usize> {
+        let fan_out = self.nature.fan_out.max(1);
+        place.checked_sub(fan_out).map(|behind| behind / fan_out)
+    }
+
+    fn hops(&self, place: usize) -> u8 {
+        std::iter::successors(Some(place), |place| self.parent(*place)).count().min(15) as u8
+    }
+
+    fn delay(&self, place: usize, octets: usize) -> Duration {
+        (self.nature.hop_time + self.nature.octet_time * octets as u32) * u32::from(self.hops(place))
+    }
+}
+
+/// Of every link.
+const LQI: u8 = 0x5a;
+const NOBODY: u16 = 0xffff;

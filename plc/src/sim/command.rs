@@ -1,0 +1,169 @@
+//! What the emulated modem does with the commands of its host.
+
+use std::time::Instant;
+
+use super::modem::{Happening, Modem, Stage};
+use crate::g3::adp::{Lbp, Message, Request, Value};
+use crate::g3::modem::Generation;
+use crate::g3::pib::{Layer, Typed, adp, mac};
+use crate::g3::{AdpStatus, MacStatus, SerialStatus};
+use crate::{Key, Reject};
+
+impl Modem {
+    pub(super) fn command(&mut self, request: Result<Request, Reject>, octets: &[u8], now: Instant) {
+        let command = octets.first().copied().unwrap_or_default();
+        let is_of_modem_lbs = (60..=66).contains(&command) || command == 24;
+        let is_foreign = match self.nature.generation {
+            Generation::HostLbs => is_of_modem_lbs,
+            Generation::ModemLbs => command == 19,
+        };
+        let request = match request {
+            _ if is_foreign => return self.status(SerialStatus::UNKNOWN_COMMAND, command, now),
+            Err(Reject::UnknownCommand(_)) => return self.status(SerialStatus::UNKNOWN_COMMAND, command, now),
+            Err(_) => return self.status(SerialStatus::INVALID_PARAMETER, command, now),
+            Ok(request) => request,
+        };
+        let needed = match request {
+            Request::Initialize { .. } | Request::Reset {} => Stage::Reset,
+            Request::Data { .. }
+            | Request::Lbp { .. }
+            | Request::PathDiscovery { .. }
+            | Request::RouteDiscovery { .. } => Stage::Started,
+            _ => Stage::Initialized,
+        };
+        if self.stage < needed {
+            return self.status(SerialStatus::NOT_ALLOWED, command, now);
+        }
+        self.carry_out(request, now);
+    }
+
+    fn carry_out(&mut self, request: Request, now: Instant) {
+        match request {
+            Request::Initialize { is_coordinator, .. } => self.initialize(is_coordinator.is_some(), now),
+            Request::Reset {} => {
+                self.forget();
+                self.say(Message::ResetConfirm { status: AdpStatus::SUCCESS }, now);
+            }
+            Request::NetworkStart { pan_id } => self.start(pan_id, now),
+            Request::NetworkLeave {} => {
+                self.stage = Stage::Initialized;
+                self.say(Message::NetworkLeaveConfirm { status: AdpStatus::SUCCESS }, now);
+            }
+            Request::Set { attribute, index, value } => {
+                let set = self.pib.set(Layer::Adp, attribute, index, &value);
+                let status = set.err().map_or(AdpStatus::SUCCESS, super::pib::Fault::adp);
+                self.say(Message::SetConfirm { status, attribute, index }, now);
+            }
+            Request::MacSet { attribute, index, value } => {
+                let set = self.pib.set(Layer::Mac, attribute, index, &value);
+                let status = set.err().map_or(MacStatus::SUCCESS, super::pib::Fault::mac);
+                self.say(Message::MacSetConfirm { status, attribute, index }, now);
+            }
+            Request::Get { attribute, index } => {
+                let got = self.row(attribute, index).map_or_else(|| self.pib.get(Layer::Adp, attribute, index), Ok);
+                let status = got.as_ref().err().map_or(AdpStatus::SUCCESS, |fault| fault.adp());
+                self.say(Message::GetConfirm { status, attribute, index, value: got.unwrap_or_default() }, now);
+            }
+            Request::MacGet { attribute, index } => {
+                let got = self.mac_row(attribute, index).map_or_else(|| self.pib.get(Layer::Mac, attribute, index), Ok);
+                let status = got.as_ref().err().map_or(MacStatus::SUCCESS, |fault| fault.mac());
+                self.say(Message::MacGetConfirm { status, attribute, index, value: got.unwrap_or_default() }, now);
+            }
+            Request::Data { handle, nsdu, .. } => {
+                if self.take_buffer(now) {
+                    self.send_packet(handle, nsdu.0, now);
+                } else {
+                    self.say(Message::DataConfirm { status: AdpStatus::NO_BUFFERS, handle }, now);
+                }
+            }
+            Request::Lbp { handle, pdu, .. } => {
+                if self.take_buffer(now) {
+                    self.send_lbp(handle, &pdu, now);
+                } else {
+                    self.say(Message::LbpConfirm { status: AdpStatus::NO_BUFFERS, handle }, now);
+                }
+            }
+            Request::PathDiscovery { destination, metric } => self.discover_path(destination, metric, now),
+            Request::RouteDiscovery { destination, .. } => {
+                let status =
+                    if self.place_of(destination).is_some() { AdpStatus::SUCCESS } else { AdpStatus::ROUTE_ERROR };
+                self.say(Message::RouteDiscoveryConfirm { status }, now);
+            }
+            Request::Discovery { .. } => {
+                self.say(Message::DiscoveryConfirm { status: AdpStatus::SUCCESS }, now);
+            }
+            Request::LbpSet { attribute, index, value } => self.set_lbp(attribute, index, &value, now),
+            Request::AssignShortAddress { eui64, short_addr } => self.assign(eui64, short_addr, now),
+            Request::Kick { eui64, .. } => self.kick(eui64, now),
+            Request::Rekey { eui64, distribute, .. } => self.rekey(eui64, distribute, now),
+            Request::RekeyPhase { .. } | Request::ForceRegister { .. } => {}
+            Request::ActivateNewKey {} => self.activate_new_key(),
+            Request::NetworkJoin { .. } | Request::NoIpData { .. } => {
+                self.status(SerialStatus::NOT_ALLOWED, request.command(), now);
+            }
+        }
+    }
+
+    fn initialize(&mut self, says_coordinator: bool, now: Instant) {
+        let is_modem_lbs = self.nature.generation == Generation::ModemLbs;
+        if self.nature.is_strict && says_coordinator != is_modem_lbs {
+            return self.status(SerialStatus::INVALID_PARAMETER, INITIALIZE, now);
+        }
+        self.forget();
+        self.stage = Stage::Initialized;
+        self.status(SerialStatus::SUCCESS, INITIALIZE, now);
+    }
+
+    fn start(&mut self, pan_id: u16, now: Instant) {
+        self.stage = Stage::Started;
+        self.pib.put(Layer::Mac, mac::PAN_ID, Typed::U16(pan_id));
+        self.pib.put(Layer::Adp, adp::MANUF_PAN_ID, Typed::U16(pan_id));
+        // Nodes of another network find nobody any more.
+        if self.pan_id.replace(pan_id).is_some_and(|before| before != pan_id) {
+            for place in 0..self.devices.len() {
+                if let Some(device) = self.devices.get_mut(place) {
+                    device.leave();
+                }
+                self.ask_later(place, now);
+            }
+        }
+        self.say(Message::NetworkStartConfirm { status: AdpStatus::SUCCESS }, now);
+    }
+
+    /// A buffer for a message of the host; false when there is none left. The last one stops the host.
+    fn take_buffer(&mut self, now: Instant) -> bool {
+        if self.pending >= self.nature.buffers {
+            return false;
+        }
+        self.pending += 1;
+        if self.pending == self.nature.buffers {
+            self.is_stopped = true;
+            self.say(Message::Buffer { ready: 0 }, now);
+        }
+        true
+    }
+
+    pub(super) fn say(&mut self, message: Message, now: Instant) {
+        self.at(now, Happening::Tell(message, false));
+    }
+
+    fn status(&mut self, status: SerialStatus, command: u8, now: Instant) {
+        self.say(Message::Status { status, command }, now);
+    }
+
+    fn send_lbp(&mut self, handle: u8, lbp: &Lbp, now: Instant) {
+        let is_sent = self.carry_lbp(&lbp.pdu.0, lbp.destination, now);
+        let status = if is_sent.is_some() { AdpStatus::SUCCESS } else { AdpStatus::ROUTE_ERROR };
+        let at = is_sent.unwrap_or(now) + self.nature.faults.slow_confirm;
+        self.at(at, Happening::Tell(Message::LbpConfirm { status, handle }, true));
+    }
+
+    fn set_lbp(&mut self, attribute: u32, index: u16, value: &Value, now: Instant) {
+        let key = value.octets.as_slice().try_into().ok().map(Key);
+        let status =
+            if self.lbs_set(attribute, index, key) { AdpStatus::SUCCESS } else { AdpStatus::INVALID_PARAMETER };
+        self.say(Message::LbpSetConfirm { status, attribute, index }, now);
+    }
+}
+
+const INITIALIZE: u8 = 10;

@@ -1,0 +1,6 @@
+//! Driver and bootstrap server against the emulated modem: whole networks, and what goes wrong in them.
+
+mod house;
+mod joins;
+mod lines;
+mod rekeys;

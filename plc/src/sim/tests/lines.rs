@@ -1,0 +1,161 @@
+//! The driver alone: requests, tables, back-pressure, silence, counters.
+
+use std::time::Duration;
+
+use super::house::{House, MINUTE};
+use crate::g3::adp::Value;
+use crate::g3::coordinator::Event;
+use crate::g3::modem::{self, Answer, Cause, Delivery, Full, Generation, Priority, Refusal, Ticket};
+use crate::g3::pib::{Layer, Typed, adp, mac};
+use crate::g3::{AdpStatus, MacStatus};
+use crate::sim::Nature;
+
+fn up(nature: Nature, nodes: u32) -> House {
+    let mut house = House::new(nature, 0..nodes);
+    assert!(house.until(|house| house.modem.joined() == nodes as usize));
+    house
+}
+
+#[track_caller]
+fn ask(
+    house: &mut House,
+    f: impl FnOnce(&mut modem::Modem, std::time::Instant) -> Result<Ticket, Full>,
+) -> Result<Answer, Refusal> {
+    let now = house.now;
+    let ticket = house.coordinator.with_modem(now, |modem| f(modem, now)).unwrap();
+    house.run(MINUTE);
+    let answers = house.events.iter().filter_map(|event| match event {
+        Event::Modem(modem::Event::Answered(of, result)) if *of == ticket => Some(result.clone()),
+        _ => None,
+    });
+    let answers: Vec<_> = answers.collect();
+    assert_eq!(answers.len(), 1);
+    answers[0].clone()
+}
+
+#[test]
+fn attributes_are_read_and_written_with_their_types() {
+    let mut house = up(Nature::default(), 1);
+    let hops = ask(&mut house, |modem, now| modem.get(Layer::Adp, adp::MAX_HOPS, 0, now));
+    assert_eq!(hops, Ok(Answer::Value(Typed::U8(8))));
+    let value = Typed::U8(5).to_value();
+    assert_eq!(ask(&mut house, |modem, now| modem.set(Layer::Adp, adp::MAX_HOPS, 0, value, now)), Ok(Answer::Done));
+    let hops = ask(&mut house, |modem, now| modem.get(Layer::Adp, adp::MAX_HOPS, 0, now));
+    assert_eq!(hops, Ok(Answer::Value(Typed::U8(5))));
+    let key = ask(&mut house, |modem, now| modem.get(Layer::Mac, mac::KEY_TABLE, 0, now));
+    assert_eq!(key, Err(Refusal::Mac(MacStatus::UNAVAILABLE_KEY)));
+    let none = ask(&mut house, |modem, now| modem.get(Layer::Adp, 0xdead, 0, now));
+    assert_eq!(none, Err(Refusal::Adp(AdpStatus::UNSUPPORTED_ATTRIBUTE)));
+    let long = Value::from(vec![1, 2, 3]);
+    let long = ask(&mut house, |modem, now| modem.set(Layer::Adp, adp::MAX_HOPS, 0, long, now));
+    assert_eq!(long, Err(Refusal::Adp(AdpStatus::INVALID_PARAMETER)));
+}
+
+#[test]
+fn tables_are_read_to_their_end_whatever_their_lengths_say() {
+    for generation in [Generation::HostLbs, Generation::ModemLbs] {
+        let mut house = up(Nature { generation, is_hybrid: true, ..Nature::default() }, 30);
+        let Ok(Answer::Rows(routes)) =
+            ask(&mut house, |modem, now| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now))
+        else {
+            panic!()
+        };
+        assert_eq!(routes.len(), 30);
+        for (table, rows) in [(mac::NEIGHBOUR_TABLE, 8), (mac::POS_TABLE, 8), (mac::POS_TABLE_RF, 8)] {
+            let Ok(Answer::Rows(read)) = ask(&mut house, |modem, now| modem.read_table(Layer::Mac, table, now)) else {
+                panic!()
+            };
+            assert_eq!(read.len(), rows, "{table:x}");
+        }
+        let Ok(Answer::Rows(none)) =
+            ask(&mut house, |modem, now| modem.read_table(Layer::Adp, adp::BLACKLIST_TABLE, now))
+        else {
+            panic!()
+        };
+        assert_eq!(none, []);
+    }
+}
+
+#[test]
+fn a_path_is_found_hop_by_hop_or_in_part() {
+    let mut house = up(Nature::default(), 30);
+    let far = house.modem.devices()[29].short_addr().unwrap();
+    let Ok(Answer::Path(path)) = ask(&mut house, |modem, now| modem.discover_path(far, now)) else { panic!() };
+    assert_eq!((path.destination, path.forward.len(), path.reverse.len()), (far, 2, 2));
+    let none = ask(&mut house, |modem, now| modem.discover_path(0x7ff0, now));
+    assert_eq!(none, Err(Refusal::Adp(AdpStatus::INCOMPLETE_PATH)));
+    assert_eq!(ask(&mut house, |modem, now| modem.discover_route(far, now)), Ok(Answer::Done));
+    let none = ask(&mut house, |modem, now| modem.discover_route(0x7ff0, now));
+    assert_eq!(none, Err(Refusal::Adp(AdpStatus::ROUTE_ERROR)));
+}
+
+#[test]
+fn a_modem_that_is_full_stops_its_host_and_loses_nothing() {
+    let mut house = up(Nature { buffers: 2, hop_time: Duration::from_millis(400), ..Nature::default() }, 1);
+    let (now, deadline) = (house.now, house.now + MINUTE * 10);
+    let short_addr = house.modem.devices()[0].short_addr().unwrap();
+    let mut tickets = Vec::new();
+    let full = loop {
+        match house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now) {
+            Ok(ticket) => tickets.push(ticket),
+            Err(full) => break full,
+        }
+    };
+    assert_eq!(full, crate::g3::coordinator::SendError::Full);
+    assert!(tickets.len() >= 64, "{}", tickets.len());
+    house.run(MINUTE * 5);
+    let confirmed = house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(_, Delivery::Confirmed))));
+    assert_eq!(confirmed, tickets.len());
+}
+
+#[test]
+fn what_cannot_leave_in_time_expires_and_what_nobody_confirms_is_unknown() {
+    let mut house = up(Nature::default(), 1);
+    let short_addr = house.modem.devices()[0].short_addr().unwrap();
+    house.modem.faults().slow_confirm = MINUTE * 10;
+    let (now, soon) = (house.now, house.now + Duration::from_secs(10));
+    for _ in 0..6 {
+        house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, soon, now).unwrap();
+    }
+    house.run(MINUTE * 3);
+    let of = |delivery| house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(_, d)) if *d == delivery));
+    assert_eq!((of(Delivery::Unknown), of(Delivery::Expired)), (4, 2));
+}
+
+#[test]
+fn a_silent_modem_is_said_to_be_down_once_and_taken_up_when_it_speaks() {
+    let mut house = up(Nature::default(), 1);
+    house.modem.faults().deaf_ppm = 1_000_000;
+    let reserved = house.disk.counters.frame_counter;
+    house.run(MINUTE * 60 * 24);
+    assert!(!house.is_up());
+    let downs: Vec<_> = house.events.iter().filter(|e| matches!(e, Event::Modem(modem::Event::Down(_)))).collect();
+    assert_eq!(downs, [&Event::Modem(modem::Event::Down(Cause::Mute("MacGet")))]);
+    assert!(house.disk.counters.frame_counter <= reserved + 20_000, "a modem that is away uses up no counters");
+    house.modem.faults().deaf_ppm = 0;
+    assert!(house.until(House::is_up));
+}
+
+#[test]
+fn counters_are_reserved_before_they_are_used_in_every_life() {
+    let mut house = up(Nature::default(), 1);
+    let short_addr = house.modem.devices()[0].short_addr().unwrap();
+    for life in 0..5 {
+        for _ in 0..30 {
+            for _ in 0..60 {
+                let (now, deadline) = (house.now, house.now + MINUTE);
+                house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now).unwrap();
+            }
+            house.run(Duration::from_secs(1));
+        }
+        assert!(house.modem.statistics().datagrams >= (life + 1) * 1_700);
+        match life % 2 {
+            0 => house.kill(),
+            _ => house.modem.power_cut(),
+        }
+        assert!(house.until(House::is_up));
+        house.run(MINUTE);
+        house.exchange();
+    }
+    house.agree();
+}
