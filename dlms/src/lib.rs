@@ -6,6 +6,9 @@
 
 pub mod acse;
 pub mod apdu;
+mod block_transfer;
+pub mod client;
+pub mod cosem;
 pub mod data;
 pub mod gateway;
 pub mod link;
@@ -16,6 +19,7 @@ pub mod spec;
 pub mod time;
 
 pub use apdu::Apdu;
+pub use client::Client;
 pub use data::Data;
 pub use obis::Obis;
 pub use reject::Reject;

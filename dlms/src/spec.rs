@@ -1,7 +1,5 @@
 //! Numbers of IEC 62056-5-3 that more than one APDU has.
 
-use std::fmt;
-
 /// An enumeration of the standard whose other numbers are kept.
 macro_rules! enumeration {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $number:literal $text:literal),+ $(,)? }) => {
@@ -30,8 +28,8 @@ macro_rules! enumeration {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $(Self::$variant => f.write_str($text),)+
                     Self::Other(number) => write!(f, "result {number}"),

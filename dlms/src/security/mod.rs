@@ -11,6 +11,7 @@ mod wrap;
 
 use std::fmt;
 
+pub(crate) use ciphered::HEADROOM;
 pub use ciphered::{Ciphered, Ciphering, Form, Opened, is_ciphered};
 pub use counter::{ReceivedCounter, SentCounter};
 pub use key::{AuthenticationKey, EncryptionKey, Secret};
