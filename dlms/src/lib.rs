@@ -15,6 +15,7 @@ pub mod link;
 pub mod obis;
 pub mod reject;
 pub mod security;
+pub mod sim;
 pub mod spec;
 pub mod time;
 

@@ -120,8 +120,12 @@ impl Client {
     fn receive_block(&mut self, octets: &[u8], now: Instant) -> Result<(), Reject> {
         let Apdu::GeneralBlockTransfer(block) = Apdu::parse(octets)? else { return Err(Reject::Truncated) };
         if let Some(sender) = &mut self.blocks_out {
-            sender.acknowledge(block.block_number_ack, block.control.window)?;
-            if !sender.is_done() {
+            let acknowledged = sender.acknowledge(block.block_number_ack, block.control.window);
+            // Who answers has the whole request, whatever is acknowledged.
+            if block.block_data.is_empty() {
+                acknowledged?;
+            }
+            if block.block_data.is_empty() && !sender.is_done() {
                 self.transmit_blocks(now);
                 return Ok(());
             }

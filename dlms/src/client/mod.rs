@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+pub(crate) use association::REPLY_TO_HLS;
 pub use failure::{Cause, Failure, Target};
 pub use job::Answer;
 use job::{Job, Service};
@@ -325,4 +326,4 @@ const fn association_failed(cause: Cause) -> Event {
 }
 
 #[cfg(test)]
-mod tests {}
+pub(crate) mod tests;

@@ -16,6 +16,8 @@ pub struct Secondary {
     is_open: bool,
     sequence: Sequence,
     deframer: Deframer,
+    /// The client waits for a frame.
+    is_polled: bool,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<LinkEvent>,
 }
@@ -30,6 +32,7 @@ impl Secondary {
             is_open: false,
             sequence: Sequence::new(Parameters::default(), limit),
             deframer: Deframer::default(),
+            is_polled: false,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -39,6 +42,11 @@ impl Secondary {
     pub fn notify(&mut self, apdu: &[u8]) -> Result<(), Reject> {
         let information = [&LLC_RESPONSE[..], apdu].concat();
         self.respond(Control::Ui { poll: false }, &information)
+    }
+
+    /// There is no answer yet: the client is told so where it waits.
+    pub fn settle(&mut self) -> Result<(), Reject> {
+        if self.is_polled { self.polled() } else { Ok(()) }
     }
 
     /// Takes one frame for this station.
@@ -79,7 +87,8 @@ impl Secondary {
                     Ok(Some(octets)) => {
                         let apdu = strip_llc(octets, LLC_REQUEST)?;
                         self.events.push_back(LinkEvent::Apdu(apdu));
-                        // The answer follows when it is there.
+                        // The answer follows when it is there, or `settle`.
+                        self.is_polled = poll;
                         return Ok(());
                     }
                     Ok(None) | Err(Reject::OutOfSequence) => {}
@@ -102,6 +111,7 @@ impl Secondary {
 
     /// What was not acknowledged goes out again, or there is nothing to say.
     fn polled(&mut self) -> Result<(), Reject> {
+        self.is_polled = false;
         if self.sequence.is_loaded() {
             self.sequence.transmit(self.client, self.server, &mut self.transmits);
             return Ok(());
@@ -128,6 +138,7 @@ impl Link for Secondary {
 
     fn send(&mut self, apdu: &[u8], _: Instant) {
         if self.is_open {
+            self.is_polled = false;
             self.sequence.load(LLC_RESPONSE, apdu);
             self.sequence.transmit(self.client, self.server, &mut self.transmits);
         }

@@ -1,0 +1,39 @@
+//! What goes wrong with an emulated meter. Rates are in thousandths.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// A request is not heard.
+    pub lose_request: u16,
+    /// An answer gets lost.
+    pub lose_answer: u16,
+    /// One octet of what is sent is changed.
+    pub damage: u16,
+    /// Garbage goes before what is sent.
+    pub garbage: u16,
+    /// An answer is sent twice.
+    pub duplicate: u16,
+    /// The answer to so many requests comes, and then none any more, until the next association.
+    pub hang_after: Option<u32>,
+    /// From a request to its answer.
+    pub delay: Duration,
+    /// Octets behind the value of a GET.
+    pub trailing: Vec<u8>,
+    /// A block transfer that never ends.
+    pub endless_blocks: bool,
+    /// Blocks although they were not negotiated.
+    pub unasked_blocks: bool,
+    /// The invocation counter starts anew in every association.
+    pub counter_restarts: bool,
+    /// Each answer has the counter of the one before.
+    pub counter_stands: bool,
+    /// The answer has the invoke id of another request.
+    pub wrong_invoke_id: bool,
+    /// AARE says the version, although it is the default.
+    pub says_version: bool,
+    /// RLRE is an octet short.
+    pub short_release: bool,
+    /// Answers are in the clear, whatever was agreed.
+    pub unprotected: bool,
+}
