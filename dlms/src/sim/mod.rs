@@ -2,6 +2,7 @@
 //!
 //! [`Server`] is the protocol, [`Meter`] what it speaks of. Whatever is random comes from a seed.
 
+mod associate;
 mod clock;
 mod faults;
 mod meter;
@@ -13,10 +14,11 @@ mod serve;
 mod server;
 mod session;
 
+pub use associate::Access;
 pub use clock::{MeterClock, Zone};
 pub use faults::Faults;
 pub use meter::{Effect, Meter, Model, World};
 pub use port::Port;
 pub use profile::{Cadence, Capture, Curve, ProfileModel, Quirks};
 pub use random::SplitMix;
-pub use server::{Access, Server};
+pub use server::Server;
