@@ -153,6 +153,11 @@ impl Afl {
         }
     }
 
+    /// The number of the key, from AFL.KI.
+    pub(crate) fn key_id(&self) -> Option<u8> {
+        self.key_information.map(|field| field as u8 & KEY_ID)
+    }
+
     /// The MAC is an AES-CMAC, as long as its type says.
     pub(crate) fn is_cmac(&self) -> bool {
         self.message_control.is_some_and(|control| {
@@ -240,6 +245,8 @@ const MORE_FRAGMENTS: u16 = 0x4000;
 // EN 13757-7:2018, 6.3.3: AFL.MCL.
 const AUTHENTICATION_TYPE: u8 = 0x0f;
 const CMAC_8: u8 = 5;
+/// Of AFL.KI.
+const KEY_ID: u8 = 0x0f;
 const COUNTER_IN_MESSAGE: u8 = 0x20;
 const LENGTH_IN_MESSAGE: u8 = 0x40;
 

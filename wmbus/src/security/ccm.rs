@@ -24,6 +24,16 @@ pub(crate) fn open(key: &Block, nonce: &[u8; 13], associated: &[u8], octets: &mu
     tag.len() == TAG && expected.zip(tag).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
+/// Encrypts in place and returns the tag.
+pub(crate) fn seal(key: &Block, nonce: &[u8; 13], associated: &[u8], octets: &mut [u8]) -> [u8; TAG] {
+    let cipher = Aes128Enc::new(key.into());
+    let [a, b, c, d, e, f, g, h, ..] = authenticate(&cipher, nonce, associated, octets);
+    let mut tag = [a, b, c, d, e, f, g, h];
+    ctr::apply(&cipher, &block(0x01, nonce, 0), &mut tag);
+    ctr::apply(&cipher, &block(0x01, nonce, 1), octets);
+    tag
+}
+
 /// CBC-MAC over the first block, the associated data (at most 65,279 octets) and the plain text.
 fn authenticate(cipher: &Aes128Enc, nonce: &[u8; 13], associated: &[u8], plain: &[u8]) -> Block {
     let flags = 0x40 | ((TAG as u8 - 2) / 2) << 3 | 0x01;
@@ -83,5 +93,8 @@ mod tests {
         assert!(!open(&key, &nonce, &associated, &mut octets, &tag));
         let mut octets = sealed;
         assert!(!open(&key, &nonce, &associated, &mut octets, &tag[..7]));
+        let mut octets = hex!("08090a0b0c0d0e0f101112131415161718191a1b1c1d1e");
+        assert_eq!(seal(&key, &nonce, &associated, &mut octets), tag);
+        assert_eq!(octets, sealed);
     }
 }

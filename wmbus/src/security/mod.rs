@@ -6,7 +6,7 @@ mod cmac;
 mod ctr;
 
 pub(crate) use self::cbc::{decrypt as cbc_decrypt, des_decrypt, encrypt as cbc_encrypt};
-pub(crate) use self::ccm::{TAG as CCM_TAG, open as ccm_open};
+pub(crate) use self::ccm::{TAG as CCM_TAG, open as ccm_open, seal as ccm_seal};
 pub(crate) use self::cmac::{Purpose, cmac, derive};
 pub(crate) use self::ctr::apply as ctr_apply;
 

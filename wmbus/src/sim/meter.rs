@@ -49,6 +49,8 @@ pub enum Protection<'a> {
     AesCbcIv(&'a Key),
     /// Mode 7, OMS profile B: AFL with message counter and a CMAC of eight octets, behind an ELL I.
     AesCbcNoIv { key: &'a Key, counter: u32 },
+    /// Mode 10, OMS profile D, behind an ELL I.
+    AesCcm { key: &'a Key, counter: u32 },
     /// AES-128-CTR of an ELL II, no transport header. The session number's encryption mode is set here.
     EllAesCtr { key: &'a Key, session_number: u32 },
 }
@@ -109,6 +111,7 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(&plain);
             }
             Protection::AesCbcNoIv { key, counter } => self.profile_b(key, counter, &mut out)?,
+            Protection::AesCcm { key, counter } => self.profile_d(key, counter, &mut out),
             Protection::EllAesCtr { key, session_number } => self.ell_ctr(key, session_number, &mut out),
         }
         Some(out)
@@ -164,6 +167,22 @@ impl<'a> Message<'a> {
         let derived = security::derive(key, Purpose::AuthenticateFromMeter, counter, self.meter().identification);
         let [a, b, c, d, e, f, g, h, ..] = security::cmac(&Aes128Enc::new((&derived).into()), &[&authenticated]);
         [a, b, c, d, e, f, g, h]
+    }
+
+    fn profile_d(&self, key: &Key, counter: u32, out: &mut Vec<u8>) {
+        self.ell(None).emit(out);
+        let at = out.len();
+        let extension = Extension::Ccm { field: KDF_A_TAG_8, counter };
+        self.tpl(Configuration { field: MODE_10_ALL, extension }).emit(out);
+        // The tag covers the header up to the counter.
+        let associated = out.get(at..out.len() - 4).unwrap_or_default();
+        let meter = self.meter();
+        let derived = security::derive(key, Purpose::EncryptFromMeter, counter, meter.identification);
+        let mut sealed = vec![IDLE, IDLE];
+        self.application(&mut sealed);
+        let tag = security::ccm_seal(&derived, &security::ccm_nonce(&meter, counter), associated, &mut sealed);
+        out.extend_from_slice(&sealed);
+        out.extend_from_slice(&tag);
     }
 
     fn ell_ctr(&self, key: &Key, session_number: u32, out: &mut Vec<u8>) {
@@ -259,6 +278,8 @@ const CI_RECORDS: u8 = 0x78;
 const CI_RECORDS_SHORT: u8 = 0x7a;
 const IDLE: u8 = 0x2f;
 const KDF_A: u8 = 0x10;
+const KDF_A_TAG_8: u16 = 0x0110;
+const MODE_10_ALL: u16 = 0x0aff;
 const CC_SYNCHRONOUS: u8 = 0x20;
 const ELL_SESSION_AND_TIME: u32 = (1 << 29) - 1;
 const ELL_AES_CTR: u32 = 1 << 29;
@@ -313,6 +334,10 @@ mod tests {
         check(&mode_7, &key, SecurityMode::AesCbcNoIv, true);
         let ell = plain.clone().protection(Protection::EllAesCtr { key: &key, session_number: 0x0316_e1a4 });
         check(&ell, &key, SecurityMode::EllAesCtr, false);
+        let mode_10 = plain.clone().protection(Protection::AesCcm { key: &key, counter: 7 });
+        check(&mode_10, &key, SecurityMode::AesCcm, true);
+        let adapted = Message { link_address: ADAPTER, meter_address: Some(METER), ..mode_10 };
+        check(&adapted, &key, SecurityMode::AesCcm, true);
         let adapted = Message { link_address: ADAPTER, meter_address: Some(METER), ..mode_7 };
         check(&adapted, &key, SecurityMode::AesCbcNoIv, true);
     }

@@ -1,5 +1,7 @@
 //! Telegrams of the OMS annex N and of the open corpus, and what damage does to telegrams of our own.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -125,12 +127,13 @@ fn records() -> [Draft<'static>; 3] {
     ]
 }
 
-fn protections() -> [Protection<'static>; 4] {
+fn protections() -> [Protection<'static>; 5] {
     static METER_KEY: &Key = &KEY;
     [
         Protection::None,
         Protection::AesCbcIv(METER_KEY),
         Protection::AesCbcNoIv { key: METER_KEY, counter: 77 },
+        Protection::AesCcm { key: METER_KEY, counter: 77 },
         Protection::EllAesCtr { key: METER_KEY, session_number: 0x0316_e1a4 },
     ]
 }

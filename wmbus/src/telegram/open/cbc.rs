@@ -3,11 +3,11 @@
 use aes::cipher::KeyInit;
 use aes::{Aes128Dec, Aes128Enc};
 
-use super::{CHECK, Ended, Opening, Sealed};
+use super::{CHECK, Ended, Opening, Sealed, Stop};
 use crate::afl::Afl;
 use crate::security::{self, Block, Purpose};
 use crate::tpl::Extension;
-use crate::{Key, Reject, Verdict};
+use crate::{Key, Keys, Reject, Verdict};
 
 impl Opening {
     pub(super) fn open_cbc<'a>(
@@ -34,11 +34,8 @@ impl Opening {
             let counter = counter.ok_or(Reject::Reserved("message counter"))?;
             Ok(security::derive(key, purpose, counter, address.identification))
         };
-        let (encrypt, authenticate) = if tpl.to_meter {
-            (Purpose::EncryptToMeter, Purpose::AuthenticateToMeter)
-        } else {
-            (Purpose::EncryptFromMeter, Purpose::AuthenticateFromMeter)
-        };
+        let encrypt = if tpl.to_meter { Purpose::EncryptToMeter } else { Purpose::EncryptFromMeter };
+        let authenticate = if tpl.to_meter { Purpose::AuthenticateToMeter } else { Purpose::AuthenticateFromMeter };
         let mac = match self.afl.filter(|afl| afl.mac.is_some()) {
             Some(afl) if !afl.is_cmac() => return Err(Reject::Reserved("authentication type").into()),
             Some(afl) => Some(is_mac_right(&afl, &derived(authenticate)?, tpdu, plain)),
@@ -75,6 +72,32 @@ impl Opening {
                 _ => Err(Verdict::WrongKey.into()),
             },
         }
+    }
+}
+
+impl Opening {
+    /// A message without a header, whose AFL has a MAC: nothing of it is good before the MAC is.
+    pub(super) fn prove(
+        &mut self,
+        afl: &Afl,
+        to_meter: bool,
+        tpdu: &[u8],
+        keys: &impl Keys,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Stop> {
+        let address = self.address.ok_or(Reject::NoAddress)?;
+        let key = match afl.key_id() {
+            Some(key_id) => keys.numbered_key(&address, key_id),
+            None => keys.key(&address),
+        };
+        let key = key.ok_or(self.no_key())?;
+        let counter = afl.counter.filter(|_| afl.is_cmac()).ok_or(Reject::Reserved("authentication type"))?;
+        let purpose = if to_meter { Purpose::AuthenticateToMeter } else { Purpose::AuthenticateFromMeter };
+        if !is_mac_right(afl, &security::derive(key, purpose, counter, address.identification), tpdu, scratch) {
+            return Err(self.cut_or(Verdict::BadMac));
+        }
+        self.verified(Some(true));
+        Ok(())
     }
 }
 

@@ -34,7 +34,9 @@ impl Opening {
         plain.extend_from_slice(sealed);
         let nonce = security::ccm_nonce(&address, counter);
         if !security::ccm_open(&key, &nonce, associated, plain, tag) {
-            return Err(self.cut_or(Verdict::WrongKey).into());
+            // The check octets, where the meter has them, tell a changed message from a wrong key.
+            let verdict = if plain.starts_with(&CHECK) { Verdict::BadMac } else { Verdict::WrongKey };
+            return Err(self.cut_or(verdict).into());
         }
         self.verified(Some(true));
         Ok(plain.strip_prefix(&CHECK).unwrap_or(plain))

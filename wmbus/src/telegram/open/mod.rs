@@ -128,6 +128,9 @@ impl Opening {
             Err(reject @ (Reject::ManufacturerCi(ci_field) | Reject::UnsupportedCi(ci_field))) => {
                 // What the manufacturer sends is there for those who know it.
                 self.tpl = Some(Tpl::bare(ci_field));
+                if let Some(afl) = self.afl.filter(|afl| afl.mac.is_some()) {
+                    self.prove(&afl, false, tpdu, keys, transport)?;
+                }
                 return Err(Ended::Plain(rest, reject.into()));
             }
             Err(reject) => return Err(reject.into()),
@@ -135,7 +138,12 @@ impl Opening {
         self.address = tpl.address.or(self.address);
         match tpl.header {
             Some(header) => self.open_tpl(tpl, header, tpdu, rest, keys, transport),
-            None => Ok(rest),
+            None => {
+                if let Some(afl) = self.afl.filter(|afl| afl.mac.is_some()) {
+                    self.prove(&afl, tpl.to_meter, tpdu, keys, transport)?;
+                }
+                Ok(rest)
+            }
         }
     }
 
@@ -195,7 +203,7 @@ impl Opening {
         match header.configuration.extension {
             Extension::Kdf(field) => Some(field & KEY_ID),
             Extension::Ccm { field, .. } => Some(field as u8 & KEY_ID),
-            Extension::None => self.afl?.key_information.map(|field| field as u8 & KEY_ID),
+            Extension::None => self.afl?.key_id(),
         }
     }
 
