@@ -1,6 +1,7 @@
 //! Telegrams of the OMS annex N and of the open corpus, and what damage does to telegrams of our own.
 
 mod damage;
+mod readme;
 
 use std::collections::BTreeMap;
 use std::path::Path;
