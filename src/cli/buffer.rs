@@ -33,7 +33,8 @@ enum Verb {
     },
     /// Read everything that is stored and check it
     ///
-    /// Checksums, hash chains and sequences. Ends with 8 when anything is missing or wrong, and names it.
+    /// Checksums, hash chains, sequences, and what was promised. Ends with 8 when anything is missing or wrong, and
+    /// names it. With --offline a copy in the directory for temporary files (TMPDIR) is opened as the next start would.
     Verify {
         #[command(flatten)]
         source: Source,
@@ -140,12 +141,13 @@ pub(super) fn print(stat: &BufferStat, now: i64) -> String {
 fn verify(source: &Source, out: &mut Out) -> Outcome {
     let found = match &source.offline {
         Some(state) => {
-            let found = inspected(state)?;
+            let found = inspected(state)?.rehearse(&state.join("store"), &wire::CODEC).or_exit(Exit::Failed)?;
             let epoch = found.statistics.epoch.unwrap_or(Epoch(0));
             let mut verify = BufferVerify::of(epoch, &found.verification);
             if found.unreadable > 0 {
                 verify.faults.push(format!("the disk cannot read {}", octets(found.unreadable)));
             }
+            verify.faults.extend(found.findings);
             verify
         }
         None => match source.service.ask(Request::BufferVerify)? {

@@ -192,7 +192,9 @@ fn meters_are_listed_and_shown() {
 fn a_dead_unit_is_read_from_what_it_left() {
     let state = tempfile::tempdir().unwrap();
     let dir = state.path().to_str().unwrap();
-    assert_eq!(dcu(&["status", "--offline", dir]).0, Exit::NotFound);
+    for noun in [&["status"][..], &["meter", "list"], &["meter", "show", "1"]] {
+        assert_eq!(dcu(&[noun, &["--offline", dir]].concat()).0, Exit::NotFound);
+    }
     left::leave_status(state.path(), &ill()).unwrap();
     let cards: Vec<_> = lines().into_iter().map(|line| MeterCard { line, ..card() }).collect();
     left::leave_meters(state.path(), &cards).unwrap();
@@ -303,6 +305,16 @@ fn a_dead_units_buffer_is_read_without_opening_it() {
     let (exit, text) = dcu(&["buffer", "verify", "--offline", dir]);
     assert_eq!(exit, Exit::Done, "{text}");
     assert!(text.ends_with("sound\n"), "{text}");
+
+    for name in ["sequence", "sequence.2"] {
+        std::fs::rename(state.path().join("store").join(name), state.path().join(name)).unwrap();
+    }
+    let (exit, text) = dcu(&["buffer", "verify", "--offline", dir]);
+    assert_eq!(exit, Exit::CheckFailed, "{text}");
+    assert!(text.contains("wrong: the sequence file is missing") && !text.contains("sound"), "{text}");
+    for name in ["sequence", "sequence.2"] {
+        std::fs::rename(state.path().join(name), state.path().join("store").join(name)).unwrap();
+    }
 
     let database = state.path().join("store/sled/db");
     let mut octets = std::fs::read(&database).unwrap();

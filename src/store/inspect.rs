@@ -1,6 +1,7 @@
 //! Looks at what a unit left: the figures and the proof of a store without opening it. Nothing is written.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::lane::index;
 use super::open::{FORMAT, read_format};
@@ -18,6 +19,21 @@ pub struct Inspection {
     pub promised: Option<(Epoch, Vec<(Lane, u64)>)>,
     /// Octets of the database file that the disk could not read.
     pub unreadable: u64,
+    /// What is wrong beside single sequences, one sentence each.
+    pub findings: Vec<String>,
+}
+
+impl Inspection {
+    /// Nothing is wrong that is not told by a `Gap` record.
+    pub fn is_sound(&self) -> bool {
+        self.verification.is_sound() && self.findings.is_empty() && self.unreadable == 0
+    }
+}
+
+/// Where the database lies: also where a replacement was interrupted before its last step.
+pub(super) fn database_directory(path: &Path) -> PathBuf {
+    let (usual, fresh) = (path.join("sled"), path.join("salvage"));
+    if !usual.exists() && fresh.exists() { fresh } else { usual }
 }
 
 /// Reads the files of a store that no process has open (a copy is best).
@@ -31,28 +47,45 @@ pub fn inspect(path: &Path, codec: &Codec) -> Result<Inspection, OpenError> {
         }
         _ => {}
     }
-    let database = path.join("sled").join("db");
+    let database = database_directory(path).join("db");
     let failed = StoreError::io("read", &database);
+    let found = SequenceFile::peek(&path.join("sequence"))?;
     let file = match std::fs::File::open(&database) {
-        Ok(file) => file,
+        Ok(file) => Some(file),
+        // Something was promised: that it is gone is a finding.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && found != FoundPromise::Nothing => None,
         Err(error) => return Err(failed(error).into()),
     };
-    let file_octets = file.metadata().map_or(0, |metadata| metadata.len());
+    let file_octets = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |metadata| metadata.len());
     let scan = Scan::read(&database).map_err(failed)?;
-    let promise = match SequenceFile::peek(&path.join("sequence"))? {
+    let mut findings = Vec::new();
+    if file.is_none() {
+        findings.push(format!("{} is missing", database.display()));
+    }
+    let unknown = "what was promised is not known, and the next start begins a new epoch";
+    let promise = match found {
         FoundPromise::Promise(promise) => Some(promise),
-        FoundPromise::Nothing | FoundPromise::Damaged => None,
+        FoundPromise::Damaged => {
+            findings.push(format!("the sequence file is damaged: {unknown}"));
+            None
+        }
+        FoundPromise::Nothing => {
+            if !scan.epochs.is_empty() {
+                findings.push(format!("the sequence file is missing: {unknown}"));
+            }
+            None
+        }
     };
     let mut statistics = Statistics {
         epoch: scan.epochs.last().map(|(_, epoch)| *epoch),
         epochs: scan.epochs.iter().map(|(_, epoch)| *epoch).collect(),
         commits: promise.as_ref().map_or(0, |promise| promise.commit),
         file_octets,
-        blobs: std::fs::read_dir(path.join("sled").join("blobs")).map_or(0, |entries| entries.count() as u64),
+        blobs: std::fs::read_dir(database_directory(path).join("blobs")).map_or(0, |entries| entries.count() as u64),
         ..Statistics::default()
     };
     let mut verification = Verification::default();
-    let unsealed = unsealed(&scan, &file, statistics.epoch, codec);
+    let unsealed = unsealed(&scan, file.as_ref(), statistics.epoch, codec);
     for lane in Lane::ALL {
         let current = statistics.epoch.and_then(|epoch| scan.states.get(&(epoch, lane)));
         let sealed = current.map_or(0, |state| state.sealed);
@@ -103,16 +136,16 @@ pub fn inspect(path: &Path, codec: &Codec) -> Result<Inspection, OpenError> {
             }
         }
     }
-    Ok(Inspection { statistics, verification, promised, unreadable: scan.unreadable })
+    Ok(Inspection { statistics, verification, promised, unreadable: scan.unreadable, findings })
 }
 
 /// The last sequence that groups of an epoch hold, lane by lane, as far as their codec takes them.
-fn unsealed(scan: &Scan, file: &std::fs::File, epoch: Option<Epoch>, codec: &Codec) -> Vec<u64> {
+fn unsealed(scan: &Scan, file: Option<&std::fs::File>, epoch: Option<Epoch>, codec: &Codec) -> Vec<u64> {
     let mut lasts: Vec<u64> = Lane::ALL
         .iter()
         .map(|lane| epoch.and_then(|epoch| scan.states.get(&(epoch, *lane))).map_or(0, |state| state.sealed))
         .collect();
-    let Some(epoch) = epoch else { return lasts };
+    let (Some(epoch), Some(file)) = (epoch, file) else { return lasts };
     let range = (epoch, 0, 0, 0)..=(epoch, u32::MAX, u64::MAX, u16::MAX);
     for place in scan.groups.range(range).map(|(_, place)| *place) {
         let Ok(Some(group)) = Scan::group(file, place) else { continue };

@@ -19,6 +19,7 @@ mod plan;
 mod promise;
 mod ranges;
 mod record;
+mod rehearsal;
 mod repair;
 mod report;
 mod reserve;
