@@ -150,7 +150,10 @@ impl Opener<'_> {
         let beginning = Beginning { previous, heads: keeper.heads(), reason: reason.to_owned(), gaps: Vec::new() };
         self.begin_epoch(&mut keeper, &db, beginning)?;
         sequence.write(&keeper.promise())?;
-        let start = Start::NewEpoch { previous, reason: reason.to_owned(), quarantine: None, salvaged: 0 };
+        // All that was there still is: of the ended epochs everything is sealed.
+        let ended = keeper.states.iter().filter(|((ordinal, _), _)| *ordinal != keeper.ordinal);
+        let salvaged = ended.map(|(_, state)| state.records).sum();
+        let start = Start::NewEpoch { previous, reason: reason.to_owned(), quarantine: None, salvaged };
         let opening = Opening { epoch: keeper.epoch, start, unsealed: 0 };
         Ok(Opened { keeper, db: Arc::new(db), sequence, opening })
     }

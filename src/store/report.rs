@@ -61,7 +61,8 @@ pub enum Start {
         reason: String,
         /// Where the damaged database was put, when it was replaced.
         quarantine: Option<std::path::PathBuf>,
-        /// Records that were found again in the damaged database.
+        /// Records of older epochs that are there: found again in the damaged database, or, where none was put aside,
+        /// all that it held.
         salvaged: u64,
     },
 }

@@ -21,12 +21,14 @@ pub(super) fn of_store(opening: &store::Opening, now: Now) -> Vec<Alarm> {
         Start::New => info!(%epoch, "new store"),
         Start::Continued => info!(%epoch, unsealed, "store goes on"),
         Start::NewEpoch { previous, reason, quarantine, salvaged } => {
-            error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "store replaced: a new epoch begins");
-            let kept = quarantine.as_ref().map(|path| format!(", the old one is in {}", path.display()));
-            let text = format!(
-                "the store was replaced at the start ({reason}): {salvaged} records were salvaged{}",
-                kept.unwrap_or_default()
-            );
+            error!(%epoch, ?previous, %reason, ?quarantine, salvaged, "a new epoch begins");
+            let text = match quarantine {
+                Some(path) => format!(
+                    "the store was replaced at the start ({reason}): {salvaged} records were salvaged, the old one is in {}",
+                    path.display()
+                ),
+                None => format!("a new epoch began at the start ({reason}): {salvaged} records are still there"),
+            };
             return vec![alarm("store-replaced", now, text)];
         }
     }

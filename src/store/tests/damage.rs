@@ -77,6 +77,19 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Every file below a directory.
+fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for path in fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(contents(&path))
+        } else {
+            drop(found.insert(path.clone(), fs::read(path).unwrap()))
+        }
+    }
+    found
+}
+
 /// Copies a filled store, damages the copy, checks it.
 struct Ward {
     original: Bench,
@@ -97,7 +110,14 @@ impl Ward {
         *bench.epochs.lock().unwrap() = 5;
         copy(&self.original.options.path, &bench.options.path);
         damage(&bench.options.path);
-        check_nothing_is_lost_in_silence(&bench, self.first, &self.expected)
+        let before = contents(&bench.options.path);
+        let left = inspect(&bench.options.path, &PLAIN);
+        let left = left.and_then(|left| left.rehearse(&bench.options.path, &PLAIN)).unwrap();
+        assert!(contents(&bench.options.path) == before, "looking changes nothing");
+        let (opening, lost) = check_nothing_is_lost_in_silence(&bench, self.first, &self.expected);
+        let goes_on = opening.start == Start::Continued && lost == 0;
+        assert_eq!(left.is_sound(), goes_on, "{opening:?}, {lost} lost, yet it was called {left:?}");
+        (opening, lost)
     }
 }
 
@@ -172,8 +192,8 @@ fn a_damaged_sequence_file_ends_the_epoch_and_loses_nothing() {
         fs::write(path.join("sequence.2"), [0x55; 4096]).unwrap();
     });
     assert_eq!(lost, 0);
-    let Start::NewEpoch { previous, quarantine: None, .. } = opening.start else { panic!("{opening:?}") };
-    assert_eq!(previous, Some(ward.first));
+    let Start::NewEpoch { previous, quarantine: None, salvaged, .. } = opening.start else { panic!("{opening:?}") };
+    assert_eq!((previous, salvaged), (Some(ward.first), 30 * 37 + 30 + 1), "and the event of the first start");
 }
 
 #[test]
@@ -247,4 +267,46 @@ fn an_interrupted_replacement_is_finished_or_begun_again() {
     assert_eq!((opening.start, lost), (Start::Continued, 0));
     let (opening, lost) = ward.check(|path| fs::rename(path.join("sled"), path.join("salvage")).unwrap());
     assert_eq!((opening.start, lost), (Start::Continued, 0));
+}
+
+#[test]
+fn a_database_with_a_piece_cut_out_or_many_flipped_bits_is_survived() {
+    let ward = Ward::new();
+    let octets = fs::read(ward.original.path("sled/db")).unwrap();
+    let used = octets.iter().rposition(|octet| *octet != 0).unwrap();
+    for tenth in 1..10 {
+        let at = used * tenth / 10;
+        let cut_out = |octets: &mut Vec<u8>| drop(octets.drain(at..at + 4096));
+        let flip = |octets: &mut Vec<u8>| (0..20).for_each(|n| octets[at + n * 797 % 9001] ^= 1 << (n % 8));
+        for damage in [&cut_out as &dyn Fn(&mut Vec<u8>), &flip] {
+            ward.check(|path| {
+                let mut octets = octets.clone();
+                damage(&mut octets);
+                fs::write(path.join("sled/db"), octets).unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn a_store_is_not_called_sound_where_nobody_knows_what_was_promised() {
+    let ward = Ward::new();
+    let inspected = || {
+        let path = &ward.original.options.path;
+        inspect(path, &PLAIN).unwrap().rehearse(path, &PLAIN).unwrap()
+    };
+    let sequences = ["sequence", "sequence.2"].map(|name| ward.original.path(name));
+    assert!(inspected().is_sound(), "{:?}", inspected());
+    for path in &sequences {
+        let mut octets = fs::read(path).unwrap();
+        octets[20..23].iter_mut().for_each(|octet| *octet ^= 0x10);
+        fs::write(path, octets).unwrap();
+    }
+    assert!(inspected().findings[0].contains("the sequence file is damaged"), "{:?}", inspected());
+    // An older state of the database that is whole in itself: nothing else tells that something is gone.
+    let database = ward.original.path("sled/db");
+    let length = fs::metadata(&database).unwrap().len();
+    sequences.iter().for_each(|path| fs::remove_file(path).unwrap());
+    fs::OpenOptions::new().write(true).open(database).unwrap().set_len(length / 2).unwrap();
+    assert!(inspected().findings[0].contains("the sequence file is missing"), "{:?}", inspected());
 }
