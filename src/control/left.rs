@@ -13,6 +13,12 @@ use super::{MeterCard, Status, VERSION};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LeftError {
+    /// The service was never there, or died before it left anything.
+    #[error(
+        "{path} is not there: a service leaves its status after a minute and its meters after ten; what \
+         is stored can still be read: dcu buffer stat --offline {}", path.parent().unwrap_or(path).display()
+    )]
+    Nothing { path: PathBuf },
     #[error("read {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("write {path}")]
@@ -70,11 +76,18 @@ fn leave<T: Serialize + ?Sized>(path: &Path, left: &T) -> Result<(), LeftError> 
         file.get_ref().sync_data()?;
         fs::rename(&new, path)
     };
-    write().map_err(|source| LeftError::Write { path: path.to_owned(), source })
+    write().map_err(|source| {
+        // What is left of it would only take room.
+        drop(fs::remove_file(path.with_extension("new")));
+        LeftError::Write { path: path.to_owned(), source }
+    })
 }
 
 fn left<T: DeserializeOwned>(path: &Path) -> Result<T, LeftError> {
-    let text = fs::read(path).map_err(|source| LeftError::Read { path: path.to_owned(), source })?;
+    let text = fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LeftError::Nothing { path: path.to_owned() },
+        _ => LeftError::Read { path: path.to_owned(), source },
+    })?;
     let foreign = |source| LeftError::Foreign { path: path.to_owned(), source };
     let Left { version, left } = serde_json::from_slice::<Left<serde_json::Value>>(&text).map_err(foreign)?;
     if version != VERSION {
@@ -94,7 +107,10 @@ mod tests {
     #[test]
     fn what_was_left_is_found() {
         let state = tempfile::tempdir().unwrap();
-        assert!(matches!(left_status(state.path()), Err(LeftError::Read { .. })));
+        let nothing = left_status(state.path()).unwrap_err();
+        assert!(matches!(nothing, LeftError::Nothing { .. }));
+        let advice = format!("dcu buffer stat --offline {}", state.path().display());
+        assert!(nothing.to_string().ends_with(&advice), "{nothing}");
         leave_status(state.path(), &well()).unwrap();
         leave_meters(state.path(), &[card()]).unwrap();
         assert_eq!(left_status(state.path()).unwrap(), well());

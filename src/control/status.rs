@@ -144,7 +144,7 @@ pub struct Process {
     pub pid: u32,
     pub rss_bytes: u64,
     pub peak_rss_bytes: u64,
-    /// `write_bytes` of `/proc/PID/io`.
+    /// `write_bytes` of `/proc/PID/io` without `cancelled_write_bytes`.
     pub written_bytes: u64,
 }
 
