@@ -15,11 +15,12 @@ failed=0
 for target in "${targets[@]}"; do
     mkdir -p "$work/$target"
     log="$work/$target.log"
-    start=$SECONDS
     verdict="no crash"
+    cargo +nightly fuzz build --fuzz-dir . "$target" >"$log" 2>&1
     cargo +nightly fuzz run --fuzz-dir . "$target" "$work/$target" "corpus/$target" -- \
         -max_total_time="$seconds" -timeout=10 -max_len=600 -print_final_stats=1 >"$log" 2>&1 || { verdict="CRASH, see $log"; failed=1; }
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    printf '%-14s %6d s  %12s runs  %s\n' "$target" "$((SECONDS - start))" "${runs:-?}" "$verdict"
+    # What the fuzzer says of itself: `Done RUNS runs in SECONDS second(s)`.
+    ran=$(sed -n 's/^Done \([0-9]*\) runs in \([0-9]*\) second.*/\2 s, \1 runs/p' "$log")
+    printf '%-14s %s: %s\n' "$target" "${ran:-?}" "$verdict"
 done
 exit "$failed"

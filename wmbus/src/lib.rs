@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod afl;
+pub mod application;
 pub mod ell;
 pub mod format;
 pub mod key;

@@ -10,6 +10,7 @@ use std::fmt;
 
 use self::open::Buffers;
 use crate::afl::Afl;
+use crate::application::Notice;
 use crate::ell::Ell;
 use crate::link::Body;
 use crate::record::{Records, Unit, Value};
@@ -208,6 +209,12 @@ impl<'a> Telegram<'a> {
         Records::new(if has_records && is_open { self.application } else { &[] })
     }
 
+    /// The error or alarm that is sent in place of data records.
+    pub fn notice(&self) -> Option<Notice> {
+        let content = self.tpl.filter(|_| self.verdict == Verdict::Ok)?.content;
+        Notice::parse(content, self.application)?.ok()
+    }
+
     /// The records are not the application octets as sent, but what these mean.
     pub const fn is_translated(&self) -> bool {
         self.translated.is_some()
@@ -344,6 +351,9 @@ impl fmt::Display for Telegram<'_> {
         write!(f, " {}", self.verdict_with_records())?;
         if let Some(reject) = self.reject {
             write!(f, " ({reject})")?;
+        }
+        if let Some(notice) = self.notice() {
+            write!(f, ": {notice}")?;
         }
         let mut separator = ":";
         for record in self.records() {
