@@ -243,6 +243,13 @@ impl LaneQueue {
         std::mem::replace(&mut gate.cause, cause) != cause
     }
 
+    /// Tries at once, where nobody listened.
+    pub(super) fn try_soon(&mut self, now: Instant) {
+        if let Some(gate) = self.gate.as_mut().filter(|gate| gate.cause == Cause::NobodyListens) {
+            gate.until = gate.until.min(now);
+        }
+    }
+
     pub(super) fn stop_probe(&mut self) {
         if let Some(gate) = &mut self.gate {
             gate.probe = None;

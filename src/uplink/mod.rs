@@ -369,6 +369,9 @@ impl Uplink {
 
     fn control_puback(&mut self, is_checkpoint: bool, reason: u8, now: Now) {
         // Nobody has to listen to these: state and health are retained, a checkpoint comes every hour.
+        if is_checkpoint && reason == schedule::SUCCESS {
+            self.somebody_listens();
+        }
         if reason >= 0x80 {
             self.figures.refused_by_broker += 1;
             if is_checkpoint {

@@ -221,7 +221,14 @@ impl Uplink {
         if self.lanes.get_mut(&lane).and_then(|queue| queue.gate.take()).is_some() {
             let detail = format!("lane {lane} is published again");
             self.event(EventKind::Unit { code: "uplink.resumed".into(), detail }, now.mono);
+            self.somebody_listens();
         }
+    }
+
+    /// Who takes one lane again, or a checkpoint, probably takes the others too: those that nobody took are tried now.
+    pub(super) fn somebody_listens(&mut self) {
+        let now = self.progressed;
+        self.lanes.values_mut().for_each(|queue| queue.try_soon(now));
     }
 
     /// The broker did not take a batch of this lane, or gave it to nobody.
@@ -291,5 +298,5 @@ const SHARES: usize = 4;
 /// Batches asked for at once.
 const FETCH: usize = 16;
 
-const SUCCESS: u8 = 0x00;
+pub(super) const SUCCESS: u8 = 0x00;
 const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;

@@ -163,6 +163,21 @@ fn a_lane_that_nobody_wants_is_held_and_tried_again_less_and_less() {
 }
 
 #[test]
+fn all_lanes_are_tried_as_soon_as_one_is_wanted_again() {
+    let mut world = World::new(Options::default());
+    world.connect();
+    world.seal(Lane::Billing, 1);
+    world.puback(0x10);
+    world.advance(SECOND * 4);
+    world.seal(Lane::MBus, 1);
+    world.puback(0x10);
+    // Billing is due, and the other lane four seconds later.
+    world.advance(SECOND);
+    world.puback_all();
+    assert_eq!(world.delivered.len(), 2);
+}
+
+#[test]
 fn nobody_has_to_listen_to_retained_topics() {
     let mut world = World::new(Options::default());
     world.connect();
