@@ -9,7 +9,8 @@ use crate::simulate::head_end::verify::{Options, Report, Verifier};
 /// Check what watchers wrote: is anything missing, altered, forged?
 ///
 /// Takes the files of any number of consumers, batches and records, in any order. Ends with 8 when something is wrong
-/// and names it.
+/// and names it, with 4 when there is nothing in them. Batches that changed places are found with --order only: what
+/// several consumers share comes in any order.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
@@ -26,7 +27,7 @@ pub(super) struct Args {
     /// The files begin in the middle: nothing is missed before the first batch of a lane
     #[arg(long)]
     partial: bool,
-    /// A batch that came after a later one is a fault
+    /// A batch that came after a later one is a fault; for a consumer that shares with nobody
     #[arg(long)]
     order: bool,
     /// Print one JSON object
@@ -42,6 +43,9 @@ pub(super) fn run(args: &Args, out: &mut Out) -> Outcome {
         verifier.file(file).or_exit(Exit::NotFound)?;
     }
     let report = verifier.check();
+    if report.ok && (report.batches, report.record_lines, report.checkpoints) == (0, 0, 0) {
+        return Err(Failure::said(Exit::NotFound, "there is nothing in these files to verify"));
+    }
     match args.json {
         true => out.json(&report)?,
         false => print(&report, is_proven, out)?,

@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// End after this time
     #[arg(long = "for", value_name = "DURATION", value_parser = super::super::duration)]
     limit: Option<Duration>,
-    /// End after so many new records
+    /// End after so many new records; a batch is taken whole
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Print the tally at the end as one JSON object

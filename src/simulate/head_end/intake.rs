@@ -175,7 +175,9 @@ impl Intake {
             None => self.seen.entry(stream.clone()).or_default(),
         };
         let Ok(missing) = seen.missing(first, last, id) else {
-            return Taken::Conflict(format!("{stream}: records {first} to {last} came before with another content"));
+            return Taken::Conflict(format!(
+                "{stream}: records {first} to {last} came before with another content, and are not taken: `dcu head-end verify` says which of the two is the unit's; where it is this one, watch with another --append file and `dcu head-end resend` the range"
+            ));
         };
         missing.iter().for_each(|(first, last)| seen.insert(*first, *last, id));
         let new: u64 = missing.iter().map(|(first, last)| last - first + 1).sum();
