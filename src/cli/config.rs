@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Exit, Out, Outcome};
-use crate::config::{Config, Gravity};
+use crate::config::{Config, Fault, Gravity};
 use crate::task::Files;
 
 /// Check a configuration, or print the annotated default
@@ -50,8 +50,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
 fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
     let faults = match Config::load(&file) {
         Ok((config, mut faults)) => {
-            faults.extend(Files::read(&config).err().into_iter().flatten());
-            faults.extend(Files::absent(&config));
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let found = Files::read(&config).err().into_iter().flatten().chain(Files::absent(&config));
+            faults.extend(found.map(|fault| Fault { line: Config::line_of(&text, &fault.key), ..fault }));
             faults
         }
         Err(error) => error.faults,

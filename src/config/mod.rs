@@ -206,6 +206,11 @@ impl Config {
         }
     }
 
+    /// The line, from 1, in which a key such as `meters.keys` stands.
+    pub fn line_of(text: &str, key: &str) -> Option<usize> {
+        raw::line_of(text, key)
+    }
+
     /// Checks a text; relative paths start at `base`. The configuration is worth something only without faults.
     pub fn parse(text: &str, base: &Path) -> (Self, Vec<Fault>) {
         read::config(text, base)

@@ -48,6 +48,17 @@ impl Value {
     }
 }
 
+/// The line, from 1, of a dotted key.
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
+    let document = ImDocument::parse(text).ok()?;
+    let mut item = document.as_item();
+    for part in key.split('.') {
+        item = item.get(part)?;
+    }
+    let at = item.span()?.start;
+    Some(1 + text.bytes().take(at).filter(|octet| *octet == b'\n').count())
+}
+
 /// All values of a table that begins at `at`.
 fn entries(table: &dyn TableLike, at: usize) -> Entries {
     let entries = table.iter().filter_map(|(name, item)| {

@@ -102,6 +102,10 @@ fn source(table: &mut Table<'_>, kind: Option<&Kind>, base: &Path) -> Option<Rec
         );
         return None;
     }
+    let is_missing = |program: &&String| program.contains('/') && !Path::new(program).exists();
+    if let Some(program) = command.first().filter(is_missing) {
+        table.blame("command", Problem::absent(format!("{program:?} does not exist")));
+    }
     let serial = port.map(|path| ReceiverSource::Serial { path, baud });
     let source = serial.or(tcp.map(ReceiverSource::Tcp)).or(udp.map(ReceiverSource::Udp));
     let source = source.or((!command.is_empty()).then_some(ReceiverSource::Command(command)));

@@ -14,6 +14,28 @@ fn check(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn the_line_of_a_key_is_found() {
+    let text = "# first\n[unit]\nid = \"a\"\n[meters]\n\nkeys = \"k\"\n";
+    for (key, line) in [("unit.id", Some(3)), ("meters.keys", Some(6)), ("meters.limit", None), ("uplink", None)] {
+        assert_eq!(Config::line_of(text, key), line, "{key}");
+    }
+}
+
+#[test]
+fn a_pipe_is_not_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("keys");
+    make_pipe(&pipe);
+    let (_, faults) = Config::parse("[meters]\nkeys = \"keys\"\n", directory.path());
+    assert_eq!(faults.first().map(|fault| fault.text.as_str()), Some("\"keys\" is not a file"));
+}
+
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+#[test]
 fn the_template_is_the_default() {
     let (config, faults) = Config::parse(Config::TEMPLATE, Path::new("/etc/dcu"));
     assert_eq!(faults, []);

@@ -90,9 +90,13 @@ pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem
 pub(super) fn file_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
     move |text| {
         let path = path_from(base)(text)?;
-        match fs::File::open(&path).and_then(|file| file.metadata()) {
-            Ok(metadata) if metadata.is_file() => Ok(path),
-            Ok(_) => Err(Problem::wrong(format!("{text:?} is not a file"))),
+        // What is no file is not opened: a pipe would wait for its other end.
+        match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return Err(Problem::wrong(format!("{text:?} is not a file"))),
+            _ => {}
+        }
+        match fs::File::open(&path) {
+            Ok(_) => Ok(path),
             Err(error) => Err(Problem::wrong(unreadable(text, &error))),
         }
     }

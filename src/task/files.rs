@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use super::mqtt::Transport;
+use super::tls::Tls;
 use super::{chain, settings};
 use crate::config::{Acknowledge, Config, Fault, Gravity};
 use crate::journal::sync_parent;
 use crate::registry::{KeyError, MeterKeys};
 use crate::wire::signed::PrivateKey;
-use crate::wire::trust::Trust;
+use crate::wire::trust::{Role, Trust};
 
 /// What the service needs of the files, read before anything is made or opened.
 #[derive(Debug)]
@@ -66,9 +69,22 @@ impl Files {
     /// mended.
     pub fn absent(config: &Config) -> Vec<Fault> {
         let Some(uplink) = &config.uplink else { return Vec::new() };
-        let Transport::Tls(tls) = settings::broker(uplink, "", || 0).transport else { return Vec::new() };
-        let error = tls.client_config(&uplink.broker.host).err();
-        error.map(|error| Fault { gravity: Gravity::Absent, ..wrong("uplink", chain(&error)) }).into_iter().collect()
+        let absent = |key: &str, text: String| Fault { gravity: Gravity::Absent, ..wrong(key, text) };
+        let mut faults = Vec::new();
+        if let Acknowledge::HeadEnd { trust } = &uplink.acknowledge {
+            let is_mute = |trust: &Trust| !trust.keys().iter().any(|key| key.roles.contains(&Role::Ingest));
+            if read(trust).ok().and_then(|text| Trust::from_toml(&text).ok()).is_some_and(|trust| is_mute(&trust)) {
+                let text =
+                    format!("nobody in \"{}\" has the role ingest: no acknowledgement will count", trust.display());
+                faults.push(absent("uplink.trust", text));
+            }
+        }
+        if let Transport::Tls(tls) = settings::broker(uplink, "", || 0).transport {
+            let unusable = tls.client_config(&uplink.broker.host).err().map(|error| chain(&error));
+            let fault = unusable.or_else(|| outdated(&tls)).map(|text| absent("uplink.certificate", text));
+            faults.extend(fault);
+        }
+        faults
     }
 }
 
@@ -89,6 +105,20 @@ pub enum FileError {
 
 fn wrong(key: &str, text: String) -> Fault {
     Fault { gravity: Gravity::Wrong, line: None, key: key.to_owned(), text }
+}
+
+/// What the unit's clock says about the unit's certificate.
+fn outdated(tls: &Tls) -> Option<String> {
+    let chain = tls.chain().ok()?;
+    let (_, leaf) = X509Certificate::from_der(chain.first()?).ok()?;
+    let now = i64::try_from((tls.clock)()).ok()?;
+    let validity = leaf.validity();
+    let what = match now {
+        now if now > validity.not_after.timestamp() => "has expired",
+        now if now < validity.not_before.timestamp() => "is not valid yet by this unit's clock",
+        _ => return None,
+    };
+    Some(format!("the certificate in \"{}\" {what}", tls.certificate.display()))
 }
 
 fn of_keys(error: &KeyError) -> Vec<String> {
@@ -188,6 +218,47 @@ mod tests {
             ("/proc/nope/x".into(), Some("\"/proc\" is on a file system that cannot be written to".to_owned())),
         ] {
             assert_eq!(no_state_dir(&path), expected, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn certificates_that_are_no_good_now_and_an_empty_trust_are_told_and_keep_nothing_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |name: &str| dir.path().join(name);
+        for (years, expected) in [
+            (1970..1971, Some("has expired")),
+            (9000..9001, Some("is not valid yet by this unit's clock")),
+            (1970..9001, None),
+        ] {
+            let mut params = rcgen::CertificateParams::new(vec!["dcu-1".to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(years.start, 1, 2);
+            params.not_after = rcgen::date_time_ymd(years.end, 1, 2);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            fs::write(of("ca.pem"), certificate.pem()).unwrap();
+            let _ = fs::remove_file(of("key.pem"));
+            write(&of("key.pem"), key.serialize_pem().as_bytes(), 0o600).unwrap();
+            fs::write(of("trust.toml"), "").unwrap();
+            let tls = crate::config::Tls {
+                ca: of("ca.pem"),
+                certificate: of("ca.pem"),
+                key: of("key.pem"),
+                server_name: "localhost".into(),
+                accepts_1_2: false,
+            };
+            let broker = crate::config::Broker { host: "localhost".into(), port: 8883 };
+            let trust = Acknowledge::HeadEnd { trust: of("trust.toml") };
+            let uplink = Some(crate::config::Uplink::new(broker, Some(tls), trust));
+            let unit = crate::config::Unit { state_dir: of("state"), ..Default::default() };
+            let config = Config { unit, uplink, ..Config::default() };
+            let told: Vec<String> = Files::absent(&config).into_iter().map(|fault| fault.text).collect();
+            assert!(told[0].ends_with("has the role ingest: no acknowledgement will count"), "{told:?}");
+            assert_eq!(
+                told.get(1).map(|text| text.contains(expected.unwrap_or("?"))),
+                expected.map(|_| true),
+                "{told:?}"
+            );
+            assert!(Files::read(&config).is_ok());
         }
     }
 

@@ -130,7 +130,7 @@ impl fmt::Debug for Tls {
 pub enum Error {
     #[error("read the {what} file {}", path.display())]
     Read { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("no {what} in {}: it must be a PEM file with a -----BEGIN line", path.display())]
+    #[error("no {what} that can be used in {}: it must be PEM, whole and not encrypted", path.display())]
     Pem { what: &'static str, path: PathBuf },
     #[error("the {what} file {} is larger than {LARGEST_FILE} octets", path.display())]
     TooLarge { what: &'static str, path: PathBuf },
