@@ -231,7 +231,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// E(E(block) ^ 1), E(E(block) ^ 2) and so on: the modified counter mode of RFC 4764 clause 3.1.
-fn expand<const N: usize>(cipher: &Aes128, block: [u8; 16]) -> [[u8; 16]; N] {
+pub(super) fn expand<const N: usize>(cipher: &Aes128, block: [u8; 16]) -> [[u8; 16]; N] {
     let start = encrypt(cipher, block);
     let mut number = 0;
     [(); N].map(|()| {
@@ -242,7 +242,7 @@ fn expand<const N: usize>(cipher: &Aes128, block: [u8; 16]) -> [[u8; 16]; N] {
     })
 }
 
-fn aes(key: [u8; 16]) -> Aes128 {
+pub(super) fn aes(key: [u8; 16]) -> Aes128 {
     Aes128::new(&key.into())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::eap::Body;
-use super::psk::{Peer, Server};
+use super::psk::{self, Peer, Server};
 use super::*;
 use crate::Key;
 
@@ -96,6 +96,42 @@ fn said_of(said: &[Parameter]) -> Vec<u8> {
         [Parameter::Result { parameter, .. }] => parameter.clone(),
         other => panic!("{other:?}"),
     }
+}
+
+/// A conversation of hostapd and eapol_test, the committed one or that of `tests/eap-psk.sh`: its channel carries nothing
+/// but a result, as in RFC 4764.
+#[test]
+fn another_implementation_comes_to_the_same_numbers() {
+    let committed = include_str!("../../../tests/data/eap-psk-hostapd.txt");
+    let v = match std::env::var("EAP_PSK_TRANSCRIPT") {
+        Ok(path) => read(&std::fs::read_to_string(path).unwrap()),
+        Err(_) => read(committed),
+    };
+    let block = |name: &str| -> [u8; 16] { v[name].as_slice().try_into().unwrap() };
+    let [ak, kdk] = psk::expand(&psk::aes(block("PSK")), [0; 16]);
+    let [tek] = psk::expand(&psk::aes(kdk), block("RAND_P"));
+    assert_eq!((ak, kdk, tek), (block("AK"), block("KDK"), block("TEK")));
+
+    let psk = key(&v["PSK"]);
+    let mut server = Server::new(&psk, &v["ID_S"], block("RAND_S"));
+    let mut peer = Peer::new(&psk, &v["ID_P"], block("RAND_P"));
+    let second = peer.second(&server.first(0)).unwrap();
+    let Body::Second { mac_p, .. } = second.body else { panic!() };
+    assert_eq!(mac_p, block("MAC_P"));
+    server.take_second(&second, &v["ID_P"]).unwrap();
+    let identifier = v["identifier"][0];
+    let Body::Third { mac_s, .. } = server.third(identifier, &[]).unwrap().body else { panic!() };
+    assert_eq!(mac_s, block("MAC_S"));
+    let channel = |name: &str| eap::Channel {
+        nonce: u32::from_be_bytes(v[name][..4].try_into().unwrap()),
+        tag: v[name][4..20].try_into().unwrap(),
+        ciphertext: v[name][20..].to_vec(),
+    };
+    let rand_s = block("RAND_S");
+    let third = eap::Message { identifier, body: Body::Third { rand_s, mac_s, channel: channel("channel 3") } };
+    assert_eq!(peer.take_third(&third), Ok(vec![]));
+    let fourth = eap::Message { identifier, body: Body::Fourth { rand_s, channel: channel("channel 4") } };
+    assert_eq!(server.take_fourth(&fourth), Ok(vec![]));
 }
 
 #[test]
