@@ -22,7 +22,8 @@ use super::{Out, Outcome};
 /// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
 /// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings
 /// (none where its directory is in memory, as /tmp may be);
-/// peak_rss_bytes is the service's. With a --policy other than "all", lost means reported as durable and not delivered.
+/// peak_rss_bytes is the service's, and rss_kib its memory every 30 s; garbage, telegrams that were none (random octets
+/// and strangers' telegrams, told by receivers of all kinds that delimit frames), none of which may arrive. With a --policy other than "all", lost means reported as durable and not delivered.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -32,6 +33,7 @@ Examples:
   dcu simulate --readings 10000 --rate 2000 --json
   dcu simulate --faults broker-outage=10s,loss=5%
   dcu simulate --receivers im871a,cul,rtl_wmbus --faults receiver-outage=5s
+  dcu simulate --meters 500 --rate 125 --faults garbage=300 --for 10min
   dcu simulate --kills 50                        SIGKILL at random moments
   dcu head-end keys keys                         with a real broker:
   mosquitto -c keys/mosquitto.conf &

@@ -9,6 +9,8 @@ use crate::config::{duration, size};
 /// The faults of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
+    /// Telegrams a second that are none, beside those of the fleet.
+    pub garbage: u32,
     /// Telegrams that the receiver never hears, per million.
     pub loss_ppm: u32,
     /// Telegrams of which an octet is altered on the serial line, per million.
@@ -25,10 +27,14 @@ pub struct Faults {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after and delay")]
+    #[error(
+        "unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after, delay and garbage"
+    )]
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
     Share(&'static str, String),
+    #[error("garbage: {0:?} is not a number of telegrams a second, at most 100000")]
+    Rate(String),
     #[error("{0}: {1}")]
     Value(&'static str, String),
 }
@@ -54,6 +60,7 @@ impl FromStr for Faults {
                 "receiver-outage" => faults.receiver_outage = Some(said("receiver-outage", duration(value))?),
                 "cut-after" => faults.cut_after = Some(said("cut-after", size(value))?),
                 "delay" => faults.delay = said("delay", duration(value))?,
+                "garbage" => faults.garbage = rate(value)?,
                 _ => return Err(Error::Unknown(name.to_owned())),
             }
         }
@@ -75,12 +82,19 @@ impl fmt::Display for Faults {
         if !self.delay.is_zero() {
             items.push(format!("delay={:?}", self.delay));
         }
+        if self.garbage > 0 {
+            items.push(format!("garbage={}", self.garbage));
+        }
         f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
     }
 }
 
 fn said<T>(name: &'static str, value: Result<T, String>) -> Result<T, Error> {
     value.map_err(|text| Error::Value(name, text))
+}
+
+fn rate(text: &str) -> Result<u32, Error> {
+    text.parse().ok().filter(|rate| *rate <= 100_000).ok_or_else(|| Error::Rate(text.to_owned()))
 }
 
 fn share(name: &'static str, text: &str) -> Result<u32, Error> {
@@ -114,11 +128,13 @@ mod tests {
         );
         check("loss=105%", Err(Error::Share("loss", "105%".into())));
         check("loss", Err(Error::Share("loss", String::new())));
+        check("garbage=300", Ok(Faults { garbage: 300, ..none }));
+        check("garbage=-1", Err(Error::Rate("-1".into())));
         check("rain=1", Err(Error::Unknown("rain".into())));
         for text in ["broker-outage=soon", "delay=1fortnight", "cut-after=-1", "delay=5"] {
             assert!(matches!(text.parse::<Faults>(), Err(Error::Value(..))), "{text}");
         }
-        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms";
+        let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms,garbage=300";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
         assert_eq!(none.to_string(), "none");
     }

@@ -12,6 +12,7 @@ pub mod control;
 pub mod faults;
 pub mod figures;
 pub mod fleet;
+mod garbage;
 pub mod head_end;
 pub mod kills;
 pub mod ledger;

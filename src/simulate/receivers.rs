@@ -28,6 +28,7 @@ pub struct Receivers {
 
 #[derive(Debug)]
 struct Station {
+    kind: &'static EmulatorKind,
     device: Device,
     /// It neither hears nor tells.
     is_deaf: AtomicBool,
@@ -92,7 +93,7 @@ impl Receivers {
                     })?)
                 }
             };
-            Ok(Station { device, is_deaf: AtomicBool::new(false) })
+            Ok(Station { kind: place.kind, device, is_deaf: AtomicBool::new(false) })
         };
         let stations = places.iter().enumerate().map(station).collect::<Result<_, Error>>()?;
         Ok(Self { stations, seed })
@@ -137,6 +138,16 @@ impl Receivers {
             _ => Fate::Heard,
         };
         Hearing { fate, copies: intact.saturating_sub(1) }
+    }
+
+    /// Puts what is no telegram of the fleet on the air of one receiver. Whether it told it.
+    ///
+    /// Where nothing delimits frames, what looks like none may take the one behind it along: there all is spared.
+    pub async fn hear_garbage(&self, frame: &[u8], random: &mut Random) -> bool {
+        let stations = || self.stations.iter().filter(|station| station.kind.is_protected || station.kind.is_program);
+        let station = stations().nth(random.index(stations().count().max(1)));
+        let Some(station) = station.filter(|station| !station.is_deaf.load(Ordering::Relaxed)) else { return false };
+        station.send(frame.to_vec(), GARBAGE_DBM).await != Outcome::Deaf
     }
 
     /// One of them dies, and comes back after this time.
@@ -206,6 +217,7 @@ impl Station {
     }
 }
 
+const GARBAGE_DBM: i16 = -95;
 const UID: u32 = 0x0012_3456;
 /// Of the meters, so many are within reach of a receiver that is not the nearest.
 const REACH_PPM: u32 = 500_000;

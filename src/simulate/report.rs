@@ -40,6 +40,10 @@ pub struct Progress {
     pub is_down: bool,
     pub kills: u32,
     pub usage: Usage,
+    /// The service's resident memory, octets.
+    pub rss_bytes: u64,
+    /// Telegrams that were none, as many as receivers told.
+    pub garbage: u64,
     /// Octets between service and broker.
     pub wire_bytes: u64,
     /// The latest readings at the head-end, newest last.
@@ -78,6 +82,10 @@ pub struct Report {
     pub telegrams: u64,
     /// Telegrams that reached the service from one more receiver, each time.
     pub copies: u64,
+    /// Telegrams that were none, as many as receivers told.
+    pub garbage: u64,
+    /// The service's resident memory in KiB, every half minute.
+    pub rss_kib: Vec<u64>,
     pub kills: u32,
     pub seed: u64,
     /// The limit came before everything had arrived.
@@ -108,6 +116,22 @@ impl Report {
         faults
     }
 }
+
+/// The service's resident memory over the run.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) samples: Vec<u64>,
+}
+
+impl Memory {
+    pub(super) fn note(&mut self, rss_bytes: u64, elapsed: Duration) {
+        if elapsed >= SAMPLE * self.samples.len() as u32 {
+            self.samples.push(rss_bytes / 1024);
+        }
+    }
+}
+
+const SAMPLE: Duration = Duration::from_secs(30);
 
 /// `octets / readings`, to a tenth.
 pub(super) fn each(octets: u64, readings: u64) -> Option<f64> {

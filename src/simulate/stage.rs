@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,12 +20,13 @@ use super::consumer;
 use super::control::Control;
 use super::figures::{self, Figures};
 use super::fleet::{Fleet, fork};
+use super::garbage;
 use super::head_end::{Arrival, Watcher};
 use super::kills::Kills;
 use super::outage::Outage;
 use super::proxy::Proxy;
 use super::receivers::{Receivers, places};
-use super::report::{Phase, Progress, Report, each};
+use super::report::{Memory, Phase, Progress, Report, each};
 use super::run::{Audience, Error, Options, Wish};
 use super::scene::{Scene, Settings};
 use super::service::Service;
@@ -43,6 +45,9 @@ pub(super) struct Stage<'a> {
     fleet: Option<Fleet>,
     sent: Option<mpsc::Receiver<Sent>>,
     fleet_stop: CancellationToken,
+    /// Telegrams that were none, as many as receivers told.
+    garbage: Arc<AtomicU64>,
+    memory: Memory,
     watcher: Watcher,
     arrivals: mpsc::Receiver<Arrival>,
     commits: mpsc::Receiver<CommitLine>,
@@ -129,6 +134,8 @@ impl<'a> Stage<'a> {
             receiver_outage: Outage::new(options.faults.receiver_outage),
             fleet: Some(fleet),
             sent: None,
+            garbage: Arc::default(),
+            memory: Memory::default(),
             watcher,
             arrivals,
             commits,
@@ -185,6 +192,13 @@ impl<'a> Stage<'a> {
         let (to_sent, sent) = mpsc::channel(SENT);
         self.sent = Some(sent);
         let (receivers, stop) = (Arc::clone(&self.receivers), self.fleet_stop.clone());
+        let garbage = CancellationToken::new();
+        if self.options.faults.garbage > 0 {
+            let (receivers, stop, told) = (Arc::clone(&receivers), garbage.clone(), Arc::clone(&self.garbage));
+            let (rate, seed) = (self.options.faults.garbage.into(), self.options.seed);
+            tokio::spawn(async move { garbage::pour(&receivers, rate, seed, told, stop).await });
+        }
+        let _garbage = garbage.drop_guard();
         tokio::spawn(async move { air::speak(fleet, &receivers, plan, to_sent, stop).await });
         let deadline = began + self.options.limit;
         while self.sent.is_some() {
@@ -261,6 +275,8 @@ impl<'a> Stage<'a> {
             disordered: verdict.disordered,
             telegrams: tally.telegrams,
             copies: tally.copies,
+            garbage: self.garbage.load(Ordering::Relaxed),
+            rss_kib: self.memory.samples,
             kills,
             seed: self.options.seed,
             timed_out,
@@ -323,6 +339,9 @@ impl<'a> Stage<'a> {
             self.is_healing = false;
             self.account.healed(now());
         }
+        if let Some(status) = &self.figures.borrow().status {
+            self.memory.note(status.process.rss_bytes, now().duration_since(self.began));
+        }
         if audience(&self.progress()) == Wish::End {
             self.is_told_to_end = true;
         }
@@ -360,6 +379,8 @@ impl<'a> Stage<'a> {
             is_down: self.proxy.line().is_down,
             kills: self.kills.count(),
             usage: self.service.usage(),
+            rss_bytes: status.map_or(0, |status| status.process.rss_bytes),
+            garbage: self.garbage.load(Ordering::Relaxed),
             wire_bytes: self.proxy.up() + self.proxy.down(),
             last: self.account.last().map(str::to_owned).collect(),
         }

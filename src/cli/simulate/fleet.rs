@@ -45,7 +45,7 @@ pub(super) struct Args {
     /// Decides meters, values and faults; default: drawn and printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms
+    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms garbage=300
     #[arg(long, value_name = "FAULTS", default_value = "")]
     faults: Faults,
     /// Kill the service so often at random moments, and start it again; default of --readings is then 10000
@@ -203,6 +203,9 @@ fn line(progress: &Progress) -> String {
     if progress.is_down {
         line.push_str(", broker away");
     }
+    if progress.garbage > 0 {
+        line.push_str(&format!(", {} of garbage, {} KiB of memory", progress.garbage, progress.rss_bytes / 1024));
+    }
     if progress.kills > 0 {
         line.push_str(&format!(", {} kills", progress.kills));
     }
@@ -234,6 +237,14 @@ fn summary(report: &Report, options: &Options) -> String {
             "copies      {:>9} telegrams from one more of {} receivers\n",
             report.copies,
             options.receivers.len()
+        ));
+    }
+    if report.garbage > 0 {
+        let series: Vec<_> = report.rss_kib.iter().map(u64::to_string).collect();
+        text.push_str(&format!(
+            "garbage     {:>9} telegrams that were none; memory every 30 s, KiB: {}\n",
+            report.garbage,
+            series.join(" ")
         ));
     }
     if report.kills > 0 {
