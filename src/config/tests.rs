@@ -168,6 +168,31 @@ fn a_receiver_is_looked_for_only_where_it_can_be() {
 }
 
 #[test]
+fn the_readme_says_where_receivers_are_to_be_had_from() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, table) = readme.split_once("\n| kind | receiver |").expect("the README has a table of receivers");
+    let sources = [
+        ("port", "port = \"/dev/null\""),
+        ("tcp", "tcp = \"gateway:4001\""),
+        ("udp", "udp = \"127.0.0.1:4002\""),
+        ("command", "command = [\"cat\"]"),
+    ];
+    let mut rows = 0;
+    for row in table.lines().skip(2).take_while(|line| !line.is_empty()) {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (kind, from) = (cells[0].trim_matches('`'), cells[cells.len() - 1]);
+        let takes = |source: &str| {
+            let (_, faults) = Config::parse(&format!("[[wmbus]]\nkind = \"{kind}\"\n{source}\n"), Path::new(""));
+            faults.iter().all(|fault| fault.gravity == Gravity::Absent)
+        };
+        let expected: Vec<_> = sources.iter().filter(|(_, source)| takes(source)).map(|(name, _)| *name).collect();
+        assert_eq!(from, expected.join(" "), "{kind}");
+        rows += 1;
+    }
+    assert_eq!(rows + 1, wmbus::receiver::KINDS.len(), "all but `auto`");
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_faults() {
     check(
         r#"

@@ -137,6 +137,45 @@ fn every_kind_with_a_handshake_has_an_emulator_and_its_speed() {
     }
 }
 
+/// Every cell but the receiver's name; that a mode works, and has what is said of it, the other tests here show.
+#[test]
+fn the_readme_lists_the_receivers() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, table) = readme.split_once("\n| kind | receiver |").expect("the README has a table of receivers");
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let (columns, table) = table.split_once('\n').unwrap();
+    let columns = cells(columns);
+    let rows: Vec<_> = table.lines().skip(1).take_while(|line| !line.is_empty()).map(cells).collect();
+    let kinds = || KINDS.iter().filter(|kind| kind.name != "auto");
+    assert_eq!(rows.len(), kinds().count());
+    for (row, kind) in rows.iter().zip(kinds()) {
+        let emulator = RECEIVERS.iter().find(|row| row.receiver == kind.name);
+        assert_eq!(row[0], format!("`{}`", kind.name));
+        assert_eq!(row.len(), 2 + columns.len(), "{}", kind.name);
+        for (column, cell) in columns.iter().zip(&row[2..]) {
+            let yes = |is_there| if is_there { "yes" } else { "–" }.to_owned();
+            let expected = match column.as_str() {
+                "baud" if kind.modes.is_empty() => "–".to_owned(),
+                "baud" => kind.baud.to_string(),
+                "N1a–f, N2a–f" => yes(MODES_169.iter().all(|mode| kind.modes.contains(mode))),
+                "dBm" => yes(emulator.is_some_and(has_rssi)),
+                "checked" => yes(emulator.is_some_and(|emulator| emulator.is_protected)),
+                "`auto`" => yes(auto::ORDER.contains(&kind.name)),
+                // The configuration's own tests look at this one.
+                "from" => continue,
+                mode => yes(kind.modes.contains(&Mode::named(&mode.to_lowercase()).expect(mode))),
+            };
+            assert_eq!(*cell, expected, "{} {column}", kind.name);
+        }
+    }
+}
+
+/// Whether this one tells how strong a telegram was.
+fn has_rssi(row: &EmulatorKind) -> bool {
+    !row.is_program && row.name != "raw"
+}
+
 #[test]
 fn the_handshake_ends_with_a_listening_receiver_in_every_mode() {
     for row in kinds() {
@@ -162,8 +201,7 @@ fn telegrams_have_their_signal_strength_in_dbm() {
     for row in kinds() {
         let mut pair = Pair::ready(row, Faults::default());
         assert_eq!(pair.hear(&frame(1, 40)), Outcome::Intact, "{}", row.name);
-        let has_rssi = !row.is_program && row.name != "raw";
-        let rssi_dbm = has_rssi.then_some(DBM);
+        let rssi_dbm = has_rssi(row).then_some(DBM);
         let heard = Event::Telegram { frame: frame(1, 40), form: Some(Form::Stripped), rssi_dbm };
         assert_eq!(pair.events, [heard], "{}", row.name);
     }
