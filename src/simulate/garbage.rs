@@ -63,7 +63,7 @@ fn set(frame: &mut [u8], at: usize, octets: &[u8]) {
     }
 }
 
-/// XXX, who makes nothing.
+/// Thrice the letter X: nobody.
 const MANUFACTURER: u16 = 24 << 10 | 24 << 5 | 24;
 /// Keeps these draws apart from the others.
 const LABEL: u64 = 0x0067_6172_6261_6765;
