@@ -136,8 +136,10 @@ impl Server {
             if is_declined {
                 self.decline(eui64, destination, media);
             }
-            self.refuse(eui64, now);
-            return self.events.push_back(Event::Refused { eui64, is_declined });
+            if self.refuse(eui64, now) {
+                self.events.push_back(Event::Refused { eui64, is_declined });
+            }
+            return;
         };
         let Some((member, is_new)) = self.roster.address(eui64) else {
             self.decline(eui64, destination, media);
@@ -327,10 +329,13 @@ impl Server {
         self.emit(eui64, destination, message.to_vec());
     }
 
-    fn refuse(&mut self, eui64: Eui64, now: Instant) {
-        if self.refused.len() < MAX_REFUSED {
+    /// Does not listen to a node for a while. False where there are too many of them to be told apart.
+    fn refuse(&mut self, eui64: Eui64, now: Instant) -> bool {
+        let has_room = self.refused.len() < MAX_REFUSED;
+        if has_room {
             self.refused.insert(eui64, now + REFUSED_TIME);
         }
+        has_room
     }
 
     fn next_identifier(&mut self) -> u8 {

@@ -9,6 +9,8 @@ mod lbs;
 mod roster;
 mod rotation;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -267,11 +269,8 @@ impl Server {
     /// Something came from this address: who has it is in the network, whatever we thought.
     pub fn heard(&mut self, short_addr: u16) {
         let Some(Member { eui64, is_joined: false, .. }) = self.roster.at(short_addr).copied() else { return };
-        let generation = self.ring.active_generation();
-        self.change(eui64, |member| {
-            member.is_joined = true;
-            member.key_generation = member.key_generation.max(generation);
-        });
+        // Which key it has is not known: a rotation gives it the newest one again.
+        self.change(eui64, |member| member.is_joined = true);
         self.events.push_back(Event::Joined { eui64, short_addr });
     }
 

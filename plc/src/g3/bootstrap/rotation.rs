@@ -13,12 +13,15 @@ impl Server {
             Some(campaign) => campaign.enter(ring.phase, now),
             None => self.campaign = Some(Campaign::new(ring.phase, self.limits.patience, now)),
         }
+        self.actions.push_back(Action::Keys(ring));
+        let missing = |member: &&Member| member.is_joined && member.key_generation < ring.generation;
+        let missing: Vec<_> = self.roster.iter().filter(missing).map(|member| member.eui64).collect();
+        self.events.push_back(Event::Rekey { phase: ring.phase, missing: missing.len() });
         if ring.phase == Phase::Settled {
             self.campaign = None;
+            // Nobody understands their key any more: they are out, and ask for admission when they notice.
+            missing.into_iter().for_each(|eui64| self.leave(eui64));
         }
-        self.actions.push_back(Action::Keys(ring));
-        let missing = self.roster.iter().filter(|m| m.is_joined && m.key_generation < ring.generation).count();
-        self.events.push_back(Event::Rekey { phase: ring.phase, missing });
         self.fill(now);
     }
 

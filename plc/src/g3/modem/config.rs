@@ -75,12 +75,12 @@ impl Config {
 
     /// Everything between INITIALIZE and a running network, in the order of the vendor's coordinator.
     pub(super) fn steps(&self, generation: Generation, keys: &Keyring, counters: Counters) -> Vec<Step> {
-        let must = |layer, attribute, typed| Step::set(layer, attribute, 0, typed, Need::Must);
+        let known = |layer, attribute, typed| Step::set(layer, attribute, 0, typed, Need::MustIfKnown);
         let may = |layer, attribute, typed| Step::set(layer, attribute, 0, typed, Need::May);
         let mut steps = vec![
-            must(Layer::Mac, mac::MANUF_EXTENDED_ADDRESS, Typed::Octets(self.eui64.0.to_vec())),
-            must(Layer::Mac, mac::SHORT_ADDRESS, Typed::U16(0)),
-            must(Layer::Mac, mac::FRAME_COUNTER, Typed::U32(counters.frame_counter)),
+            known(Layer::Mac, mac::MANUF_EXTENDED_ADDRESS, Typed::Octets(self.eui64.0.to_vec())),
+            known(Layer::Mac, mac::SHORT_ADDRESS, Typed::U16(0)),
+            known(Layer::Mac, mac::FRAME_COUNTER, Typed::U32(counters.frame_counter)),
             // A modem without RF has no such counter.
             may(Layer::Mac, mac::FRAME_COUNTER_RF, Typed::U32(counters.frame_counter)),
             may(Layer::Adp, adp::MANUF_DISCOVER_SEQUENCE_NUMBER, Typed::U16(counters.discover_sequence_number)),
@@ -93,12 +93,12 @@ impl Config {
         if let Some(prefix) = self.prefix {
             let ula = context(prefix.get(..6).unwrap_or_default());
             steps.push(Step::set(Layer::Adp, adp::CONTEXT_INFORMATION_TABLE, 1, ula, Need::May));
-            steps.push(must(Layer::Adp, adp::PREFIX_TABLE, Typed::Prefix(on_link(&prefix))));
+            steps.push(known(Layer::Adp, adp::PREFIX_TABLE, Typed::Prefix(on_link(&prefix))));
         }
         steps.extend(keys.steps(generation));
         match generation {
             Generation::HostLbs => {
-                steps.push(must(Layer::Adp, adp::DEVICE_TYPE, Typed::U8(COORDINATOR)));
+                steps.push(known(Layer::Adp, adp::DEVICE_TYPE, Typed::U8(COORDINATOR)));
             }
             Generation::ModemLbs => {
                 let value = Value::from(self.message_timeout.to_be_bytes().to_vec());

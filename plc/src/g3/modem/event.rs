@@ -14,6 +14,11 @@ pub enum Event {
     Up(Generation),
     /// The modem is lost and is being started again; said once until it is up.
     Down(Cause),
+    /// The modem does without something that it was told at its start.
+    NotTaken {
+        request: &'static str,
+        refusal: Refusal,
+    },
     /// A packet from the network.
     Data {
         nsdu: Octets,

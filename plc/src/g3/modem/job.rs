@@ -56,6 +56,8 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Must,
+    /// A modem that has it must take it; one that keeps it to itself need not.
+    MustIfKnown,
     May,
 }
 

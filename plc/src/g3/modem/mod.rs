@@ -25,6 +25,7 @@ use job::{Job, Lane, Need, Outcome, Purpose};
 use outbox::Outbox;
 
 use super::adp::{Message, Request, Value, lbp_attribute};
+use super::pib::{Layer, mac};
 use crate::usi::{Deframer, Frame, Protocol};
 use crate::{Reject, Rejects};
 
@@ -46,6 +47,8 @@ pub struct Modem {
     stage: Stage,
     /// Starts that came to nothing since it was up last.
     failures: u32,
+    /// What this start has found out.
+    found: Option<Generation>,
     /// Starts of this life, by which the forms of INITIALIZE take turns.
     starts: u32,
     is_down_said: bool,
@@ -92,6 +95,7 @@ impl Modem {
             generation,
             stage: Stage::Reserving,
             failures: 0,
+            found: None,
             starts: 0,
             is_down_said: false,
             exchange: Lane::default(),
@@ -266,7 +270,7 @@ impl Modem {
 
     fn handshake(&mut self, result: Result<Answer, Refusal>, now: Instant) {
         match self.stage {
-            Stage::Initializing(form) => match (result, self.config.generation) {
+            Stage::Initializing(form) => match (result, self.config.generation.or(self.found)) {
                 (Ok(_), Some(generation)) => self.set_up(generation),
                 (Ok(_), None) => self.probe(form),
                 (Err(refusal), _) => self.fail(Cause::Refused { request: "INITIALIZE", refusal }, now),
@@ -274,7 +278,7 @@ impl Modem {
             Stage::Probing(form) => match result {
                 // Initialised as a device: it must be told that it is the coordinator.
                 Ok(_) if form == Generation::HostLbs => {
-                    self.config.generation = Some(Generation::ModemLbs);
+                    self.found = Some(Generation::ModemLbs);
                     self.initialize(Generation::ModemLbs, now);
                 }
                 Ok(_) => self.set_up(Generation::ModemLbs),
@@ -289,6 +293,7 @@ impl Modem {
         self.lose(cause);
         self.failures = (self.failures + 1).min(MAX_FAILURES);
         self.starts = self.starts.wrapping_add(1);
+        self.found = None;
         if cause != Cause::Reset {
             self.send(&Request::Reset {});
         }
@@ -316,21 +321,25 @@ impl Modem {
 
     /// A request was not answered in time.
     fn give_up(&mut self, job: Job, now: Instant) {
-        match (job.purpose, self.stage, &job.request) {
+        let result = Err(Refusal::Unknown);
+        match job.purpose {
             // Firmware that does not know a command may say nothing.
-            (Purpose::Handshake, Stage::Probing(_), _) => self.handshake(Err(Refusal::Unknown), now),
-            (
-                Purpose::User(ticket),
-                _,
-                Request::PathDiscovery { .. } | Request::RouteDiscovery { .. } | Request::Discovery { .. },
-            ) => {
-                self.events.push_back(Event::Answered(ticket, Err(Refusal::Unknown)));
+            Purpose::Handshake if matches!(self.stage, Stage::Probing(_)) => self.handshake(result, now),
+            Purpose::Start(Need::May) => self.not_taken(&job.request, Refusal::Unknown),
+            Purpose::Watch if !is_vital(&job.request) => {}
+            // One silence is not the modem's death: the watch finds out.
+            Purpose::User(_) => {
+                self.answer(job.purpose, result);
+                if self.is_running() {
+                    self.watch(now);
+                }
             }
-            (purpose, ..) => {
-                self.answer(purpose, Err(Refusal::Unknown));
-                self.fail(Cause::Mute(job.request.name()), now);
-            }
+            _ => self.fail(Cause::Mute(job.request.name()), now),
         }
+    }
+
+    fn not_taken(&mut self, request: &Request, refusal: Refusal) {
+        self.events.push_back(Event::NotTaken { request: attribute_name(request), refusal });
     }
 
     fn answer(&mut self, purpose: Purpose, result: Result<Answer, Refusal>) {
@@ -391,6 +400,21 @@ impl Modem {
             Which::Discovery => &mut self.discovery,
         }
     }
+}
+
+/// The question that every modem answers.
+fn is_vital(request: &Request) -> bool {
+    matches!(request, Request::MacGet { attribute: mac::FRAME_COUNTER, .. })
+}
+
+/// What a request is about, for people.
+fn attribute_name(request: &Request) -> &'static str {
+    let attribute = match request {
+        Request::Set { attribute, .. } => Layer::Adp.attribute(*attribute),
+        Request::MacSet { attribute, .. } => Layer::Mac.attribute(*attribute),
+        _ => None,
+    };
+    attribute.map_or(request.name(), |attribute| attribute.name)
 }
 
 #[derive(Debug, Clone, Copy)]

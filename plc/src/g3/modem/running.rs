@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use super::attribute_name;
 use super::config::BLOCK;
+use super::outbox::MAX_WAITING;
 use super::{
     Answer, Cause, Counters, Event, Full, Job, Keyring, Modem, Need, Outcome, Priority, Purpose, Refusal, Stage,
     Ticket, WATCH_INTERVAL, Which,
@@ -11,7 +13,7 @@ use crate::Reject;
 use crate::g3::SerialStatus;
 use crate::g3::adp::{Lbp, Message, Request, Value};
 use crate::g3::pib::{Layer, Typed, adp, mac};
-use crate::g3::{MacStatus, modem::outbox::MAX_WAITING};
+use crate::g3::{AdpStatus, MacStatus};
 
 impl Modem {
     /// Sends a packet; what becomes of it is an [`Event::Sent`].
@@ -232,9 +234,13 @@ impl Modem {
         match job.purpose {
             Purpose::User(_) => self.answer(job.purpose, result),
             Purpose::Handshake => self.handshake(result, now),
-            Purpose::Start(Need::May) => {}
-            Purpose::Start(Need::Must) | Purpose::Keys => match result {
-                Err(refusal) => self.fail(Cause::Refused { request: job.request.name(), refusal }, now),
+            Purpose::Start(need @ (Need::May | Need::MustIfKnown)) if result.is_err() => match result {
+                Err(refusal) if need == Need::May || is_unknown(refusal) => self.not_taken(&job.request, refusal),
+                Err(refusal) => self.fail(Cause::Refused { request: attribute_name(&job.request), refusal }, now),
+                Ok(_) => {}
+            },
+            Purpose::Start(_) | Purpose::Keys => match result {
+                Err(refusal) => self.fail(Cause::Refused { request: attribute_name(&job.request), refusal }, now),
                 Ok(_) if matches!(job.request, Request::NetworkStart { .. }) => self.run(now),
                 Ok(_) => {}
             },
@@ -288,6 +294,15 @@ impl Modem {
             self.want(Counters { frame_counter: value.max(limit), ..self.reserved }.ahead());
         }
     }
+}
+
+/// Refused because there is no such attribute, or it is the modem's alone.
+fn is_unknown(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Adp(AdpStatus::UNSUPPORTED_ATTRIBUTE | AdpStatus::READ_ONLY)
+            | Refusal::Mac(MacStatus::UNSUPPORTED_ATTRIBUTE | MacStatus::READ_ONLY)
+    )
 }
 
 fn get(layer: Layer, attribute: u32, index: u16) -> Request {
