@@ -12,7 +12,7 @@ use crate::receiver::{FRAME_MIN, Mode};
 use crate::{Form, link};
 
 pub(super) fn open(nature: Nature, _: Instant) -> Box<dyn Emulator> {
-    let line = Line::new(nature.faults, Random::new(nature.seed), b'b');
+    let line = Line::new(nature.faults, Random::new(nature.seed), b'b').of_text(REPORT_END);
     Box::new(Cul { mode: None, has_report: false, is_b: false, line, buffer: Vec::new() })
 }
 
@@ -99,3 +99,5 @@ impl Emulator for Cul {
 
 const LINK_QUALITY: u8 = 0x05;
 const COMMAND_MAX: usize = 64;
+/// Link quality, signal strength, end of the line.
+const REPORT_END: usize = 6;

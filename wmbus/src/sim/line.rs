@@ -48,12 +48,20 @@ pub(super) struct Line {
     random: Random,
     /// With what a message of this receiver begins or ends: noise looks like that.
     delimiter: u8,
+    /// Where messages are lines of text: so many characters at their end are covered by no check.
+    uncovered: Option<usize>,
     transmits: VecDeque<Vec<u8>>,
 }
 
 impl Line {
     pub(super) fn new(faults: Faults, random: Random, delimiter: u8) -> Self {
-        Self { faults, random, delimiter, transmits: VecDeque::new() }
+        Self { faults, random, delimiter, uncovered: None, transmits: VecDeque::new() }
+    }
+
+    /// Lines of text, of which so many characters at the end are covered by no check.
+    pub(super) fn of_text(mut self, uncovered: usize) -> Self {
+        self.uncovered = Some(uncovered);
+        self
     }
 
     /// Puts a message on the line, faults included.
@@ -64,8 +72,9 @@ impl Line {
         let mut octets = message.to_vec();
         let mut outcome = Outcome::Intact;
         if self.random.chance_ppm(self.faults.corrupt_ppm) {
-            let place = self.random.index(octets.len());
-            let flip = 1 << self.random.below(8);
+            let place = self.random.index(octets.len().saturating_sub(self.uncovered.unwrap_or(0)));
+            // Higher bits of a digit may be its case alone: that is no damage.
+            let flip = 1 << self.random.below(if self.uncovered.is_some() { 4 } else { 8 });
             if let Some(octet) = octets.get_mut(place) {
                 *octet ^= flip;
             }
