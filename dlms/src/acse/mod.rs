@@ -156,7 +156,16 @@ fn elements<'a>(
         return Err(Reject::Trailing);
     }
     while !content.is_empty() {
-        let (tag, octets) = element(&mut content)?;
+        let start = content;
+        let (tag, mut octets) = element(&mut content)?;
+        // Some meters count title and authentication value without their own tag and length.
+        if let (0xa4 | 0xa6, [4, inner, ..]) | (0xaa | 0xac, [0x80, inner, ..]) = (tag, octets) {
+            if usize::from(*inner) == octets.len() && *inner < 0x80 {
+                let mut buf = start.get(2..).unwrap_or_default();
+                octets = length::take(&mut buf, usize::from(*inner) + 2)?;
+                content = buf;
+            }
+        }
         take(tag, octets)?;
     }
     Ok(())

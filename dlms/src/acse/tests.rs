@@ -62,6 +62,16 @@ fn a_version_that_is_the_default_is_taken() {
     assert_eq!(Aare::parse(&octets).map(|aare| aare.result), Ok(AssociationResult::Accepted));
 }
 
+// gurux-dlms 1.0.203 as a server.
+#[test]
+fn a_challenge_whose_outer_length_lacks_its_header_is_taken() {
+    let octets = hex!("611e a109 0607 60857405080101 a203 020100 aa04 8004 01020304 be04 0402 0000");
+    let octets = [&[0x61, octets.len() as u8 - 2][..], &octets[2..]].concat();
+    let aare = Aare::parse(&octets).unwrap();
+    assert_eq!(aare.responding_authentication_value, Some(&[1, 2, 3, 4][..]));
+    assert_eq!(aare.user_information, Some(&[0, 0][..]));
+}
+
 #[test]
 fn releases_are_short() {
     for (octets, kind, reason) in [
