@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use plc::g3::adp::{Band, Message, Request};
 use plc::g3::bootstrap::{self, Entropy, Limits, Ring, Server};
-use plc::g3::coordinator::{Coordinator, Event};
+use plc::g3::coordinator::Coordinator;
 use plc::g3::lbp;
 use plc::g3::modem::{self, Config, Counters, Generation};
 use plc::g3::pib::{ADP, Layer, MAC};
 use plc::net::{self, Datagram};
-use plc::sim::{self, Behind, Device, Nature, identity};
+use plc::sim::{self, Behind, Device, Nature, Pair, identity};
 use plc::usi::{Deframer, Frame, Protocol};
 use plc::{Key, Reject};
 
@@ -100,29 +100,29 @@ pub(crate) fn datagram(octets: &[u8]) {
 /// Octets from the modem's line, the first says in what portions; whatever they were, the network is up again in the end.
 pub(crate) fn g3_line(octets: &[u8]) {
     let Some((portion, octets)) = octets.split_first() else { return };
-    let mut network = Network::up(Generation::HostLbs);
+    let mut network = network(Generation::HostLbs);
     for portion in octets.chunks(usize::from(*portion).max(1)) {
         network.coordinator.handle_bytes(portion, network.now);
-        network.step();
+        network.exchange(|_| {});
     }
-    network.settle();
+    settle(&mut network);
 }
 
 /// Messages of the modem, each behind its length, in frames that are whole; the first octet says of which generation.
 pub(crate) fn g3_messages(octets: &[u8]) {
     let Some((generation, octets)) = octets.split_first() else { return };
-    let mut network = Network::up(generation_of(*generation));
+    let mut network = network(generation_of(*generation));
     for line in lines(octets) {
         network.coordinator.handle_bytes(&line, network.now);
-        network.step();
+        network.exchange(|_| {});
     }
-    network.settle();
+    settle(&mut network);
 }
 
 /// Commands of a host to the emulated modem, likewise.
 pub(crate) fn g3_commands(octets: &[u8]) {
     let Some((generation, octets)) = octets.split_first() else { return };
-    let mut network = Network::up(generation_of(*generation));
+    let mut network = network(generation_of(*generation));
     for line in lines(octets) {
         network.modem.handle_bytes(&line, network.now);
         while network.modem.poll_transmit().is_some() {}
@@ -134,73 +134,29 @@ pub(crate) fn g3_commands(octets: &[u8]) {
     }
 }
 
-/// A coordinator and its modem, with three nodes behind it.
-struct Network {
-    coordinator: Coordinator,
-    modem: sim::Modem,
-    now: Instant,
+/// A network of three nodes that runs.
+fn network(generation: Generation) -> Pair {
+    let now = anchor();
+    let config = Config::new(Band::CenelecA, 0x781d, identity(99).0);
+    let keyring = Ring::new(Key([0xa0; 16])).keyring;
+    let driver = modem::Modem::new(config, keyring, Counters::default(), now);
+    let nature = Nature { generation, join_window: Duration::from_millis(100), ..Nature::default() };
+    let devices = (0..3).map(identity).map(|(eui64, psk)| Device::new(eui64, psk)).collect();
+    let modem = sim::Modem::new(nature, devices, Behind::nothing(), now);
+    let mut network = Pair { coordinator: Coordinator::new(driver, server(now), now), modem, now };
+    settle(&mut network);
+    network
 }
 
-impl Network {
-    fn up(generation: Generation) -> Self {
-        let now = anchor();
-        let config = Config::new(Band::CenelecA, 0x781d, identity(99).0);
-        let keyring = Ring::new(Key([0xa0; 16])).keyring;
-        let driver = modem::Modem::new(config, keyring, Counters::default(), now);
-        let nature = Nature { generation, join_window: Duration::from_millis(100), ..Nature::default() };
-        let devices = (0..3).map(identity).map(|(eui64, psk)| Device::new(eui64, psk)).collect();
-        let modem = sim::Modem::new(nature, devices, Behind::nothing(), now);
-        let mut network = Self { coordinator: Coordinator::new(driver, server(now), now), modem, now };
-        network.settle();
-        network
-    }
-
-    /// Until the network runs: it always does in the end.
-    fn settle(&mut self) {
-        for _ in 0..500 {
-            self.step();
-            if self.coordinator.modem().is_running() {
-                return;
-            }
-            let next = [self.coordinator.poll_timeout(), self.modem.poll_timeout()].into_iter().flatten().min();
-            let next = next.expect("a network that is not up waits for something");
-            assert!(next + Duration::from_secs(1) > self.now, "time does not go back");
-            self.now = next.max(self.now);
-            self.modem.handle_timeout(self.now);
-            self.coordinator.handle_timeout(self.now);
+/// Until the network runs: it always does in the end.
+fn settle(network: &mut Pair) {
+    let end = network.now + Duration::from_secs(3600);
+    loop {
+        network.exchange(|_| {});
+        if network.coordinator.modem().is_running() {
+            return;
         }
-        panic!("the network does not come up again: {:?}", self.coordinator.modem());
-    }
-
-    fn step(&mut self) {
-        let now = self.now;
-        for _ in 0..1_000 {
-            let mut is_quiet = true;
-            while let Some(octets) = self.coordinator.poll_transmit() {
-                self.modem.handle_bytes(&octets, now);
-                is_quiet = false;
-            }
-            while let Some(octets) = self.modem.poll_transmit() {
-                self.coordinator.handle_bytes(&octets, now);
-                is_quiet = false;
-            }
-            while let Some(event) = self.coordinator.poll_event() {
-                match event {
-                    Event::Modem(modem::Event::Reserve(counters)) => {
-                        self.coordinator.with_modem(now, |modem| modem.reserved(counters, now));
-                    }
-                    Event::Bootstrap(bootstrap::Event::Remember(member)) => {
-                        self.coordinator.with_server(now, |server| server.remembered(member.eui64, now));
-                    }
-                    _ => {}
-                }
-                is_quiet = false;
-            }
-            if is_quiet {
-                return;
-            }
-        }
-        panic!("coordinator and modem never stop talking");
+        assert!(network.advance(end), "the network does not come up again: {:?}", network.coordinator.modem());
     }
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod device;
 mod lbs;
 mod modem;
+mod pair;
 mod pib;
 mod random;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use device::{Device, Flaw};
 pub use modem::{Modem, Statistics};
+pub use pair::Pair;
 pub use random::Random;
 
 use crate::g3::modem::Generation;

@@ -7,13 +7,11 @@ use crate::g3::adp::Band;
 use crate::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server};
 use crate::g3::coordinator::{Coordinator, Event};
 use crate::g3::modem::{self, Config, Counters};
-use crate::sim::{Behind, Device, Modem, Nature, Random, identity};
+use crate::sim::{Behind, Device, Modem, Nature, Pair, Random, identity};
 use crate::{Eui64, Key};
 
 pub(super) struct House {
-    pub(super) coordinator: Coordinator,
-    pub(super) modem: Modem,
-    pub(super) now: Instant,
+    pub(super) pair: Pair,
     pub(super) disk: Disk,
     pub(super) events: Vec<Event>,
     pub(super) config: Config,
@@ -52,23 +50,24 @@ impl House {
         let now = now();
         let coordinator = coordinator(&disk, &config, limits, 1, now);
         let modem = Modem::new(nature, devices, behind, now);
-        Self { coordinator, modem, now, disk, events: Vec::new(), config, limits, seed: 1 }
+        let pair = Pair { coordinator, modem, now };
+        Self { pair, disk, events: Vec::new(), config, limits, seed: 1 }
     }
 
     /// The service is killed, and started again with what is on the disk. What was on the line is lost.
     pub(super) fn kill(&mut self) {
         self.seed += 1;
-        self.coordinator = coordinator(&self.disk, &self.config, self.limits, self.seed, self.now);
+        self.pair.coordinator = coordinator(&self.disk, &self.config, self.limits, self.seed, self.pair.now);
     }
 
     /// Everything that happens within this time.
     pub(super) fn run(&mut self, time: Duration) {
-        self.run_until(self.now + time, |_| false);
+        self.run_until(self.pair.now + time, |_| false);
     }
 
     /// Everything that happens until this is true; false where it is not within an hour.
     pub(super) fn until(&mut self, is_done: impl FnMut(&Self) -> bool) -> bool {
-        self.run_until(self.now + MINUTE * 60, is_done)
+        self.run_until(self.pair.now + MINUTE * 60, is_done)
     }
 
     fn run_until(&mut self, end: Instant, mut is_done: impl FnMut(&Self) -> bool) -> bool {
@@ -77,64 +76,22 @@ impl House {
             if is_done(self) {
                 return true;
             }
-            let next = [self.coordinator.poll_timeout(), self.modem.poll_timeout()].into_iter().flatten().min();
-            match next.filter(|next| *next <= end) {
-                Some(next) => self.now = next.max(self.now + Duration::from_micros(1)),
-                None => {
-                    self.now = end;
-                    return false;
-                }
+            if !self.pair.advance(end) {
+                return false;
             }
-            self.modem.handle_timeout(self.now);
-            self.coordinator.handle_timeout(self.now);
         }
     }
 
-    /// One octet at a time would be the same: what is on the line is carried until it is quiet.
     pub(super) fn exchange(&mut self) {
-        loop {
-            let mut is_quiet = true;
-            while let Some(octets) = self.coordinator.poll_transmit() {
-                self.modem.handle_bytes(&octets, self.now);
-                is_quiet = false;
-            }
-            while let Some(octets) = self.modem.poll_transmit() {
-                self.coordinator.handle_bytes(&octets, self.now);
-                is_quiet = false;
-            }
-            while let Some(event) = self.coordinator.poll_event() {
-                self.keep(&event);
-                self.events.push(event);
-                is_quiet = false;
-            }
-            if is_quiet {
-                return;
-            }
-        }
-    }
-
-    fn keep(&mut self, event: &Event) {
-        let now = self.now;
-        match event {
-            Event::Modem(modem::Event::Reserve(counters)) => {
-                assert!(counters.frame_counter >= self.disk.counters.frame_counter, "a reservation never goes back");
-                self.disk.counters = *counters;
-                self.coordinator.with_modem(now, |modem| modem.reserved(*counters, now));
-            }
-            Event::Bootstrap(bootstrap::Event::Remember(member)) => {
-                self.disk.members.insert(member.eui64, *member);
-                self.coordinator.with_server(now, |server| server.remembered(member.eui64, now));
-            }
-            Event::Bootstrap(bootstrap::Event::KeepRing(ring)) => {
-                self.disk.ring = *ring;
-                self.coordinator.with_server(now, |server| server.ring_kept(now));
-            }
-            _ => {}
-        }
+        let Self { pair, disk, events, .. } = self;
+        pair.exchange(|event| {
+            disk.keep(event);
+            events.push(event.clone());
+        });
     }
 
     pub(super) fn is_up(&self) -> bool {
-        self.coordinator.modem().is_running()
+        self.pair.coordinator.modem().is_running()
     }
 
     pub(super) fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
@@ -145,10 +102,10 @@ impl House {
     #[track_caller]
     pub(super) fn agree(&self) {
         let mut seen = std::collections::BTreeSet::new();
-        for device in self.modem.devices() {
+        for device in self.pair.modem.devices() {
             let Some(short_addr) = device.short_addr() else { continue };
             assert!(seen.insert(short_addr), "{short_addr} twice");
-            let member = self.coordinator.server().member(device.eui64);
+            let member = self.pair.coordinator.server().member(device.eui64);
             assert_eq!(
                 member.map(|member| (member.short_addr, member.is_joined)),
                 Some((short_addr, true)),
@@ -156,7 +113,23 @@ impl House {
                 device.eui64
             );
         }
-        assert_eq!(self.modem.statistics().counter_reuses, 0);
+        assert_eq!(self.pair.modem.statistics().counter_reuses, 0);
+    }
+}
+
+impl Disk {
+    fn keep(&mut self, event: &Event) {
+        match event {
+            Event::Modem(modem::Event::Reserve(counters)) => {
+                assert!(counters.frame_counter >= self.counters.frame_counter, "a reservation never goes back");
+                self.counters = *counters;
+            }
+            Event::Bootstrap(bootstrap::Event::Remember(member)) => {
+                self.members.insert(member.eui64, *member);
+            }
+            Event::Bootstrap(bootstrap::Event::KeepRing(ring)) => self.ring = *ring,
+            _ => {}
+        }
     }
 }
 

@@ -16,8 +16,8 @@ fn a_network_of_either_generation_comes_up_and_its_nodes_join() {
     for generation in [Generation::HostLbs, Generation::ModemLbs] {
         for is_strict in [true, false] {
             let mut house = House::new(Nature { is_strict, ..nature(generation) }, 0..20);
-            assert!(house.until(|house| house.modem.joined() == 20), "{generation:?}: {:?}", house.events);
-            assert_eq!(house.coordinator.modem().generation(), Some(generation));
+            assert!(house.until(|house| house.pair.modem.joined() == 20), "{generation:?}: {:?}", house.events);
+            assert_eq!(house.pair.coordinator.modem().generation(), Some(generation));
             house.agree();
             assert_eq!(house.count(|event| event.joined().is_some()), 20);
         }
@@ -28,26 +28,26 @@ fn a_network_of_either_generation_comes_up_and_its_nodes_join() {
 fn a_thousand_nodes_that_ask_at_once_all_come_in_and_do_not_storm() {
     let mut house =
         House::new(Nature { join_window: Duration::from_millis(10), ..nature(Generation::HostLbs) }, 0..1000);
-    house.modem.faults().slow_confirm = Duration::from_millis(1);
-    assert!(house.until(|house| house.modem.joined() == 1000), "{} joined", house.modem.joined());
+    house.pair.modem.faults().slow_confirm = Duration::from_millis(1);
+    assert!(house.until(|house| house.pair.modem.joined() == 1000), "{} joined", house.pair.modem.joined());
     house.run(MINUTE);
     house.agree();
-    assert!(house.modem.devices().iter().all(|device| device.joins() == 1), "nobody joins twice");
+    assert!(house.pair.modem.devices().iter().all(|device| device.joins() == 1), "nobody joins twice");
 }
 
 #[test]
 fn data_goes_there_and_back_and_a_dead_node_is_said_to_be_one() {
     let mut house = House::new(nature(Generation::HostLbs), 0..3);
-    assert!(house.until(|house| house.modem.joined() == 3));
-    let deadline = house.now + MINUTE;
-    let now = house.now;
-    let at = |house: &House, number| house.coordinator.server().member(identity(number).0).unwrap().short_addr;
+    assert!(house.until(|house| house.pair.modem.joined() == 3));
+    let deadline = house.pair.now + MINUTE;
+    let now = house.pair.now;
+    let at = |house: &House, number| house.pair.coordinator.server().member(identity(number).0).unwrap().short_addr;
     let (near, dead) = (at(&house, 0), at(&house, 2));
-    house.modem.switch(2, false, now);
+    house.pair.modem.switch(2, false, now);
     let ports = (4059, 4059);
     let payload: Vec<u8> = (0..=255).cycle().take(crate::net::MAX_PAYLOAD).collect();
-    let first = house.coordinator.send_datagram(near, ports, &payload, Priority::High, deadline, now).unwrap();
-    let second = house.coordinator.send_datagram(dead, ports, b"you", Priority::Normal, deadline, now).unwrap();
+    let first = house.pair.coordinator.send_datagram(near, ports, &payload, Priority::High, deadline, now).unwrap();
+    let second = house.pair.coordinator.send_datagram(dead, ports, b"you", Priority::Normal, deadline, now).unwrap();
     house.run(MINUTE);
     let sent = |ticket, delivery| Event::Modem(modem::Event::Sent(ticket, delivery));
     assert!(house.events.contains(&sent(first, Delivery::Confirmed)));
@@ -71,7 +71,7 @@ fn who_is_not_who_it_says_does_not_come_in() {
         let devices = vec![device(0), device(1).with(flaw), device(2)];
         let mut house = House::with(nature(Generation::HostLbs), devices, Behind::nothing());
         house.run(MINUTE * 5);
-        assert_eq!(house.modem.joined(), 2, "{flaw:?}");
+        assert_eq!(house.pair.modem.joined(), 2, "{flaw:?}");
         let failed =
             Event::Bootstrap(bootstrap::Event::JoinFailed { eui64: identity(1).0, why: Failure::Rejected(reject) });
         let failures = house.count(|event| *event == failed);
@@ -85,14 +85,14 @@ fn who_is_not_who_it_says_does_not_come_in() {
 fn an_unknown_node_is_reported_and_held_until_it_is_known() {
     let mut house = House::new(nature(Generation::HostLbs), 2999..3001);
     house.run(MINUTE * 2);
-    assert_eq!(house.modem.joined(), 1);
+    assert_eq!(house.pair.modem.joined(), 1);
     let (eui64, psk) = identity(3000);
     let refused = Event::Bootstrap(bootstrap::Event::Refused { eui64, is_declined: false });
     assert!((1..=5).contains(&house.count(|event| *event == refused)));
-    let now = house.now;
+    let now = house.pair.now;
     let list = std::collections::BTreeMap::from([(eui64, psk)]);
-    house.coordinator.with_server(now, |server| server.set_admission(Box::new(list)));
-    assert!(house.until(|house| house.modem.joined() == 2));
+    house.pair.coordinator.with_server(now, |server| server.set_admission(Box::new(list)));
+    assert!(house.until(|house| house.pair.modem.joined() == 2));
     house.agree();
 }
 
@@ -100,24 +100,24 @@ fn an_unknown_node_is_reported_and_held_until_it_is_known() {
 fn nodes_that_stutter_or_fall_over_in_the_middle_come_in_once() {
     let devices = vec![device(0).with(Flaw::Stutters), device(1).with(Flaw::ResetsInJoin(3)), device(2)];
     let mut house = House::with(nature(Generation::HostLbs), devices, Behind::nothing());
-    assert!(house.until(|house| house.modem.joined() == 3));
+    assert!(house.until(|house| house.pair.modem.joined() == 3));
     house.run(MINUTE * 3);
     house.agree();
-    assert!(house.modem.devices().iter().all(|device| device.joins() == 1));
+    assert!(house.pair.modem.devices().iter().all(|device| device.joins() == 1));
 }
 
 #[test]
 fn a_kicked_node_comes_back_under_its_address() {
     for generation in [Generation::HostLbs, Generation::ModemLbs] {
         let mut house = House::new(nature(generation), 0..5);
-        assert!(house.until(|house| house.modem.joined() == 5));
-        let (now, eui64) = (house.now, identity(3).0);
-        let before = house.coordinator.server().member(eui64).unwrap().short_addr;
-        assert!(house.coordinator.with_server(now, |server| server.kick(eui64)));
+        assert!(house.until(|house| house.pair.modem.joined() == 5));
+        let (now, eui64) = (house.pair.now, identity(3).0);
+        let before = house.pair.coordinator.server().member(eui64).unwrap().short_addr;
+        assert!(house.pair.coordinator.with_server(now, |server| server.kick(eui64)));
         house.exchange();
-        assert_eq!(house.modem.joined(), 4);
-        assert!(house.until(|house| house.modem.joined() == 5));
-        assert_eq!(house.coordinator.server().member(eui64).unwrap().short_addr, before);
+        assert_eq!(house.pair.modem.joined(), 4);
+        assert!(house.until(|house| house.pair.modem.joined() == 5));
+        assert_eq!(house.pair.coordinator.server().member(eui64).unwrap().short_addr, before);
         house.agree();
     }
 }
@@ -131,12 +131,12 @@ fn the_service_may_be_killed_at_any_moment_of_joins() {
             house.run(Duration::from_millis(700 + 37 * life));
             house.kill();
         }
-        assert!(house.until(|house| house.modem.joined() == 60), "{generation:?}: {}", house.modem.joined());
+        assert!(house.until(|house| house.pair.modem.joined() == 60), "{generation:?}: {}", house.pair.modem.joined());
         house.run(MINUTE);
         let addresses: std::collections::BTreeSet<_> =
             house.disk.members.values().map(|member| member.short_addr).collect();
         assert_eq!((addresses.len(), house.disk.members.len()), (60, 60));
-        assert_eq!(house.modem.statistics().counter_reuses, 0);
+        assert_eq!(house.pair.modem.statistics().counter_reuses, 0);
     }
 }
 
@@ -145,9 +145,9 @@ fn a_modem_that_loses_its_power_again_and_again_is_taken_up_again() {
     let mut house = House::new(Nature { hop_time: Duration::from_millis(20), ..nature(Generation::HostLbs) }, 0..40);
     for _ in 0..20 {
         house.run(Duration::from_millis(900));
-        house.modem.power_cut();
+        house.pair.modem.power_cut();
     }
-    assert!(house.until(|house| house.is_up() && house.modem.joined() == 40));
+    assert!(house.until(|house| house.is_up() && house.pair.modem.joined() == 40));
     house.run(MINUTE);
     house.agree();
 }
@@ -165,36 +165,36 @@ fn a_line_with_faults_loses_nobody() {
     for generation in [Generation::HostLbs, Generation::ModemLbs] {
         let mut house = House::new(Nature { faults: faults.clone(), ..nature(generation) }, 0..50);
         assert!(
-            house.until(|house| house.is_up() && house.modem.joined() == 50),
+            house.until(|house| house.is_up() && house.pair.modem.joined() == 50),
             "{generation:?}: {}",
-            house.modem.joined()
+            house.pair.modem.joined()
         );
-        assert_eq!(house.modem.statistics().counter_reuses, 0);
+        assert_eq!(house.pair.modem.statistics().counter_reuses, 0);
     }
 }
 
 #[test]
 fn a_network_whose_number_another_one_has_moves_with_everybody() {
     let mut house = House::new(nature(Generation::HostLbs), 0..10);
-    assert!(house.until(|house| house.modem.joined() == 10));
+    assert!(house.until(|house| house.pair.modem.joined() == 10));
     for pan_id in [0x1234, 0x781d, 0x781d, 0x781d, 0x781d] {
-        house.modem.hear_foreign(pan_id, house.now);
+        house.pair.modem.hear_foreign(pan_id, house.pair.now);
     }
     house.run(Duration::from_secs(1));
     assert_eq!(house.count(|event| *event == Event::PanConflict { pan_id: 0x781d }), 1);
-    let now = house.now;
-    house.coordinator.change_pan(0x2b00, now);
-    assert!(house.until(|house| house.modem.joined() == 10
+    let now = house.pair.now;
+    house.pair.coordinator.change_pan(0x2b00, now);
+    assert!(house.until(|house| house.pair.modem.joined() == 10
         && house.is_up()
-        && house.coordinator.server().members().all(|m| m.is_joined)));
+        && house.pair.coordinator.server().members().all(|m| m.is_joined)));
     house.agree();
-    assert_eq!(house.coordinator.address(1).to_string(), "fd00::1:2b00:ff:fe00:1");
+    assert_eq!(house.pair.coordinator.address(1).to_string(), "fd00::1:2b00:ff:fe00:1");
 }
 
 #[test]
 fn keys_are_in_no_debug_text() {
     let house = House::new(nature(Generation::HostLbs), 0..1);
-    let text = format!("{:?}", house.coordinator);
+    let text = format!("{:?}", house.pair.coordinator);
     assert!(!text.contains("160, 160, 160") && text.contains("Key(..)"), "{text}");
     assert_eq!(format!("{:?}", Key([1; 16])), "Key(..)");
 }

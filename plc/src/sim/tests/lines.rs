@@ -12,7 +12,7 @@ use crate::sim::Nature;
 
 fn up(nature: Nature, nodes: u32) -> House {
     let mut house = House::new(nature, 0..nodes);
-    assert!(house.until(|house| house.modem.joined() == nodes as usize));
+    assert!(house.until(|house| house.pair.modem.joined() == nodes as usize));
     house
 }
 
@@ -21,8 +21,8 @@ fn ask(
     house: &mut House,
     f: impl FnOnce(&mut modem::Modem, std::time::Instant) -> Result<Ticket, Full>,
 ) -> Result<Answer, Refusal> {
-    let now = house.now;
-    let ticket = house.coordinator.with_modem(now, |modem| f(modem, now)).unwrap();
+    let now = house.pair.now;
+    let ticket = house.pair.coordinator.with_modem(now, |modem| f(modem, now)).unwrap();
     house.run(MINUTE);
     let answers = house.events.iter().filter_map(|event| match event {
         Event::Modem(modem::Event::Answered(of, result)) if *of == ticket => Some(result.clone()),
@@ -79,7 +79,7 @@ fn tables_are_read_to_their_end_whatever_their_lengths_say() {
 #[test]
 fn a_path_is_found_hop_by_hop_or_in_part() {
     let mut house = up(Nature::default(), 30);
-    let far = house.modem.devices()[29].short_addr().unwrap();
+    let far = house.pair.modem.devices()[29].short_addr().unwrap();
     let Ok(Answer::Path(path)) = ask(&mut house, |modem, now| modem.discover_path(far, now)) else { panic!() };
     assert_eq!((path.destination, path.forward.len(), path.reverse.len()), (far, 2, 2));
     let none = ask(&mut house, |modem, now| modem.discover_path(0x7ff0, now));
@@ -92,11 +92,11 @@ fn a_path_is_found_hop_by_hop_or_in_part() {
 #[test]
 fn a_modem_that_is_full_stops_its_host_and_loses_nothing() {
     let mut house = up(Nature { buffers: 2, hop_time: Duration::from_millis(400), ..Nature::default() }, 1);
-    let (now, deadline) = (house.now, house.now + MINUTE * 10);
-    let short_addr = house.modem.devices()[0].short_addr().unwrap();
+    let (now, deadline) = (house.pair.now, house.pair.now + MINUTE * 10);
+    let short_addr = house.pair.modem.devices()[0].short_addr().unwrap();
     let mut tickets = Vec::new();
     let full = loop {
-        match house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now) {
+        match house.pair.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now) {
             Ok(ticket) => tickets.push(ticket),
             Err(full) => break full,
         }
@@ -111,11 +111,11 @@ fn a_modem_that_is_full_stops_its_host_and_loses_nothing() {
 #[test]
 fn what_cannot_leave_in_time_expires_and_what_nobody_confirms_is_unknown() {
     let mut house = up(Nature::default(), 1);
-    let short_addr = house.modem.devices()[0].short_addr().unwrap();
-    house.modem.faults().slow_confirm = MINUTE * 10;
-    let (now, soon) = (house.now, house.now + Duration::from_secs(10));
+    let short_addr = house.pair.modem.devices()[0].short_addr().unwrap();
+    house.pair.modem.faults().slow_confirm = MINUTE * 10;
+    let (now, soon) = (house.pair.now, house.pair.now + Duration::from_secs(10));
     for _ in 0..6 {
-        house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, soon, now).unwrap();
+        house.pair.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, soon, now).unwrap();
     }
     house.run(MINUTE * 3);
     let of = |delivery| house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(_, d)) if *d == delivery));
@@ -125,33 +125,37 @@ fn what_cannot_leave_in_time_expires_and_what_nobody_confirms_is_unknown() {
 #[test]
 fn a_silent_modem_is_said_to_be_down_once_and_taken_up_when_it_speaks() {
     let mut house = up(Nature::default(), 1);
-    house.modem.faults().deaf_ppm = 1_000_000;
+    house.pair.modem.faults().deaf_ppm = 1_000_000;
     let reserved = house.disk.counters.frame_counter;
     house.run(MINUTE * 60 * 24);
     assert!(!house.is_up());
     let downs: Vec<_> = house.events.iter().filter(|e| matches!(e, Event::Modem(modem::Event::Down(_)))).collect();
     assert_eq!(downs, [&Event::Modem(modem::Event::Down(Cause::Mute("MacGet")))]);
     assert!(house.disk.counters.frame_counter <= reserved + 20_000, "a modem that is away uses up no counters");
-    house.modem.faults().deaf_ppm = 0;
+    house.pair.modem.faults().deaf_ppm = 0;
     assert!(house.until(House::is_up));
 }
 
 #[test]
 fn counters_are_reserved_before_they_are_used_in_every_life() {
     let mut house = up(Nature::default(), 1);
-    let short_addr = house.modem.devices()[0].short_addr().unwrap();
+    let short_addr = house.pair.modem.devices()[0].short_addr().unwrap();
     for life in 0..5 {
         for _ in 0..30 {
             for _ in 0..60 {
-                let (now, deadline) = (house.now, house.now + MINUTE);
-                house.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now).unwrap();
+                let (now, deadline) = (house.pair.now, house.pair.now + MINUTE);
+                house
+                    .pair
+                    .coordinator
+                    .send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now)
+                    .unwrap();
             }
             house.run(Duration::from_secs(1));
         }
-        assert!(house.modem.statistics().datagrams >= (life + 1) * 1_700);
+        assert!(house.pair.modem.statistics().datagrams >= (life + 1) * 1_700);
         match life % 2 {
             0 => house.kill(),
-            _ => house.modem.power_cut(),
+            _ => house.pair.modem.power_cut(),
         }
         assert!(house.until(House::is_up));
         house.run(MINUTE);
