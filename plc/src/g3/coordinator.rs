@@ -19,6 +19,8 @@ pub struct Coordinator {
     after_psk: BTreeMap<Ticket, Request>,
     /// Frames of a network with our number since it was started.
     conflicts: u32,
+    /// Other networks, and when they were heard last.
+    foreign_pans: BTreeMap<u16, Instant>,
     rejects: Rejects,
     events: VecDeque<Event>,
 }
@@ -57,6 +59,7 @@ impl Coordinator {
             server,
             after_psk: BTreeMap::new(),
             conflicts: 0,
+            foreign_pans: BTreeMap::new(),
             rejects: Rejects::default(),
             events: VecDeque::new(),
         };
@@ -97,6 +100,17 @@ impl Coordinator {
         self.server.disband();
         self.conflicts = 0;
         self.drain(now);
+    }
+
+    /// Other networks that were heard, and when last.
+    pub fn foreign_pans(&self) -> &BTreeMap<u16, Instant> {
+        &self.foreign_pans
+    }
+
+    /// A number for the network that nobody in hearing has: the first free one from this one on.
+    pub fn free_pan(&self, from: u16) -> u16 {
+        let is_free = |pan_id: &u16| *pan_id != self.modem.config().pan_id && !self.foreign_pans.contains_key(pan_id);
+        (0..=u16::MAX).map(|step| from.wrapping_add(step) & PAN_MASK).find(is_free).unwrap_or(from & PAN_MASK)
     }
 
     /// Sends a datagram to a node, over the ULA prefix where there is one; its fate is a [`modem::Event::Sent`].
@@ -197,9 +211,17 @@ impl Coordinator {
                     self.events.push_back(Event::PanConflict { pan_id });
                 }
             }
+            modem::Event::ForeignPan { pan_id, .. } | modem::Event::Beacon { pan_id, .. } => self.note_pan(pan_id, now),
             _ => {}
         }
         self.events.push_back(Event::Modem(event));
+    }
+
+    fn note_pan(&mut self, pan_id: u16, now: Instant) {
+        let is_ours = pan_id == self.modem.config().pan_id;
+        if !is_ours && (self.foreign_pans.len() < MAX_PANS || self.foreign_pans.contains_key(&pan_id)) {
+            self.foreign_pans.insert(pan_id, now);
+        }
     }
 
     fn take_packet(&mut self, packet: &[u8], lqi: u8) {
@@ -283,6 +305,10 @@ impl Event {
     }
 }
 
+/// PAN ids have these two bits clear, G.9903 clause 9.4.
+const PAN_MASK: u16 = 0xfcff;
+/// Networks that are told apart.
+const MAX_PANS: usize = 64;
 /// One frame may be damaged; so many are another network.
 const CONFLICTS: u32 = 3;
 /// A bootstrapping message that could not leave for so long is not waited for any more.

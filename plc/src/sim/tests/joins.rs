@@ -177,12 +177,15 @@ fn a_line_with_faults_loses_nobody() {
 fn a_network_whose_number_another_one_has_moves_with_everybody() {
     let mut house = House::new(nature(Generation::HostLbs), 0..10);
     assert!(house.until(|house| house.pair.modem.joined() == 10));
-    for pan_id in [0x1234, 0x781d, 0x781d, 0x781d, 0x781d] {
+    for pan_id in [0x1034, 0x781d, 0x781d, 0x781d, 0x781d] {
         house.pair.modem.hear_foreign(pan_id, house.pair.now);
     }
     house.run(Duration::from_secs(1));
     assert_eq!(house.count(|event| *event == Event::PanConflict { pan_id: 0x781d }), 1);
     let now = house.pair.now;
+    assert_eq!(house.pair.coordinator.foreign_pans().keys().collect::<Vec<_>>(), [&0x1034]);
+    let free = [0x1034, 0x781d, 0x2b00].map(|from| house.pair.coordinator.free_pan(from));
+    assert_eq!(free, [0x1035, 0x781e, 0x2800], "neither one that is heard nor our own");
     house.pair.coordinator.change_pan(0x2b00, now);
     assert!(house.until(|house| house.pair.modem.joined() == 10
         && house.is_up()
