@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Buf;
 
 use super::dialogue::{Dialogue, Protocol, Question, Said};
-use super::{FRAME_MIN, Failure, Identity, Mode, Receiver, Reject, raw, undelimited};
+use super::{FRAME_MIN, Failure, Identity, Mode, Receiver, Reject, When, raw, undelimited};
 
 /// A module from the moment its port was opened.
 pub fn open(mode: Mode, now: Instant) -> Box<dyn Receiver> {
@@ -252,6 +252,10 @@ impl Protocol for Amber {
             })?;
             return match message.command {
                 DATA_IND => self.payload(message.payload, said),
+                SENT | PRELOADED => {
+                    said.push_back(Said::Sent(message.payload.first().is_some_and(|status| *status <= TRANSMITTED)));
+                    Ok(())
+                }
                 command if self.awaited().is_some_and(|awaited| awaited | ANSWER == command) => {
                     self.answer(message.payload, said)
                 }
@@ -284,6 +288,14 @@ impl Protocol for Amber {
         Some(Question { name, octets, patience: ANSWER_TIME })
     }
 
+    fn sending(&self, frame: &[u8], when: When) -> Option<Vec<u8>> {
+        let command = if when == When::Heard { DATA_PRELOAD } else { DATA_REQ };
+        let payload = frame.get(1..).filter(|payload| payload.len() <= usize::from(u8::MAX))?;
+        let mut octets = Vec::new();
+        Message { command, payload }.emit(&mut octets);
+        Some(octets)
+    }
+
     fn check(&mut self) {
         if let Stage::Listen { number } = self.stage {
             self.stage = Stage::Set { number, is_check: true };
@@ -301,14 +313,40 @@ impl Protocol for Amber {
 const START: u8 = 0xff;
 /// In the command of an answer.
 pub const ANSWER: u8 = 0x80;
+pub const DATA_REQ: u8 = 0x00;
 pub const DATA_IND: u8 = 0x03;
 pub const SET_MODE: u8 = 0x04;
 pub const RESET: u8 = 0x05;
 pub const GET: u8 = 0x0a;
 pub const SERIALNO: u8 = 0x0b;
+/// Answered twice: when the module has the frame, and when it has sent it.
+pub const DATA_PRELOAD: u8 = 0x30;
+const SENT: u8 = DATA_REQ | ANSWER;
+const PRELOADED: u8 = DATA_PRELOAD | ANSWER;
+// Status of DATA_PRELOAD; greater ones say why the module does not take it.
+pub const TAKEN: u8 = 0;
+pub const TRANSMITTED: u8 = 1;
+pub const NO_MEMORY: u8 = 2;
 /// Commands that modules answer.
-static ANSWERED: &[u8] =
-    &[0x00, 0x02, SET_MODE, RESET, 0x06, 0x09, GET, SERIALNO, 0x0c, 0x0d, 0x10, 0x11, 0x30, 0x31, 0x50, 0x51, 0x52];
+static ANSWERED: &[u8] = &[
+    DATA_REQ,
+    0x02,
+    SET_MODE,
+    RESET,
+    0x06,
+    0x09,
+    GET,
+    SERIALNO,
+    0x0c,
+    0x0d,
+    0x10,
+    0x11,
+    DATA_PRELOAD,
+    0x31,
+    0x50,
+    0x51,
+    0x52,
+];
 
 /// As the count in GET: from the first one on, as many as there are.
 const ALL_PARAMETERS: u8 = 0x80;

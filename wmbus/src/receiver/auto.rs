@@ -113,7 +113,7 @@ impl Auto {
                 {
                     return self.pass_on(now);
                 }
-                Event::Telegram { .. } => self.events.push_back(event),
+                Event::Telegram { .. } | Event::Sent(_) => self.events.push_back(event),
                 Event::Ready(mut identity) => {
                     self.found();
                     identity.kind = Some(self.kind.name);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Counters, Event, Failure, Identity, Receiver, Reject};
+use super::{Counters, Event, Failure, Identity, Receiver, Reject, When};
 use crate::Form;
 
 /// The messages of one kind of receiver.
@@ -38,6 +38,11 @@ pub(super) trait Protocol: fmt::Debug + Send {
         None
     }
 
+    /// What gives it a frame to send; None where it cannot send so.
+    fn sending(&self, _frame: &[u8], _when: When) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Begins to ask whether the receiver is there and as it was set. Called while it only listens.
     fn check(&mut self);
 
@@ -61,6 +66,8 @@ pub(super) enum Said {
     /// The open question is answered, and the receiver listens.
     Ready(Identity),
     Failed(Failure),
+    /// It takes a frame to be sent, or sent a prepared one; or not.
+    Sent(bool),
     /// A frame without CRCs, L first.
     Telegram {
         frame: Vec<u8>,
@@ -173,6 +180,7 @@ impl<P: Protocol> Dialogue<P> {
                     self.go_on(now);
                 }
                 Said::Failed(failure) => self.fail(failure),
+                Said::Sent(is_taken) => self.events.push_back(Event::Sent(is_taken)),
                 Said::Telegram { frame, rssi_dbm } => {
                     self.counters.telegrams += 1;
                     self.events.push_back(Event::Telegram { frame, form: Some(Form::Stripped), rssi_dbm });
@@ -236,6 +244,14 @@ impl<P: Protocol> Receiver for Dialogue<P> {
         if !self.is_ended && self.protocol.question().is_none() {
             self.check_or_ask(now);
         }
+    }
+
+    fn send(&mut self, frame: &[u8], when: When, _now: Instant) -> bool {
+        let is_ready = !self.is_ended && self.protocol.question().is_none();
+        let octets = if is_ready { self.protocol.sending(frame, when) } else { None };
+        let is_taken = octets.is_some();
+        self.transmits.extend(octets);
+        is_taken
     }
 
     fn reset(&mut self, now: Instant) {

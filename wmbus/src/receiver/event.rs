@@ -18,6 +18,8 @@ pub enum Event {
         /// None where the receiver does not say, or says it in units of its own.
         rssi_dbm: Option<i16>,
     },
+    /// The module took a frame to be sent, or sent a prepared one; false where it refuses it.
+    Sent(bool),
     /// The receiver is of no use in this state. The machine does nothing any more; open the port anew, with a new one.
     Failed(Failure),
 }

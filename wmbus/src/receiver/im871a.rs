@@ -18,7 +18,7 @@ use hci::{Endpoint, Message};
 
 use crate::Form;
 
-use super::{Counters, Event, FRAME_MIN, Failure, Identity, Mode, Receiver, Reject};
+use super::{Counters, Event, FRAME_MIN, Failure, Identity, Mode, Receiver, Reject, When};
 
 /// A module from the moment its port was opened.
 #[derive(Debug)]
@@ -156,6 +156,7 @@ impl Im871a {
     fn take(&mut self, message: &Message<'_>, now: Instant) {
         match (message.endpoint, message.message) {
             (Endpoint::RadioLink, hci::WMBUSMSG_IND) => self.take_telegram(message),
+            (Endpoint::RadioLink, hci::WMBUSMSG_RSP) => self.events.push_back(Event::Sent(true)),
             (Endpoint::DeviceManagement, answer)
                 if self.stage.request().is_some_and(|(request, _)| answer == request + 1) =>
             {
@@ -306,6 +307,16 @@ impl Receiver for Im871a {
         self.stage = Stage::Identify;
         self.tries = 0;
         self.due = Some(now + RESET_TIME);
+    }
+
+    fn send(&mut self, frame: &[u8], when: When, _now: Instant) -> bool {
+        let (Stage::Listen | Stage::Check, When::AtOnce, [_, payload @ ..]) = (self.stage, when, frame) else {
+            return false;
+        };
+        let mut octets = Vec::new();
+        Message::request(Endpoint::RadioLink, hci::WMBUSMSG_REQ, payload).emit(&mut octets);
+        self.transmits.push_back(octets);
+        true
     }
 }
 

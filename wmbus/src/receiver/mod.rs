@@ -50,6 +50,19 @@ pub trait Receiver: fmt::Debug + Send {
     fn check(&mut self, _now: Instant) {}
     /// Resets the receiver, where it can be, and sets it up again.
     fn reset(&mut self, _now: Instant) {}
+    /// Gives the module a frame to send: L first, without CRCs. False: it does not send so, or is not ready to.
+    fn send(&mut self, _frame: &[u8], _when: When, _now: Instant) -> bool {
+        false
+    }
+}
+
+/// When a module sends what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum When {
+    /// As soon as it has it.
+    AtOnce,
+    /// By itself, as soon as it hears whom the frame's link layer names: no host is as fast.
+    Heard,
 }
 
 /// A kind of receiver.
@@ -60,6 +73,8 @@ pub struct Kind {
     pub baud: u32,
     /// What it can be told to listen to; empty when that is decided elsewhere.
     pub modes: &'static [Mode],
+    /// How it sends.
+    pub sends: &'static [When],
     /// Makes the state machine for a port that has just been opened.
     pub open: fn(Mode, Instant) -> Box<dyn Receiver>,
 }
@@ -70,19 +85,33 @@ pub static KINDS: &[Kind] = &[
         name: "im871a",
         baud: 57_600,
         modes: im871a::MODES,
+        sends: AT_ONCE,
         open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
     },
-    Kind { name: "im170a", baud: 57_600, modes: MODES_169, open: |mode, now| Box::new(im871a::Im871a::new(mode, now)) },
-    Kind { name: "iu891a", baud: 115_200, modes: iu891a::MODES, open: iu891a::open },
-    Kind { name: "amb8465", baud: 9_600, modes: amber::MODES_868, open: amber::open },
-    Kind { name: "amb3665", baud: 9_600, modes: MODES_169, open: amber::open },
-    Kind { name: "cul", baud: 38_400, modes: cul::MODES, open: cul::open },
-    Kind { name: "rc1180", baud: 19_200, modes: rc1180::MODES, open: rc1180::open },
-    Kind { name: "auto", baud: 57_600, modes: &Mode::ALL, open: |mode, now| Box::new(auto::Auto::listen(mode, now)) },
-    Kind { name: "rtl_wmbus", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
-    Kind { name: "rtl_433", baud: 115_200, modes: &[], open: |_, now| rtl433::open(now) },
-    Kind { name: "hex", baud: 115_200, modes: &[], open: |_, _| Box::new(hex::Hex::new()) },
-    Kind { name: "raw", baud: 115_200, modes: &[], open: |_, now| raw::open(now) },
+    Kind {
+        name: "im170a",
+        baud: 57_600,
+        modes: MODES_169,
+        sends: AT_ONCE,
+        open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
+    },
+    Kind { name: "iu891a", baud: 115_200, modes: iu891a::MODES, sends: &[], open: iu891a::open },
+    Kind { name: "amb8465", baud: 9_600, modes: amber::MODES_868, sends: BOTH, open: amber::open },
+    Kind { name: "amb3665", baud: 9_600, modes: MODES_169, sends: BOTH, open: amber::open },
+    Kind { name: "cul", baud: 38_400, modes: cul::MODES, sends: &[], open: cul::open },
+    Kind { name: "rc1180", baud: 19_200, modes: rc1180::MODES, sends: &[], open: rc1180::open },
+    // What it turns out to be, only the port shows: nothing is promised.
+    Kind {
+        name: "auto",
+        baud: 57_600,
+        modes: &Mode::ALL,
+        sends: &[],
+        open: |mode, now| Box::new(auto::Auto::listen(mode, now)),
+    },
+    Kind { name: "rtl_wmbus", baud: 115_200, modes: &[], sends: &[], open: |_, _| Box::new(hex::Hex::new()) },
+    Kind { name: "rtl_433", baud: 115_200, modes: &[], sends: &[], open: |_, now| rtl433::open(now) },
+    Kind { name: "hex", baud: 115_200, modes: &[], sends: &[], open: |_, _| Box::new(hex::Hex::new()) },
+    Kind { name: "raw", baud: 115_200, modes: &[], sends: &[], open: |_, now| raw::open(now) },
 ];
 
 impl Kind {
@@ -111,6 +140,9 @@ impl PartialEq for Kind {
 }
 
 impl Eq for Kind {}
+
+const AT_ONCE: &[When] = &[When::AtOnce];
+const BOTH: &[When] = &[When::AtOnce, When::Heard];
 
 /// The shortest frame: L, C, M (2), A (6). EN 13757-4:2019, clause 12.
 pub(crate) const FRAME_MIN: usize = 10;

@@ -1,6 +1,7 @@
 //! Link modes of EN 13757-4:2019, as a receiver is told to listen to them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What to listen to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +85,25 @@ impl Mode {
 
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
+    /// When a meter that was heard in this mode listens, counted from the end of its frame: EN 13757-4:2019, 12.4 and
+    /// clause 13. A meter of modes C and N says in its extended link layer (`is_fast`) which of two times it means.
+    /// None where nobody can tell: a mode without a way back, or several modes at once.
+    pub const fn response_window(self, is_fast: bool) -> Option<(Duration, Duration)> {
+        let (from_us, to_us) = match self {
+            Self::T2 => (2_000, 3_000),
+            Self::S2 | Self::R2 => (3_000, 50_000),
+            Self::C2 | Self::N2a | Self::N2b | Self::N2c | Self::N2d | Self::N2e | Self::N2f => {
+                if is_fast {
+                    (99_500, 100_500)
+                } else {
+                    (999_500, 1_000_500)
+                }
+            }
+            _ => return None,
+        };
+        Some((Duration::from_micros(from_us), Duration::from_micros(to_us)))
     }
 
     /// Whether a receiver in this mode hears what a meter sends in mode `sent`.

@@ -208,6 +208,36 @@ fn telegrams_have_their_signal_strength_in_dbm() {
 }
 
 #[test]
+fn what_a_module_is_given_is_sent_at_once_or_when_the_meter_is_heard() {
+    for row in kinds() {
+        let kind = Kind::named(row.receiver).unwrap();
+        let mut pair = Pair::ready(row, Faults::default());
+        let answer = frame(9, 30);
+        for when in [When::AtOnce, When::Heard] {
+            let is_taken = pair.host.send(&answer, when, pair.now);
+            assert_eq!(is_taken, kind.sends.contains(&when), "{} {when:?}", row.name);
+            pair.settle();
+            let at_once = (is_taken && when == When::AtOnce).then(|| answer.clone());
+            assert_eq!(pair.emulator.poll_air(), at_once, "{} {when:?}", row.name);
+            let taken = if is_taken { vec![Event::Sent(true)] } else { vec![] };
+            assert_eq!(std::mem::take(&mut pair.events), taken, "{} {when:?}", row.name);
+        }
+        if kind.sends.contains(&When::Heard) {
+            assert!(pair.host.send(&answer, When::Heard, pair.now));
+            pair.settle();
+            assert_eq!(std::mem::take(&mut pair.events), [Event::Sent(false)], "{}: it has room for one", row.name);
+            let mut other = frame(1, 40);
+            other[5] ^= 1;
+            pair.hear(&other);
+            assert_eq!(pair.emulator.poll_air(), None, "{}: another meter", row.name);
+            pair.hear(&frame(1, 40));
+            assert_eq!(pair.emulator.poll_air(), Some(answer), "{}", row.name);
+            assert_eq!(pair.events.last(), Some(&Event::Sent(true)), "{}", row.name);
+        }
+    }
+}
+
+#[test]
 fn octets_that_look_like_delimiters_end_nothing() {
     for row in kinds() {
         let mut pair = Pair::ready(row, Faults::default());

@@ -2,14 +2,15 @@
 //!
 //! With command output, or as it leaves the factory, transparent; with signal strength in both. It comes up in mode S2.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::line::{Line, Outcome};
 use super::random::Random;
 use super::{Emulator, Nature};
 use crate::receiver::amber::{
-    ANSWER, DATA_IND, GET, Message, PARAMETERS_169, PARAMETERS_868, Preselection, RESET, RSSI_ENABLE, SERIALNO,
-    SET_MODE, UART_COMMAND_OUT, rssi_raw,
+    ANSWER, DATA_IND, DATA_PRELOAD, DATA_REQ, GET, Message, NO_MEMORY, PARAMETERS_169, PARAMETERS_868, Preselection,
+    RESET, RSSI_ENABLE, SERIALNO, SET_MODE, TAKEN, TRANSMITTED, UART_COMMAND_OUT, rssi_raw,
 };
 use crate::receiver::{FRAME_MAX, FRAME_MIN, Mode, Reject};
 
@@ -33,12 +34,16 @@ struct Amber {
     number: u8,
     line: Line,
     buffer: Vec<u8>,
+    /// Sent when its addressee is heard.
+    preloaded: Option<Vec<u8>>,
+    air: VecDeque<Vec<u8>>,
 }
 
 impl Amber {
     fn new(nature: Nature, parameters: u8, is_transparent: bool) -> Self {
         let line = Line::new(nature.faults, Random::new(nature.seed), 0xff);
-        Self { uid: nature.uid, parameters, is_transparent, number: FACTORY, line, buffer: Vec::new() }
+        let (preloaded, air) = (None, VecDeque::new());
+        Self { uid: nature.uid, parameters, is_transparent, number: FACTORY, line, buffer: Vec::new(), preloaded, air }
     }
 
     fn telegram(&mut self, frame: &[u8], rssi_dbm: i16) -> Outcome {
@@ -73,7 +78,17 @@ impl Amber {
             }
             RESET => {
                 self.number = FACTORY;
+                self.preloaded = None;
                 vec![0]
+            }
+            DATA_REQ => {
+                self.air.extend(framed(request.payload));
+                vec![0]
+            }
+            DATA_PRELOAD if self.preloaded.is_some() => vec![NO_MEMORY],
+            DATA_PRELOAD => {
+                self.preloaded = framed(request.payload);
+                vec![TAKEN]
             }
             _ => return,
         };
@@ -97,7 +112,15 @@ impl Emulator for Amber {
         if !is_heard || self.line.faults.mute || !(FRAME_MIN..FRAME_MAX).contains(&frame.len()) {
             return Outcome::Deaf;
         }
-        self.telegram(frame, rssi_dbm)
+        let outcome = self.telegram(frame, rssi_dbm);
+        let is_for = |preloaded: &mut Vec<u8>| preloaded.get(ADDRESS) == frame.get(ADDRESS);
+        if let Some(preloaded) = self.preloaded.take_if(is_for) {
+            self.air.push_back(preloaded);
+            let mut octets = Vec::new();
+            Message { command: DATA_PRELOAD | ANSWER, payload: &[TRANSMITTED] }.emit(&mut octets);
+            self.line.send(&octets);
+        }
+        outcome
     }
 
     fn handle_bytes(&mut self, bytes: &[u8], _: Instant) {
@@ -123,8 +146,19 @@ impl Emulator for Amber {
     fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.line.poll_transmit()
     }
+
+    fn poll_air(&mut self) -> Option<Vec<u8>> {
+        self.air.pop_front()
+    }
 }
 
+/// With its L-field.
+fn framed(payload: &[u8]) -> Option<Vec<u8>> {
+    Some([&[u8::try_from(payload.len()).ok()?], payload].concat())
+}
+
+/// M-field and A-field, behind L and C.
+const ADDRESS: std::ops::Range<usize> = 2..10;
 /// Mode S2, of the meter's side.
 const FACTORY: u8 = 0x00;
 pub(super) const STALE_DBM: i16 = -74;

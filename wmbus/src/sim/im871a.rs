@@ -41,6 +41,7 @@ pub struct Im871a {
     buffer: Vec<u8>,
     stall: Option<Instant>,
     events: VecDeque<Event>,
+    air: VecDeque<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,7 @@ impl Im871a {
             buffer: Vec::new(),
             stall: None,
             events: VecDeque::new(),
+            air: VecDeque::new(),
         }
     }
 
@@ -101,6 +103,14 @@ impl Im871a {
             self.send(&Message { protected: true, ..stale });
         }
         let answer = Message::request(Endpoint::DeviceManagement, request.message + 1, &payload);
+        self.send(&Message { protected: true, ..answer });
+    }
+
+    /// Puts on the air what the host gives it; its C-field first, as the module sends nothing of its own then.
+    fn transmit(&mut self, payload: &[u8]) {
+        let Ok(l_field) = u8::try_from(payload.len()) else { return };
+        self.air.push_back([&[l_field], payload].concat());
+        let answer = Message::request(Endpoint::RadioLink, hci::WMBUSMSG_RSP, &[]);
         self.send(&Message { protected: true, ..answer });
     }
 
@@ -143,8 +153,10 @@ impl Emulator for Im871a {
                 match Message::parse(&mut cursor) {
                     Ok(message) => {
                         rest = cursor;
-                        if message.endpoint == Endpoint::DeviceManagement {
-                            self.answer(&message);
+                        match (message.endpoint, message.message) {
+                            (Endpoint::DeviceManagement, _) => self.answer(&message),
+                            (Endpoint::RadioLink, hci::WMBUSMSG_REQ) => self.transmit(message.payload),
+                            _ => {}
                         }
                     }
                     Err(Reject::Incomplete) => break,
@@ -169,6 +181,10 @@ impl Emulator for Im871a {
 
     fn poll_transmit(&mut self) -> Option<Vec<u8>> {
         self.line.poll_transmit()
+    }
+
+    fn poll_air(&mut self) -> Option<Vec<u8>> {
+        self.air.pop_front()
     }
 }
 

@@ -34,6 +34,10 @@ pub trait Emulator: fmt::Debug + Send {
     }
     /// Octets for the host, in the portions in which they leave.
     fn poll_transmit(&mut self) -> Option<Vec<u8>>;
+    /// A frame that it puts on the air: L first, without CRCs.
+    fn poll_air(&mut self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// One kind of emulated receiver.

@@ -143,6 +143,7 @@ pub const GET_DEVICEINFO_REQ: u8 = 0x0f;
 
 // Messages of the endpoint RadioLink.
 pub const WMBUSMSG_REQ: u8 = 0x01;
+pub const WMBUSMSG_RSP: u8 = 0x02;
 pub const WMBUSMSG_IND: u8 = 0x03;
 
 #[cfg(test)]
