@@ -9,6 +9,7 @@ pub mod afl;
 pub mod application;
 pub mod ell;
 pub mod format;
+pub mod gateway;
 pub mod key;
 pub mod link;
 pub mod receiver;

@@ -27,6 +27,8 @@ pub struct Message<'a> {
     pub protection: Protection<'a>,
     pub records: &'a [Draft<'a>],
     pub layout: Layout,
+    /// Bits of the configuration field that say whether the meter listens: C000 where it does.
+    pub access: u16,
 }
 
 /// How the records are laid out.
@@ -67,6 +69,7 @@ impl<'a> Message<'a> {
             protection: Protection::None,
             records,
             layout: Layout::Full,
+            access: 0,
         }
     }
 
@@ -217,7 +220,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn tpl(&self, configuration: Configuration) -> Tpl {
+    fn tpl(&self, mut configuration: Configuration) -> Tpl {
+        configuration.field |= self.access;
         Tpl {
             ci_field: match (self.layout, self.meter_address.is_some()) {
                 (Layout::Full, true) => CI_RECORDS_LONG,

@@ -11,12 +11,14 @@ mod meter;
 pub mod program;
 pub mod random;
 pub mod rc1180;
+mod two_way;
 
 use std::fmt;
 use std::time::Instant;
 
 pub use line::{Faults, Outcome, Split};
 pub use meter::{Layout, Message, Protection};
+pub use two_way::{TwoWayMeter, Witness};
 
 use crate::receiver::Mode;
 
