@@ -11,8 +11,10 @@ mod kept;
 mod keys;
 mod late;
 mod memory;
+mod orders;
 mod rhythm;
 mod silence;
+mod two_way;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,7 +27,9 @@ pub use guard::Damaged;
 pub use kept::Kept;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
 pub use late::{Late, Place};
+pub use orders::{Action, Order, State as OrderState};
 pub use rhythm::Rhythm;
+pub use two_way::{News, OrderError, TwoWay};
 
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
