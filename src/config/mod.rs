@@ -18,8 +18,8 @@ use std::time::Duration;
 use wmbus::receiver::{Kind, Mode};
 
 use crate::clock;
-use crate::reading::Groups;
 use crate::reading::raw::RawLimits;
+use crate::reading::{Groups, MeterId};
 
 pub use fault::{ConfigError, Fault, Gravity};
 pub use values::{duration, private, said, size};
@@ -47,6 +47,8 @@ pub struct Unit {
     pub id: String,
     /// Everything the unit keeps lies below it.
     pub state_dir: PathBuf,
+    /// The unit's own address on M-Bus; None: it speaks to no meter.
+    pub address: Option<MeterId>,
 }
 
 /// `[[wmbus]]`: one Wireless M-Bus receiver.
@@ -262,7 +264,12 @@ impl Broker {
 
 impl Default for Unit {
     fn default() -> Self {
-        Self { utility: "example".into(), id: read::PLACEHOLDER.into(), state_dir: "/var/lib/dcu".into() }
+        Self {
+            utility: "example".into(),
+            id: read::PLACEHOLDER.into(),
+            state_dir: "/var/lib/dcu".into(),
+            address: None,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;
-use crate::reading::{Group, Groups, MeterPattern, Period, Rule, Security, UnmarkedGas};
+use crate::reading::{Group, Groups, MeterId, MeterPattern, Period, Rule, Security, UnmarkedGas};
 
 /// The template's name of the unit; no unit with an uplink may keep it.
 pub(super) const PLACEHOLDER: &str = "dcu-0000";
@@ -52,8 +52,12 @@ fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {
         table.blame("id", Problem::wrong("is missing: an uplink needs the unit's name"));
     }
     let state_dir = table.read("state_dir", default.state_dir, path_from(base));
+    let address = table.optional("address", |text| match text.parse() {
+        Ok(id @ MeterId::MBus { .. }) => Ok(id),
+        _ => Err(Problem::wrong(format!("{text:?} is not an address such as \"ABC-00000001-01-31\""))),
+    });
     table.finish();
-    Unit { utility, id: id.unwrap_or(default.id), state_dir }
+    Unit { utility, id: id.unwrap_or(default.id), state_dir, address }
 }
 
 fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {

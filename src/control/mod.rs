@@ -6,6 +6,7 @@
 mod buffer;
 pub mod left;
 mod meters;
+mod orders;
 mod status;
 mod verdict;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use meters::{Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
+pub use orders::OrderLine;
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };
@@ -49,6 +51,25 @@ pub enum Request {
     /// Reads everything that is stored; takes a while.
     BufferVerify,
     Uplink,
+    /// Gives a meter, by its full identity, a command.
+    Order {
+        meter: String,
+        /// `close-valve` and so on.
+        action: String,
+        expires_s: u64,
+    },
+    /// All commands that wait, and the last that are over.
+    Orders,
+    CancelOrder {
+        order: u64,
+    },
+    /// Binds a meter when it asks for it, or does not any more.
+    Bind {
+        meter: String,
+        wanted: bool,
+    },
+    /// Meters that will be bound.
+    ToBind,
     /// A stream, from now on.
     Follow {
         stream: Stream,
@@ -83,6 +104,12 @@ pub enum Reply {
     BufferStat(BufferStat),
     BufferVerify(BufferVerify),
     Uplink(UplinkStatus),
+    Orders {
+        orders: Vec<OrderLine>,
+    },
+    ToBind {
+        meters: Vec<String>,
+    },
     /// The stream was begun: whatever happens from now on is sent.
     Following {
         stream: Stream,

@@ -60,6 +60,15 @@ pub struct ReceiverStatus {
     /// What was done to make it work again, and how often: `ping`, `reset`, `reopen`, `reenumerate`.
     #[serde(default)]
     pub recoveries: BTreeMap<String, u64>,
+    /// Frames to meters that were handed to its module.
+    #[serde(default)]
+    pub sent: u64,
+    /// Frames to meters whose moment was missed, or that the module did not take.
+    #[serde(default)]
+    pub send_missed: u64,
+    /// How late the worst of them was, where the host chose the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_late_us: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

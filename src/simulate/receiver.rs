@@ -13,6 +13,7 @@ mod stick;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -80,7 +81,17 @@ pub struct EmulatedReceiver {
     commands: mpsc::Sender<Command>,
     state: watch::Receiver<State>,
     path: watch::Receiver<PathBuf>,
+    air: Option<mpsc::Receiver<Aired>>,
     task: JoinHandle<()>,
+}
+
+/// A frame that the service has sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aired {
+    /// L first, without CRCs.
+    pub frame: Vec<u8>,
+    /// When its first octet is on the air.
+    pub at: Instant,
 }
 
 enum Command {
@@ -97,9 +108,15 @@ impl EmulatedReceiver {
     /// When there is no terminal to be had, or the link is in the way of another file.
     pub fn open(options: Options) -> Result<Self, Error> {
         let (commands, orders) = mpsc::channel(1);
-        let (stick, state, path) = stick::Stick::plugged_in(options)?;
+        let (aired, air) = mpsc::channel(AIRED);
+        let (stick, state, path) = stick::Stick::plugged_in(options, aired)?;
         let task = tokio::spawn(stick.run(orders));
-        Ok(Self { commands, state, path, task })
+        Ok(Self { commands, state, path, air: Some(air), task })
+    }
+
+    /// What the service sends from now on; None where somebody listens already. Who does not read misses frames.
+    pub fn air(&mut self) -> Option<mpsc::Receiver<Aired>> {
+        self.air.take()
     }
 
     /// What the service opens: the link where there is one, else the terminal itself.
@@ -150,6 +167,9 @@ impl EmulatedReceiver {
         is_done.await.unwrap_or(Ok(()))
     }
 }
+
+/// Frames on the air that nobody has read yet.
+const AIRED: usize = 64;
 
 impl Drop for EmulatedReceiver {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::control::Query;
 use super::meters;
+use super::meters::talk::{Answer, Ask};
 use super::news::News;
 use super::receiver::{self, State};
 use crate::clock::{Now, ReadClock};
@@ -20,6 +21,7 @@ use crate::control::{
     Alarm, BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
     RefusalKind, Reply, Request, Status, TimeStatus, UplinkStatus,
 };
+use crate::registry::Action;
 use crate::store::Store;
 
 /// What the desk looks at.
@@ -88,7 +90,35 @@ impl Desk {
             Request::BufferStat => Reply::BufferStat(self.buffer()),
             Request::BufferVerify => self.verify(),
             Request::Uplink => Reply::Uplink(self.uplink.borrow().clone()),
+            Request::Order { meter, action, expires_s } => self.order(&meter, &action, expires_s).await,
+            Request::Orders => self.talk(Ask::Orders).await,
+            Request::CancelOrder { order } => self.talk(Ask::Cancel(order)).await,
+            Request::Bind { meter, wanted } => match meter.parse() {
+                Ok(meter) => self.talk(Ask::Bind { meter, is_wanted: wanted }).await,
+                Err(_) => Refusal::new(RefusalKind::Malformed, format!("{meter:?} is no meter's identity")).into(),
+            },
+            Request::ToBind => self.talk(Ask::ToBind).await,
             Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
+        }
+    }
+
+    async fn order(&self, meter: &str, action: &str, expires_s: u64) -> Reply {
+        let (Ok(id), Some(action)) = (meter.parse(), Action::named(action)) else {
+            return Refusal::new(RefusalKind::Malformed, format!("no meter {meter:?}, or no command {action:?}"))
+                .into();
+        };
+        // The meter must have been heard: how it is protected shows in what it sends.
+        match self.meter(meter.to_owned()).await {
+            Ok(_) => self.talk(Ask::Order { meter: id, action, expires: Duration::from_secs(expires_s) }).await,
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    async fn talk(&self, ask: Ask) -> Reply {
+        match self.ask(|reply| meters::Question::Talk(ask, reply)).await.and_then(|answer| answer) {
+            Ok(Answer::Orders(orders)) => Reply::Orders { orders },
+            Ok(Answer::ToBind(meters)) => Reply::ToBind { meters },
+            Err(refusal) => refusal.into(),
         }
     }
 
@@ -173,6 +203,9 @@ impl Desk {
                         .iter()
                         .map(|(stage, count)| (stage.name().to_owned(), *count))
                         .collect(),
+                    sent: status.sending.sent,
+                    send_missed: status.sending.missed,
+                    send_late_us: status.sending.worst_late.and_then(|late| u64::try_from(late.as_micros()).ok()),
                 }
             })
             .collect()

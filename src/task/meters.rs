@@ -2,6 +2,8 @@
 //!
 //! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
 
+pub(super) mod talk;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub(super) enum Question {
         id: String,
         reply: oneshot::Sender<Option<MeterCard>>,
     },
+    /// What is to be said to meters.
+    Talk(talk::Ask, talk::Reply),
 }
 
 /// Everything the task owns.
@@ -59,6 +63,7 @@ pub(super) struct Meters {
     pub(super) gather: Gather,
     /// Selected and not yet taken by the store; frames are not taken meanwhile.
     pub(super) waiting: VecDeque<Vec<(Lane, Body)>>,
+    pub(super) talk: talk::Talk,
 }
 
 /// Where is kept what must survive a restart.
@@ -77,7 +82,9 @@ impl Meters {
         let mut save = interval_at(Instant::now() + SAVE, SAVE);
         loop {
             let is_blocked = !self.hand_over();
-            let deadline = self.selector.poll_timeout().into_iter().chain(self.late.poll_timeout()).min();
+            let deadlines =
+                [self.selector.poll_timeout(), self.late.poll_timeout(), self.talk.poll_timeout((self.clock)())];
+            let deadline = deadlines.into_iter().flatten().min();
             tokio::select! {
                 // Questions are few and short.
                 biased;
@@ -91,6 +98,8 @@ impl Meters {
                     let now = (self.clock)();
                     self.selector.handle_timeout(now);
                     block_in_place(|| self.late.handle_timeout(now.mono));
+                    block_in_place(|| self.talk.handle_timeout(now));
+                    self.tell_of_talk(now);
                     self.give_up_fragments(now);
                     self.select();
                 }
@@ -113,6 +122,11 @@ impl Meters {
     }
 
     fn gather(&mut self, heard: Heard) {
+        if self.talk.concerns(&heard) {
+            let now = (self.clock)();
+            block_in_place(|| self.talk.hear(&heard, &self.keys, now));
+            self.tell_of_talk(now);
+        }
         let Heard { receiver, frame, form, rssi_dbm, at } = heard;
         self.gather.offer(frame, form, Link { receiver, rssi_dbm, lqi: None }, at);
         self.release(at.mono, false);
@@ -256,6 +270,14 @@ impl Meters {
         }
     }
 
+    /// What meters were told, and what came of it.
+    fn tell_of_talk(&mut self, now: Now) {
+        while let Some((meter, kind)) = self.talk.poll_event() {
+            let event = Event { received: now.received(), meter: Some(meter), kind };
+            self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
+        }
+    }
+
     /// An event of a meter, for lane P1.
     fn tell_of(&mut self, meter: MeterId, kind: EventKind, now: Now) {
         warn!(meter = %meter, event = ?kind, "meter not as expected");
@@ -329,13 +351,17 @@ impl Meters {
         let _ = self.telegrams.send(Arc::new(line));
     }
 
-    fn answer(&self, question: Question) {
+    fn answer(&mut self, question: Question) {
         let now = (self.clock)();
         // A desk that stopped waiting wants no answer.
         match question {
             Question::Counts(reply) => drop(reply.send(self.registry.counts(now))),
             Question::List(reply) => drop(reply.send(self.registry.list(&self.groups))),
             Question::Card { id, reply } => drop(reply.send(self.card(&id))),
+            Question::Talk(ask, reply) => {
+                drop(reply.send(block_in_place(|| self.talk.answer(ask, &self.keys, now))));
+                self.tell_of_talk(now);
+            }
             Question::Cards(reply) => {
                 let lines = self.registry.list(&self.groups);
                 drop(reply.send(lines.iter().filter_map(|line| self.card(&line.id)).collect()));

@@ -124,6 +124,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let (heard, heard_out) = mpsc::channel(HEARD);
     let (questions, questions_out) = mpsc::channel(QUESTIONS);
     let mut receivers_seen = Vec::new();
+    let mut ports = Vec::new();
     let mut receiver_tasks = Vec::new();
     let mut lookouts = Vec::new();
     for receiver in &config.wmbus {
@@ -133,11 +134,14 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         let clock = Arc::clone(&read_clock);
         lookouts.push(tokio::spawn(lookout::run(name, seen.clone(), store.clone(), clock, stop_receivers.clone())));
         receivers_seen.push(seen);
+        let (outgoing, outgoing_out) = mpsc::channel(OUTGOING);
+        ports.push(settings::port(receiver, outgoing));
         receiver_tasks.push(tokio::spawn(receiver::run(
             settings,
             random(),
             Arc::clone(&read_clock),
             heard.clone(),
+            outgoing_out,
             status,
             stop_receivers.clone(),
         )));
@@ -175,6 +179,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         scratch: wmbus::Scratch::default(),
         gather: Gather::new(if config.wmbus.len() > 1 { GATHER } else { Duration::ZERO }),
         waiting: VecDeque::new(),
+        talk: opening::talk(&state_dir, config.unit.address, ports, started, &mut alarms),
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
 
@@ -321,6 +326,8 @@ fn far() -> tokio::time::Instant {
 /// So much later may a receiver on a slow line tell what another one heard.
 const GATHER: Duration = Duration::from_millis(500);
 const HEARD: usize = 256;
+/// Frames to meters, for one receiver.
+const OUTGOING: usize = 16;
 const QUESTIONS: usize = 16;
 const QUERIES: usize = 16;
 /// Items that a slow reader of a stream may be behind.

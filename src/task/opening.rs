@@ -7,11 +7,12 @@ use tracing::{error, info, warn};
 
 use super::chain;
 use super::meters::Files;
+use super::meters::talk::{Port, Talk};
 use crate::clock::Now;
 use crate::control::{Alarm, Severity};
 use crate::journal::{Audit, JournalError};
-use crate::reading::{Event, EventKind};
-use crate::registry::{Admission, Late, MeterKeys, Registry};
+use crate::reading::{Event, EventKind, MeterId};
+use crate::registry::{Admission, Late, MeterKeys, Registry, TwoWay};
 use crate::store::{self, Body, Lane, Start, Store};
 
 /// Says how the store opened; an alarm where it had to be replaced.
@@ -89,6 +90,28 @@ pub(super) fn late(path: &Path, keys: &MeterKeys, now: Now) -> Late {
             Late::fresh()
         }
     }
+}
+
+/// What is said to meters. A damaged journal is an alarm, and nothing is said then: what was sent is not known.
+pub(super) fn talk(
+    state_dir: &Path,
+    own: Option<MeterId>,
+    ports: Vec<Port>,
+    now: Now,
+    alarms: &mut Vec<Alarm>,
+) -> Talk {
+    let Some(MeterId::MBus { manufacturer, identification, version, device_type }) = own else {
+        let why = "the unit has no address of its own: `unit.address` gives it one, and then it may speak to meters";
+        return Talk::new(ports, None, Err(why.to_owned()));
+    };
+    let own = wmbus::Address { manufacturer: manufacturer.0, identification, version, device_type };
+    let two_way = block_in_place(|| TwoWay::open(state_dir, own, now)).map_err(|error| {
+        let why = format!("{}: move the file away to begin anew", chain(&error));
+        error!(err = why, "no meter is told anything");
+        alarms.push(alarm("orders-lost", now, why.clone()));
+        why
+    });
+    Talk::new(ports, Some(own), two_way)
 }
 
 /// The meters of the last run.

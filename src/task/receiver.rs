@@ -5,6 +5,7 @@
 //! hears less than is expected of it is asked, reset, and opened anew, each only when the step before did not help.
 
 mod datagrams;
+mod outbox;
 mod recovery;
 mod source;
 mod status;
@@ -32,6 +33,8 @@ use super::backoff::Backoff;
 use super::chain;
 use crate::clock::{Now, ReadClock};
 
+use outbox::Outbox;
+pub use outbox::{At, Outgoing, Sending};
 use recovery::Recovery;
 pub use recovery::{Stage, Supervision};
 pub use source::{Error as SourceError, Source};
@@ -57,6 +60,7 @@ pub async fn run(
     seed: u64,
     clock: ReadClock,
     heard: mpsc::Sender<Heard>,
+    outgoing: mpsc::Receiver<Outgoing>,
     status: watch::Sender<Status>,
     stop: CancellationToken,
 ) {
@@ -69,6 +73,8 @@ pub async fn run(
         settings,
         clock,
         heard,
+        outgoing,
+        outbox: Outbox::default(),
         status,
         stop,
         backoff,
@@ -118,6 +124,8 @@ struct Driver {
     settings: Settings,
     clock: ReadClock,
     heard: mpsc::Sender<Heard>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    outbox: Outbox,
     status: watch::Sender<Status>,
     stop: CancellationToken,
     backoff: Backoff,
@@ -195,11 +203,13 @@ impl Driver {
                 source.port.set_baud(baud).map_err(Error::Speed)?;
                 speed = Some(baud);
             }
+            let sends = self.take_outgoing(machine);
             while let Some(octets) = machine.poll_transmit() {
                 trace!(port = %self.settings.name, octets = %hex::encode(&octets), "send");
                 let written = timeout(WRITE_TIME, source.port.write_all(&octets)).await;
                 written.map_err(std::io::Error::from).and_then(|written| written).map_err(Error::Write)?;
             }
+            self.sent(&sends);
             while let Some(event) = machine.poll_event() {
                 match event {
                     Event::Ready(identity) => self.ready(identity, now),
@@ -211,6 +221,11 @@ impl Driver {
                             return Ok(());
                         }
                         self.status.send_modify(|status| status.last_heard = Some(now));
+                    }
+                    Event::Sent(true) => {}
+                    Event::Sent(false) => {
+                        warn!(port = %self.settings.name, "module does not send a frame");
+                        self.missed();
                     }
                     Event::Failed(failure) => return Err(Error::Receiver(failure)),
                 }
@@ -229,6 +244,8 @@ impl Driver {
                     machine.handle_bytes(&buf, now.mono);
                     buf.clear();
                 }
+                Some(outgoing) = self.outgoing.recv() => self.outbox.put(outgoing),
+                () = until(self.outbox.poll_timeout()) => {}
                 () = until(machine.poll_timeout()) => {
                     now = (self.clock)();
                     machine.handle_timeout(now.mono);

@@ -1,8 +1,10 @@
 //! From the configuration to what each room wants to be told.
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::meters::talk::Port;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
 use crate::config::{self, Config, ReceiverSource};
@@ -44,6 +46,15 @@ pub(super) fn receiver(said: &config::Receiver) -> receiver::Settings {
         },
         supervision: receiver::Supervision { may_reenumerate: said.reenumerate, ..receiver::Supervision::default() },
     }
+}
+
+/// The same receiver, as a sender.
+pub(super) fn port(said: &config::Receiver, outgoing: mpsc::Sender<receiver::Outgoing>) -> Port {
+    let baud = match said.source {
+        ReceiverSource::Serial { baud, .. } => Some(baud),
+        _ => None,
+    };
+    Port { name: said.name.as_str().into(), kind: said.kind, mode: said.mode, baud, outgoing, loaded: None }
 }
 
 pub(super) fn uplink(said: &config::Uplink) -> uplink::Options {

@@ -13,7 +13,7 @@ use tokio::time::{sleep, sleep_until};
 use wmbus::sim::{Emulator, Nature};
 
 use super::pty::{Line, Master};
-use super::{Command, Error, Link, Options, Outcome, State};
+use super::{Aired, Command, Error, Link, Options, Outcome, State};
 
 pub(super) struct Stick {
     options: Options,
@@ -23,6 +23,7 @@ pub(super) struct Stick {
     is_hung: bool,
     state: watch::Sender<State>,
     path: watch::Sender<PathBuf>,
+    aired: mpsc::Sender<Aired>,
 }
 
 /// How the time in which the port was open ended.
@@ -41,11 +42,12 @@ struct Sending {
 impl Stick {
     pub(super) fn plugged_in(
         options: Options,
+        aired: mpsc::Sender<Aired>,
     ) -> Result<(Self, watch::Receiver<State>, watch::Receiver<PathBuf>), Error> {
         let (state, states) = watch::channel(State::Closed);
         let (path, paths) = watch::channel(PathBuf::new());
         let module = module(&options);
-        let mut stick = Self { options, port: None, module, is_hung: false, state, path };
+        let mut stick = Self { options, port: None, module, is_hung: false, state, path, aired };
         stick.plug_in()?;
         Ok((stick, states, paths))
     }
@@ -134,6 +136,10 @@ impl Stick {
         let mut out = VecDeque::new();
         let mut sending: Option<Sending> = None;
         let end = loop {
+            while let Some(frame) = self.module.poll_air() {
+                // Nobody listens to the air, or not fast enough: the frame is gone, as it would be.
+                let _ = self.aired.try_send(Aired { frame, at: Instant::now() });
+            }
             while let Some(octets) = self.module.poll_transmit() {
                 out.push_back(self.at_speed(line, octets));
             }

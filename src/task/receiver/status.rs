@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wmbus::receiver::{Counters, Identity};
 
+use super::outbox::Sending;
 use super::recovery::Stage;
 use crate::clock::Now;
 
@@ -39,6 +40,7 @@ pub struct Status {
     pub is_deaf: bool,
     /// What was done to make it work again, and how often.
     pub recoveries: BTreeMap<Stage, u64>,
+    pub sending: Sending,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Status {
             expected: None,
             is_deaf: false,
             recoveries: BTreeMap::new(),
+            sending: Sending::default(),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Running {
         let (heard, hears) = mpsc::channel(capacity);
         let (status, shown) = watch::channel(Status::new(clock()));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(run(settings, 1, Arc::new(clock), heard, status, stop.clone()));
+        let task = tokio::spawn(run(settings, 1, Arc::new(clock), heard, mpsc::channel(1).1, status, stop.clone()));
         Self { heard: hears, status: shown, stop, task }
     }
 
