@@ -1,4 +1,6 @@
-//! `dcu meter list|show`.
+//! `dcu meter list|show`, and what meters are told: `command`, `commands`, `cancel`, `install`.
+
+mod order;
 
 use std::cmp::Reverse;
 use std::path::PathBuf;
@@ -20,7 +22,11 @@ Examples:
   dcu meter list --silent 1d            those not heard for a day
   dcu meter list --sort rssi            the best heard first
   dcu meter show 12345678               one meter, by what is on its face
-  dcu meter show KAM-12345678 --json    for a script")]
+  dcu meter show KAM-12345678 --json    for a script
+  dcu meter command 12345678 close-valve
+                                        when the meter listens next
+  dcu meter commands                    what became of it
+  dcu meter install KAM-12345678-1b-16  bind it when it asks for it")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -52,6 +58,20 @@ enum Verb {
         #[command(flatten)]
         source: Source,
     },
+    /// Give a two-way meter a command
+    ///
+    /// It is sent when the meter listens, which it does for a moment after it has sent. A valve's state is read back. A gas
+    /// valve is closed, or enabled for manual opening: it is never opened from afar. A meter with a valve or a clock to be
+    /// set needs a key. `dcu meter commands` says what became of it.
+    Command(order::Command),
+    /// Commands that wait, and the last that are over
+    Commands(order::Commands),
+    /// Take back a command that was not sent yet
+    Cancel(order::Cancel),
+    /// Bind a meter when it asks for it
+    ///
+    /// Without a meter it lists those that will be bound.
+    Install(order::Install),
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +97,10 @@ enum Sort {
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.verb {
+        Verb::Command(args) => order::command(&args, out),
+        Verb::Commands(args) => order::commands(&args, out),
+        Verb::Cancel(args) => order::cancel(&args, out),
+        Verb::Install(args) => order::install(&args, out),
         Verb::List { source, silent, medium, sort } => {
             let now = source.now_ms();
             let mut meters = source.lines()?;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
-    Answer, Ask, BufferVerify, CommitLine, MeterCard, MeterLine, Range, Refusal, RefusalKind, Reply, Request, Status,
-    Stream, left,
+    Answer, Ask, BufferVerify, CommitLine, MeterCard, MeterLine, OrderLine, Range, Refusal, RefusalKind, Reply,
+    Request, Status, Stream, left,
 };
 
 #[derive(Clone, Default)]
@@ -110,6 +110,66 @@ fn lines() -> Vec<MeterLine> {
 }
 
 #[test]
+fn what_meters_were_told_is_a_table_with_reasons() {
+    let order = |order, action: &str, state: &str, detail: &str| OrderLine {
+        order,
+        meter: "KAM-12345678-1b-16".into(),
+        action: action.into(),
+        state: state.into(),
+        detail: detail.into(),
+        given_ms: 0,
+        expires_ms: 0,
+        changed_ms: 0,
+    };
+    let orders = vec![
+        order(1, "close-valve", "succeeded", ""),
+        order(2, "open-valve", "failed", "the meter says that its valve is closed"),
+        order(10, "set-clock", "queued", "waits until the meter listens"),
+    ];
+    let asked: Arc<Mutex<Vec<Request>>> = Arc::default();
+    let service = Service::new({
+        let asked = Arc::clone(&asked);
+        move |request| {
+            asked.lock().unwrap().push(request.clone());
+            match request {
+                Request::Meters => vec![Reply::Meters { meters: lines() }],
+                Request::Order { action, .. } if action == "open-valve" => {
+                    vec![Refusal::new(RefusalKind::NotPermitted, "a gas valve is not opened from afar").into()]
+                }
+                Request::Bind { .. } | Request::ToBind => {
+                    vec![Reply::ToBind { meters: vec!["KAM-12345678-1b-16".into()] }]
+                }
+                _ => vec![Reply::Orders { orders: orders.clone() }],
+            }
+        }
+    });
+    let (exit, text) = service.dcu(&["meter", "commands"]);
+    assert_eq!(exit, Exit::Done);
+    // When they changed is long ago.
+    golden("meter-commands.txt", &ages_removed(&text));
+    assert_eq!(service.dcu(&["meter", "command", "70012345", "open-valve"]).0, Exit::NotPermitted);
+    assert_eq!(service.dcu(&["meter", "command", "70012345", "close-valve", "--expires", "2h"]).0, Exit::Done);
+    assert_eq!(service.dcu(&["meter", "cancel", "10", "--json"]).1.lines().count(), 3);
+    let (exit, text) = service.dcu(&["meter", "install", "KAM-12345678-1b-16"]);
+    assert_eq!((exit, text.as_str()), (Exit::Done, "KAM-12345678-1b-16\n"));
+    let asked = asked.lock().unwrap();
+    let meter = "ELS-70012345-03-03".to_owned();
+    assert!(asked.contains(&Request::Order { meter, action: "close-valve".into(), expires_s: 7_200 }));
+    assert!(asked.contains(&Request::CancelOrder { order: 10 }));
+    assert!(asked.contains(&Request::Bind { meter: "KAM-12345678-1b-16".into(), wanted: true }));
+    assert_eq!(dcu(&["meter", "command", "70012345", "explode"]).0, Exit::Usage);
+}
+
+/// Without the last column of the rows.
+fn ages_removed(text: &str) -> String {
+    let row = |line: &str| match line.ends_with(" ago") {
+        true => line.rsplit_once("  ").map_or("", |(row, _)| row.trim_end()).to_owned() + "\n",
+        false => line.to_owned() + "\n",
+    };
+    text.lines().map(row).collect()
+}
+
+#[test]
 fn help_pages_are_as_reviewed() {
     // The appliance build has fewer commands.
     if cfg!(feature = "simulate") {
@@ -130,6 +190,10 @@ fn help_pages_are_as_reviewed() {
         ("help-config.txt", &["config"]),
         ("help-config-check.txt", &["config", "check"]),
         ("help-meter.txt", &["meter"]),
+        ("help-meter-cancel.txt", &["meter", "cancel"]),
+        ("help-meter-command.txt", &["meter", "command"]),
+        ("help-meter-commands.txt", &["meter", "commands"]),
+        ("help-meter-install.txt", &["meter", "install"]),
         ("help-meter-list.txt", &["meter", "list"]),
         ("help-meter-show.txt", &["meter", "show"]),
         ("help-run.txt", &["run"]),

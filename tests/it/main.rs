@@ -19,4 +19,5 @@ mod service;
 mod shared;
 mod support;
 mod tampered;
+mod two_way;
 mod uplink;
