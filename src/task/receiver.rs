@@ -81,6 +81,7 @@ pub async fn run(
         counted: Counters::default(),
         trouble: None,
         is_looked_at: false,
+        other: None,
     };
     while let Err(error) = driver.connect_and_listen().await {
         driver.recovery.lost((driver.clock)().mono);
@@ -135,6 +136,8 @@ struct Driver {
     trouble: Option<Discriminant<Error>>,
     /// It has listened, or it was asked what it is instead.
     is_looked_at: bool,
+    /// What answered when it was asked.
+    other: Option<Failure>,
     recovery: Recovery,
     /// What is done with the next connection.
     next: Stage,
@@ -170,11 +173,15 @@ impl Driver {
     async fn who_else(&mut self, error: Error) -> Error {
         let is_mute = matches!(error, Error::Receiver(Failure::Mute(_)));
         if !matches!(error, Error::Receiver(_)) {
-            self.is_looked_at = false;
+            (self.is_looked_at, self.other) = (false, None);
         }
         let Source::Serial { baud, .. } = self.settings.source else { return error };
-        if !is_mute || std::mem::replace(&mut self.is_looked_at, true) {
+        if !is_mute {
             return error;
+        }
+        if std::mem::replace(&mut self.is_looked_at, true) {
+            // It is still the other one.
+            return self.other.map_or(error, Error::Receiver);
         }
         info!(port = %self.settings.name, kind = self.settings.kind.name, "receiver is mute, look for another kind");
         let Ok(mut source) = self.settings.source.open().await else { return error };
@@ -183,7 +190,10 @@ impl Driver {
         let end = self.listen(&mut source, &mut machine, now).await;
         source.close().await;
         match end {
-            Err(other @ Error::Receiver(Failure::Other { .. })) => other,
+            Err(Error::Receiver(other @ Failure::Other { .. })) => {
+                self.other = Some(other);
+                Error::Receiver(other)
+            }
             _ => error,
         }
     }
@@ -329,7 +339,7 @@ impl Driver {
         info!(port = %self.settings.name, uid, firmware, mode = listens_to, kind, "receiver listens");
         // A source without a handshake has not shown yet that anything works.
         if identity.mode.is_some() {
-            self.is_looked_at = true;
+            (self.is_looked_at, self.other) = (true, None);
             self.proven();
         }
     }

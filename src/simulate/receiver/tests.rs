@@ -139,6 +139,10 @@ async fn a_receiver_of_another_kind_is_named() {
     let status = service.status(|status| status.error.is_some()).await;
     let error = "receiver is of no use: a receiver of kind \"amb8465\" answers there, at 9600 baud";
     assert_eq!(status.error.as_deref(), Some(error));
+    // It is asked no second time, and stays what it was.
+    service.status(|status| status.state != task::State::Absent).await;
+    let status = service.status(|status| status.state == task::State::Absent).await;
+    assert_eq!(status.error.as_deref(), Some(error));
     service.stop().await;
 }
 
