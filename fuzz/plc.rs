@@ -103,7 +103,7 @@ pub(crate) fn g3_line(octets: &[u8]) {
     let mut network = network(Generation::HostLbs);
     for portion in octets.chunks(usize::from(*portion).max(1)) {
         network.coordinator.handle_bytes(portion, network.now);
-        network.exchange(|_| {});
+        network.exchange(|_| true);
     }
     settle(&mut network);
 }
@@ -114,7 +114,7 @@ pub(crate) fn g3_messages(octets: &[u8]) {
     let mut network = network(generation_of(*generation));
     for line in lines(octets) {
         network.coordinator.handle_bytes(&line, network.now);
-        network.exchange(|_| {});
+        network.exchange(|_| true);
     }
     settle(&mut network);
 }
@@ -152,7 +152,7 @@ fn network(generation: Generation) -> Pair {
 fn settle(network: &mut Pair) {
     let end = network.now + Duration::from_secs(3600);
     loop {
-        network.exchange(|_| {});
+        network.exchange(|_| true);
         if network.coordinator.modem().is_running() {
             return;
         }

@@ -33,7 +33,10 @@ fn main() {
         let end = pair.now + Duration::from_secs(3600);
         let mut joined = 0;
         while joined < 1000 {
-            pair.exchange(|event| joined += usize::from(event.joined().is_some()));
+            pair.exchange(|event| {
+                joined += usize::from(event.joined().is_some());
+                true
+            });
             assert!(pair.advance(end), "{joined} joined");
         }
         let simulated = pair.now + Duration::from_secs(3600) - end;

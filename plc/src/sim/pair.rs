@@ -15,9 +15,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Carries octets both ways until the line is quiet. `keep` hears every event, and makes durable what must be: when
-    /// it returns, the coordinator is told that it is.
-    pub fn exchange(&mut self, mut keep: impl FnMut(&Event)) {
+    /// Carries octets both ways until the line is quiet. `keep` hears every event, and makes durable what must be: where
+    /// it says that it has, the coordinator is told so.
+    pub fn exchange(&mut self, mut keep: impl FnMut(&Event) -> bool) {
         loop {
             let mut is_quiet = true;
             while let Some(octets) = self.coordinator.poll_transmit() {
@@ -29,8 +29,9 @@ impl Pair {
                 is_quiet = false;
             }
             while let Some(event) = self.coordinator.poll_event() {
-                keep(&event);
-                self.kept(&event);
+                if keep(&event) {
+                    self.kept(&event);
+                }
                 is_quiet = false;
             }
             if is_quiet {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::g3::adp::Band;
 use crate::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server};
 use crate::g3::coordinator::{Coordinator, Event};
-use crate::g3::modem::{self, Config, Counters};
+use crate::g3::modem::{self, Config, Counters, Priority};
 use crate::sim::{Behind, Device, Modem, Nature, Pair, Random, identity};
 use crate::{Eui64, Key};
 
@@ -26,6 +26,8 @@ pub(super) struct Disk {
     pub(super) ring: Ring,
     pub(super) members: BTreeMap<Eui64, Member>,
     pub(super) admission: BTreeMap<Eui64, Key>,
+    /// It takes nothing any more.
+    pub(super) is_stuck: bool,
 }
 
 impl House {
@@ -42,6 +44,7 @@ impl House {
             ring: Ring::new(Key([0xa0; 16])),
             members: BTreeMap::new(),
             admission,
+            is_stuck: false,
         };
         let mut config = Config::new(Band::CenelecA, 0x781d, identity(999_999).0);
         config.prefix = Some([0xfd, 0, 0, 0, 0, 0, 0, 1]);
@@ -58,6 +61,16 @@ impl House {
     pub(super) fn kill(&mut self) {
         self.seed += 1;
         self.pair.coordinator = coordinator(&self.disk, &self.config, self.limits, self.seed, self.pair.now);
+    }
+
+    /// The next so many moments at which something happens.
+    pub(super) fn steps(&mut self, steps: usize) {
+        let end = self.pair.now + MINUTE;
+        self.exchange();
+        for _ in 0..steps {
+            self.pair.advance(end);
+            self.exchange();
+        }
     }
 
     /// Everything that happens within this time.
@@ -85,9 +98,30 @@ impl House {
     pub(super) fn exchange(&mut self) {
         let Self { pair, disk, events, .. } = self;
         pair.exchange(|event| {
-            disk.keep(event);
             events.push(event.clone());
+            disk.keep(event)
         });
+    }
+
+    /// Everybody is sent a datagram; how many answer.
+    pub(super) fn ask_everybody(&mut self) -> usize {
+        let members: Vec<_> = self.pair.coordinator.server().members().map(|member| member.short_addr).collect();
+        let answers = |house: &Self| house.count(|event| matches!(event, Event::Datagram { .. }));
+        let before = answers(self);
+        for short_addr in members {
+            let now = self.pair.now;
+            let sent = self.pair.coordinator.send_datagram(
+                short_addr,
+                (4059, 4059),
+                b"?",
+                Priority::Normal,
+                now + MINUTE,
+                now,
+            );
+            assert!(sent.is_ok());
+            self.run(Duration::from_millis(300));
+        }
+        answers(self) - before
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -118,7 +152,11 @@ impl House {
 }
 
 impl Disk {
-    fn keep(&mut self, event: &Event) {
+    /// Whether it is durable now.
+    fn keep(&mut self, event: &Event) -> bool {
+        if self.is_stuck {
+            return false;
+        }
         match event {
             Event::Modem(modem::Event::Reserve(counters)) => {
                 assert!(counters.frame_counter >= self.counters.frame_counter, "a reservation never goes back");
@@ -130,6 +168,7 @@ impl Disk {
             Event::Bootstrap(bootstrap::Event::KeepRing(ring)) => self.ring = *ring,
             _ => {}
         }
+        true
     }
 }
 

@@ -141,6 +141,28 @@ fn the_service_may_be_killed_at_any_moment_of_joins() {
 }
 
 #[test]
+fn the_service_may_be_killed_at_every_moment_of_a_join() {
+    for generation in [Generation::HostLbs, Generation::ModemLbs] {
+        for step in 0..60 {
+            let join_window = Duration::from_millis(50);
+            let nature = Nature { generation, hop_time: Duration::from_millis(1), join_window, ..Nature::default() };
+            let mut house = House::new(nature, 0..3);
+            house.steps(step);
+            house.disk.is_stuck = true;
+            house.steps(step * 7 % 31);
+            house.disk.is_stuck = false;
+            house.kill();
+            assert!(house.until(|house| house.pair.modem.joined() == 3 && house.is_up()), "{generation:?} {step}");
+            house.run(MINUTE);
+            let members = house.disk.members.len();
+            assert_eq!((members, house.ask_everybody()), (3, 3), "{generation:?} {step}");
+            house.run(MINUTE);
+            house.agree();
+        }
+    }
+}
+
+#[test]
 fn a_modem_that_loses_its_power_again_and_again_is_taken_up_again() {
     let mut house = House::new(Nature { hop_time: Duration::from_millis(20), ..nature(Generation::HostLbs) }, 0..40);
     for _ in 0..20 {
