@@ -22,3 +22,6 @@ pub use port::Port;
 pub use profile::{Cadence, Capture, Curve, ProfileModel, Quirks};
 pub use random::SplitMix;
 pub use server::Server;
+
+#[cfg(test)]
+mod tests;

@@ -159,7 +159,7 @@ impl ProfileModel {
         for (place, slot) in slots.iter().enumerate() {
             let number = place as u32 + 1;
             let is_short = self.quirks.short_each > 0 && number % self.quirks.short_each == 0;
-            let is_long = self.quirks.long_each > 0 && number % self.quirks.long_each == 0;
+            let is_long = !is_short && self.quirks.long_each > 0 && number % self.quirks.long_each == 0;
             let count = columns.len() - usize::from(is_short && columns.len() > 1);
             out.structure(count + usize::from(is_long));
             for column in columns.iter().take(count) {
