@@ -17,8 +17,8 @@ pub struct Coordinator {
     server: Server,
     /// Commands to the server in the modem that follow a pre-shared key, when it was taken.
     after_psk: BTreeMap<Ticket, Request>,
-    /// Frames of a network with our number since it was started.
-    conflicts: u32,
+    /// When the last frames of a network with our number were heard.
+    conflicts: VecDeque<Instant>,
     /// Other networks, and when they were heard last.
     foreign_pans: BTreeMap<u16, Instant>,
     rejects: Rejects,
@@ -58,7 +58,7 @@ impl Coordinator {
             modem,
             server,
             after_psk: BTreeMap::new(),
-            conflicts: 0,
+            conflicts: VecDeque::new(),
             foreign_pans: BTreeMap::new(),
             rejects: Rejects::default(),
             events: VecDeque::new(),
@@ -98,7 +98,7 @@ impl Coordinator {
     pub fn change_pan(&mut self, pan_id: u16, now: Instant) {
         self.modem.restart(Some(pan_id), now);
         self.server.disband();
-        self.conflicts = 0;
+        self.conflicts.clear();
         self.drain(now);
     }
 
@@ -206,8 +206,10 @@ impl Coordinator {
                 self.after_psk.clear();
             }
             modem::Event::ForeignPan { pan_id, .. } if pan_id == self.modem.config().pan_id => {
-                self.conflicts += 1;
-                if self.conflicts == CONFLICTS {
+                self.conflicts.retain(|heard| *heard + CONFLICT_TIME > now);
+                self.conflicts.push_back(now);
+                if self.conflicts.len() == CONFLICTS {
+                    self.conflicts.clear();
                     self.events.push_back(Event::PanConflict { pan_id });
                 }
             }
@@ -309,7 +311,8 @@ impl Event {
 const PAN_MASK: u16 = 0xfcff;
 /// Networks that are told apart.
 const MAX_PANS: usize = 64;
-/// One frame may be damaged; so many are another network.
-const CONFLICTS: u32 = 3;
+/// One frame may be damaged; so many within this time are another network.
+const CONFLICTS: usize = 3;
+const CONFLICT_TIME: std::time::Duration = std::time::Duration::from_secs(600);
 /// A bootstrapping message that could not leave for so long is not waited for any more.
 const LBP_TIME: std::time::Duration = std::time::Duration::from_secs(60);

@@ -38,6 +38,12 @@ impl Modem {
     }
 
     fn carry_out(&mut self, request: Request, now: Instant) {
+        if let Some(status) = self.lacks(&request) {
+            if !self.nature.is_mute_about_them {
+                self.say(status, now);
+            }
+            return;
+        }
         match request {
             Request::Initialize { is_coordinator, .. } => self.initialize(is_coordinator.is_some(), now),
             Request::Reset {} => {
@@ -102,6 +108,28 @@ impl Modem {
                 self.status(SerialStatus::NOT_ALLOWED, request.command(), now);
             }
         }
+    }
+
+    /// What it says of an attribute that it does not know.
+    fn lacks(&self, request: &Request) -> Option<Message> {
+        let (adp, mac) = (AdpStatus::UNSUPPORTED_ATTRIBUTE, MacStatus::UNSUPPORTED_ATTRIBUTE);
+        let value = Value::default();
+        let (layer, id, message) = match *request {
+            Request::Set { attribute, index, .. } => {
+                (Layer::Adp, attribute, Message::SetConfirm { status: adp, attribute, index })
+            }
+            Request::Get { attribute, index } => {
+                (Layer::Adp, attribute, Message::GetConfirm { status: adp, attribute, index, value })
+            }
+            Request::MacSet { attribute, index, .. } => {
+                (Layer::Mac, attribute, Message::MacSetConfirm { status: mac, attribute, index })
+            }
+            Request::MacGet { attribute, index } => {
+                (Layer::Mac, attribute, Message::MacGetConfirm { status: mac, attribute, index, value })
+            }
+            _ => return None,
+        };
+        self.nature.lacks.contains(&(layer, id)).then_some(message)
     }
 
     fn initialize(&mut self, says_coordinator: bool, now: Instant) {

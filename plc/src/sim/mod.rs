@@ -21,6 +21,7 @@ pub use pair::Pair;
 pub use random::Random;
 
 use crate::g3::modem::Generation;
+use crate::g3::pib::Layer;
 use crate::{Eui64, Key};
 
 /// What an emulated modem and its air are like.
@@ -31,6 +32,9 @@ pub struct Nature {
     pub is_strict: bool,
     /// It has an RF side too.
     pub is_hybrid: bool,
+    /// Attributes that its firmware does not know, and whether it answers at all when it is asked for them.
+    pub lacks: Vec<(Layer, u32)>,
+    pub is_mute_about_them: bool,
     /// How long a frame is on its way, per hop; zero for no airtime at all.
     pub hop_time: Duration,
     /// Of each octet, per hop.
@@ -75,6 +79,8 @@ impl Default for Nature {
             generation: Generation::HostLbs,
             is_strict: true,
             is_hybrid: false,
+            lacks: Vec::new(),
+            is_mute_about_them: false,
             hop_time: Duration::ZERO,
             octet_time: Duration::ZERO,
             buffers: 8,

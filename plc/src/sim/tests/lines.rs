@@ -123,6 +123,33 @@ fn what_cannot_leave_in_time_expires_and_what_nobody_confirms_is_unknown() {
 }
 
 #[test]
+fn firmware_that_lacks_something_is_taken_as_it_is() {
+    let lacks = vec![
+        (Layer::Mac, mac::FRAME_COUNTER_RF),
+        (Layer::Adp, adp::MANUF_DISCOVER_SEQUENCE_NUMBER),
+        (Layer::Adp, adp::CONTEXT_INFORMATION_TABLE),
+    ];
+    for is_mute_about_them in [false, true] {
+        let mut house = up(Nature { lacks: lacks.clone(), is_mute_about_them, ..Nature::default() }, 2);
+        house.run(MINUTE * 10);
+        assert_eq!(house.count(|event| matches!(event, Event::Modem(modem::Event::Down(_)))), 0);
+        let said = house.count(|event| matches!(event, Event::Modem(modem::Event::NotTaken { .. })));
+        assert_eq!(said, 4, "two contexts, and one each of the others");
+        let attribute =
+            ask(&mut house, |modem, now| modem.get(Layer::Adp, adp::MANUF_DISCOVER_SEQUENCE_NUMBER, 0, now));
+        let refusal = Refusal::Adp(AdpStatus::UNSUPPORTED_ATTRIBUTE);
+        assert_eq!(attribute, Err(if is_mute_about_them { Refusal::Unknown } else { refusal }));
+        assert!(house.is_up());
+    }
+    // What nothing can be without is another matter.
+    let mut house = House::new(Nature { lacks: vec![(Layer::Mac, mac::KEY_TABLE)], ..Nature::default() }, 0..1);
+    house.run(MINUTE);
+    let refusal = Refusal::Mac(MacStatus::UNSUPPORTED_ATTRIBUTE);
+    let down = Event::Modem(modem::Event::Down(Cause::Refused { request: "key_table", refusal }));
+    assert_eq!(house.count(|event| *event == down), 1);
+}
+
+#[test]
 fn a_silent_modem_is_said_to_be_down_once_and_taken_up_when_it_speaks() {
     let mut house = up(Nature::default(), 1);
     house.pair.modem.faults().deaf_ppm = 1_000_000;
