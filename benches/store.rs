@@ -17,7 +17,7 @@ use dcu::reading::{
     Function, Link, Manufacturer, MeterId, Obis, Origin, Quality, Reading, Received, Register, Security, Source,
     TimeQuality, Unit, Value,
 };
-use dcu::store::{Body, ForgetPages, Lane, Limit, Options, Report, Store};
+use dcu::store::{Body, Lane, Limit, Options, Report, Store, System};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 fn main() {
@@ -116,8 +116,8 @@ fn open(path: &Path, began: Option<Instant>) -> (Store, Duration) {
     let report = |report: Report| assert!(!matches!(report, Report::Trouble { .. }), "{report:?}");
     let random = || u64::from(std::process::id()) << 20;
     let forget = |file: &fs::File| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?);
-    let forget_pages = ForgetPages(forget);
-    let options = Options { size_limit: 1 << 30, forget_pages, ..Options::new(path, "bench") };
+    let system = System { forget_pages: forget, free_octets: |_| None };
+    let options = Options { size_limit: 1 << 30, system, ..Options::new(path, "bench") };
     let (store, _) =
         Store::open(options, dcu::wire::CODEC, Arc::new(clock), Box::new(random), Box::new(report)).unwrap();
     (store, began.unwrap_or(started).elapsed())

@@ -16,7 +16,7 @@ use sled::Transactional;
 use sled::transaction::{ConflictableTransactionError, TransactionError};
 
 use super::stash::Stash;
-use super::{ForgetPages, StoreError};
+use super::{StoreError, System};
 use crate::journal::{sync_directory, sync_parent};
 
 /// The trees, as places of a change.
@@ -81,6 +81,7 @@ impl Database {
 
     /// Opens or makes it. A panic or an opening that takes longer than `limit` is damage.
     pub(super) fn open(path: &Path, limit: Duration) -> Result<Self, DatabaseError> {
+        forget_unfinished_snapshots(path);
         let file = path.join("db");
         let stash = Stash::take(&file);
         let (opened, result) = mpsc::sync_channel(1);
@@ -102,13 +103,16 @@ impl Database {
                 stash.give_back(&file).map_err(|error| DatabaseError::Failed(StoreError::io("mend", &file)(error)))?;
                 Err(DatabaseError::Damaged(reason))
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                forget_unfinished_snapshots(path);
+                Err(error)
+            }
         }
     }
 
     /// The content is what it must be.
-    pub(super) fn approve(&self, forget: ForgetPages) {
-        self.forget_pages(forget);
+    pub(super) fn approve(&self, system: System) {
+        self.forget_pages(system);
         *self.stash.lock().unwrap_or_else(PoisonError::into_inner) = Stash::default();
     }
 
@@ -211,8 +215,8 @@ impl Database {
     }
 
     /// Lets the kernel forget what opening has read and zeroed. That it does not is no reason to stop.
-    fn forget_pages(&self, forget: ForgetPages) {
-        drop(self.file.sync_data().and_then(|()| (forget.0)(&self.file)));
+    fn forget_pages(&self, system: System) {
+        drop(self.file.sync_data().and_then(|()| (system.forget_pages)(&self.file)));
     }
 
     /// Octets of batches that were written and read since it was opened.
@@ -239,6 +243,18 @@ impl Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Database({})", self.path.display())
+    }
+}
+
+/// Removes snapshots that were not written to their end, on a full disk or in a power cut. sled takes the one with the
+/// last name, whole or not, for damage; the one before is still there until a new one is whole, and so is the log.
+fn forget_unfinished_snapshots(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating")) {
+            // Where it cannot be removed, opening says what is wrong.
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 

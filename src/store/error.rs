@@ -14,6 +14,9 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("open store {}: in use by another process", path.display())]
     InUse { path: PathBuf },
+    /// Nothing was changed: with more room the same epoch goes on.
+    #[error("open store {}: the disk is full{}; all is left as it was", path.display(), free_said(*free))]
+    Full { path: PathBuf, free: Option<u64>, source: Option<StoreError> },
     #[error("open store")]
     Store(#[from] StoreError),
 }
@@ -47,9 +50,8 @@ impl StoreError {
     /// Is it for want of space?
     pub fn is_full(&self) -> bool {
         match self {
-            Self::Io { source, .. } | Self::Sequence(JournalError::Io { source, .. }) => {
-                source.kind() == io::ErrorKind::StorageFull
-            }
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Sequence(error) => error.is_full(),
             Self::Database { full, .. } => *full,
             _ => false,
         }
@@ -71,4 +73,8 @@ impl StoreError {
         }
         text
     }
+}
+
+fn free_said(free: Option<u64>) -> String {
+    free.map_or_else(String::new, |free| format!(", {} KiB are free", free >> 10))
 }

@@ -1,6 +1,7 @@
 //! The store's doors: what other rooms call. Cheap to clone; any thread may use it. Reading goes past the writer.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,7 +16,9 @@ use super::verify::Verification;
 use super::view::{Hole, Shared, View};
 use super::weigh::{WEIGHT_LIMIT, weight};
 use super::writer::{Request, Writer};
-use super::{Batch, Body, Codec, Commit, Epoch, Lane, OpenError, Opening, Options, Report, Statistics, StoreError};
+use super::{
+    Batch, Body, Codec, Commit, Epoch, Lane, OpenError, Opening, Options, Report, Statistics, StoreError, System,
+};
 use crate::clock::ReadClock;
 use crate::reading::LaneHead;
 
@@ -35,6 +38,8 @@ pub struct Store {
     requests: Sender<Request>,
     thread: Arc<Mutex<Option<WriterThread>>>,
     queue_records: usize,
+    path: Arc<PathBuf>,
+    system: System,
 }
 
 type WriterThread = JoinHandle<Result<(), StoreError>>;
@@ -68,14 +73,15 @@ impl Store {
         let opening = opened.opening.clone();
         let shared = Arc::new(Shared::default());
         let (requests, received) = mpsc::channel();
-        let queue_records = options.queue_records;
+        let (queue_records, system) = (options.queue_records, options.system);
+        let path = Arc::new(options.path.clone());
         let writer = Writer::new(opened, Arc::clone(&shared), clock, random, on_report);
         let thread = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run(&received))
             .map_err(StoreError::io("start the writer of", &options.path))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
-        Ok((Self { shared, requests, thread, queue_records }, opening))
+        Ok((Self { shared, requests, thread, queue_records, path, system }, opening))
     }
 
     /// Hands records over; waits while the queue is full. `done` is called when all of them are durable.
@@ -185,9 +191,16 @@ impl Store {
             commit_errors: view.commit_errors,
             queued: self.shared.queued() as u64,
             file_octets: view.db.as_ref().map_or(0, |db| db.file_octets()),
+            full_since_ms: view.full_since,
+            free_octets: (self.system.free_octets)(&self.path),
             blobs: view.db.as_ref().map_or(0, |db| db.blobs()),
             lanes: Lane::ALL.iter().map(|lane| view.statistics(*lane)).collect(),
         }
+    }
+
+    /// Does no commit succeed because the disk is full?
+    pub fn is_full(&self) -> bool {
+        self.shared.read().is_stuck
     }
 
     /// Reads every batch: checksums, hashes, chains, sequences. Takes its time with a large store.

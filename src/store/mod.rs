@@ -42,7 +42,7 @@ pub use batch::{Batch, BatchHead};
 pub use error::{OpenError, StoreError};
 pub use handle::{Done, Limit, OnReport, Random, Refused, Store};
 pub use inspect::{Inspection, inspect};
-pub use options::{ForgetPages, LaneOptions, Options};
+pub use options::{LaneOptions, Options, System};
 pub use ranges::Ranges;
 pub use record::{Body, Epoch, Lane, Record};
 pub use report::{Commit, CommittedLane, LaneStatistics, Opening, Report, Start, Statistics};

@@ -12,6 +12,7 @@ use super::database::{Database, DatabaseError};
 use super::keeper::Keeper;
 use super::load::{Loaded, Look, look};
 use super::promise::{FoundPromise, Promise, SequenceFile};
+use super::reserve::with_room;
 use super::salvage::{Memory, salvage};
 use super::{Body, Codec, Epoch, Lane, OpenError, Opening, Options, Start, StoreError, value};
 use crate::clock::Now;
@@ -44,8 +45,28 @@ struct Beginning {
 }
 
 impl Opener<'_> {
-    /// Opens the store in its directory, whatever is there.
+    /// Opens the store in its directory, whatever is there. Where there is no room for it, all is left as it was.
     pub(super) fn open(&mut self) -> Result<Opened, OpenError> {
+        let sled = self.path("sled");
+        let is_new = !sled.exists() && !self.path("salvage").exists();
+        let free = || (self.options.system.free_octets)(&self.options.path);
+        if let Some(free) = free().filter(|free| is_new && *free < NEW_STORE) {
+            return Err(OpenError::Full { path: self.options.path.clone(), free: Some(free), source: None });
+        }
+        self.open_what_is_there().map_err(|error| match error {
+            OpenError::Store(source) if source.is_full() => {
+                // Half a database is worse than none: the next start would take it for damage.
+                let tidied = if is_new { remove_directory(&sled) } else { self.finish_renames() };
+                // What could not be removed is dealt with by the next start.
+                drop(tidied);
+                let free = (self.options.system.free_octets)(&self.options.path);
+                OpenError::Full { path: self.options.path.clone(), free, source: Some(source) }
+            }
+            error => error,
+        })
+    }
+
+    fn open_what_is_there(&mut self) -> Result<Opened, OpenError> {
         self.prepare_directory()?;
         let (sequence, found) = SequenceFile::open(&self.path("sequence"))?;
         self.finish_renames()?;
@@ -53,7 +74,8 @@ impl Opener<'_> {
             FoundPromise::Promise(promise) => Some(promise.as_ref().clone()),
             FoundPromise::Nothing | FoundPromise::Damaged => None,
         };
-        let db = match Database::open(&self.path("sled"), self.options.open_limit) {
+        let (store, limit) = (&self.options.path, self.options.open_limit);
+        let db = match with_room(store, || Database::open(&store.join("sled"), limit)) {
             Ok(db) => db,
             Err(DatabaseError::InUse) => return Err(OpenError::InUse { path: self.options.path.clone() }),
             Err(DatabaseError::Failed(error)) => return Err(error.into()),
@@ -125,7 +147,7 @@ impl Opener<'_> {
             keeper.generation = promise.generation.saturating_add(1);
             keeper.commit = keeper.commit.max(promise.commit);
         }
-        db.approve(self.options.forget_pages);
+        db.approve(self.options.system);
         // What was applied and never reported is there: from now on it is promised.
         db.make_durable()?;
         sequence.write(&keeper.promise())?;
@@ -141,7 +163,7 @@ impl Opener<'_> {
         loaded: Loaded,
         reason: &str,
     ) -> Result<Opened, StoreError> {
-        db.approve(self.options.forget_pages);
+        db.approve(self.options.system);
         let mut keeper = self.keeper(loaded);
         let previous = Some(keeper.epoch);
         let mut plan = keeper.plan(Vec::new(), &self.now, true);
@@ -290,5 +312,7 @@ fn remove_directory(path: &Path) -> Result<(), StoreError> {
 
 /// The format this program writes. A newer one is never opened.
 pub(super) const FORMAT: u32 = value::VERSION as u32;
+/// Free octets without which no store is begun: the reserve and the first segments.
+const NEW_STORE: u64 = 6 << 20;
 /// Damaged databases that are kept for a look.
 const QUARANTINES: usize = 2;

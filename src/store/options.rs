@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Lane;
@@ -34,16 +34,19 @@ pub struct Options {
     pub size_limit: u64,
     /// The database must have opened within this time.
     pub open_limit: Duration,
-    /// Makes the kernel forget the pages it holds of a file. See `ForgetPages`.
-    pub forget_pages: ForgetPages,
+    pub system: System,
 }
 
-/// A door of the system that is not in the standard library: given by whoever may use it, else nothing happens.
-///
-/// Opening reads and zeroes whole segments. Where the kernel keeps such long runs as one, each small write into them
-/// later counts, and on some kernels costs, all of it.
+/// Doors of the system that are not in the standard library: given by whoever may use them; the default ones know and
+/// do nothing.
 #[derive(Clone, Copy)]
-pub struct ForgetPages(pub fn(&File) -> io::Result<()>);
+pub struct System {
+    /// Makes the kernel forget the pages it holds of a file. Opening reads and zeroes whole segments. Where the kernel
+    /// keeps such long runs as one, each small write into them later counts, and on some kernels costs, all of it.
+    pub forget_pages: fn(&File) -> io::Result<()>,
+    /// Octets that this process may still write to the file system that holds a path.
+    pub free_octets: fn(&Path) -> Option<u64>,
+}
 
 /// How one lane is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +72,7 @@ impl Options {
             retention: Duration::from_secs(60 * 86_400),
             size_limit: 256 << 20,
             open_limit: Duration::from_secs(60),
-            forget_pages: ForgetPages(|_| Ok(())),
+            system: System { forget_pages: |_| Ok(()), free_octets: |_| None },
         }
     }
 }
@@ -88,14 +91,14 @@ impl LaneOptions {
 /// The most sealed octets of a batch.
 pub(super) const SEAL_OCTETS: usize = 6 * 1024;
 
-impl fmt::Debug for ForgetPages {
+impl fmt::Debug for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ForgetPages")
+        f.write_str("System")
     }
 }
 
 /// It changes nothing that is kept: options with and without it are the same.
-impl PartialEq for ForgetPages {
+impl PartialEq for System {
     fn eq(&self, _: &Self) -> bool {
         true
     }

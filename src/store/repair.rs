@@ -9,6 +9,7 @@ use super::keeper::Keeper;
 use super::load::{Look, look};
 use super::open::{Opened, Opener};
 use super::promise::{FoundPromise, SequenceFile};
+use super::reserve::with_room;
 use super::salvage::{DAMAGED, Memory};
 use super::view::Hole;
 use super::writer::Writer;
@@ -34,6 +35,7 @@ impl Writer {
         view.db = None;
         self.db = None;
         let again = self.open_again();
+        self.reserve.look();
         match again {
             Ok(db) => {
                 let db = Arc::new(db);
@@ -65,7 +67,9 @@ impl Writer {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.full) {
             self.reserve.give_up();
         }
-        match self.open_again() {
+        let again = self.open_again();
+        self.reserve.look();
+        match again {
             Ok(db) => {
                 self.use_database(db);
                 if self.in_flight.is_none() {
@@ -79,7 +83,8 @@ impl Writer {
 
     fn open_again(&self) -> Result<Database, Again> {
         let options = &self.keeper.options;
-        let db = match Database::open_again(&options.path.join("sled"), options.open_limit) {
+        let path = options.path.join("sled");
+        let db = match with_room(&options.path, || Database::open_again(&path, options.open_limit)) {
             Ok(db) => db,
             Err(DatabaseError::Failed(error)) => return Err(Again::Later(error)),
             Err(DatabaseError::InUse) => return Err(Again::Later(StoreError::OutOfOrder)),
@@ -92,7 +97,7 @@ impl Writer {
         };
         let reason = match look(&db, promise.as_deref(), &self.keeper.codec) {
             Ok(Look::Sound(_)) => {
-                db.approve(options.forget_pages);
+                db.approve(options.system);
                 return Ok(db);
             }
             Ok(Look::Empty) => "it is empty".to_owned(),

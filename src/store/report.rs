@@ -80,6 +80,10 @@ pub struct Statistics {
     pub queued: u64,
     /// Octets of the database file.
     pub file_octets: u64,
+    /// Since when the disk is full, milliseconds since 1970 UTC: commits fail for it, or go into the reserve's room.
+    pub full_since_ms: Option<i64>,
+    /// Octets that may still be written to the store's file system, where that is known.
+    pub free_octets: Option<u64>,
     /// Files under `blobs/`: must be none.
     pub blobs: u64,
     pub lanes: Vec<LaneStatistics>,

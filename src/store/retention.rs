@@ -34,9 +34,11 @@ struct Candidate {
 pub(super) enum Pressure {
     /// Retention time and size limit.
     Usual,
-    /// The disk is full: acknowledged batches leave before their time. What is not acknowledged stays, unless records
-    /// of a more urgent lane wait.
-    Full { waiting: Option<Lane> },
+    /// The disk is full: acknowledged batches leave before their time. What is not acknowledged stays: most often it is
+    /// others who fill the disk, and then a backlog that leaves makes no room that lasts, because they take it too, or
+    /// sled does not give its segments back. New readings that find no room are fewer than a backlog, their meters
+    /// speak again, and they are counted; what was reported as committed is there for ever or until the size limit.
+    Full,
 }
 
 impl Keeper {
@@ -79,12 +81,11 @@ impl Keeper {
         let acknowledged = || oldest.iter().filter(|(_, candidate)| candidate.acknowledged).min_by_key(by_age);
         let least_urgent = || oldest.keys().max_by_key(|(ordinal, lane)| (*lane, std::cmp::Reverse(*ordinal)));
         match pressure {
-            Pressure::Full { waiting } => {
+            Pressure::Full => {
                 if freed > FREED_WHEN_FULL {
                     return None;
                 }
-                let give_way = || least_urgent().filter(|(_, lane)| waiting.is_some_and(|waiting| waiting < *lane));
-                acknowledged().map(|(place, _)| *place).or_else(|| give_way().copied())
+                acknowledged().map(|(place, _)| *place)
             }
             Pressure::Usual if self.octets() > self.options.size_limit => {
                 acknowledged().map(|(place, _)| *place).or_else(|| least_urgent().copied())

@@ -31,6 +31,9 @@ pub(super) struct View {
     pub commits: u64,
     pub records_committed: u64,
     pub commit_errors: u64,
+    /// Since when the disk is full, milliseconds since 1970 UTC; whether no commit succeeds for it now.
+    pub full_since: Option<i64>,
+    pub is_stuck: bool,
     /// Acknowledgements came that are not on disk yet.
     pub acknowledged: bool,
 }

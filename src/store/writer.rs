@@ -76,7 +76,7 @@ impl Writer {
         random: Random,
         on_report: OnReport,
     ) -> Self {
-        let reserve = Reserve::new(opened.keeper.options.path.join("reserve"));
+        let reserve = Reserve::new(opened.keeper.options.path.clone());
         let next_retention = clock().mono;
         let writer = Self {
             keeper: opened.keeper,
@@ -104,10 +104,13 @@ impl Writer {
 
     /// Works until it is told to close and what waits is durable, or cannot be made so.
     pub(super) fn run(mut self, requests: &Receiver<Request>) -> Result<(), StoreError> {
-        self.reserve.fill();
         loop {
             let now = (self.clock)();
+            if self.trouble.is_none() {
+                self.reserve.fill(self.keeper.options.system, now.mono);
+            }
             self.step(&now);
+            self.show_room(&now);
             if self.closing {
                 return self.end();
             }
@@ -187,7 +190,7 @@ impl Writer {
     fn deadline(&self) -> Option<Instant> {
         match &self.trouble {
             Some(trouble) => Some(trouble.next),
-            None => self.commit_deadline(),
+            None => self.commit_deadline().into_iter().chain(self.reserve.next_trial()).min(),
         }
     }
 
@@ -205,8 +208,7 @@ impl Writer {
         let is_full = !self.reserve.is_filled();
         if is_full || now.mono >= self.next_retention || self.keeper.octets() > self.keeper.options.size_limit {
             self.next_retention = now.mono + RETENTION_EVERY;
-            let waiting = records.iter().map(|(lane, _)| *lane).min();
-            let pressure = if is_full { Pressure::Full { waiting } } else { Pressure::Usual };
+            let pressure = if is_full { Pressure::Full } else { Pressure::Usual };
             if let Some(db) = &self.db {
                 let mut found = match self.keeper.leave(db, now, pressure) {
                     Ok(found) => found,
@@ -271,8 +273,22 @@ impl Writer {
         if self.trouble.take().is_some() {
             (self.on_report)(Report::Recovered);
         }
-        // Without its reserve the disk is still full: acknowledged batches leave until there is room for it.
-        self.reserve.fill();
+    }
+
+    /// Makes known whether the disk is full. Without its reserve it still is: acknowledged batches leave until there is
+    /// room for it.
+    fn show_room(&self, now: &Now) {
+        let is_stuck = self.trouble.as_ref().is_some_and(|trouble| trouble.full);
+        let is_full = is_stuck || !self.reserve.is_filled();
+        let shown = {
+            let view = self.shared.read();
+            (view.is_stuck, view.full_since.is_some())
+        };
+        if shown != (is_stuck, is_full) {
+            let mut view = self.shared.write();
+            view.is_stuck = is_stuck;
+            view.full_since = is_full.then(|| view.full_since.unwrap_or(now.utc_ms));
+        }
     }
 
     pub(super) fn fail(&mut self, error: &StoreError, now: &Now) {

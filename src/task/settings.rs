@@ -1,6 +1,7 @@
 //! From the configuration to what each room wants to be told.
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use nix::sys::statvfs::statvfs;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
@@ -21,8 +22,13 @@ pub(super) fn store(config: &Config) -> store::Options {
     options.retention = said.retention;
     options.size_limit = said.size_limit;
     options.open_limit = said.open_limit;
-    options.forget_pages =
-        store::ForgetPages(|file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?));
+    options.system = store::System {
+        forget_pages: |file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?),
+        free_octets: |path| {
+            let there = path.ancestors().find(|path| path.exists())?;
+            statvfs(there).ok().map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()))
+        },
+    };
     for (lane, kept) in store::Lane::ALL.into_iter().zip(&mut options.lanes) {
         if lane == store::Lane::Billing {
             kept.seal_age = said.billing_seal_age;

@@ -20,6 +20,37 @@ impl SmallDisk {
     }
 }
 
+/// What the kernel says is free.
+fn free_octets(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let said = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(there).output().ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    let (blocks, size) = said.trim().split_once(' ')?;
+    Some(blocks.parse::<u64>().ok()? * size.parse::<u64>().ok()?)
+}
+
+impl SmallDisk {
+    /// A store on it that knows how much is free.
+    fn bench(&self) -> Bench {
+        let mut bench = Bench::at(&self.0.path().join("store"));
+        bench.options.system.free_octets = free_octets;
+        bench
+    }
+
+    /// Somebody else takes all that is left.
+    fn take_the_rest(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        let mut file = std::fs::File::options().create(true).append(true).open(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+        path
+    }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path().join(directory)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
@@ -134,4 +165,108 @@ fn on_a_full_disk_acknowledged_batches_make_room() {
     assert!(store.verify().unwrap().is_sound());
     store.close().unwrap();
     assert_eq!(bench.open().1.start, Start::Continued);
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk_with_all_it_has_and_goes_on_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let bench = disk.bench();
+    let (store, Opening { epoch, .. }, _) = bench.open();
+    put(&store, Lane::MBus, 0..1000);
+    // The writer fills the reserve after its first commit at the latest.
+    store.close().unwrap();
+    assert!(disk.names("store").contains(&"reserve-opening".to_owned()));
+    let ballast = disk.take_the_rest("ballast");
+    for round in 0..3 {
+        let (store, opening, _) = bench.open();
+        assert_eq!((opening.epoch, opening.start), (epoch, Start::Continued), "round {round}");
+        let offered = store.unacknowledged(Lane::MBus, None, Limit { batches: 99, octets: 1 << 20 }).unwrap();
+        assert_eq!(offered.iter().flat_map(texts).collect::<Vec<_>>(), (0..1000).map(text).collect::<Vec<_>>());
+        store.close().unwrap();
+        // What was given up for it is gone as well.
+        disk.take_the_rest(&format!("ballast-{round}"));
+    }
+    std::fs::remove_file(ballast).unwrap();
+    let (store, opening, _) = bench.open();
+    assert_eq!((opening.epoch, opening.start), (epoch, Start::Continued));
+    put(&store, Lane::MBus, 1000..1050);
+    assert!(store.statistics().full_since_ms.is_none() && store.statistics().free_octets > Some(1 << 20));
+    assert_eq!(found(&store, epoch, Lane::MBus).len(), 1050);
+}
+
+#[test]
+fn a_store_that_finds_no_room_to_open_is_left_as_it_was() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let bench = disk.bench();
+    let (store, Opening { epoch, .. }, _) = bench.open();
+    put(&store, Lane::MBus, 0..1000);
+    store.close().unwrap();
+    for name in ["reserve", "reserve-opening"] {
+        std::fs::remove_file(bench.path(name)).unwrap();
+    }
+    // What a program that did not mend it left of its snapshot.
+    std::fs::write(bench.path("sled/snap.00000000000FFFFF.generating"), b"").unwrap();
+    let ballast = disk.take_the_rest("ballast");
+    for _ in 0..2 {
+        let error = bench.try_open().unwrap_err();
+        assert!(matches!(error, OpenError::Full { free: Some(0..=8192), source: Some(_), .. }), "{error:?}");
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert!(!disk.names("store/sled").iter().any(|name| name.ends_with(".generating")));
+    }
+    std::fs::remove_file(ballast).unwrap();
+    let (store, opening, _) = bench.open();
+    assert_eq!((opening.epoch, opening.start), (epoch, Start::Continued));
+    assert_eq!(found(&store, epoch, Lane::MBus).len(), 1000);
+}
+
+#[test]
+fn no_store_is_begun_on_a_full_disk() {
+    let Some(disk) = SmallDisk::mount(16) else { return };
+    for knows in [true, false] {
+        let mut bench = disk.bench();
+        if !knows {
+            bench.options.system.free_octets = |_| None;
+        }
+        let ballast = disk.take_the_rest("ballast");
+        let error = bench.try_open().unwrap_err();
+        assert!(matches!(error, OpenError::Full { .. }), "{error:?}");
+        std::fs::remove_file(ballast).unwrap();
+        let (store, opening, _) = bench.open();
+        assert_eq!(opening.start, Start::New);
+        store.close().unwrap();
+        std::fs::remove_dir_all(&bench.options.path).unwrap();
+    }
+}
+
+#[test]
+fn a_backlog_stays_when_others_fill_the_disk() {
+    let Some(disk) = SmallDisk::mount(24) else { return };
+    let bench = disk.bench();
+    let (store, Opening { epoch, .. }, reports) = bench.open();
+    put(&store, Lane::MBus, 0..1000);
+    disk.take_the_rest("ballast");
+    let mut more = 0;
+    // Urgent records and readings, for as long as the disk stays full.
+    for _ in 0..150 {
+        let records =
+            (0..20).map(|n| ([Lane::Security, Lane::MBus][n as usize % 2], raw(text(n).repeat(20)))).collect();
+        match store.try_append(records, None) {
+            Ok(()) => more += 20,
+            Err((error, ..)) => assert!(matches!(error, StoreError::Busy), "{error}"),
+        }
+        bench.pass(Duration::from_secs(6));
+        std::thread::sleep(Duration::from_millis(5));
+        disk.take_the_rest("ballast");
+    }
+    let figures = store.statistics();
+    println!("{more} more records, {} of them wait", figures.queued);
+    assert!(figures.queued > 0 && figures.full_since_ms.is_some() && store.is_full());
+    std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    assert!(commit_again(&bench, &store), "it goes on when there is room");
+    assert_eq!(store.statistics().lanes.iter().map(|lane| lane.lost).sum::<u64>(), 0);
+    assert!(!reports.try_iter().any(|report| matches!(report, Report::Evicted { .. })));
+    let kept: Vec<_> = found(&store, epoch, Lane::MBus).into_iter().take(1000).collect();
+    assert_eq!(kept, (0..1000).map(text).collect::<Vec<_>>());
+    let urgent = found(&store, epoch, Lane::Security).len() as u64;
+    assert_eq!(urgent, more / 2 + 1, "and what had been taken is there, with the event of the first start");
 }
