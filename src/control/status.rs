@@ -93,6 +93,9 @@ pub struct MeterCounts {
     pub silent: u64,
     /// Known ones whose telegrams cannot be decrypted: no key, or a wrong one.
     pub without_key: u64,
+    /// Records lost since the start, because the disk was full.
+    #[serde(default)]
+    pub not_stored: u64,
     /// Since the start.
     pub telegrams: u64,
     pub readings: u64,

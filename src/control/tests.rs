@@ -39,6 +39,7 @@ pub(crate) fn well() -> Status {
             heard_1h: 208,
             heard_24h: 212,
             without_key: 0,
+            not_stored: 0,
             telegrams: 81_187,
             readings: 5_088,
             repeated: 214,

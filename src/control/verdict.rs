@@ -45,6 +45,9 @@ impl Status {
                 format!("{} records were evicted before they were acknowledged", self.buffer.evicted),
             );
         }
+        if self.meters.not_stored > 0 {
+            because(Verdict::Fault, format!("{} records were lost: the disk was full", self.meters.not_stored));
+        }
         let fill = self.buffer.octets.saturating_mul(100) / self.buffer.size_limit.max(1);
         // Acknowledged batches are evicted first and make room by themselves.
         if fill >= FILL_PERCENT && self.buffer.backlog > 0 {

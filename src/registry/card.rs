@@ -88,6 +88,7 @@ impl Registry {
             heard_24h: within(24 * HOUR_MS),
             silent: number(self.silent()),
             without_key: number(self.meters.iter().filter(is_closed).count()),
+            not_stored: 0,
             telegrams: self.verdicts.iter().sum(),
             readings: self.readings,
             repeated: self.repeated,

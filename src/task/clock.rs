@@ -50,7 +50,14 @@ impl Clock {
         hex::decode_to_slice(text.trim().replace('-', ""), &mut boot_id)
             .map_err(|error| ClockError::BootId(io::Error::other(error)))?;
         let path = state_dir.join("clock");
-        let (slots, found) = Slots::open(&path)?;
+        let (slots, found) = match Slots::open(&path) {
+            Ok((slots, found)) => (Some(slots), found),
+            Err(error) if error.is_full() => {
+                warn!(err = %super::chain(&error), "the time is not remembered before there is room");
+                (None, Slots::peek(&path)?)
+            }
+            Err(error) => return Err(error.into()),
+        };
         let remembered = match found {
             crate::journal::Found::Value(octets) => octets.try_into().map_or(0, i64::from_be_bytes),
             crate::journal::Found::Damaged => {
@@ -110,7 +117,8 @@ pub(super) fn floor_of(state_dir: &Path) -> u64 {
 pub struct Watch {
     clock: Clock,
     judge: Judge,
-    slots: Slots,
+    /// None where they could not be made yet: the disk is full.
+    slots: Option<Slots>,
     path: PathBuf,
     anchored: watch::Sender<Option<i64>>,
     anchor: watch::Receiver<Option<i64>>,
@@ -174,7 +182,11 @@ impl Watch {
         }
         self.saved = Some(now.boot_ms);
         let seconds = now.utc_ms.div_euclid(1000);
-        match self.slots.write(&seconds.to_be_bytes()) {
+        if self.slots.is_none() {
+            self.slots = Slots::open(&self.path).ok().map(|(slots, _)| slots);
+        }
+        let Some(slots) = &mut self.slots else { return };
+        match slots.write(&seconds.to_be_bytes()) {
             Ok(()) => self.clock.floor.store(seconds.max(BUILT), Ordering::Relaxed),
             Err(error) => warn!(file = %self.path.display(), err = %super::chain(&error), "remember the time"),
         }

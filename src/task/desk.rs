@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
     Alarm, BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
-    RefusalKind, Reply, Request, Status, TimeStatus, UplinkStatus,
+    RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
 use crate::registry::Action;
 use crate::store::Store;
@@ -138,7 +138,7 @@ impl Desk {
             meters,
             buffer: self.buffer(),
             uplink: self.uplink.borrow().clone(),
-            alarms: self.alarms.clone(),
+            alarms: self.alarms(),
             process: process(),
         })
     }
@@ -223,6 +223,19 @@ impl Desk {
         }
     }
 
+    /// What the start found, and what is wrong now.
+    fn alarms(&self) -> Vec<Alarm> {
+        let mut alarms = self.alarms.clone();
+        let figures = self.store.statistics();
+        if let Some(since_ms) = figures.full_since_ms {
+            let free = figures.free_octets.map_or(String::new(), |free| format!(" ({} KiB free)", free >> 10));
+            let path = self.config.unit.state_dir.display();
+            let text = format!("the disk of {path} is full{free}: make room, or new readings are lost");
+            alarms.push(Alarm { code: "disk-full".to_owned(), severity: Severity::Fault, since_ms, text });
+        }
+        alarms
+    }
+
     /// Reads the whole buffer, which takes a while; other questions wait.
     fn verify(&self) -> Reply {
         match block_in_place(|| self.store.verify()) {
@@ -235,22 +248,24 @@ impl Desk {
 /// What the kernel says of this process.
 fn process() -> Process {
     let text = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
-    let figure = |text: &str, key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    };
     let status = text("status");
-    // What a full disk refused was counted as written first.
-    let written = |io: &str| {
-        let cancelled = figure(io, "cancelled_write_bytes").unwrap_or(0);
-        figure(io, "write_bytes").unwrap_or(0).saturating_sub(cancelled)
-    };
     Process {
         pid: std::process::id(),
-        rss_bytes: figure(&status, "VmRSS").unwrap_or(0) * 1024,
-        peak_rss_bytes: figure(&status, "VmHWM").unwrap_or(0) * 1024,
+        rss_bytes: figure(&status, "VmRSS") * 1024,
+        peak_rss_bytes: figure(&status, "VmHWM") * 1024,
         written_bytes: written(&text("io")),
     }
+}
+
+/// A figure of a file in /proc; 0 where it is not told.
+fn figure(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// What reached the device: what was removed before that, or refused by a full disk, was counted as written first.
+fn written(io: &str) -> u64 {
+    figure(io, "write_bytes").saturating_sub(figure(io, "cancelled_write_bytes"))
 }
 
 /// A unit that dies soon after its start shall be asked too. Flash wears out: later it need not be younger. A status is
@@ -263,3 +278,20 @@ const LEAVE_METERS: Duration = Duration::from_secs(24 * 3600);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A receiver that heard nothing for so long is called silent.
 const SILENCE: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_disk_refused_was_not_written() {
+        let io = |written: u64, cancelled: u64| {
+            format!("wchar: 77\nread_bytes: 5\nwrite_bytes: {written}\ncancelled_write_bytes: {cancelled}\n")
+        };
+        for (text, expected) in
+            [(io(8192, 0), 8192), (io(919_000_000, 918_900_000), 100_000), (io(1, 2), 0), (String::new(), 0)]
+        {
+            assert_eq!(written(&text), expected, "{text}");
+        }
+    }
+}

@@ -4,7 +4,6 @@
 
 pub(super) mod talk;
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tracing::{debug, warn};
 use wmbus::{Form, Scratch, Telegram};
 
 use super::receiver::Heard;
+use super::waiting::Waiting;
 use crate::clock::{Now, ReadClock};
 use crate::control::{MeterCard, MeterCounts, MeterLine, ReadingLine, TelegramLine};
 use crate::journal::replace_file;
@@ -25,7 +25,7 @@ use crate::reading::{
     Selector,
 };
 use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, medium};
-use crate::store::{Body, Lane, Store, StoreError};
+use crate::store::{Body, Lane, Store};
 
 /// What the desk may ask.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(super) struct Meters {
     /// Frames that other receivers may have heard too.
     pub(super) gather: Gather,
     /// Selected and not yet taken by the store; frames are not taken meanwhile.
-    pub(super) waiting: VecDeque<Vec<(Lane, Body)>>,
+    pub(super) waiting: Waiting,
     pub(super) talk: talk::Talk,
 }
 
@@ -81,7 +81,7 @@ impl Meters {
         self.decode_due();
         let mut save = interval_at(Instant::now() + SAVE, SAVE);
         loop {
-            let is_blocked = !self.hand_over();
+            let is_blocked = !self.waiting.hand_over(&self.store, (self.clock)());
             let deadlines =
                 [self.selector.poll_timeout(), self.late.poll_timeout(), self.talk.poll_timeout((self.clock)())];
             let deadline = deadlines.into_iter().flatten().min();
@@ -116,7 +116,7 @@ impl Meters {
         self.save();
         self.selector.finish((self.clock)());
         self.select();
-        while !self.hand_over() {
+        while !self.waiting.hand_over(&self.store, (self.clock)()) {
             sleep(STORE_BUSY).await;
         }
     }
@@ -274,7 +274,7 @@ impl Meters {
     fn tell_of_talk(&mut self, now: Now) {
         while let Some((meter, kind)) = self.talk.poll_event() {
             let event = Event { received: now.received(), meter: Some(meter), kind };
-            self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
+            self.waiting.push(vec![(Lane::Security, Body::Event(event))]);
         }
     }
 
@@ -282,18 +282,18 @@ impl Meters {
     fn tell_of(&mut self, meter: MeterId, kind: EventKind, now: Now) {
         warn!(meter = %meter, event = ?kind, "meter not as expected");
         let event = Event { received: now.received(), meter: Some(meter), kind };
-        self.waiting.push_back(vec![(Lane::Security, Body::Event(event))]);
+        self.waiting.push(vec![(Lane::Security, Body::Event(event))]);
     }
 
     /// Lets an undecodable telegram into the raw ring, if it may. What a Wize network's key proved is as good as readings.
     fn keep_raw(&mut self, raw: RawTelegram, now: Now) -> bool {
         if raw.wize.as_ref().is_some_and(|wize| wize.is_authenticated) {
-            self.waiting.push_back(vec![(Lane::MBus, Body::Raw(raw))]);
+            self.waiting.push(vec![(Lane::MBus, Body::Raw(raw))]);
             return true;
         }
         let is_kept = self.gate.offer(&raw, now.mono) == RawVerdict::Keep;
         if is_kept {
-            self.waiting.push_back(vec![(Lane::Raw, Body::Raw(raw))]);
+            self.waiting.push(vec![(Lane::Raw, Body::Raw(raw))]);
         }
         is_kept
     }
@@ -302,7 +302,7 @@ impl Meters {
     fn select(&mut self) -> bool {
         let before = self.waiting.len();
         while let Some(selected) = self.selector.poll_event() {
-            self.waiting.push_back(match selected {
+            self.waiting.push(match selected {
                 Selected::Readings(readings) => {
                     readings.into_iter().map(|reading| (Lane::MBus, Body::Reading(reading))).collect()
                 }
@@ -310,23 +310,6 @@ impl Meters {
             });
         }
         self.waiting.len() > before
-    }
-
-    /// Hands to the store what waits. False: its queue is full.
-    fn hand_over(&mut self) -> bool {
-        while let Some(records) = self.waiting.pop_front() {
-            match self.store.try_append(records, None) {
-                Ok(()) => {}
-                Err((StoreError::Busy, records, _)) => {
-                    self.waiting.push_front(records);
-                    return false;
-                }
-                Err((error, records, _)) => {
-                    warn!(err = %super::chain(&error), count = records.len(), "store refuses records");
-                }
-            }
-        }
-        true
     }
 
     /// Feeds `dcu telegram tail`.
@@ -355,7 +338,10 @@ impl Meters {
         let now = (self.clock)();
         // A desk that stopped waiting wants no answer.
         match question {
-            Question::Counts(reply) => drop(reply.send(self.registry.counts(now))),
+            Question::Counts(reply) => {
+                let counts = MeterCounts { not_stored: self.waiting.lost(), ..self.registry.counts(now) };
+                drop(reply.send(counts));
+            }
             Question::List(reply) => drop(reply.send(self.registry.list(&self.groups))),
             Question::Card { id, reply } => drop(reply.send(self.card(&id))),
             Question::Talk(ask, reply) => {

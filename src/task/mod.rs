@@ -21,8 +21,8 @@ pub mod serial;
 mod settings;
 pub mod tls;
 mod uplink;
+mod waiting;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,7 +178,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         telegrams: streams.telegrams.clone(),
         scratch: wmbus::Scratch::default(),
         gather: Gather::new(if config.wmbus.len() > 1 { GATHER } else { Duration::ZERO }),
-        waiting: VecDeque::new(),
+        waiting: waiting::Waiting::default(),
         talk: opening::talk(&state_dir, config.unit.address, ports, started, &mut alarms),
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
@@ -228,7 +228,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
 
 /// What only the uplink needs.
 struct Parts {
-    audit: Audit,
+    audit: Option<Audit>,
     trust: Trust,
     key: PrivateKey,
     news: watch::Receiver<news::News>,

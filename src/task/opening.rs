@@ -36,15 +36,30 @@ pub(super) fn of_store(opening: &store::Opening, now: Now) -> Vec<Alarm> {
     Vec::new()
 }
 
-pub(super) fn audit(state_dir: &Path, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Result<Audit, JournalError> {
-    let (audit, aside) = block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms))?;
+/// The audit chain. On a full disk readings are forwarded without one, which is told.
+pub(super) fn audit(
+    state_dir: &Path,
+    store: &Store,
+    now: Now,
+    alarms: &mut Vec<Alarm>,
+) -> Result<Option<Audit>, JournalError> {
+    let (audit, aside) = match block_in_place(|| Audit::open_or_set_aside(&state_dir.join("audit"), now.utc_ms)) {
+        Err(error) if error.is_full() => {
+            let detail = format!("no audit is kept until the next start: {}", chain(&error));
+            error!(err = %chain(&error), "no audit is kept");
+            tell(store, now, "audit.missing", detail.clone());
+            alarms.push(alarm("audit-missing", now, detail));
+            return Ok(None);
+        }
+        opened => opened?,
+    };
     if let Some(aside) = aside {
         let detail = format!("the audit chain was damaged: a new one begins, the old one is in {}", aside.display());
         error!(path = %aside.display(), "audit chain damaged: a new one begins");
         tell(store, now, "audit.damaged", detail.clone());
         alarms.push(alarm("audit-damaged", now, detail));
     }
-    Ok(audit)
+    Ok(Some(audit))
 }
 
 /// What the last run left of its meters; where it is damaged it begins anew, and that is told.

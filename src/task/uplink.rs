@@ -21,7 +21,8 @@ use crate::uplink::{Request, Uplink};
 pub(super) struct Task {
     pub(super) uplink: Uplink,
     pub(super) store: Store,
-    pub(super) audit: Audit,
+    /// None on a disk that was full at the start.
+    pub(super) audit: Option<Audit>,
     pub(super) clock: ReadClock,
     pub(super) door: Door,
     pub(super) status: watch::Sender<UplinkStatus>,
@@ -194,13 +195,17 @@ impl Task {
             }
             Request::Heads { id } => {
                 let heads: Vec<LaneHead> = store.heads();
-                let audit_head = (self.audit.entries() > 0).then(|| self.audit.head());
+                let audit_head = self.audit.as_ref().filter(|audit| audit.entries() > 0).map(Audit::head);
                 self.uplink.handle_heads(id, &heads, audit_head, now);
                 return;
             }
             Request::Audit(entry) => {
-                if let Err(error) = self.audit.append(&entry) {
-                    warn!(err = %super::chain(&error), what = entry.what, "append to the audit");
+                match self.audit.as_mut().map(|audit| audit.append(&entry)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => {
+                        warn!(err = %super::chain(&error), what = entry.what, "append to the audit");
+                    }
+                    None => warn!(what = entry.what, "no audit to append to"),
                 }
                 return;
             }

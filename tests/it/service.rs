@@ -162,6 +162,91 @@ fn a_unit_that_wakes_up_in_1970_reads_on_and_is_dated_later() {
     unit.terminate();
 }
 
+/// A small file system in the place of a directory; needs root.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(path: std::path::PathBuf, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", options, "dcu-test"]).arg(&path).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(path));
+        }
+        crate::support::skip("a small file system cannot be mounted here");
+        None
+    }
+
+    /// Somebody else takes all that is left.
+    fn take_the_rest(&self) {
+        let mut ballast = std::fs::File::options().create(true).append(true).open(self.0.join("ballast")).unwrap();
+        while std::io::Write::write_all(&mut ballast, &[1; 4096]).is_ok() {}
+    }
+
+    fn give_back(&self) {
+        std::fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_unit_starts_on_a_full_disk_forwards_what_it_has_and_counts_what_it_cannot_store() {
+    let Some(mut broker) = Mosquitto::start() else { return };
+    let mut unit = Unit::new(&broker, "");
+    let Some(disk) = SmallDisk::mount(unit.path("state"), "size=24m") else { return };
+    let head_end = HeadEnd::open(&broker, &unit);
+    unit.start();
+    broker.terminate();
+    unit.hear_volumes(0..300);
+    let stored = |status: &serde_json::Value| {
+        let lanes = status["buffer"]["lanes"].as_array();
+        lanes.is_some_and(|lanes| lanes.iter().any(|lane| lane["lane"] == "mbus" && lane["last"] == 300))
+    };
+    let epoch = unit.until("the outage is buffered", stored)["buffer"]["epoch"].clone();
+    unit.kill();
+    disk.take_the_rest();
+    broker.restart();
+    unit.start();
+    assert_eq!(head_end.volumes(300, &unit), (0..300).collect::<Vec<i64>>());
+    let is_told = |status: &serde_json::Value| {
+        status["alarms"].as_array().is_some_and(|alarms| alarms.iter().any(|alarm| alarm["code"] == "disk-full"))
+    };
+    let status = unit.until("the full disk is told", is_told);
+    assert_eq!((&status["verdict"], &status["buffer"]["epoch"]), (&"fault".into(), &epoch));
+
+    // Telegrams until readings are lost, while somebody takes the room that the unit had kept for itself. With a
+    // head-end that acknowledges, batches leave and their room is used again.
+    broker.terminate();
+    let begin = std::time::Instant::now();
+    let mut heard = 300;
+    while unit.ask(&["status"]).1["meters"]["not_stored"].as_u64().is_none_or(|lost| lost == 0) {
+        disk.take_the_rest();
+        unit.hear_volumes(heard..heard + 1000);
+        heard += 1000;
+        assert!(begin.elapsed() < LIMIT, "nothing is lost of {heard} readings\n{}", unit.log());
+    }
+    disk.give_back();
+    broker.restart();
+    unit.until("all is heard", |status| status["meters"]["telegrams"] == heard - 300);
+    let status = unit.until("all is forwarded", |status| !is_told(status) && status["buffer"]["backlog"] == 0);
+    let lanes = status["buffer"]["lanes"].as_array().unwrap();
+    let stored = lanes.iter().find(|lane| lane["lane"] == "mbus").unwrap()["last"].as_u64().unwrap();
+    let lost = status["meters"]["not_stored"].as_u64().unwrap();
+    assert!(stored + lost >= 300 + status["meters"]["readings"].as_u64().unwrap(), "{status:#}");
+    assert_eq!(head_end.volumes(stored as usize, &unit).len() as u64, stored);
+    let told = |record: &Record| {
+        matches!(&record.body, Body::Event(event) if matches!(&event.kind,
+            EventKind::Unit { code, .. } if code == "store.records_lost"))
+    };
+    assert!(head_end.records.lock().unwrap().iter().any(told));
+    unit.terminate();
+}
+
 #[test]
 fn a_key_file_that_others_can_read_or_with_a_short_key_keeps_the_service_from_starting() {
     let Some(broker) = Mosquitto::start() else { return };
