@@ -22,7 +22,7 @@ pub use settings::{Authentication, Protection, Random, Settings};
 
 use crate::apdu::{Attribute, Method, Selected, Selection};
 use crate::block_transfer::{BlockReceiver, BlockSender};
-use crate::link::{Link, LinkEvent};
+use crate::link::{Link, LinkEvent, LinkFailure};
 use crate::security::{ReceivedCounter, SentCounter, SystemTitle};
 use crate::spec::Conformance;
 use crate::{Data, Reject};
@@ -161,6 +161,13 @@ impl Client {
             _ => self.close(now),
         }
         self.pump(now);
+    }
+
+    /// What carries the octets is gone: everything fails, and `Closed` follows. `associate` begins anew.
+    pub fn transport_lost(&mut self) {
+        if self.state != State::Idle {
+            self.ended(Some(Cause::Link(LinkFailure::TransportLost)));
+        }
     }
 
     /// Reads an attribute, or the rows and columns of it that are selected.

@@ -552,6 +552,24 @@ fn a_silent_meter_fails_everything_and_can_be_asked_again() {
 }
 
 #[test]
+fn a_lost_connection_fails_what_was_asked_and_nothing_is_left_for_the_next() {
+    for medium in MEDIA {
+        let (settings, access) = protected();
+        let mut pair = Pair::new(medium, settings, access);
+        pair.associate().unwrap();
+        let id = pair.client.get(ENERGY, None, pair.now);
+        pair.client.transport_lost();
+        let failure = pair.answer(id).unwrap_err();
+        assert_eq!(failure.to_string(), "get 1-0:1.8.0*255 class 3 attribute 2: link: connection lost");
+        pair.until(|events| events.contains(&Event::Closed));
+        pair.events.clear();
+        pair.server.reconnect();
+        pair.associate().unwrap();
+        assert!(pair.get(ENERGY).is_ok());
+    }
+}
+
+#[test]
 fn many_requests_that_cannot_be_sent_fail_one_by_one() {
     let (settings, access) = protected();
     let mut pair = Pair::new(Medium::Wrapper, settings, access);

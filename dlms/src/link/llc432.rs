@@ -52,6 +52,7 @@ impl Llc432 {
 
 impl Link for Llc432 {
     fn open(&mut self, _: Instant) {
+        self.transmits.clear();
         self.events.push_back(LinkEvent::Opened);
     }
 

@@ -13,7 +13,7 @@ use crate::Reject;
 
 /// One side of a link. After each mutation drain `poll_transmit` and `poll_event`, then wait until `poll_timeout`.
 pub trait Link: fmt::Debug + Send {
-    /// Begins to open; `Opened` or `Failed` follows.
+    /// Begins to open, and forgets whatever was to be sent; `Opened` or `Failed` follows.
     fn open(&mut self, now: Instant);
     /// Begins to close; `Closed` follows.
     fn close(&mut self, now: Instant);
@@ -44,6 +44,8 @@ pub enum LinkEvent {
 pub enum LinkFailure {
     /// The other side was asked as often as is allowed.
     NoAnswer,
+    /// What carries the octets is gone: a connection, a port.
+    TransportLost,
     /// HDLC DM: the other side is not, or no longer, connected.
     Disconnected,
     /// HDLC FRMR: the other side cannot take a frame.
@@ -54,6 +56,7 @@ impl fmt::Display for LinkFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoAnswer => "no answer",
+            Self::TransportLost => "connection lost",
             Self::Disconnected => "disconnected",
             Self::FrameRejected => "frame rejected",
         })

@@ -63,6 +63,11 @@ impl Deframer {
         }
     }
 
+    /// Nothing is kept that is not whole.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Forgets what is not whole: the stream is a new one.
     pub fn clear(&mut self) {
         self.pending.clear();
@@ -95,20 +100,36 @@ impl Deframer {
 pub struct Wrapper {
     ours: u16,
     theirs: u16,
+    /// UDP: what comes at once is whole.
+    is_datagram: bool,
     deframer: Deframer,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<LinkEvent>,
 }
 
 impl Wrapper {
+    /// Over TCP.
     pub fn new(ours: u16, theirs: u16) -> Self {
-        Self { ours, theirs, deframer: Deframer::default(), transmits: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            ours,
+            theirs,
+            is_datagram: false,
+            deframer: Deframer::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Over UDP: each call of `handle_bytes` is one datagram.
+    pub fn datagrams(ours: u16, theirs: u16) -> Self {
+        Self { is_datagram: true, ..Self::new(ours, theirs) }
     }
 }
 
 impl Link for Wrapper {
     fn open(&mut self, _: Instant) {
         self.deframer.clear();
+        self.transmits.clear();
         self.events.push_back(LinkEvent::Opened);
     }
 
@@ -135,6 +156,10 @@ impl Link for Wrapper {
                 Err(reject) => LinkEvent::Rejected(reject),
             });
         });
+        if self.is_datagram && !self.deframer.is_empty() {
+            self.deframer.clear();
+            self.events.push_back(LinkEvent::Rejected(Reject::Truncated));
+        }
     }
 
     fn handle_timeout(&mut self, _: Instant) {}
@@ -189,6 +214,11 @@ mod tests {
         link.handle_bytes(&hex!("0001 0001 0011 0001 05 0001 0001 0010 0001 06"), now);
         assert_eq!(link.poll_event(), Some(LinkEvent::Rejected(Reject::ForeignAddress)));
         assert_eq!(link.poll_event(), Some(LinkEvent::Apdu(vec![6])));
+        let mut udp = Wrapper::datagrams(16, 1);
+        udp.handle_bytes(&hex!("0001 0001 0010 0002 06"), now);
+        assert_eq!(udp.poll_event(), Some(LinkEvent::Rejected(Reject::Truncated)));
+        udp.handle_bytes(&hex!("0001 0001 0010 0001 06"), now);
+        assert_eq!(udp.poll_event(), Some(LinkEvent::Apdu(vec![6])));
         link.send(&vec![0; 65_536], now);
         assert_eq!(link.poll_event(), Some(LinkEvent::Rejected(Reject::TooLong("apdu"))));
     }

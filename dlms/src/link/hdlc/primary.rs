@@ -199,6 +199,8 @@ impl Primary {
 
 impl Link for Primary {
     fn open(&mut self, now: Instant) {
+        self.transmits.clear();
+        self.deframer = Deframer::default();
         self.state = State::Opening;
         self.tries = 0;
         self.snrm(now);
