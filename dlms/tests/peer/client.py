@@ -146,4 +146,5 @@ def main():
     fact("closed")
 
 
-main()
+if __name__ == "__main__":
+    main()
