@@ -250,10 +250,13 @@ impl Coordinator {
                 let ticket = self.modem.send_lbp(lbp, now + LBP_TIME, now).ok();
                 self.server.on_its_way(eui64, ticket);
             }
+            // In its rekey phase the modem hands a new key to whoever proves its own, and no address.
             Action::Assign { eui64, short_addr, psk } => {
+                self.modem.command(&Request::RekeyPhase { is_begun: false });
                 self.command(psk, Request::AssignShortAddress { eui64, short_addr }, now);
             }
             Action::Rekey { eui64, short_addr, psk, distribute } => {
+                self.modem.command(&Request::RekeyPhase { is_begun: distribute });
                 self.command(psk, Request::Rekey { short_addr, eui64, distribute }, now);
             }
             Action::Kick { eui64, short_addr } => self.modem.command(&Request::Kick { short_addr, eui64 }),
@@ -284,13 +287,12 @@ impl Coordinator {
             Phase::Distribute | Phase::Activate => {
                 let Some(gmk) = ring.keyring.key(ring.newest()) else { return };
                 let value = Typed::Key(gmk).to_value();
-                if let Ok(ticket) = self.modem.set_lbp(lbp_attribute::REKEY_GMK, 0, value, now) {
-                    self.after_psk.insert(ticket, Request::RekeyPhase { is_begun: true });
-                }
+                // It follows in order: nothing is rekeyed before it is there.
+                let _ = self.modem.set_lbp(lbp_attribute::REKEY_GMK, 0, value, now);
             }
             Phase::Grace => {
-                self.modem.command(&Request::ActivateNewKey {});
                 self.modem.command(&Request::RekeyPhase { is_begun: false });
+                self.modem.command(&Request::ActivateNewKey {});
             }
             Phase::Settled => {}
         }

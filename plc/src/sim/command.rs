@@ -102,7 +102,8 @@ impl Modem {
             Request::AssignShortAddress { eui64, short_addr } => self.assign(eui64, short_addr, now),
             Request::Kick { eui64, .. } => self.kick(eui64, now),
             Request::Rekey { eui64, distribute, .. } => self.rekey(eui64, distribute, now),
-            Request::RekeyPhase { .. } | Request::ForceRegister { .. } => {}
+            Request::RekeyPhase { is_begun } => self.lbs.is_rekey_phase = is_begun,
+            Request::ForceRegister { .. } => {}
             Request::ActivateNewKey {} => self.activate_new_key(),
             Request::NetworkJoin { .. } | Request::NoIpData { .. } => {
                 self.status(SerialStatus::NOT_ALLOWED, request.command(), now);

@@ -15,6 +15,8 @@ pub(super) struct Lbs {
     /// The key that is being distributed.
     rekey_gmk: Option<Key>,
     identifier: u8,
+    /// Whoever proves its key gets the new group key, and nothing else.
+    pub(super) is_rekey_phase: bool,
     slots: BTreeMap<Eui64, Slot>,
 }
 
@@ -23,7 +25,6 @@ struct Slot {
     destination: Address,
     short_addr: u16,
     conversation: Option<psk::Server>,
-    is_rekey: bool,
 }
 
 impl Modem {
@@ -86,14 +87,13 @@ impl Modem {
         if distribute {
             let mut conversation = psk::Server::new(&psk, ID_S, self.random.block());
             let first = conversation.first(self.identifier());
-            let slot = Slot { destination, short_addr: 0, conversation: Some(conversation), is_rekey: true };
+            let slot = Slot { destination, short_addr: 0, conversation: Some(conversation) };
             self.lbs.slots.insert(eui64, slot);
             return self.lbs_says(lbp::Code::Challenge, eui64, lbp::Data::Eap(first), destination, now);
         }
         let other = 1 - (self.pib.number(Layer::Adp, adp::ACTIVE_KEY_INDEX) as u8 & 1);
-        // After the switch the new key is the active one.
-        let index = if self.lbs.rekey_gmk.is_some() { other } else { 1 - other };
-        let activation = lbp::Data::Parameters(vec![Parameter::GmkActivation(index)]);
+        // The place that is not in use, whether it holds the new key or, after the switch, the old one.
+        let activation = lbp::Data::Parameters(vec![Parameter::GmkActivation(other)]);
         self.lbs_says(lbp::Code::Accepted, eui64, activation, destination, now);
         self.say(Message::JoinComplete { eui64, short_addr: 0 }, now);
     }
@@ -104,9 +104,7 @@ impl Modem {
             (lbp::Code::Joining, lbp::Data::Nothing) => {
                 let destination = Address::Extended(eui64);
                 // Who asks again has begun anew.
-                self.lbs
-                    .slots
-                    .insert(eui64, Slot { destination, short_addr: 0xffff, conversation: None, is_rekey: false });
+                self.lbs.slots.insert(eui64, Slot { destination, short_addr: 0xffff, conversation: None });
                 self.tell(&Message::JoinRequest { eui64 });
             }
             (lbp::Code::Joining, lbp::Data::Eap(eap)) => self.lbs_answers(eui64, eap, now),
@@ -122,7 +120,7 @@ impl Modem {
     fn lbs_answers(&mut self, eui64: Eui64, message: &eap::Message, now: Instant) {
         let active = self.key();
         let identifier = self.identifier();
-        let rekey_gmk = self.lbs.rekey_gmk;
+        let (rekey_gmk, is_rekey_phase) = (self.lbs.rekey_gmk, self.lbs.is_rekey_phase);
         let Some(slot) = self.lbs.slots.get_mut(&eui64) else { return };
         let destination = slot.destination;
         let Some(conversation) = &mut slot.conversation else { return };
@@ -135,7 +133,7 @@ impl Modem {
                     return self.lbs_says(lbp::Code::Decline, eui64, failure, destination, now);
                 }
                 let Some((index, key)) = active else { return };
-                let parameters = match (slot.is_rekey, rekey_gmk) {
+                let parameters = match (is_rekey_phase, rekey_gmk) {
                     (true, Some(key)) => vec![Parameter::Gmk { index: 1 - index, key }],
                     _ => vec![
                         Parameter::ShortAddr(slot.short_addr),

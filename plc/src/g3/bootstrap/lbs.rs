@@ -38,9 +38,7 @@ impl Server {
 
     /// Somebody asks the server in the modem.
     pub fn join_request(&mut self, eui64: Eui64, now: Instant) {
-        if !self.slots.contains_key(&eui64) {
-            self.wait(eui64, NOBODY, Media::default(), now);
-        }
+        self.ask(eui64, NOBODY, Media::default(), now);
         self.fill(now);
     }
 
@@ -57,15 +55,7 @@ impl Server {
         let lbp::Message { code, media, eui64, data } = message;
         match (code, data) {
             (lbp::Code::Joining, lbp::Data::Nothing) => {
-                let is_new = self
-                    .slots
-                    .get(&eui64)
-                    .is_none_or(|slot| slot.purpose != Purpose::Join || slot.since + DUPLICATE_TIME <= now);
-                // A node that asks again later has begun anew, and the conversation that it left with it.
-                if is_new {
-                    self.slots.remove(&eui64);
-                    self.wait(eui64, source, media, now);
-                }
+                self.ask(eui64, source, media, now);
                 Ok(())
             }
             (lbp::Code::Joining, lbp::Data::Eap(message)) => self.take_eap(eui64, &message, now),
@@ -114,6 +104,16 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// A node that asks again later has begun anew, and the conversation that it left with it.
+    fn ask(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
+        let is_copy = |slot: &Slot| slot.purpose == Purpose::Join && slot.since + DUPLICATE_TIME > now;
+        if !self.slots.get(&eui64).is_some_and(is_copy) {
+            self.slots.remove(&eui64);
+            self.unpark(now);
+            self.wait(eui64, source, media, now);
+        }
     }
 
     /// Puts who asks behind those who asked before.
@@ -197,10 +197,12 @@ impl Server {
         self.slots.insert(eui64, slot);
     }
 
-    /// Leaves the conversation to the server in the modem. It has one pre-shared key at a time: who needs another one
-    /// waits until those with this one are through.
+    /// Leaves the conversation to the server in the modem. It has one pre-shared key at a time, and either rekeys or
+    /// admits: who needs another one waits until those with this one are through.
     fn delegate(&mut self, eui64: Eui64, mut slot: Slot, now: Instant) {
-        let is_other = self.slots.values().any(|open| open.psk != slot.psk);
+        let is_join = slot.purpose == Purpose::Join;
+        let differs = |open: &Slot| open.psk != slot.psk || (open.purpose == Purpose::Join) != is_join;
+        let is_other = self.slots.values().any(differs);
         if is_other {
             if slot.purpose == Purpose::Join {
                 let until = now + WAITING_TIME;

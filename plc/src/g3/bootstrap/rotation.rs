@@ -1,7 +1,8 @@
 //! The rotation of the key, as the server carries it out.
 
 use super::{
-    Action, Address, Campaign, Event, Failure, Instant, Key, Media, Member, Phase, Purpose, Ring, Server, Task, Verdict,
+    Action, Address, Campaign, Event, Failure, Generation, Instant, Key, Media, Member, Phase, Purpose, Ring, Server,
+    Task, Verdict,
 };
 
 impl Server {
@@ -40,7 +41,10 @@ impl Server {
         let free = (self.limits.slots - 1).max(1).saturating_sub(self.slots.len());
         let is_idle = |member: &Member| !self.slots.contains_key(&member.eui64) && campaign.may_try(member.eui64, now);
         let (chosen, is_done) = {
-            let open = self.roster.iter().filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
+            // The server in the modem activates the place that is not in use: behind the switch that is the old key's.
+            let may = self.generation == Some(Generation::HostLbs) || self.ring.phase != Phase::Grace;
+            let members = self.roster.iter().filter(|_| may);
+            let open = members.filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
             let chosen: Vec<_> = open.clone().filter(|(member, _)| is_idle(member)).take(free).collect();
             let is_done = match self.ring.phase {
                 Phase::Distribute => open.clone().next().is_none(),
