@@ -9,7 +9,7 @@ use crate::acse;
 use crate::apdu::{Apdu, BlockControl, GeneralBlockTransfer, InvokeId, tag};
 use crate::block_transfer::{BlockReceiver, BlockSender, Progress};
 use crate::gateway::{Direction, GatewayAddress};
-use crate::security::{HEADROOM, is_ciphered};
+use crate::security::{GeneralSigning, HEADROOM, SystemTitle, is_ciphered};
 use crate::spec::Conformance;
 
 impl Client {
@@ -50,7 +50,8 @@ impl Client {
             0 => usize::from(u16::MAX),
             size => usize::from(size),
         };
-        let around = if self.settings.protection.is_some() { HEADROOM } else { 0 };
+        let around = if self.settings.protection.is_some() { HEADROOM } else { 0 }
+            + if self.settings.signing.is_some() { SIGNING_HEADROOM } else { 0 };
         most.saturating_sub(around).max(MIN_APDU)
     }
 
@@ -64,8 +65,9 @@ impl Client {
                 ciphering.protect(&apdu, protection.form, protection.control, counter)?
             }
         };
+        let octets = self.sign(octets);
         (self.blocks_in, self.blocks_out) = (None, None);
-        let most = self.limit() + HEADROOM;
+        let most = self.limit() + HEADROOM + if self.settings.signing.is_some() { SIGNING_HEADROOM } else { 0 };
         if octets.len() <= most {
             self.transmit(&octets, now);
             self.link.expect_answer(true, now);
@@ -77,6 +79,29 @@ impl Client {
         self.blocks_out = Some(BlockSender::new(octets, self.limit())?);
         self.transmit_blocks(now);
         Ok(())
+    }
+
+    /// Signs what is sent, where that was agreed.
+    fn sign(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        let Some(signing) = &self.settings.signing else { return octets };
+        self.transaction_id += 1;
+        let transaction_id = self.transaction_id.to_be_bytes();
+        let (own, meter) = (self.own_title(), self.association.meter_title);
+        let title = |title: &Option<SystemTitle>| title.map_or(Vec::new(), |title| title.0.to_vec());
+        let (own, meter) = (title(&own), title(&meter));
+        let mut out = Vec::with_capacity(octets.len() + SIGNING_HEADROOM);
+        GeneralSigning::new(&transaction_id, &own, &meter, &octets).emit_signed(&signing.own, &mut out);
+        out
+    }
+
+    /// What was signed, where the signature is the meter's and the answer one to what was asked last.
+    fn verified(&self, octets: &[u8]) -> Result<Vec<u8>, Reject> {
+        let signing = self.settings.signing.as_ref().ok_or(Reject::NoKey)?;
+        let signed = GeneralSigning::parse(octets)?;
+        signed.verify(&signing.peer)?;
+        let is_answer = signed.transaction_id == self.transaction_id.to_be_bytes();
+        let is_meter = self.association.meter_title.is_none_or(|title| signed.originator_system_title == title.0);
+        if is_answer && is_meter { Ok(signed.content.to_vec()) } else { Err(Reject::Replayed) }
     }
 
     fn transmit_blocks(&mut self, now: Instant) {
@@ -169,6 +194,12 @@ impl Client {
             acse::tag::RLRE => return self.released(&octets, now),
             _ => {}
         }
+        if first == GeneralSigning::TAG {
+            octets = self.verified(&octets)?;
+        } else if self.settings.signing.is_some() && self.state == State::Associated && !ERRORS.contains(&first) {
+            return Err(Reject::NotProtected);
+        }
+        let first = *octets.first().ok_or(Reject::Truncated)?;
         if is_ciphered(first) {
             if let Err(reject) = self.open(&mut octets) {
                 // A bad answer is an answer: the meter will not send another.
@@ -266,5 +297,7 @@ impl Client {
 
 /// What a meter may say in the clear although it was asked ciphered.
 const ERRORS: [u8; 2] = [tag::EXCEPTION_RESPONSE, tag::CONFIRMED_SERVICE_ERROR];
+/// Octets around a signed APDU at most: tag, transaction id, titles, empty fields, lengths, signature.
+const SIGNING_HEADROOM: usize = 1 + 9 + 9 + 9 + 2 + 5 + 2 + 96;
 /// No meter takes less.
 const MIN_APDU: usize = 32;

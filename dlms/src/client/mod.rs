@@ -18,7 +18,7 @@ pub(crate) use association::REPLY_TO_HLS;
 pub use failure::{Cause, Failure, Target};
 pub use job::Answer;
 use job::{Job, Service};
-pub use settings::{Authentication, Protection, Random, Settings};
+pub use settings::{Authentication, Protection, Random, Settings, Signing};
 
 use crate::apdu::{Attribute, Method, Selected, Selection};
 use crate::block_transfer::{BlockReceiver, BlockSender};
@@ -44,6 +44,8 @@ pub struct Client {
     /// What the meter was asked, and not yet answered.
     current: Option<Job>,
     invoke_id: u8,
+    /// Of the signed request that was sent last.
+    transaction_id: u64,
     next_id: u64,
     repeats_left: u32,
     deadline: Option<Instant>,
@@ -131,6 +133,7 @@ impl Client {
             waiting: VecDeque::new(),
             current: None,
             invoke_id: 0,
+            transaction_id: 0,
             next_id: 0,
             repeats_left: 0,
             deadline: None,

@@ -16,6 +16,8 @@ pub struct Settings {
     pub ciphering: Option<Ciphering>,
     /// How requests are protected, and at least the answers; None is in the clear.
     pub protection: Option<Protection>,
+    /// Requests are signed, and answers have to be: general signing, suites 1 and 2.
+    pub signing: Option<Signing>,
     /// The association is there without being asked for.
     pub is_pre_established: bool,
     pub conformance: Conformance,
@@ -47,6 +49,13 @@ pub struct Protection {
     pub form: Form,
 }
 
+/// Keys of both sides.
+#[derive(Debug, Clone)]
+pub struct Signing {
+    pub own: SigningKey,
+    pub peer: VerifyingKey,
+}
+
 #[derive(Debug, Clone, Default)]
 pub enum Authentication {
     #[default]
@@ -73,6 +82,7 @@ impl Default for Settings {
             authentication: Authentication::None,
             ciphering: None,
             protection: None,
+            signing: None,
             is_pre_established: false,
             conformance: Conformance::USUAL,
             max_receive_pdu_size: u16::MAX,

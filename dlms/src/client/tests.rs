@@ -191,6 +191,39 @@ fn ecdsa(suite: Suite) -> [Authentication; 2] {
     ]
 }
 
+#[test]
+fn signed_requests_get_signed_answers() {
+    for (suite, form) in [(Suite::One, Some(Form::GeneralGlobal)), (Suite::Two, None)] {
+        let [ours, theirs] = ecdsa(suite);
+        let signing = |authentication: &Authentication| match authentication {
+            Authentication::Ecdsa { own, meter } => Some(Signing { own: own.clone(), peer: meter.clone() }),
+            _ => None,
+        };
+        let (our_keys, their_keys) = (signing(&ours), signing(&theirs));
+        let (settings, access) = sides([ours, theirs], suite, form);
+        let mut pair = Pair::new(
+            Medium::Hdlc,
+            Settings { signing: our_keys.clone(), max_receive_pdu_size: 400, ..settings },
+            Access { signing: their_keys, ..access },
+        );
+        pair.associate().unwrap();
+        assert!(pair.get(ENERGY).is_ok());
+        let text = Attribute::new(1, Obis::new(0, 0, 96, 13, 0, 255), 2);
+        assert_eq!(pair.set(text, Data::OctetString(&[7; 3000])), Ok(Answer::Done));
+        assert_eq!(pair.value(text), "07".repeat(3000));
+        // Whoever does not sign is not answered, and whoever answers without is not believed.
+        pair.client.settings.signing = None;
+        assert!(matches!(pair.get(ENERGY).unwrap_err().cause, Cause::Exception(_)));
+        pair.client.settings.signing = our_keys.clone();
+        pair.server.accesses[0].signing = None;
+        assert!(pair.get(ENERGY).is_err());
+        let other = SigningKey::new(suite, &[0x11; 48][..if suite == Suite::One { 32 } else { 48 }]).unwrap();
+        pair.server.accesses[0].signing = our_keys.map(|keys| Signing { own: other, peer: keys.own.verifying_key() });
+        assert_eq!(pair.get(ENERGY).unwrap_err().cause, Cause::Timeout);
+        assert!(pair.events.contains(&Event::Rejected(Reject::BadSignature)));
+    }
+}
+
 fn secret(text: &str) -> Secret {
     Secret::new(text.as_bytes())
 }

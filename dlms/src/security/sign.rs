@@ -103,6 +103,19 @@ impl fmt::Debug for SigningKey {
 }
 
 impl<'a> GeneralSigning<'a> {
+    /// An APDU between two sides, without time and other information, not signed yet.
+    pub const fn new(transaction_id: &'a [u8], originator: &'a [u8], recipient: &'a [u8], content: &'a [u8]) -> Self {
+        Self {
+            transaction_id,
+            originator_system_title: originator,
+            recipient_system_title: recipient,
+            date_time: &[],
+            other_information: &[],
+            content,
+            signature: &[],
+        }
+    }
+
     /// Reads an APDU that is all of `octets`.
     pub fn parse(octets: &'a [u8]) -> Result<Self, Reject> {
         let mut buf = octets;

@@ -7,7 +7,7 @@ use crate::acse::{
     Aare, Aarq, ApplicationContext, AssociationResult, Diagnostic, Mechanism, Release, ReleaseKind, UserDiagnostic,
 };
 use crate::apdu::{InitiateRequest, InitiateResponse};
-use crate::client::{Authentication, Random};
+use crate::client::{Authentication, Random, Signing};
 use crate::security::hls::{Exchange, equal};
 use crate::security::{Ciphering, EncryptionKey, HEADROOM, SystemTitle};
 use crate::spec::Conformance;
@@ -20,6 +20,8 @@ pub struct Access {
     pub authentication: Authentication,
     /// The meter's side: `own_title` is the meter's.
     pub ciphering: Option<Ciphering>,
+    /// Requests are signed, and so are their answers.
+    pub signing: Option<Signing>,
     /// Nothing is answered in the clear.
     pub is_protected: bool,
     /// It reads names, clock and counters, and nothing else.
@@ -37,6 +39,7 @@ impl Access {
             client: 16,
             authentication: Authentication::None,
             ciphering: None,
+            signing: None,
             is_protected: false,
             is_public: true,
             is_pre_established: false,

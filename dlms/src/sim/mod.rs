@@ -4,6 +4,7 @@
 
 mod associate;
 mod clock;
+mod effects;
 mod faults;
 mod meter;
 pub mod object;

@@ -6,27 +6,25 @@ use std::time::{Duration, Instant};
 use super::port::Heard;
 use super::session::{Session, Stage};
 use super::{Access, Effect, Faults, Meter, Port, SplitMix};
+use crate::Reject;
 use crate::acse;
-use crate::apdu::{Apdu, BlockControl, DataNotification, ExceptionResponse, GeneralBlockTransfer, ServiceError, tag};
+use crate::apdu::{Apdu, BlockControl, ExceptionResponse, GeneralBlockTransfer, ServiceError, tag};
 use crate::block_transfer::{BlockReceiver, BlockSender, Progress};
-use crate::cosem::KeyKind;
-use crate::data::encode;
 use crate::gateway::{Direction, GatewayAddress};
-use crate::security::{AuthenticationKey, EncryptionKey, Form, ReceivedCounter, SecurityControl, is_ciphered};
+use crate::security::{Form, GeneralSigning, ReceivedCounter, SecurityControl, is_ciphered};
 use crate::spec::{Conformance, StateError};
-use crate::{Data, Reject};
 
 /// A meter that is spoken with. After each mutation drain `poll_transmit`, then wait until `poll_timeout`.
 #[derive(Debug)]
 pub struct Server {
     pub meter: Meter,
     pub faults: Faults,
-    pub(super) accesses: Vec<Access>,
+    pub(crate) accesses: Vec<Access>,
     pub(super) sessions: BTreeMap<u16, Session>,
     /// Of each client, kept over associations.
     pub(super) received: BTreeMap<u16, ReceivedCounter>,
     pub(super) sent: BTreeMap<u16, u32>,
-    port: Port,
+    pub(super) port: Port,
     pub(super) random: SplitMix,
     /// Where this meter's time began, and how many seconds of it pass in one.
     epoch: Option<(Instant, i64)>,
@@ -35,7 +33,7 @@ pub struct Server {
     pub gateway: Option<GatewayAddress>,
     transmits: VecDeque<Vec<u8>>,
     delayed: VecDeque<(Instant, Vec<u8>)>,
-    effects: VecDeque<Effect>,
+    pub(super) effects: VecDeque<Effect>,
 }
 
 impl Server {
@@ -108,34 +106,7 @@ impl Server {
         self.effects.pop_front()
     }
 
-    /// Sends the values of objects to a client that did not ask.
-    pub fn push(&mut self, client: u16, objects: &[crate::apdu::CaptureObject], now: Instant) {
-        self.tick(now);
-        let body = encode(|out| {
-            out.structure(objects.len());
-            for object in objects {
-                let octets = self.meter.get(&object.attribute, None);
-                out.raw(&octets.unwrap_or_else(|_| Data::NullData.octets()));
-            }
-        });
-        let Ok(body) = Data::parse_all(&body) else { return };
-        let date_time = Some(self.meter.world.clock.date_time(self.meter.world.unix()));
-        let apdu = Apdu::DataNotification(DataNotification { long_invoke_id: 1, date_time, body }).octets();
-        self.notify(client, apdu, now);
-    }
-
-    /// Sends an APDU to a client that did not ask, protected as its association is.
-    pub fn notify(&mut self, client: u16, apdu: Vec<u8>, now: Instant) {
-        let apdu = match self.sessions.get(&client) {
-            Some(session) if session.is_protected => self.protect(client, apdu),
-            _ => apdu,
-        };
-        let mut out = VecDeque::new();
-        self.port.notify(client, &apdu, now, &mut out);
-        self.transmit(out, now);
-    }
-
-    fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant) {
         let (begin, true_ms) = *self.epoch.get_or_insert((now, self.meter.world.true_ms));
         let elapsed = now.saturating_duration_since(begin).as_millis() as i64;
         self.meter.world.true_ms = true_ms + elapsed * i64::from(self.speed);
@@ -209,7 +180,7 @@ impl Server {
     }
 
     /// The way out, with what happens there.
-    fn transmit(&mut self, out: VecDeque<Vec<u8>>, now: Instant) {
+    pub(super) fn transmit(&mut self, out: VecDeque<Vec<u8>>, now: Instant) {
         for mut octets in out {
             if self.random.happens(self.faults.lose_answer) {
                 continue;
@@ -277,9 +248,28 @@ impl Server {
         }
     }
 
-    /// Opens a request, serves it, protects the answer.
-    fn service(&mut self, client: u16, mut octets: Vec<u8>) -> Option<Vec<u8>> {
+    /// Opens a request, serves it, protects and signs the answer.
+    fn service(&mut self, client: u16, octets: Vec<u8>) -> Option<Vec<u8>> {
         self.pre_establish(client);
+        let signing = self.access(client).and_then(|access| access.signing.clone());
+        match (signing, octets.first()) {
+            (Some(signing), Some(&GeneralSigning::TAG)) => {
+                let signed = GeneralSigning::parse(&octets).ok()?;
+                if signed.verify(&signing.peer).is_err() {
+                    return Some(exception(ServiceError::DecipheringError));
+                }
+                let answer = self.unsigned(client, signed.content.to_vec())?;
+                let (to, from) = (signed.originator_system_title, signed.recipient_system_title);
+                let mut out = Vec::new();
+                GeneralSigning::new(signed.transaction_id, from, to, &answer).emit_signed(&signing.own, &mut out);
+                Some(out)
+            }
+            (Some(_), _) => Some(not_allowed()),
+            (None, _) => self.unsigned(client, octets),
+        }
+    }
+
+    fn unsigned(&mut self, client: u16, mut octets: Vec<u8>) -> Option<Vec<u8>> {
         let Some(session) = self.sessions.get_mut(&client) else { return Some(not_allowed()) };
         session.mirror = None;
         if octets.first().is_some_and(|tag| is_ciphered(*tag)) {
@@ -343,31 +333,6 @@ impl Server {
             is_protected: access.is_protected,
             ..Session::new()
         });
-    }
-
-    /// What methods brought about that the server does.
-    fn carry_out(&mut self, client: u16, now: Instant) {
-        for effect in std::mem::take(&mut self.meter.world.effects) {
-            match &effect {
-                Effect::Push(objects) => self.push(client, objects, now),
-                Effect::Keys(keys) => {
-                    for ciphering in self.accesses.iter_mut().filter_map(|access| access.ciphering.as_mut()) {
-                        for (kind, key) in keys {
-                            let (key, secret) =
-                                (EncryptionKey::new(key.octets()), AuthenticationKey::new(key.octets()));
-                            match (kind, key, secret) {
-                                (KeyKind::GlobalUnicastEncryption, Ok(key), _) => ciphering.global = key,
-                                (KeyKind::GlobalBroadcastEncryption, Ok(key), _) => ciphering.broadcast = Some(key),
-                                (KeyKind::Authentication, _, Ok(key)) => ciphering.authentication = key,
-                                _ => {}
-                            }
-                        }
-                    }
-                }
-                _ => {}
-            }
-            self.effects.push_back(effect);
-        }
     }
 }
 
