@@ -91,6 +91,10 @@ impl ProfileModel {
         let first = self.first(clock, now).max(from);
         let last = to.min(now);
         let mut slots = Vec::new();
+        // Nor is a calendar asked for the far future.
+        if first > last {
+            return slots;
+        }
         let mut end = self.at_or_after(clock, first);
         while end <= last {
             if !self.quirks.outages.iter().any(|outage| outage.contains(&end)) {

@@ -118,6 +118,10 @@ fn daily_and_monthly_profiles_end_at_local_midnight() {
     assert_eq!(stamps[0], "2026-02-01T00:00:00 dev -60 sts 00");
     assert_eq!(stamps[4], "2026-06-01T00:00:00 dev -120 sts 80");
     assert_eq!(stamps.len(), 5);
+    for (_, profile) in &profiles {
+        assert_eq!(profile.slots(&clock, i64::MAX - 86_400, i64::MAX, UNIX), []);
+        assert_eq!(profile.slots(&clock, i64::MIN, UNIX - 400 * 86_400, UNIX), []);
+    }
 }
 
 #[test]

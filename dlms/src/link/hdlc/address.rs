@@ -47,6 +47,14 @@ impl Address {
         self.lower
     }
 
+    /// A frame from here answers one that went to `asked`: the same device, however wide its address, or the one that
+    /// was asked without its number.
+    pub fn answers(&self, asked: &Self) -> bool {
+        let is_any =
+            matches!((asked.lower, asked.is_wide), (None, _) | (Some(ANY_PHYSICAL), true) | (Some(0x7f), false));
+        self.upper == asked.upper && (is_any || self.lower == asked.lower)
+    }
+
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
         let mut parts = [0; 4];
         for (count, part) in (1..).zip(&mut parts) {

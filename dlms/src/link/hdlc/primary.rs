@@ -125,7 +125,7 @@ impl Primary {
     }
 
     fn take(&mut self, frame: &Frame<'_>, now: Instant) -> Result<(), Reject> {
-        if (frame.source, frame.destination) != (self.server, self.client) {
+        if frame.destination != self.client || !frame.source.answers(&self.server) {
             return Err(Reject::ForeignAddress);
         }
         let poll = frame.control.poll();

@@ -45,6 +45,17 @@ fn addresses_have_one_two_or_four_octets() {
     for octets in [&hex!("020405")[..], &hex!("0204060800")] {
         assert_eq!(Address::parse(&mut &octets[..]), Err(Reject::Length("hdlc address")));
     }
+    let four = Address::four(1, 17).unwrap();
+    for (asked, is_answer) in [
+        (Address::two(1, 17), true),
+        (Address::four(1, 17), true),
+        (Address::one(1), true),
+        (Address::four(1, 0x3fff), true),
+        (Address::two(1, 18), false),
+        (Address::two(2, 17), false),
+    ] {
+        assert_eq!(four.answers(&asked.unwrap()), is_answer);
+    }
     assert_eq!(Address::one(128), None);
     assert_eq!(Address::server(1, Some(17)), Address::two(1, 17));
     assert_eq!(Address::server(1, Some(200)), Address::four(1, 200));
