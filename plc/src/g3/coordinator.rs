@@ -276,10 +276,12 @@ impl Coordinator {
     fn set_keys(&mut self, ring: &Ring, now: Instant) {
         if self.modem.generation() != Some(Generation::ModemLbs) {
             self.modem.set_keys(ring.keyring, now);
-            if ring.phase == Phase::Settled {
-                // Whether the modem forgets the old key or not: nothing is sent with it.
-                let _ = self.modem.set(Layer::Mac, mac::KEY_TABLE, ring.keyring.other().into(), Value::default(), now);
-            }
+        }
+        if ring.phase == Phase::Settled {
+            // Whether the modem forgets the old key or not: nothing is sent with it.
+            let _ = self.modem.set(Layer::Mac, mac::KEY_TABLE, ring.keyring.other().into(), Value::default(), now);
+        }
+        if self.modem.generation() != Some(Generation::ModemLbs) {
             return;
         }
         self.modem.remember_keys(ring.keyring);

@@ -49,8 +49,8 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Campaign {
     patience: Patience,
-    /// When the phase ends without those who do not answer.
-    deadline: Instant,
+    /// When the phase ends without those who do not answer; settled, when who was not heard since is told again.
+    deadline: Option<Instant>,
     activated: BTreeSet<Eui64>,
     /// Who did not answer: when it is tried again, and how often it was.
     retries: BTreeMap<Eui64, (Option<Instant>, u32)>,
@@ -116,20 +116,24 @@ impl Ring {
 
 impl Campaign {
     pub(super) fn new(phase: Phase, patience: Patience, now: Instant) -> Self {
-        let mut campaign = Self { patience, deadline: now, activated: BTreeSet::new(), retries: BTreeMap::new() };
-        campaign.enter(phase, now);
+        let mut campaign = Self { patience, deadline: None, activated: BTreeSet::new(), retries: BTreeMap::new() };
+        campaign.enter(phase, SILENCE_TIME, now);
         campaign
     }
 
-    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
+    /// `silence` is how long a node may say nothing under the new key before it is doubted that it uses it.
+    pub(super) fn enter(&mut self, phase: Phase, silence: Duration, now: Instant) {
         self.retries.clear();
-        self.deadline = now
-            + match phase {
-                Phase::Settled => Duration::ZERO,
-                Phase::Distribute => self.patience.distribute,
-                Phase::Activate => self.patience.activate,
-                Phase::Grace => self.patience.grace,
-            };
+        if phase == Phase::Distribute {
+            self.activated.clear();
+        }
+        let time = match phase {
+            Phase::Settled => silence,
+            Phase::Distribute => self.patience.distribute,
+            Phase::Activate => self.patience.activate,
+            Phase::Grace => self.patience.grace,
+        };
+        self.deadline = Some(now + time);
     }
 
     /// What a node still needs.
@@ -137,7 +141,9 @@ impl Campaign {
         let has_key = member.key_generation >= ring.generation;
         match ring.phase {
             _ if !member.is_joined => None,
-            Phase::Settled => None,
+            // The activation is not acknowledged: only what a node says under the new key proves that it uses it.
+            Phase::Settled => (self.deadline.is_none() && has_key && member.active_generation < ring.generation)
+                .then_some(Task::Activate),
             Phase::Distribute | Phase::Activate if !has_key => Some(Task::Distribute),
             Phase::Distribute => None,
             Phase::Activate | Phase::Grace => {
@@ -150,11 +156,13 @@ impl Campaign {
         self.retries.get(&eui64).is_none_or(|(at, _)| at.is_none_or(|at| at <= now))
     }
 
-    pub(super) fn succeeded(&mut self, eui64: Eui64, task: Task) {
-        self.retries.remove(&eui64);
-        if task == Task::Activate {
-            self.activated.insert(eui64);
+    pub(super) fn succeeded(&mut self, eui64: Eui64, task: Task, phase: Phase, now: Instant) {
+        match (task, phase) {
+            (Task::Activate, Phase::Settled) => return self.failed(eui64, now),
+            (Task::Activate, _) => drop(self.activated.insert(eui64)),
+            (Task::Distribute, _) => {}
         }
+        self.retries.remove(&eui64);
     }
 
     pub(super) fn failed(&mut self, eui64: Eui64, now: Instant) {
@@ -174,21 +182,24 @@ impl Campaign {
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.deadline <= now
+        self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Pauses that are over are no reason to wake up again.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, phase: Phase, now: Instant) {
+        self.deadline = self.deadline.filter(|deadline| phase != Phase::Settled || *deadline > now);
         for (at, _) in self.retries.values_mut() {
             *at = at.filter(|at| *at > now);
         }
     }
 
-    pub(super) fn poll_timeout(&self) -> Instant {
-        self.retries.values().filter_map(|(at, _)| *at).chain([self.deadline]).min().unwrap_or(self.deadline)
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.retries.values().filter_map(|(at, _)| *at).chain(self.deadline).min()
     }
 }
 
+/// A node that is read every quarter of an hour has been heard by then.
+pub(super) const SILENCE_TIME: Duration = Duration::from_secs(20 * 60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// A node that did not answer is tried again after this time, which doubles.
 const RETRY_TIME: Duration = Duration::from_secs(60);

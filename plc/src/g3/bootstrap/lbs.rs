@@ -111,6 +111,7 @@ impl Server {
         let is_copy = |slot: &Slot| slot.purpose == Purpose::Join && slot.since + DUPLICATE_TIME > now;
         if !self.slots.get(&eui64).is_some_and(is_copy) {
             self.slots.remove(&eui64);
+            self.kicked.remove(&eui64);
             self.unpark(now);
             self.wait(eui64, source, media, now);
         }
@@ -274,19 +275,17 @@ impl Server {
                 self.change(eui64, |member| {
                     member.is_joined = true;
                     member.key_generation = slot.generation;
+                    member.active_generation = slot.generation;
                 });
-                if let Some(campaign) = &mut self.campaign {
-                    campaign.joined(eui64, &self.ring);
-                }
+                self.campaign.joined(eui64, &self.ring);
+                self.kicked.remove(&eui64);
                 self.events.push_back(Event::Joined { eui64, short_addr: slot.short_addr });
             }
             Purpose::Rekey(task) => {
                 if task == Task::Distribute {
                     self.change(eui64, |member| member.key_generation = slot.generation);
                 }
-                if let Some(campaign) = &mut self.campaign {
-                    campaign.succeeded(eui64, task);
-                }
+                self.campaign.succeeded(eui64, task, self.ring.phase, now);
             }
         }
         self.unpark(now);
@@ -294,10 +293,9 @@ impl Server {
 
     pub(super) fn fail(&mut self, eui64: Eui64, why: Failure, now: Instant) {
         let Some(slot) = self.slots.remove(&eui64) else { return };
-        match (slot.purpose, &mut self.campaign) {
-            (Purpose::Rekey(_), Some(campaign)) => campaign.failed(eui64, now),
-            (Purpose::Rekey(_), None) => {}
-            (Purpose::Join, _) => self.events.push_back(Event::JoinFailed { eui64, why }),
+        match slot.purpose {
+            Purpose::Rekey(_) => self.campaign.failed(eui64, now),
+            Purpose::Join => self.events.push_back(Event::JoinFailed { eui64, why }),
         }
         self.unpark(now);
     }

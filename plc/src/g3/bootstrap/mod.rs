@@ -5,6 +5,7 @@
 
 mod admission;
 mod campaign;
+mod kick;
 mod lbs;
 mod roster;
 mod rotation;
@@ -41,7 +42,7 @@ pub struct Server {
     ring: Ring,
     /// A ring that is not durable yet: nothing of it is used.
     wanted: Option<Ring>,
-    campaign: Option<Campaign>,
+    campaign: Campaign,
     /// None while there is no modem.
     generation: Option<Generation>,
     slots: BTreeMap<Eui64, Slot>,
@@ -50,6 +51,8 @@ pub struct Server {
     parked: BTreeMap<Eui64, Waiting>,
     /// Who was refused, and until when that is not said again.
     refused: BTreeMap<Eui64, Instant>,
+    /// Who was sent away: when it is told again, as nobody says that it has heard it, and how often still.
+    kicked: BTreeMap<Eui64, (Instant, u32)>,
     identifier: u8,
     rejects: Rejects,
     actions: VecDeque<Action>,
@@ -155,7 +158,7 @@ impl Server {
         entropy: Entropy,
         now: Instant,
     ) -> Self {
-        let campaign = (ring.phase != Phase::Settled).then(|| Campaign::new(ring.phase, limits.patience, now));
+        let campaign = Campaign::new(ring.phase, limits.patience, now);
         Self {
             limits: Limits { slots: limits.slots.clamp(1, MAX_SLOTS), ..limits },
             id_s: id_s.to_vec(),
@@ -170,6 +173,7 @@ impl Server {
             waiting: BTreeMap::new(),
             parked: BTreeMap::new(),
             refused: BTreeMap::new(),
+            kicked: BTreeMap::new(),
             identifier: 0,
             rejects: Rejects::default(),
             actions: VecDeque::new(),
@@ -206,8 +210,10 @@ impl Server {
     /// The modem runs, and its bootstrap server is here or there.
     pub fn up(&mut self, generation: Generation, now: Instant) {
         self.generation = Some(generation);
-        if generation == Generation::ModemLbs && self.ring.phase != Phase::Settled {
-            self.actions.push_back(Action::Keys(self.ring));
+        match self.ring.phase {
+            Phase::Settled => self.campaign.enter(Phase::Settled, self.silence(), now),
+            _ if generation == Generation::ModemLbs => self.actions.push_back(Action::Keys(self.ring)),
+            _ => {}
         }
         self.fill(now);
     }
@@ -216,8 +222,8 @@ impl Server {
     pub fn down(&mut self, now: Instant) {
         self.generation = None;
         for (eui64, slot) in std::mem::take(&mut self.slots) {
-            if let (Purpose::Rekey(_), Some(campaign)) = (slot.purpose, &mut self.campaign) {
-                campaign.failed(eui64, now);
+            if matches!(slot.purpose, Purpose::Rekey(_)) {
+                self.campaign.failed(eui64, now);
             }
         }
         self.waiting.clear();
@@ -231,25 +237,6 @@ impl Server {
         if self.slots.get(&eui64).is_some_and(|slot| slot.stage == Stage::Durable) {
             self.hand_over(eui64, now);
         }
-    }
-
-    /// Sends a node away. It keeps its address; whether it may come back is a matter of admission. False where it is not
-    /// in the network.
-    pub fn kick(&mut self, eui64: Eui64) -> bool {
-        let Some(short_addr) = self.roster.get(eui64).filter(|member| member.is_joined).map(|member| member.short_addr)
-        else {
-            return false;
-        };
-        match self.generation {
-            Some(Generation::HostLbs) => {
-                let message = lbp::Message::new(lbp::Code::KickToLbd, eui64, lbp::Data::Nothing);
-                self.emit(eui64, Address::Short(short_addr), message.to_vec());
-            }
-            _ => self.actions.push_back(Action::Kick { eui64, short_addr }),
-        }
-        self.slots.remove(&eui64);
-        self.leave(eui64);
-        true
     }
 
     /// Forgets a node and gives its address back. False while it is in the network.
@@ -268,10 +255,22 @@ impl Server {
 
     /// Something came from this address: who has it is in the network, whatever we thought.
     pub fn heard(&mut self, short_addr: u16) {
-        let Some(Member { eui64, is_joined: false, .. }) = self.roster.at(short_addr).copied() else { return };
-        // Which key it has is not known: a rotation gives it the newest one again.
-        self.change(eui64, |member| member.is_joined = true);
-        self.events.push_back(Event::Joined { eui64, short_addr });
+        let Some(Member { eui64, is_joined, .. }) = self.roster.at(short_addr).copied() else { return };
+        if self.kicked.contains_key(&eui64) {
+            return;
+        }
+        let (generation, is_settled) = (self.ring.generation, self.ring.phase == Phase::Settled);
+        self.change(eui64, |member| {
+            member.is_joined = true;
+            // Nobody understands another key any more. Whether it has got the newest one is not known: a rotation gives
+            // it to it again.
+            if is_settled && member.key_generation == generation {
+                member.active_generation = generation;
+            }
+        });
+        if !is_joined {
+            self.events.push_back(Event::Joined { eui64, short_addr });
+        }
     }
 
     /// The server in the modem says that a node has left.
@@ -284,21 +283,22 @@ impl Server {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refused.retain(|_, until| *until > now);
         self.waiting.retain(|_, waiting| waiting.until > now);
+        self.kick_again(now);
         let due: Vec<_> = self.slots.iter().filter(|(_, slot)| slot.due <= now).map(|(eui64, _)| *eui64).collect();
         for eui64 in due {
             self.again(eui64, now);
         }
-        if let Some(campaign) = &mut self.campaign {
-            campaign.handle_timeout(now);
-        }
+        self.campaign.handle_timeout(self.ring.phase, now);
         self.fill(now);
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let campaign = self.campaign.as_ref().filter(|_| self.wanted.is_none() && self.generation.is_some());
+        let is_going = self.wanted.is_none() && self.generation.is_some();
+        let campaign = is_going.then(|| self.campaign.poll_timeout()).flatten();
         let slots = self.slots.values().map(|slot| slot.due);
         let waiting = self.waiting.values().map(|waiting| waiting.until);
-        slots.chain(waiting).chain(self.refused.values().copied()).chain(campaign.map(Campaign::poll_timeout)).min()
+        let kicked = self.kicked.values().map(|(at, _)| *at);
+        slots.chain(waiting).chain(kicked).chain(self.refused.values().copied()).chain(campaign).min()
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {

@@ -14,6 +14,8 @@ pub struct Member {
     pub is_joined: bool,
     /// The generation of the newest group master key that it was given.
     pub key_generation: u32,
+    /// The generation of the newest one that it was heard to use.
+    pub active_generation: u32,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +83,7 @@ impl Roster {
         let after = self.last.saturating_add(1).min(LAST + 1);
         let short_addr =
             (after..=LAST).chain(FIRST..after).find(|short_addr| !self.addresses.contains_key(short_addr))?;
-        let member = Member { eui64, short_addr, is_joined: false, key_generation: 0 };
+        let member = Member { eui64, short_addr, is_joined: false, key_generation: 0, active_generation: 0 };
         self.last = short_addr;
         self.addresses.insert(short_addr, eui64);
         self.members.insert(eui64, Entry { member, is_durable: false });

@@ -1,7 +1,8 @@
 //! The rotation of the key, as the server carries it out.
 
+use super::campaign::SILENCE_TIME;
 use super::{
-    Action, Address, Campaign, Event, Failure, Generation, Instant, Key, Media, Member, Phase, Purpose, Ring, Server,
+    Action, Address, Duration, Event, Failure, Generation, Instant, Key, Media, Member, Phase, Purpose, Ring, Server,
     Task, Verdict,
 };
 
@@ -10,16 +11,12 @@ impl Server {
     pub fn ring_kept(&mut self, now: Instant) {
         let Some(ring) = self.wanted.take() else { return };
         self.ring = ring;
-        match &mut self.campaign {
-            Some(campaign) => campaign.enter(ring.phase, now),
-            None => self.campaign = Some(Campaign::new(ring.phase, self.limits.patience, now)),
-        }
+        self.campaign.enter(ring.phase, self.silence(), now);
         self.actions.push_back(Action::Keys(ring));
         let missing = |member: &&Member| member.is_joined && member.key_generation < ring.generation;
         let missing: Vec<_> = self.roster.iter().filter(missing).map(|member| member.eui64).collect();
         self.events.push_back(Event::Rekey { phase: ring.phase, missing: missing.len() });
         if ring.phase == Phase::Settled {
-            self.campaign = None;
             // Nobody understands their key any more: they are out, and ask for admission when they notice.
             missing.into_iter().for_each(|eui64| self.leave(eui64));
         }
@@ -37,7 +34,10 @@ impl Server {
 
     /// Gives the campaign its slots, or brings it to its next phase.
     pub(super) fn go_on(&mut self, now: Instant) {
-        let Some(campaign) = self.campaign.as_ref().filter(|_| self.wanted.is_none()) else { return };
+        if self.wanted.is_some() {
+            return;
+        }
+        let campaign = &self.campaign;
         let free = (self.limits.slots - 1).max(1).saturating_sub(self.slots.len());
         let is_idle = |member: &Member| !self.slots.contains_key(&member.eui64) && campaign.may_try(member.eui64, now);
         let (chosen, is_done) = {
@@ -53,10 +53,15 @@ impl Server {
             };
             (chosen, is_done)
         };
-        if is_done || campaign.is_over(now) {
+        if is_done || self.ring.phase != Phase::Settled && campaign.is_over(now) {
             return self.want(self.ring.next());
         }
         for (member, task) in chosen {
+            if self.ring.phase == Phase::Settled && self.generation == Some(Generation::ModemLbs) {
+                // It cannot be told again: it has to join again.
+                self.kick(member.eui64, now);
+                continue;
+            }
             self.rekey_node(member, task, now);
         }
     }
@@ -70,10 +75,15 @@ impl Server {
     fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
         let Verdict::Admit(psk) = self.admission.verdict(member.eui64) else {
             // It was struck off the list: it does not get the new key.
-            self.kick(member.eui64);
+            self.kick(member.eui64, now);
             return self.events.push_back(Event::JoinFailed { eui64: member.eui64, why: Failure::NotAdmitted });
         };
         let (generation, destination) = (self.ring.generation, Address::Short(member.short_addr));
         self.open(member, Purpose::Rekey(task), psk, generation, destination, Media::default(), now);
+    }
+
+    /// How long a node may say nothing after a rotation. Where it would be sent away, everybody is to be heard first.
+    pub(super) fn silence(&self) -> Duration {
+        if self.generation == Some(Generation::ModemLbs) { self.limits.patience.grace } else { SILENCE_TIME }
     }
 }

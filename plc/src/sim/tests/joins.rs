@@ -113,7 +113,7 @@ fn a_kicked_node_comes_back_under_its_address() {
         assert!(house.until(|house| house.pair.modem.joined() == 5));
         let (now, eui64) = (house.pair.now, identity(3).0);
         let before = house.pair.coordinator.server().member(eui64).unwrap().short_addr;
-        assert!(house.pair.coordinator.with_server(now, |server| server.kick(eui64)));
+        assert!(house.pair.coordinator.with_server(now, |server| server.kick(eui64, now)));
         house.exchange();
         assert_eq!(house.pair.modem.joined(), 4);
         assert!(house.until(|house| house.pair.modem.joined() == 5));
