@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use super::adp::{Request, Value, lbp_attribute};
+use super::MacStatus;
+use super::adp::{Address, Message, Request, Value, lbp_attribute};
 use super::bootstrap::{self, Action, Phase, Ring, Server};
 use super::modem::{self, Generation, Modem, Priority, Ticket};
 use super::pib::{Layer, Typed, mac};
@@ -200,6 +201,11 @@ impl Coordinator {
                     return;
                 }
             }
+            modem::Event::NetworkStatus(Message::NetworkStatus {
+                source: Address::Short(source),
+                status: MacStatus::UNAVAILABLE_KEY | MacStatus::SECURITY_ERROR,
+                ..
+            }) => self.server.not_understood(source, now),
             modem::Event::Up(generation) => self.server.up(generation, now),
             modem::Event::Down(_) => {
                 self.server.down(now);

@@ -7,7 +7,7 @@ use crate::Eui64;
 use crate::g3::adp::{Address, Hop, Message, Path, Value};
 use crate::g3::modem::Generation;
 use crate::g3::pib::{Layer, Neighbour, Pos, PosRf, Prefix, Route, Typed, adp, mac};
-use crate::g3::{AdpStatus, lbp};
+use crate::g3::{AdpStatus, MacStatus, lbp};
 use crate::net::{self, Datagram};
 
 impl Modem {
@@ -128,10 +128,22 @@ impl Modem {
 
     /// A node's packet, where the coordinator still has the key that it is under.
     pub(super) fn coordinator_takes(&mut self, place: usize, packet: Vec<u8>) {
-        let Some((index, Some(key))) = self.devices.get(place).map(super::Device::active_key) else { return };
-        if self.stage == Stage::Started && self.pib.key(index) == Some(key) {
-            self.tell(&Message::DataIndication { lqi: LQI, nsdu: packet.into() });
-        }
+        let Some(device) = self.devices.get(place).filter(|_| self.stage == Stage::Started) else { return };
+        let (Some(short_addr), (key_index, Some(key))) = (device.short_addr, device.active_key()) else { return };
+        let source = Address::Short(short_addr);
+        self.tell(&if self.pib.key(key_index) == Some(key) {
+            Message::DataIndication { lqi: LQI, nsdu: packet.into() }
+        } else {
+            Message::NetworkStatus {
+                pan_id: self.pan_id.unwrap_or(NOBODY),
+                source,
+                destination: Address::Short(0),
+                status: MacStatus::UNAVAILABLE_KEY,
+                security_level: 5,
+                key_index,
+                medium: None,
+            }
+        });
     }
 
     pub(super) fn discover_path(&mut self, destination: u16, metric: u8, now: Instant) {

@@ -1,6 +1,6 @@
 //! Sending a node away.
 
-use super::{Action, Address, Duration, Eui64, Generation, Instant, Server, lbp};
+use super::{Action, Address, Duration, Eui64, Generation, Instant, Server, Task, lbp};
 
 impl Server {
     /// Sends a node away. It keeps its address; whether it may come back is a matter of admission. False where it is not
@@ -14,6 +14,21 @@ impl Server {
         self.slots.remove(&eui64);
         self.leave(eui64);
         true
+    }
+
+    /// A node sends under a key that nobody here has. One that was to leave is told so again; one that has the new key is
+    /// told again to use it. The frame is not authentic: nothing is done that harms a node in whose name it was sent.
+    pub fn not_understood(&mut self, short_addr: u16, now: Instant) {
+        let Some(member) = self.roster.at(short_addr).copied() else { return };
+        let is_busy = self.slots.contains_key(&member.eui64) || self.kicked.contains_key(&member.eui64);
+        let can_tell = self.generation == Some(Generation::HostLbs) && self.slots.len() < self.limits.slots;
+        if is_busy {
+        } else if !member.is_joined {
+            self.say_kick(member.eui64);
+            self.kicked.insert(member.eui64, (now + PAUSE, TIMES));
+        } else if can_tell && self.wanted.is_none() && member.key_generation == self.ring.generation {
+            self.rekey_node(member, Task::Activate, now);
+        }
     }
 
     /// Tells those again who were told some time ago, and have not asked for admission since.

@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// Distributes the new key to a member, or tells it to use it.
-    fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
+    pub(super) fn rekey_node(&mut self, member: Member, task: Task, now: Instant) {
         let Verdict::Admit(psk) = self.admission.verdict(member.eui64) else {
             // It was struck off the list: it does not get the new key.
             self.kick(member.eui64, now);
