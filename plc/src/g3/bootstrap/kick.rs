@@ -11,7 +11,10 @@ impl Server {
         }
         self.say_kick(eui64);
         self.kicked.insert(eui64, (now + PAUSE, TIMES));
-        self.slots.remove(&eui64);
+        // A conversation of the server in the modem goes on: nothing else may begin before it is over.
+        if self.generation != Some(Generation::ModemLbs) {
+            self.slots.remove(&eui64);
+        }
         self.leave(eui64);
         true
     }
