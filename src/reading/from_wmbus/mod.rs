@@ -246,7 +246,7 @@ fn civil_time(time: &record::DateTime) -> CivilTime {
 fn security(telegram: &Telegram<'_>) -> Security {
     match Security::from(telegram.verdict) {
         Security::Plain if telegram.security.authenticated => Security::Authenticated,
-        Security::Plain if is_encrypted(telegram) => Security::Decrypted,
+        Security::Plain if is_encrypted(telegram) && !telegram.security.came_open => Security::Decrypted,
         other => other,
     }
 }

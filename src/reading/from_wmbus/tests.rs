@@ -76,6 +76,28 @@ fn received() -> Received {
 }
 
 #[test]
+fn what_came_open_counts_as_plain_whatever_its_header_says() {
+    use wmbus::record::{DataField, Draft, Value as Sent};
+    use wmbus::sim::Message;
+    use wmbus::{Address, Form, NoKeys, Scratch};
+
+    let address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 7 };
+    let records = [Draft::new(DataField::Bcd8, &[0x13], Sent::Integer(123_456))];
+    // Short header, mode 5 with one block, and the check octets in clear.
+    let mut frame = Message::new(address, 42, &records).emit(Form::Stripped).unwrap();
+    let at = frame.windows(2).position(|pair| pair == [0x0c, 0x13]).unwrap();
+    frame.splice(at..at, [0x2f, 0x2f]);
+    frame.extend([0x2f; 8]);
+    frame[at - 2..at].copy_from_slice(&[0x10, 0x05]);
+    frame[0] = u8::try_from(frame.len() - 1).unwrap();
+    let mut scratch = Scratch::default();
+    let telegram = Telegram::decode(&frame, &NoKeys, &mut scratch).unwrap();
+    assert_eq!(telegram.verdict, Verdict::Ok, "{telegram}");
+    let Converted { source, readings, .. } = convert(&telegram, received(), Vec::new(), &Group::default());
+    assert_eq!((readings.len(), source.security), (1, Security::Plain));
+}
+
+#[test]
 fn water_meters_have_the_codes_of_oms() {
     // Volumes, in every coding and power of ten.
     check(WATER, "0c13 56341200", "8-0:1.0.0 volume 123.456 m3");

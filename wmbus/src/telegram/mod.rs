@@ -63,6 +63,8 @@ pub struct Security {
     pub mode: SecurityMode,
     /// A MAC over the message was verified.
     pub authenticated: bool,
+    /// Encrypted by its header, and open as it was heard: some receivers decrypt by themselves. Nothing proves that.
+    pub came_open: bool,
     /// The counter that must never fall: AFL.MCR, the counter of mode 10, or the session number of the ELL.
     pub counter: Option<u32>,
 }

@@ -75,7 +75,7 @@ impl Opening {
             tpl: None,
             wize: None,
             address: link.address().copied(),
-            security: Security { mode: SecurityMode::None, authenticated: false, counter: None },
+            security: Security { mode: SecurityMode::None, authenticated: false, came_open: false, counter: None },
             is_short: body.is_short,
             is_cut: body.is_cut,
             compact: None,
@@ -186,7 +186,10 @@ impl Opening {
         let Some(key) = key else {
             return match payload.strip_prefix(&CHECK) {
                 // Some receivers decrypt by themselves and leave the header as it was.
-                Some(plain) if mode == SecurityMode::AesCbcIv => Ok(plain),
+                Some(plain) if mode == SecurityMode::AesCbcIv => {
+                    self.security.came_open = true;
+                    Ok(plain)
+                }
                 _ => Err(self.no_key().into()),
             };
         };

@@ -48,7 +48,7 @@ fn the_readme_tells_what_protects_telegrams_and_what_is_said_of_them() {
         let (octets, key) = sealed(&row[0]);
         let mut scratch = Scratch::default();
         let telegram = Telegram::decode_as(Form::Stripped, &octets, &key, &mut scratch).unwrap();
-        let Security { mode, authenticated, counter } = telegram.security;
+        let Security { mode, authenticated, counter, .. } = telegram.security;
         let is_opened = telegram.verdict == Verdict::Ok && telegram.records().count() > 0;
         assert_eq!(row[0], mode.to_string());
         assert_eq!(row[3..6], [is_opened, authenticated, counter.is_some()].map(cell), "{mode}");
