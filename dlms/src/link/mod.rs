@@ -20,8 +20,11 @@ pub trait Link: fmt::Debug + Send {
     /// Takes an APDU to be sent, while the link is open.
     fn send(&mut self, apdu: &[u8], now: Instant);
     fn handle_bytes(&mut self, bytes: &[u8], now: Instant);
-    fn handle_timeout(&mut self, now: Instant);
-    fn poll_timeout(&self) -> Option<Instant>;
+    fn handle_timeout(&mut self, _now: Instant) {}
+    /// None for a link that waits for nothing.
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
     fn poll_transmit(&mut self) -> Option<Vec<u8>>;
     fn poll_event(&mut self) -> Option<LinkEvent>;
     /// The other side is expected to say something: links that poll then do.
