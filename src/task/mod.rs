@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod clock;
 pub mod control;
 mod desk;
+pub mod electricity;
 mod files;
 mod lookout;
 mod meters;

@@ -37,6 +37,7 @@ use outbox::Outbox;
 pub use outbox::{At, Outgoing, Sending};
 use recovery::Recovery;
 pub use recovery::{Stage, Supervision};
+pub(in crate::task) use source::Open;
 pub use source::{Error as SourceError, Source};
 pub use status::{Heard, State, Status};
 

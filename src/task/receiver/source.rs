@@ -56,12 +56,12 @@ pub enum Error {
 }
 
 /// An open source.
-pub(super) struct Open {
-    pub(super) port: Box<dyn Port>,
+pub(in crate::task) struct Open {
+    pub(in crate::task) port: Box<dyn Port>,
     process: Option<Process>,
 }
 
-pub(super) trait Port: AsyncRead + AsyncWrite + Send + Unpin {
+pub(in crate::task) trait Port: AsyncRead + AsyncWrite + Send + Unpin {
     /// Goes on at another speed, where there is one.
     fn set_baud(&mut self, _: u32) -> io::Result<()> {
         Ok(())
@@ -81,7 +81,7 @@ impl Port for Datagrams {}
 impl Port for Join<ChildStdout, ChildStdin> {}
 
 impl Source {
-    pub(super) async fn open(&self) -> Result<Open, Error> {
+    pub(in crate::task) async fn open(&self) -> Result<Open, Error> {
         match self {
             Self::Serial { path, baud } => Ok(Open { port: Box::new(serial::open(path, *baud)?), process: None }),
             Self::Tcp(address) => {

@@ -1,0 +1,106 @@
+//! A session for who does not wait: one meter, asked from a command line.
+
+use std::io;
+use std::path::PathBuf;
+
+use dlms::Data;
+use dlms::apdu::{Attribute, Method, Selection};
+use dlms::client::{Association, Client};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Note, Reserve, Session, SessionError};
+use crate::task::receiver::Source;
+
+/// Where a meter is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Wrapper or HDLC over TCP; `HOST:PORT`.
+    Tcp(String),
+    /// HDLC over a serial line.
+    Serial { path: PathBuf, baud: u32 },
+}
+
+/// A meter that is asked directly. Each call returns when the meter has answered, or is given up.
+#[derive(Debug)]
+pub struct Direct {
+    runtime: Runtime,
+    session: Session,
+}
+
+/// Why there is no conversation.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectError {
+    #[error("start the runtime")]
+    Runtime(#[source] io::Error),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl Direct {
+    /// Opens the way to a meter, the link and the association.
+    ///
+    /// # Errors
+    /// Nobody is there, or the meter refuses.
+    pub fn open(place: &Place, client: Client, reserve: Reserve) -> Result<(Self, Association), DirectError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(DirectError::Runtime)?;
+        let (session, association) = runtime.block_on(async {
+            let port = Source::from(place.clone()).open().await.map_err(SessionError::from)?;
+            let mut session = Session::new(client, port, reserve);
+            let association = session.associate().await?;
+            Ok::<_, SessionError>((session, association))
+        })?;
+        Ok((Self { runtime, session }, association))
+    }
+
+    /// See [`Session::get`].
+    ///
+    /// # Errors
+    /// The meter says why not, or does not answer.
+    pub fn get(&mut self, attribute: Attribute, selection: Option<Selection<'_>>) -> Result<Vec<u8>, SessionError> {
+        self.runtime.block_on(self.session.get(attribute, selection))
+    }
+
+    /// See [`Session::set`].
+    ///
+    /// # Errors
+    /// The meter says why not, or does not answer.
+    pub fn set(&mut self, attribute: Attribute, value: Data<'_>) -> Result<(), SessionError> {
+        self.runtime.block_on(self.session.set(attribute, value))
+    }
+
+    /// See [`Session::action`].
+    ///
+    /// # Errors
+    /// The meter says why not, or does not answer.
+    pub fn action(&mut self, method: Method, parameter: Option<Data<'_>>) -> Result<Option<Vec<u8>>, SessionError> {
+        self.runtime.block_on(self.session.action(method, parameter))
+    }
+
+    /// See [`Session::poll_note`].
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.session.poll_note()
+    }
+
+    /// Counters, and what was agreed on.
+    pub const fn client(&self) -> &Client {
+        self.session.client()
+    }
+
+    /// Ends association and link.
+    ///
+    /// # Errors
+    /// The connection is lost; the meter ends the association by itself.
+    pub fn release(self) -> Result<(), SessionError> {
+        let Self { runtime, session } = self;
+        runtime.block_on(session.release()).map(drop)
+    }
+}
+
+impl From<Place> for Source {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Tcp(address) => Self::Tcp(address),
+            Place::Serial { path, baud } => Self::Serial { path, baud },
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Electricity meters over DLMS: what drives the client of `dlms` over sockets and serial ports.
+
+mod direct;
+mod session;
+
+pub use direct::{Direct, DirectError, Place};
+pub use session::{Note, Reserve, Session, SessionError};
+
+use dlms::client::Random;
+
+/// Challenges and dedicated keys from the kernel's generator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KernelRandom;
+
+impl Random for KernelRandom {
+    fn fill(&mut self, octets: &mut [u8]) {
+        getrandom::fill(octets).expect("the kernel's generator is ready once the system has booted");
+    }
+}
+
+#[cfg(test)]
+mod tests;
