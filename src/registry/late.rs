@@ -27,6 +27,9 @@ pub struct Late {
     expired: VecDeque<Kept>,
     messages: VecDeque<Vec<u8>>,
     journal: Option<Journal>,
+    /// Entries that are to be written, and whether the file is to be written anew instead.
+    unwritten: Vec<Vec<u8>>,
+    is_stale: bool,
     fault: Option<JournalError>,
 }
 
@@ -61,6 +64,8 @@ impl Late {
             expired: VecDeque::new(),
             messages: VecDeque::new(),
             journal: None,
+            unwritten: Vec::new(),
+            is_stale: false,
             fault: None,
         }
     }
@@ -103,7 +108,8 @@ impl Late {
             }
         }
         late.journal = Some(journal);
-        late.compact();
+        late.is_stale = true;
+        late.write();
         Ok((late, aside))
     }
 
@@ -111,7 +117,7 @@ impl Late {
         &self.formats
     }
 
-    /// Takes what is to be decoded later, and learns from all else. Drain the polls after it.
+    /// Takes what is to be decoded later, and learns from all else. Write and drain the polls after it.
     pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, kept: impl FnOnce() -> Kept, now: Instant) -> Place {
         match telegram.reject {
             Some(Reject::Fragment | Reject::CompactFrame) => {
@@ -133,14 +139,34 @@ impl Late {
         }
     }
 
-    /// Gives up fragments whose message did not become whole in time.
+    /// Gives up fragments whose message did not become whole in time. Write and drain the polls after it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.fragments.handle_timeout(now);
         let held = self.held.len();
         self.drain();
         self.forget_fragments();
-        if self.held.len() != held {
-            self.compact();
+        self.is_stale |= self.held.len() != held;
+    }
+
+    /// There is something to make durable: one telegram in thousands.
+    pub fn is_unwritten(&self) -> bool {
+        self.is_stale || !self.unwritten.is_empty()
+    }
+
+    /// Makes durable what has changed; blocks. What cannot be written is told by `poll_fault`, and held in memory only.
+    pub fn write(&mut self) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let is_stale = std::mem::take(&mut self.is_stale);
+        let Some(journal) = &mut self.journal else { return };
+        let mut result = Ok(());
+        if !is_stale {
+            result = unwritten.iter().try_for_each(|entry| journal.append(entry));
+        }
+        if is_stale || (result.is_ok() && journal.octets() > OCTETS) {
+            result = self.write_anew();
+        }
+        if let Err(error) = result {
+            self.fault = Some(error);
         }
     }
 
@@ -201,7 +227,7 @@ impl Late {
         self.waiting = waiting;
         if !due.is_empty() {
             self.due.extend(due.into_iter().map(|waiting| waiting.kept));
-            self.compact();
+            self.is_stale = true;
         }
     }
 
@@ -209,7 +235,7 @@ impl Late {
     fn forget_fragments(&mut self) {
         if self.fragments.is_empty() && !self.held.is_empty() {
             self.held.clear();
-            self.compact();
+            self.is_stale = true;
         }
     }
 
@@ -228,19 +254,16 @@ impl Late {
     }
 
     fn append(&mut self, kind: u8, emit: impl FnOnce(&mut Vec<u8>)) {
-        let Some(journal) = &mut self.journal else { return };
-        let mut entry = vec![kind];
-        emit(&mut entry);
-        match journal.append(&entry) {
-            Ok(()) if journal.octets() > OCTETS => self.compact(),
-            Ok(()) => {}
-            Err(error) => self.fault = Some(error),
+        if self.journal.is_some() {
+            let mut entry = vec![kind];
+            emit(&mut entry);
+            self.unwritten.push(entry);
         }
     }
 
-    /// Writes the file anew with what is there.
-    fn compact(&mut self) {
-        let Some(journal) = &mut self.journal else { return };
+    /// Writes the file with what is there now.
+    fn write_anew(&mut self) -> Result<(), JournalError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
         let formats = self.formats.iter().map(|format| {
             let mut entry = vec![FORMAT];
             format.emit(&mut entry);
@@ -252,9 +275,7 @@ impl Late {
             entry
         });
         let entries: Vec<Vec<u8>> = formats.chain(frames).collect();
-        if let Err(error) = journal.compact(entries.iter().map(Vec::as_slice)) {
-            self.fault = Some(error);
-        }
+        journal.compact(entries.iter().map(Vec::as_slice))
     }
 }
 

@@ -97,7 +97,8 @@ impl Meters {
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)), if !is_blocked => {
                     let now = (self.clock)();
                     self.selector.handle_timeout(now);
-                    block_in_place(|| self.late.handle_timeout(now.mono));
+                    self.late.handle_timeout(now.mono);
+                    self.write_late();
                     block_in_place(|| self.talk.handle_timeout(now));
                     self.tell_of_talk(now);
                     self.give_up_fragments(now);
@@ -178,12 +179,13 @@ impl Meters {
         // A counter from before would be a replay by the time the frame is decoded.
         let place = match telegram.security.counter.is_some_and(is_known) {
             true => Place::None,
-            false => block_in_place(|| {
+            false => {
                 let source = &converted.source;
                 let kept = || Kept { received, links: source.links.clone(), frame: telegram.stripped() };
                 self.late.handle_telegram(&telegram, kept, heard.at.mono)
-            }),
+            }
         };
+        self.write_late();
         let raw = raw.filter(|_| place != Place::Fragment);
         self.decode_due();
         if let Some(kind) = finding.event {
@@ -213,6 +215,13 @@ impl Meters {
         self.give_up_fragments(heard.at);
         while let Some(frame) = self.late.poll_message() {
             self.heard(&Gathered { frame, form: Some(Form::Stripped), links: heard.links.clone(), at: heard.at });
+        }
+    }
+
+    /// Blocking costs a thread, which a burst of telegrams would multiply: only where there is something to write.
+    fn write_late(&mut self) {
+        if self.late.is_unwritten() {
+            block_in_place(|| self.late.write());
         }
     }
 

@@ -24,7 +24,9 @@ fn hear(late: &mut Late, frame: &[u8], now: Instant) -> (Place, Verdict) {
     let mut scratch = Scratch::default();
     let formats = late.formats().clone();
     let telegram = Telegram::decode_with(Some(Form::Stripped), frame, &key(), &formats, &mut scratch).unwrap();
-    (late.handle_telegram(&telegram, || kept(frame), now), telegram.verdict)
+    let place = late.handle_telegram(&telegram, || kept(frame), now);
+    late.write();
+    (place, telegram.verdict)
 }
 
 fn frame(identification: u32, layout: Layout) -> Vec<u8> {
@@ -85,6 +87,9 @@ fn fragments_become_a_message_across_a_restart_and_expire_without_one() {
     assert_eq!(hear(&mut again, &frames[1], now).0, Place::Fragment);
     let due = again.poll_timeout().unwrap();
     again.handle_timeout(due);
+    assert!(again.is_unwritten());
+    again.write();
+    assert!(!again.is_unwritten());
     assert_eq!((again.poll_expired(), again.poll_timeout()), (Some(kept(&frames[1])), None));
     let later = due + Duration::from_secs(1);
     assert_eq!(Late::open(&path, &key(), later).unwrap().0.poll_timeout(), None);
