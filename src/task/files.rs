@@ -65,12 +65,14 @@ impl Files {
         if faults.is_empty() { Ok(Self { keys, trust, device_key }) } else { Err(faults) }
     }
 
-    /// What is wrong with files that are read for every connection: the service starts, and takes them once they are
-    /// mended.
+    /// What is wrong now and may be mended without another configuration: files that are read for every connection,
+    /// which the service takes once they are right, and a disk that the kernel made read-only, for which it is worth
+    /// starting again.
     pub fn absent(config: &Config) -> Vec<Fault> {
-        let Some(uplink) = &config.uplink else { return Vec::new() };
         let absent = |key: &str, text: String| Fault { gravity: Gravity::Absent, ..wrong(key, text) };
         let mut faults = Vec::new();
+        faults.extend(read_only(&config.unit.state_dir).map(|text| absent("unit.state_dir", text)));
+        let Some(uplink) = &config.uplink else { return faults };
         if let Acknowledge::HeadEnd { trust } = &uplink.acknowledge {
             let is_mute = |trust: &Trust| !trust.keys().iter().any(|key| key.roles.contains(&Role::Ingest));
             if read(trust).ok().and_then(|text| Trust::from_toml(&text).ok()).is_some_and(|trust| is_mute(&trust)) {
@@ -130,16 +132,24 @@ fn of_keys(error: &KeyError) -> Vec<String> {
     }
 }
 
-/// What keeps a directory from being made and written to, as far as that can be seen without doing it.
+/// What keeps a directory from ever being made and written to, as far as that can be seen without doing it.
 fn no_state_dir(path: &Path) -> Option<String> {
-    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let said = there.display();
+    let there = what_exists(path);
     if !there.is_dir() {
-        return Some(format!("\"{said}\" is not a directory"));
+        return Some(format!("\"{}\" is not a directory", there.display()));
     }
     let is_kernels = statfs(there).is_ok_and(|fs| [PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&fs.filesystem_type()));
+    is_kernels.then(|| format!("\"{}\" is on a file system that cannot be written to", there.display()))
+}
+
+fn read_only(path: &Path) -> Option<String> {
+    let there = what_exists(path);
     let is_read_only = statvfs(there).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_RDONLY));
-    (is_kernels || is_read_only).then(|| format!("\"{said}\" is on a file system that cannot be written to"))
+    is_read_only.then(|| format!("\"{}\" is on a file system that is mounted read-only", there.display()))
+}
+
+fn what_exists(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
 }
 
 fn key_in(path: &Path) -> Result<PrivateKey, FileError> {
@@ -219,6 +229,23 @@ mod tests {
         ] {
             assert_eq!(no_state_dir(&path), expected, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_read_only_is_worth_another_start() {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let is_read_only =
+            |mount: &&str| mount.split(' ').nth(3).is_some_and(|flags| flags.split(',').any(|f| f == "ro"));
+        let path = |mount: &str| mount.split(' ').nth(1).map(std::path::PathBuf::from);
+        let mut disks = mounts.lines().filter(is_read_only).filter_map(path);
+        let Some(path) = disks.find(|path| path.is_dir() && no_state_dir(path).is_none()) else {
+            return eprintln!("skipped: no disk is mounted read-only");
+        };
+        let unit = crate::config::Unit { state_dir: path.join("dcu"), ..Default::default() };
+        let config = Config { unit, ..Config::default() };
+        assert!(Files::read(&config).is_ok());
+        let told = Files::absent(&config);
+        assert!(told[0].text.ends_with("mounted read-only"), "{told:?}");
     }
 
     #[test]
