@@ -34,7 +34,9 @@ enum Verb {
     /// Reads lines HEX [KEY] from standard input, or takes telegrams as arguments. Frames may have the CRCs of format
     /// A or B, or none. Every line is answered, in order; its verdict is one of ok, partial, no_key, wrong_key,
     /// bad_mac, truncated, bad_crc, unsupported. A compact frame whose format only a later line tells holds the answers
-    /// behind it back until then, or until the input ends. Keys are never taken from arguments: other users could see them.
+    /// behind it back until then, or until the input ends. Of what a meter marks as invalid, the value shown is what its
+    /// field holds (2000-00-00, the most negative number), with the quality invalid; the service forwards it without a
+    /// value. Keys are never taken from arguments: other users could see them.
     /// Ends with 0 whatever the verdicts are.
     Decode(decode::Args),
     /// Show telegrams as they are heard, decoded or not

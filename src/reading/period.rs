@@ -7,7 +7,7 @@
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 
-use super::{CivilDate, CivilTime, Function, MeterId, Reading, Unit, Value};
+use super::{CivilDate, CivilTime, Function, MeterId, Quality, Reading, Unit, Value};
 
 /// A date, with the time of day where the meter sent one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,8 @@ fn sent_for(readings: &[Reading], reading: &Reading) -> Option<Moment> {
 /// The date that a date record says of the values with its storage number.
 fn moment(reading: &Reading) -> Option<Moment> {
     let register = &reading.register;
-    if !register.modifier.is_empty() || register.function != Function::Instantaneous {
+    let is_invalid = reading.quality.contains(Quality::INVALID);
+    if is_invalid || !register.modifier.is_empty() || register.function != Function::Instantaneous {
         return None;
     }
     match reading.value {

@@ -15,7 +15,7 @@ use self::held::Held;
 use crate::cli::text::printable;
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome, meter};
 use crate::control::ReadingLine;
-use crate::reading::from_wmbus::{Converted, convert, meter_id};
+use crate::reading::from_wmbus::{Converted, inspect, meter_id};
 use crate::reading::{Group, MeterId, Received, TimeQuality};
 use crate::registry::{KeyError, MeterKeys, parse_key};
 
@@ -204,7 +204,7 @@ impl Answer {
     }
 
     fn of(telegram: &Telegram<'_>, group: &Group) -> Self {
-        let Converted { source, readings, verdict, .. } = convert(telegram, nowhere(), Vec::new(), group);
+        let Converted { source, readings, verdict, .. } = inspect(telegram, nowhere(), group);
         let mut records = telegram.records();
         let damage = records.by_ref().find_map(Result::err);
         let reason = match verdict {

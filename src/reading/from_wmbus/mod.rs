@@ -43,8 +43,24 @@ impl Converted {
     }
 }
 
-/// The readings of a telegram that was heard by `links`, best first.
+/// The readings of a telegram that was heard by `links`, best first. What a meter marks as invalid has no value, so that
+/// no bill can be made of the mark.
 pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, group: &Group) -> Converted {
+    convert_by(|record| record.value, telegram, received, links, group)
+}
+
+/// As [`convert`], for whoever looks at a telegram: what is marked as invalid has the value that its field holds.
+pub fn inspect(telegram: &Telegram<'_>, received: Received, group: &Group) -> Converted {
+    convert_by(|record| record.held(), telegram, received, Vec::new(), group)
+}
+
+fn convert_by(
+    value_of: impl for<'a> Fn(&DataRecord<'a>) -> record::Value<'a>,
+    telegram: &Telegram<'_>,
+    received: Received,
+    links: Vec<Link>,
+    group: &Group,
+) -> Converted {
     let mut verdict = telegram.verdict;
     let to_meter = telegram.is_to_meter();
     let mut slots = Vec::new();
@@ -78,7 +94,8 @@ pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, gr
         .iter()
         .filter(|record| record.data_field != record::DataField::Readout)
         .flat_map(|record| {
-            let own = reading(record, &source, device_type, group.unmarked_gas);
+            let value = value(value_of(record), record.vib.exponent);
+            let own = reading(record, value, &source, device_type, group.unmarked_gas);
             with_fields(own, record, &telegram.address)
         })
         .collect();
@@ -129,9 +146,14 @@ pub fn meter_id(address: &wmbus::Address) -> MeterId {
 }
 
 /// One record as a reading.
-fn reading(record: &DataRecord<'_>, source: &Arc<Source>, device_type: u8, unmarked_gas: UnmarkedGas) -> Reading {
+fn reading(
+    record: &DataRecord<'_>,
+    value: Value,
+    source: &Arc<Source>,
+    device_type: u8,
+    unmarked_gas: UnmarkedGas,
+) -> Reading {
     let obis = obis::obis(record, device_type, unmarked_gas);
-    let (value, quality) = value(record);
     Reading {
         source: Arc::clone(source),
         register: Register {
@@ -152,7 +174,7 @@ fn reading(record: &DataRecord<'_>, source: &Arc<Source>, device_type: u8, unmar
         },
         value,
         interval: None,
-        quality,
+        quality: quality(record),
     }
 }
 
@@ -186,34 +208,30 @@ fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) 
     Some(own).filter(|_| !is_whole).into_iter().chain(meanings)
 }
 
-fn value(record: &DataRecord<'_>) -> (Value, Quality) {
-    let scaler = record.vib.exponent;
-    let mut quality = match record.function {
-        record::Function::Error => Quality::ERROR_STATE,
-        _ => Quality::GOOD,
-    };
-    if record.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Error(_))) {
-        quality = quality.with(Quality::INVALID);
-    }
-    let value = match record.value {
+fn value(value: record::Value<'_>, scaler: i8) -> Value {
+    match value {
         record::Value::Integer(mantissa) => Value::Decimal { mantissa, scaler },
         record::Value::Float32(bits) => Value::Float32 { bits, scaler },
         record::Value::Date(date) => Value::Date(civil_date(date)),
-        record::Value::DateTime(time) => {
-            if time.invalid {
-                quality = quality.with(Quality::INVALID);
-            }
-            Value::DateTime(civil_time(&time))
-        }
+        record::Value::DateTime(time) => Value::DateTime(civil_time(&time)),
         record::Value::Time(time) => Value::Text(time.to_string().into()),
         record::Value::Text(text) => Value::Text(text.to_string().into()),
         record::Value::Binary(octets) => Value::Octets(octets.into()),
-        record::Value::None | record::Value::Invalid => {
-            quality = quality.with(Quality::INVALID);
-            Value::None
-        }
+        record::Value::None | record::Value::Invalid => Value::None,
+    }
+}
+
+fn quality(record: &DataRecord<'_>) -> Quality {
+    let quality = match record.function {
+        record::Function::Error => Quality::ERROR_STATE,
+        _ => Quality::GOOD,
     };
-    (value, quality)
+    let is_invalid = match record.value {
+        record::Value::DateTime(time) => time.invalid,
+        value => matches!(value, record::Value::None | record::Value::Invalid),
+    };
+    let is_marked = is_invalid || record.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Error(_)));
+    if is_marked { quality.with(Quality::INVALID) } else { quality }
 }
 
 /// What the quantity's own octets add to its name, then the orthogonal VIFEs.

@@ -16,6 +16,10 @@ const CONVERTER: u8 = 0x13;
 const COLD: u8 = 0x16;
 const ELECTRICITY: u8 = 0x02;
 
+fn sent(record: &DataRecord<'_>) -> Value {
+    value(record.value, record.vib.exponent)
+}
+
 #[track_caller]
 fn check(device_type: u8, record: &str, expected: &str) {
     check_with(UnmarkedGas::default(), device_type, record, expected);
@@ -27,7 +31,7 @@ fn check_with(unmarked_gas: UnmarkedGas, device_type: u8, record: &str, expected
     let mut buf = octets.as_slice();
     let record = DataRecord::parse(&mut buf).unwrap();
     assert!(buf.is_empty(), "octets left over");
-    assert_eq!(print(&reading(&record, &source(), device_type, unmarked_gas)), expected);
+    assert_eq!(print(&reading(&record, sent(&record), &source(), device_type, unmarked_gas)), expected);
 }
 
 /// What is not the ordinary is printed after the value: function, storage, tariff, subunit, modifiers, quality.
@@ -235,7 +239,7 @@ fn gas_keeps_its_conditions_apart() {
 fn base_conditions_have_units_of_their_own() {
     let unit = |octets: &[u8]| {
         let record = DataRecord::parse(&mut &*octets).unwrap();
-        reading(&record, &source(), GAS, UnmarkedGas::default()).register.unit
+        reading(&record, sent(&record), &source(), GAS, UnmarkedGas::default()).register.unit
     };
     assert_eq!(unit(&[0x01, 0x93, 0x3e, 1]), Unit::CUBIC_METRE_CORRECTED);
     assert_eq!(unit(&[0x01, 0xbb, 0x3e, 1]), Unit::CUBIC_METRE_PER_HOUR_CORRECTED);
@@ -308,7 +312,8 @@ fn quantities_without_a_name_keep_their_octets() {
 
 #[test]
 fn reals_keep_their_bits() {
-    let record = DataRecord::parse(&mut [0x05u8, 0x13, 0xcd, 0xcc, 0xcc, 0x3d].as_slice()).map(|record| value(&record));
+    let record = DataRecord::parse(&mut [0x05u8, 0x13, 0xcd, 0xcc, 0xcc, 0x3d].as_slice())
+        .map(|record| (sent(&record), quality(&record)));
     assert_eq!(record, Ok((Value::Float32 { bits: 0x3dcc_cccd, scaler: -3 }, Quality::GOOD)));
 }
 

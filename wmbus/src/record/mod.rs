@@ -115,6 +115,18 @@ impl<'a> DataRecord<'a> {
         self.octets.get(..self.octets.len() - rest.len()).unwrap_or(self.octets)
     }
 
+    /// The value; where it is [`Value::Invalid`], what its field holds all the same, for whoever looks at the telegram:
+    /// the number that is the mark (the most negative one), a date that is none (2000-00-00), else the octets.
+    pub fn held(&self) -> Value<'a> {
+        match Vib::split(self.vib.octets) {
+            Ok((_, Reading { coding, .. }, _)) if self.value == Value::Invalid => {
+                let data = self.octets.get(self.header().len()..).unwrap_or_default();
+                Value::held(data, self.data_field, coding)
+            }
+            _ => self.value,
+        }
+    }
+
     /// Appends the octets [`Self::parse`] read.
     pub fn emit(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.octets);

@@ -321,6 +321,28 @@ fn looking_for_a_record_stops_where_reading_does() {
     assert_eq!(outlines[vibs.len()..], [Outline::Tail]);
 }
 
+#[test]
+fn what_a_mark_is_in_its_field_can_be_looked_at() {
+    for (octets, expected) in [
+        (&hex!("02 13 0080")[..], Value::Integer(-32_768)),
+        (&hex!("04 13 00000080"), Value::Integer(-2_147_483_648)),
+        (&hex!("07 13 0000000000000080"), Value::Binary(&hex!("0000000000000080"))),
+        (&hex!("02 fd17 ffff"), Value::Binary(&hex!("ffff"))),
+        (&hex!("0a 13 eeee"), Value::Binary(&hex!("eeee"))),
+        (&hex!("05 13 0000c07f"), Value::Binary(&hex!("0000c07f"))),
+        (&hex!("0d 13 e2 0080"), Value::Integer(-32_768)),
+        (&hex!("02 6c 0000"), Value::Date(Date { year: 2000, month: 0, day: 0 })),
+        (&hex!("02 6c ffff"), Value::Date(Date { year: 2027, month: 15, day: 31 })),
+        (&hex!("02 13 0700"), Value::Integer(7)),
+    ] {
+        let record = DataRecord::parse(&mut &*octets).unwrap();
+        assert_eq!(record.held(), expected, "{octets:02x?}");
+        assert_eq!(record.value == record.held(), record.value != Value::Invalid);
+    }
+    let time = DataRecord::parse(&mut &hex!("04 6d 80000000")[..]).unwrap();
+    assert_eq!((time.value, time.held().to_string()), (Value::Invalid, "2000-00-00T00:00".to_owned()));
+}
+
 proptest! {
     #[test]
     fn any_octets_are_outlined_as_they_are_read(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
@@ -358,7 +380,7 @@ proptest! {
     #[test]
     fn any_octets_are_records_or_rejected(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
         for record in Records::new(&octets) {
-            let _ = record.map(|record| record.to_string());
+            let _ = record.map(|record| (record.to_string(), record.held()));
         }
     }
 }

@@ -78,9 +78,17 @@ impl Date {
 
     /// Type G. None for the invalid pattern, wildcards and days the calendar does not have.
     #[inline(always)]
-    pub const fn parse([low, high]: [u8; 2]) -> Option<Self> {
+    pub const fn parse(octets: [u8; 2]) -> Option<Self> {
+        let Self { year, month, day } = Self::fields(octets);
+        Self::new(year, month, day)
+    }
+
+    /// Type G, whether the calendar has such a day or not.
+    #[inline(always)]
+    pub(super) const fn fields([low, high]: [u8; 2]) -> Self {
         let year = (low >> 5 | (high >> 4) << 3) as u16;
-        Self::new(if year > LAST_YEAR_OF_2000S { 1900 + year } else { 2000 + year }, high & 0x0f, low & 0x1f)
+        let year = if year > LAST_YEAR_OF_2000S { 1900 + year } else { 2000 + year };
+        Self { year, month: high & 0x0f, day: low & 0x1f }
     }
 
     /// Type G; the inverse of [`Self::parse`] for the years 1981 to 2080.
@@ -153,6 +161,23 @@ impl DateTime {
         }
         let (invalid, summer_time) = (minute & 0x80 != 0, hour & 0x80 != 0);
         Some(Self { date, hour: time.hour, minute: time.minute, second: None, invalid, summer_time })
+    }
+
+    /// Type F without its century, whether there is such a minute or not.
+    pub(super) const fn fields_f([minute, hour, day, month]: [u8; 4]) -> Self {
+        Self { second: None, ..Self::fields_i([0, minute, hour, day, month, 0]) }
+    }
+
+    /// Type I, whether there is such a second or not.
+    pub(super) const fn fields_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Self {
+        Self {
+            date: Date::fields([day, month]),
+            hour: hour & 0x1f,
+            minute: minute & 0x3f,
+            second: Some(second & 0x3f),
+            invalid: minute & 0x80 != 0,
+            summer_time: false,
+        }
     }
 
     /// Type F; the inverse of [`Self::parse_f`] for the years 1900 to 2199 (seconds are lost).

@@ -51,6 +51,26 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// What a field holds though it is [`Self::Invalid`]: the number its mark would be, a date that is none, octets.
+    pub(super) fn held(octets: &'a [u8], data_field: DataField, coding: Coding) -> Self {
+        let (data_field, octets) = match octets {
+            [_lvar, number @ ..] if data_field == DataField::Variable => (DataField::Integer64, number),
+            octets => (data_field, octets),
+        };
+        let unused = 64u32.saturating_sub(8 * octets.len() as u32);
+        match (Treatment::of(data_field, coding), octets) {
+            // A gap that was written into an expanded profile is no field of the meter.
+            (Some(Treatment::Signed), _) if (1..64).contains(&unused) => {
+                Self::Integer((little_endian(octets).wrapping_shl(unused) as i64).wrapping_shr(unused))
+            }
+            (Some(Treatment::Unsigned), _) if (1..64).contains(&unused) => Self::Integer(little_endian(octets) as i64),
+            (Some(Treatment::Time), &[low, high]) => Self::Date(Date::fields([low, high])),
+            (Some(Treatment::Time), &[a, b, c, d]) => Self::DateTime(DateTime::fields_f([a, b, c, d])),
+            (Some(Treatment::Time), &[a, b, c, d, e, f]) => Self::DateTime(DateTime::fields_i([a, b, c, d, e, f])),
+            _ => Self::Binary(octets),
+        }
+    }
+
     /// EN 13757-3:2018, table 5.
     #[inline(never)]
     fn variable(octets: &'a [u8], coding: Coding) -> Result<(Self, &'a [u8]), Reject> {

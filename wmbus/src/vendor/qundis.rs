@@ -45,8 +45,8 @@ fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(),
     }
     for storage_number in FIRST_MONTH..=LAST_MONTH {
         // An allocator that began anew at the due date has a negative month.
-        let month = Some(buf.try_get_i16_le()?).filter(|month| *month != i16::MIN);
-        out.stored_or_none(storage_number, &[vif | EXTENSION, A_MONTH], month);
+        let month = buf.try_get_u16()?.to_be_bytes();
+        out.sent(stored(DataField::Integer16, storage_number), &[vif | EXTENSION, A_MONTH], &month);
     }
     let mut end = month_end.filter(Date::is_month_end);
     for storage_number in (FIRST_MONTH..=LAST_MONTH).rev() {
@@ -59,10 +59,12 @@ fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(),
 
 /// Eight digits are a data record already.
 fn digits(storage_number: u64, vif: u8, buf: &mut &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    let dib =
-        Dib { data_field: DataField::Bcd8, function: Function::Instantaneous, storage_number, tariff: 0, subunit: 0 };
-    out.sent(dib, &[vif], &buf.try_get_u32()?.to_be_bytes());
+    out.sent(stored(DataField::Bcd8, storage_number), &[vif], &buf.try_get_u32()?.to_be_bytes());
     Ok(())
+}
+
+fn stored(data_field: DataField, storage_number: u64) -> Dib {
+    Dib { data_field, function: Function::Instantaneous, storage_number, tariff: 0, subunit: 0 }
 }
 
 fn date(buf: &mut &[u8]) -> Result<Option<Date>, Fault> {

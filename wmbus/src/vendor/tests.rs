@@ -311,7 +311,7 @@ fn hydrodigit_announces_its_fields() {
             "volume 7e-3 m3 backward",
             "volume 1e-2 m3 s2",
             "date 2022-01-31 s2",
-            "volume invalid m3 s3",
+            "volume none m3 s3",
             "date 2022-02-28 s3"
         ]
     );
@@ -443,7 +443,7 @@ fn corrections_are_of_their_makers_alone() {
     check(
         &framed(&[&gwf]),
         None,
-        &["volume 12345e-3 m3", "volume invalid m3 s1", "error_flags 4801", "manufacturer_specific ff 01 10"],
+        &["volume 12345e-3 m3", "volume none m3 s1", "error_flags 4801", "manufacturer_specific ff 01 10"],
     );
     let axioma = hex!("44 0907 78563412 10 07 7a 2a 00 0000 01fd74 5a");
     check(&framed(&[&axioma]), None, &["manufacturer_specific ff 01 90"]);

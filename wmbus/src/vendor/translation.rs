@@ -55,17 +55,18 @@ impl<'a> Translation<'a> {
         self.draft(Draft::new(data_field, vib, Value::Integer(number)).storage(storage_number));
     }
 
-    /// The number, or the word that there is none.
+    /// The number, or a record without data: that there is none.
     pub(super) fn stored_or_none(&mut self, storage_number: u64, vib: &[u8], number: Option<impl Into<i64>>) {
         match number {
             Some(number) => self.stored(storage_number, vib, number),
-            None => self.draft(Draft::new(DataField::Integer32, vib, Value::Invalid).storage(storage_number)),
+            None => self.draft(Draft::new(DataField::None, vib, Value::None).storage(storage_number)),
         }
     }
 
     /// The day of the values with the same storage number; what is none is sent as such.
     pub(super) fn date(&mut self, storage_number: u64, date: Option<Date>) {
-        let value = date.map_or(Value::Invalid, Value::Date);
+        // All ones are the day that is none.
+        let value = date.map_or(Value::Binary(&[0xff; 2]), Value::Date);
         self.draft(Draft::new(DataField::Integer16, &[VIF_DATE], value).storage(storage_number));
     }
 

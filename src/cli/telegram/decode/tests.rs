@@ -93,6 +93,24 @@ fn what_came_before_the_damage_is_read() {
 }
 
 #[test]
+fn what_is_marked_as_invalid_is_shown_as_the_field_holds_it() {
+    let records = [
+        Draft::new(DataField::Integer32, &[0x13], Sent::Invalid),
+        Draft::new(DataField::Integer16, &[0x6c], Sent::Binary(&[0; 2])).storage(1),
+        Draft::new(DataField::Integer32, &[0x13], Sent::Integer(7)).storage(1),
+    ];
+    let line = hex::encode(Message::new(METER, 42, &records).emit(Form::Stripped).unwrap());
+    let readings = &json(&format!("{line}\n"))[0]["readings"];
+    let said = |at: usize| (readings[at]["value"].as_str().unwrap(), readings[at]["quality"].as_str().unwrap());
+    assert_eq!(
+        [said(0), said(1), said(2)],
+        [("-2147483.648", "invalid"), ("2000-00-00", "invalid"), ("0.007", "good")]
+    );
+    // It is the date of nothing.
+    assert_eq!(readings[2]["time"], Value::Null);
+}
+
+#[test]
 fn what_is_no_text_is_answered_too() {
     let printed = Printed::default();
     let mut out = Out::to(printed.clone());
