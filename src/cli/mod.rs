@@ -6,6 +6,7 @@
 mod buffer;
 mod client;
 mod config;
+mod dlms;
 mod exit;
 #[cfg(feature = "simulate")]
 mod head_end;
@@ -46,6 +47,7 @@ enum Command {
     Meter(meter::Args),
     Telegram(telegram::Args),
     Buffer(buffer::Args),
+    Dlms(Box<dlms::Args>),
     Uplink(uplink::Args),
     Config(config::Args),
     #[cfg(feature = "simulate")]
@@ -61,6 +63,7 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Meter(args) => meter::run(args, out),
         Command::Telegram(args) => telegram::run(args, out),
         Command::Buffer(args) => buffer::run(args, out),
+        Command::Dlms(args) => dlms::run(*args, out),
         Command::Uplink(args) => uplink::run(args, out),
         Command::Config(args) => config::run(args, out),
         #[cfg(feature = "simulate")]

@@ -87,13 +87,13 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
 /// Columns under their heads; a head that begins with `>` stands to the right, as do its cells.
 #[derive(Debug)]
 pub(super) struct Table {
-    heads: Vec<&'static str>,
+    heads: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(heads: &[&'static str]) -> Self {
-        Self { heads: heads.to_vec(), rows: Vec::new() }
+    pub(super) fn new(heads: &[impl ToString]) -> Self {
+        Self { heads: heads.iter().map(ToString::to_string).collect(), rows: Vec::new() }
     }
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {

@@ -10,6 +10,7 @@ pub mod control;
 mod desk;
 pub mod electricity;
 mod files;
+pub mod lock;
 mod lookout;
 mod meters;
 pub mod mqtt;

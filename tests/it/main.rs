@@ -10,6 +10,7 @@
 )]
 
 mod consumer;
+mod dlms;
 mod forged;
 mod mqtt;
 mod receivers;

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dlms::Data;
 use dlms::apdu::{Attribute, Method, Selection};
 use dlms::client::{Association, Client};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::{Note, Reserve, Session, SessionError};
 use crate::task::receiver::Source;
@@ -93,6 +95,14 @@ impl Direct {
     pub fn release(self) -> Result<(), SessionError> {
         let Self { runtime, session } = self;
         runtime.block_on(session.release()).map(drop)
+    }
+
+    /// Ends association and link, and waits no longer for that. Gives the number of invocation counters that are
+    /// reserved and were not used, where that is known.
+    pub fn release_within(self, limit: Duration) -> Option<u32> {
+        let Self { runtime, session } = self;
+        let released = runtime.block_on(async { timeout(limit, session.release()).await });
+        released.ok()?.ok().map(|(client, _)| client.counters_left())
     }
 }
 

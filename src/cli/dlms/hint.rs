@@ -1,0 +1,135 @@
+//! What went wrong with a meter, as a person can act on it: what, where, what to do; and its exit code.
+
+use dlms::Reject;
+use dlms::acse::{Diagnostic, UserDiagnostic};
+use dlms::apdu::ServiceError;
+use dlms::client::{Cause, Failure as Why, Target};
+use dlms::link::LinkFailure;
+use dlms::spec::{ActionResult, DataAccessResult};
+
+use crate::cli::{Exit, Failure};
+use crate::task::electricity::{DirectError, SessionError};
+
+/// There is no association.
+pub(super) fn unopened(error: DirectError) -> Failure {
+    match error {
+        DirectError::Session(error) => told(error),
+        error => Failure::new(Exit::Failed, error),
+    }
+}
+
+/// Something that was asked has no answer.
+pub(super) fn told(error: SessionError) -> Failure {
+    match error {
+        SessionError::Failed(why) => {
+            let (exit, hint) = advice(&why);
+            Failure::said(exit, if hint.is_empty() { why.to_string() } else { format!("{why}: {hint}") })
+        }
+        SessionError::Port(_) => {
+            Failure::new(Exit::Failed, anyhow::Error::new(error).context("the meter, or what is before it, hung up"))
+        }
+        error => Failure::new(Exit::Failed, error),
+    }
+}
+
+/// The exit code, and what to do about it.
+fn advice(why: &Why) -> (Exit, &'static str) {
+    match (&why.cause, why.target) {
+        (Cause::Access(result), target) => access(*result, target),
+        (Cause::Action(result), _) => action(*result),
+        (Cause::Refused(_, diagnostic), _) => refused(*diagnostic),
+        (Cause::NotProven, _) => (
+            Exit::NotPermitted,
+            "it is another meter, or the keys of the file are not its keys: check the password or the keys",
+        ),
+        (Cause::ProofRefused(_), _) => (Exit::NotPermitted, WRONG_SECRET),
+        (Cause::Exception(exception), _) => match exception.service_error {
+            ServiceError::InvocationCounter(_) => {
+                (Exit::NotPermitted, "set invocation_counter in the keys file to what the meter says, or above")
+            }
+            ServiceError::DecipheringError => (Exit::NotPermitted, WRONG_SECRET),
+            ServiceError::PduTooLong => (Exit::Failed, "try a smaller --pdu"),
+            ServiceError::ServiceNotSupported => (Exit::Failed, "the meter does not have this service for this client"),
+            ServiceError::OperationNotPossible => {
+                (Exit::NotPermitted, "the client may not, or not in this association")
+            }
+            _ => (Exit::Failed, ""),
+        },
+        (Cause::Service(_), Target::Association) => {
+            (Exit::Failed, "the meter does not take what the client offers: try another --pdu or --protection")
+        }
+        (Cause::Timeout | Cause::Link(LinkFailure::NoAnswer), Target::Association) => (
+            Exit::TimedOut,
+            "are --server, --client, the link and its speed those of the meter? --timeout waits longer",
+        ),
+        (Cause::Timeout | Cause::Link(LinkFailure::NoAnswer), _) => (Exit::TimedOut, "--timeout waits longer"),
+        (Cause::Link(LinkFailure::Disconnected), _) => {
+            (Exit::NotPermitted, "the meter does not connect: check --server and --client, or try again in a minute")
+        }
+        (Cause::Link(LinkFailure::FrameRejected), _) => (Exit::Failed, "try a smaller --frame"),
+        (Cause::Rejected(Reject::NotProtected), _) => (Exit::NotPermitted, "try another --protection"),
+        (Cause::Rejected(Reject::BadTag), _) => (Exit::NotPermitted, WRONG_SECRET),
+        (Cause::Rejected(Reject::NoKey), _) => (
+            Exit::Configuration,
+            "--keys names a file with the keys, and meter_system_title where the meter does not say it",
+        ),
+        (Cause::Unsendable(Reject::TooLong(_)), _) => {
+            (Exit::Failed, "the meter takes no request of this length, nor in blocks")
+        }
+        (Cause::CountersExhausted, _) => (Exit::Failed, "the keys file has the counters: --keys"),
+        _ => (Exit::Failed, ""),
+    }
+}
+
+const WRONG_SECRET: &str = "check password or keys, system_title and invocation_counter of the keys file, and --auth";
+
+fn access(result: DataAccessResult, target: Target) -> (Exit, &'static str) {
+    use DataAccessResult as R;
+    match result {
+        R::ReadWriteDenied => (Exit::NotPermitted, "this client may not: try another --client with another --auth"),
+        R::ScopeOfAccessViolated => {
+            (Exit::NotPermitted, "this client may not, or the selection names what is not there")
+        }
+        R::ObjectUndefined => (Exit::NotFound, "`dcu dlms get 15:0-0:40.0.0*255:2` lists the meter's objects"),
+        R::ObjectClassInconsistent => (Exit::NotFound, "the object is of another class"),
+        R::ObjectUnavailable => (Exit::NotFound, "the object is there and has no such attribute now"),
+        R::TypeUnmatched if matches!(target, Target::Set(_)) => {
+            (Exit::Failed, "read the attribute to see which type it has")
+        }
+        R::TemporaryFailure | R::DataBlockUnavailable | R::LongGetAborted | R::LongSetAborted => {
+            (Exit::Failed, "try again")
+        }
+        _ => (Exit::Failed, ""),
+    }
+}
+
+fn action(result: ActionResult) -> (Exit, &'static str) {
+    use ActionResult as R;
+    match result {
+        R::ReadWriteDenied | R::ScopeOfAccessViolated => {
+            (Exit::NotPermitted, "this client may not: try another --client with another --auth")
+        }
+        R::ObjectUndefined => (Exit::NotFound, "`dcu dlms get 15:0-0:40.0.0*255:2` lists the meter's objects"),
+        R::ObjectClassInconsistent | R::ObjectUnavailable => (Exit::NotFound, "the object has no such method"),
+        R::TypeUnmatched => (Exit::Failed, "the method wants a parameter of another type"),
+        R::TemporaryFailure => (Exit::Failed, "try again"),
+        _ => (Exit::Failed, ""),
+    }
+}
+
+fn refused(diagnostic: Diagnostic) -> (Exit, &'static str) {
+    use UserDiagnostic as U;
+    let Diagnostic::User(reason) = diagnostic else { return (Exit::NotPermitted, "") };
+    let hint = match reason {
+        U::ApplicationContextNameNotSupported => {
+            "the meter wants APDUs ciphered, or not ciphered: --protection full, or --protection none"
+        }
+        U::AuthenticationMechanismNameNotRecognised
+        | U::AuthenticationMechanismNameRequired
+        | U::AuthenticationRequired => "this client has another --auth with this meter",
+        U::AuthenticationFailure => WRONG_SECRET,
+        U::CallingApTitleNotRecognized => "check system_title of the keys file",
+        _ => "check --client, --server and --auth",
+    };
+    (Exit::NotPermitted, hint)
+}

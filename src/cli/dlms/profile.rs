@@ -1,0 +1,350 @@
+//! `dcu dlms profile`: rows of a profile by range or by entry, each column with its name, scaler and unit.
+
+use dlms::Data;
+use dlms::apdu::{Attribute, CaptureObject, EntryDescriptor, RangeDescriptor, Selection, ServiceError};
+use dlms::client::Cause;
+use dlms::cosem::{Column, Row, Rows, ScalerUnit, capture_objects, class};
+use dlms::data::Items;
+use dlms::spec::{Conformance, DataAccessResult};
+use dlms::time::{ClockStatus, DateTime, DeviationSign};
+use dlms::{Obis, Reject};
+use serde::Serialize;
+
+use super::hint;
+use super::value::{self, Moment, Node, Scaled};
+use super::way::Meter;
+use crate::cli::text::Table;
+use crate::cli::{Exit, Failure, OrExit, Out};
+use crate::task::electricity::SessionError;
+
+/// Which rows are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    All,
+    /// Both ends included.
+    Range(Option<Bound>, Option<Bound>),
+    /// From 1; 0 as the last means the last there is.
+    Entries(u32, u32),
+}
+
+/// One end of a range, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    Utc(i64),
+    /// In the meter's own time, whatever that is.
+    Local(i64),
+}
+
+impl Bound {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Utc(moment.as_second()));
+        }
+        let form =
+            |_| format!("{text:?} is no time such as 2026-06-25T12:00:00Z, or 2026-06-25 in the meter's own time");
+        let civil: jiff::civil::DateTime = text.parse().map_err(form)?;
+        Ok(Self::Local(civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(form)?.timestamp().as_second()))
+    }
+}
+
+/// `A-B`, `A-`, `-B` or `A`.
+pub(super) fn entries(text: &str) -> Result<(u32, u32), String> {
+    let number = |text: &str, default| match text {
+        "" => Some(default),
+        text => text.parse::<u32>().ok().filter(|number| *number > 0),
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (number(first, 1), number(last, 0)) {
+        (Some(first), Some(last)) if last == 0 || first <= last => Ok((first, last)),
+        _ => Err(format!("{text:?} is not A-B, entries counted from 1")),
+    }
+}
+
+/// A profile whose columns are known.
+struct Profile {
+    buffer: Attribute,
+    columns: Vec<(CaptureObject, Option<ScalerUnit>)>,
+    /// Seconds, 0 where there is none.
+    period: u32,
+    sign: DeviationSign,
+}
+
+/// Prints the rows.
+pub(super) fn run(
+    meter: &mut Meter,
+    obis: Obis,
+    wanted: Wanted,
+    sign: DeviationSign,
+    json: bool,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let profile = Profile::read(meter, obis, sign)?;
+    let (octets, is_whole) = profile.rows(meter, wanted)?;
+    let buffer = Data::parse_all(&octets).map_err(|reject| profile.unread(reject))?;
+    let kinds = profile.kinds();
+    let mut rows = Rows::new(buffer, &kinds, profile.period).map_err(|reject| profile.unread(reject))?;
+    let first = match wanted {
+        Wanted::Entries(first, _) if !is_whole => first,
+        _ => 1,
+    };
+    let mut table = Table::new(&profile.heads());
+    let (mut number, mut exit) = (first, Exit::Done);
+    while let Some(row) = rows.next() {
+        match row {
+            Ok(row) if !profile.is_wanted(&row, number, wanted) => {}
+            Ok(row) if json => out.json(&profile.line(&row, number))?,
+            Ok(row) => table.row(profile.cells(&row)),
+            Err(reject) => {
+                eprintln!("dcu: row {number}: {reject}");
+                exit = Exit::Failed;
+            }
+        }
+        number += 1;
+    }
+    if !json {
+        out.text(table.text())?;
+    }
+    Ok(exit)
+}
+
+impl Profile {
+    fn read(meter: &mut Meter, obis: Obis, sign: DeviationSign) -> Result<Self, Failure> {
+        let buffer = Attribute::new(class::PROFILE_GENERIC, obis, 2);
+        let octets = meter.get(Attribute { attribute: 3, ..buffer })?;
+        let unread = |reject: Reject| Failure::said(Exit::Failed, format!("capture objects of {obis}: {reject}"));
+        let objects = Data::parse_all(&octets).and_then(capture_objects).map_err(unread)?;
+        // A meter that does not say its period leaves no clock out.
+        let period = meter.number(Attribute { attribute: 4, ..buffer }).unwrap_or(0);
+        let columns = objects.into_iter().map(|object| (object, meter.scaler_unit(object.attribute))).collect();
+        Ok(Self { buffer, columns, period, sign })
+    }
+
+    /// The buffer, and whether it is all of it although a part was asked for.
+    fn rows(&self, meter: &mut Meter, wanted: Wanted) -> Result<(Vec<u8>, bool), Failure> {
+        if wanted == Wanted::All {
+            return Ok((meter.get(self.buffer)?, true));
+        }
+        if meter.direct.client().association().conformance.has(Conformance::SELECTIVE_ACCESS) {
+            match self.selected(meter, wanted)? {
+                Ok(octets) => return Ok((octets, false)),
+                Err(why) => eprintln!("dcu: the meter does not select rows ({why}): the whole profile is read"),
+            }
+        } else {
+            eprintln!("dcu: the meter has no selective access for this client: the whole profile is read");
+        }
+        Ok((meter.get(self.buffer)?, true))
+    }
+
+    /// What is selected, or why the meter selects nothing.
+    fn selected(&self, meter: &mut Meter, wanted: Wanted) -> Result<Result<Vec<u8>, String>, Failure> {
+        let (from, to);
+        let selection = match wanted {
+            Wanted::Entries(first, last) => Selection::Entries(EntryDescriptor::rows(first, last)),
+            _ => {
+                let clock = self.clock().or_exit(Exit::Usage)?;
+                (from, to) = self.bounds(meter, clock.attribute, wanted);
+                Selection::Range(RangeDescriptor {
+                    restricting_object: clock,
+                    from_value: Data::OctetString(&from),
+                    to_value: Data::OctetString(&to),
+                    selected_values: Items::EMPTY,
+                })
+            }
+        };
+        match meter.direct.get(self.buffer, Some(selection)) {
+            Ok(octets) => Ok(Ok(octets)),
+            Err(SessionError::Failed(why)) if is_unable(why.cause) => Ok(Err(why.cause.to_string())),
+            Err(error) => Err(hint::told(error)),
+        }
+    }
+
+    fn clock(&self) -> Result<CaptureObject, anyhow::Error> {
+        let clock = self.columns.iter().map(|(object, _)| *object).find(is_clock);
+        clock.ok_or_else(|| {
+            anyhow::anyhow!("the profile {} has no clock, so no range of time: use --entries", self.buffer.logical_name)
+        })
+    }
+
+    /// Both ends as they are asked for. Meters differ: some convert a range to UTC, others compare what is written.
+    /// Each end is written with such an offset that either way no wanted row is left out; the rows are judged here.
+    fn bounds(&self, meter: &mut Meter, clock: Attribute, wanted: Wanted) -> (Vec<u8>, Vec<u8>) {
+        let Wanted::Range(from, to) = wanted else { return (Vec::new(), Vec::new()) };
+        let now = meter.get(clock).ok().and_then(|octets| Data::parse_all(&octets).ok()?.date_time().ok());
+        let ahead = now.and_then(|now| Some((now.local_seconds()? - now.unix_seconds(self.sign)?) / 60));
+        let is_summer = now.is_some_and(|now| now.status.is_daylight_saving());
+        let standard = ahead.unwrap_or(0) - if is_summer { SUMMER } else { 0 };
+        let summer = standard + SUMMER;
+        let end = |bound: Bound, offset_of_utc: i64, offset_of_local: i64| {
+            let status = ClockStatus(0);
+            let moment = match (bound, ahead) {
+                (Bound::Utc(seconds), _) => DateTime::from_unix(seconds, offset_of_utc as i16, self.sign, status),
+                (Bound::Local(seconds), None) => DateTime::from_local(seconds, None, status),
+                (Bound::Local(seconds), Some(_)) => {
+                    DateTime::from_unix(seconds - 60 * offset_of_local, offset_of_local as i16, self.sign, status)
+                }
+            };
+            moment.octets()
+        };
+        let latest = now.and_then(|now| now.local_seconds()).unwrap_or(LATEST) + DAY;
+        (
+            end(from.unwrap_or(Bound::Local(EARLIEST)), standard, summer),
+            end(to.unwrap_or(Bound::Local(latest)), summer, standard),
+        )
+    }
+
+    fn is_wanted(&self, row: &Row<'_, '_>, number: u32, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::All => true,
+            Wanted::Entries(first, last) => first <= number && (last == 0 || number <= last),
+            Wanted::Range(from, to) => {
+                // What is not told cannot be judged.
+                let at = |bound| match bound {
+                    Bound::Utc(wanted) => Some((row.clock?.unix_seconds(self.sign)?, wanted)),
+                    Bound::Local(wanted) => Some((row.clock?.local_seconds()?, wanted)),
+                };
+                from.and_then(at).is_none_or(|(at, from)| at >= from) && to.and_then(at).is_none_or(|(at, to)| at <= to)
+            }
+        }
+    }
+
+    fn kinds(&self) -> Vec<Column> {
+        self.columns.iter().map(|(object, _)| if is_clock(object) { Column::Clock } else { Column::Value }).collect()
+    }
+
+    fn heads(&self) -> Vec<String> {
+        let head = |(object, scaler_unit): &(CaptureObject, Option<ScalerUnit>)| {
+            let unit = scaler_unit.map_or(String::new(), |it| format!(" {}", crate::reading::Unit(it.unit)));
+            let Attribute { logical_name, attribute, .. } = object.attribute;
+            let element = if object.data_index > 0 { format!("[{}]", object.data_index) } else { String::new() };
+            match (is_clock(object), attribute) {
+                (true, _) => "time".to_owned(),
+                (false, 2) => format!(">{logical_name}{element}{}", unit.trim_end()),
+                (false, _) => format!(">{logical_name}:{attribute}{element}{}", unit.trim_end()),
+            }
+        };
+        self.columns.iter().map(head).collect()
+    }
+
+    fn cells(&self, row: &Row<'_, '_>) -> Vec<String> {
+        let cell = |(data, (object, scaler_unit)): (&Data<'_>, &(CaptureObject, Option<ScalerUnit>))| {
+            if is_clock(object) {
+                return row.clock.map_or("-".into(), |clock| value::clock(&clock, self.sign));
+            }
+            match (data, scaler_unit) {
+                (Data::NullData, _) => "-".into(),
+                // The unit stands in the head.
+                (data, Some(it)) => {
+                    value::scaled(*data, it.scaler).unwrap_or_else(|| value::line(*data, None, self.sign))
+                }
+                (data, None) => value::line(*data, None, self.sign),
+            }
+        };
+        row.values.iter().zip(&self.columns).map(cell).collect()
+    }
+
+    fn line(&self, row: &Row<'_, '_>, number: u32) -> RowLine {
+        let cell = |(data, (object, scaler_unit)): (&Data<'_>, &(CaptureObject, Option<ScalerUnit>))| Cell {
+            class: object.attribute.class_id,
+            obis: object.attribute.logical_name.to_string(),
+            attribute: object.attribute.attribute,
+            data_index: Some(object.data_index).filter(|index| *index > 0),
+            node: Node::new(*data, self.sign),
+            scaled: scaler_unit.map(|it| Scaled::new(*data, it)),
+        };
+        RowLine {
+            profile: self.buffer.logical_name.to_string(),
+            row: number,
+            moment: row.clock.map(|clock| Moment::new(&clock, self.sign)),
+            time_derived: row.is_clock_derived,
+            values: row.values.iter().zip(&self.columns).map(cell).collect(),
+        }
+    }
+
+    fn unread(&self, reject: Reject) -> Failure {
+        Failure::said(Exit::Failed, format!("buffer of {}: {reject}", self.buffer.logical_name))
+    }
+}
+
+/// One row as JSON.
+#[derive(Debug, Serialize)]
+struct RowLine {
+    profile: String,
+    row: u32,
+    #[serde(flatten)]
+    moment: Option<Moment>,
+    /// The meter left the time out: it is that of the row before and the capture period.
+    time_derived: bool,
+    values: Vec<Cell>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cell {
+    class: u16,
+    obis: String,
+    attribute: i8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_index: Option<u16>,
+    #[serde(flatten)]
+    node: Node,
+    #[serde(flatten)]
+    scaled: Option<Scaled>,
+}
+
+fn is_clock(object: &CaptureObject) -> bool {
+    object.attribute.class_id == class::CLOCK && object.attribute.attribute == 2
+}
+
+/// What meters say that do not select.
+fn is_unable(cause: Cause) -> bool {
+    use DataAccessResult as R;
+    match cause {
+        Cause::Access(result) => matches!(
+            result,
+            R::ReadWriteDenied | R::ObjectUnavailable | R::TypeUnmatched | R::ScopeOfAccessViolated | R::OtherReason
+        ),
+        Cause::Exception(exception) => {
+            matches!(exception.service_error, ServiceError::ServiceNotSupported | ServiceError::OperationNotPossible)
+        }
+        // The request with the selection is longer than what the meter takes.
+        Cause::Unsendable(_) => true,
+        _ => false,
+    }
+}
+
+/// Minutes that summer time is ahead, at most.
+const SUMMER: i64 = 60;
+const DAY: i64 = 86_400;
+/// 2000-01-01: before any row.
+const EARLIEST: i64 = 946_684_800;
+/// 2098-12-31: after any row.
+const LATEST: i64 = 4_070_822_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_moments_or_the_meters_own_time() {
+        for (text, expected) in [
+            ("1970-01-02T00:00:00Z", Bound::Utc(86_400)),
+            ("1970-01-02T01:00:00+01:00", Bound::Utc(86_400)),
+            ("1970-01-02T00:00", Bound::Local(86_400)),
+            ("1970-01-02 00:00:00", Bound::Local(86_400)),
+            ("1970-01-02", Bound::Local(86_400)),
+        ] {
+            assert_eq!(Bound::parse(text), Ok(expected), "{text}");
+        }
+        assert!(Bound::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn entries_are_counted_from_one() {
+        assert_eq!(
+            (entries("11-60"), entries("5-"), entries("-5"), entries("7")),
+            (Ok((11, 60)), Ok((5, 0)), Ok((1, 5)), Ok((7, 7)))
+        );
+        for text in ["0-1", "2-1", "a", "1-2-3"] {
+            assert!(entries(text).is_err(), "{text}");
+        }
+    }
+}

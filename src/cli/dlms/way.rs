@@ -1,0 +1,379 @@
+//! The way to a meter, and who goes it: options of the command line, and the client made of them.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use dlms::Client;
+use dlms::client::{Authentication, Protection, Settings};
+use dlms::link::Link;
+use dlms::link::hdlc::{Address, Parameters, Primary, Timing};
+use dlms::link::wrapper::Wrapper;
+use dlms::security::hls::Hash;
+use dlms::security::{Ciphering, Form, SecurityControl};
+use dlms::time::DeviationSign;
+
+use super::hint;
+use super::keys::{Counter, Keys};
+use crate::cli::{Exit, Failure};
+use crate::task::electricity::{Direct, KernelRandom, Place, Reserve};
+
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Where {
+    /// Over TCP in the wrapper; the port is 4059 mostly
+    #[arg(long, value_name = "HOST:PORT")]
+    wrapper: Option<String>,
+    /// In HDLC frames over TCP
+    #[arg(long, value_name = "HOST:PORT")]
+    hdlc_tcp: Option<String>,
+    /// In HDLC frames over a serial line, 8N1
+    #[arg(long, value_name = "DEV")]
+    serial: Option<PathBuf>,
+}
+
+/// Options that every verb has.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Way {
+    #[command(flatten)]
+    place: Where,
+    /// Speed of the serial line
+    #[arg(long, value_name = "N", default_value_t = 9600)]
+    baud: u32,
+    /// The client's address; 16 is the public client
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    client: u16,
+    /// The meter's address; over HDLC also LOGICAL/PHYSICAL device
+    #[arg(long, value_name = "N", default_value = "1")]
+    server: Server,
+    /// Octets of the meter's HDLC address: 1, 2 or 4 [default: as few as it needs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    address_octets: Option<u8>,
+    /// Octets of information in an HDLC frame that are asked for [default: the meter's 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(32..=2030))]
+    frame: Option<u16>,
+    /// Octets of the longest answer in one piece [default: 65535, over HDLC 1024]
+    #[arg(long, value_name = "N")]
+    pdu: Option<u16>,
+    /// How client and meter show who they are
+    #[arg(long, value_enum, default_value_t = Auth::None)]
+    auth: Auth,
+    /// The keys file, TOML; `dcu dlms --help` says what is in it
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// How APDUs are protected [default: full with gmac and ecdsa, else none]
+    #[arg(long, value_enum)]
+    protection: Option<Protect>,
+    /// Which key protects, and in which form
+    #[arg(long, value_enum, default_value_t = Ciphers::Global)]
+    ciphering: Ciphers,
+    /// How the meter signs the deviation of its clock: by the standard, or as in India, Saudi Arabia and Italy
+    #[arg(long, value_enum, default_value_t = Sign::Dlms)]
+    pub(super) deviation: Sign,
+    /// How long to wait for an answer, or its next block
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::duration)]
+    timeout: Duration,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Auth {
+    /// The lowest security: none
+    None,
+    /// A password in the clear
+    Lls,
+    /// A challenge, the password and MD5
+    Md5,
+    /// A challenge, the password and SHA-1
+    Sha1,
+    /// A challenge, the password and SHA-256
+    Sha256,
+    /// A challenge and the encryption and authentication keys
+    Gmac,
+    /// A challenge and signatures
+    Ecdsa,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Protect {
+    None,
+    Authenticated,
+    Encrypted,
+    /// Authenticated and encrypted
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ciphers {
+    /// Service-specific, global key
+    Global,
+    /// Service-specific, a key for this association alone
+    Dedicated,
+    /// general-glo-ciphering
+    GeneralGlobal,
+    /// general-ded-ciphering
+    GeneralDedicated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sign {
+    Dlms,
+    Inverted,
+}
+
+/// `1`, `1/17`, or the number that an HDLC address of two or four octets makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Server {
+    number: u32,
+    physical: Option<u16>,
+}
+
+impl Way {
+    pub(super) fn sign(&self) -> DeviationSign {
+        match self.deviation {
+            Sign::Dlms => DeviationSign::Dlms,
+            Sign::Inverted => DeviationSign::Inverted,
+        }
+    }
+
+    /// Opens the link and the association.
+    pub(super) fn open(&self) -> Result<Meter, Failure> {
+        let mut keys = self.keys.as_deref().map(Keys::load).transpose()?.unwrap_or_default();
+        let counter = keys.counter.take();
+        let settings = self.settings(keys)?;
+        let uses_counters = settings.protection.is_some() || matches!(settings.authentication, Authentication::Gmac);
+        let reserver = Reserver { counter: counter.filter(|_| uses_counters), failed: None };
+        let reserver = Arc::new(Mutex::new(reserver));
+        let reserve: Reserve = Box::new({
+            let reserver = Arc::clone(&reserver);
+            move || reserver.lock().ok()?.reserve()
+        });
+        let client = Client::new(settings, self.link()?, Box::new(KernelRandom), 0..0, None);
+        let opened = Direct::open(&self.place(), client, reserve);
+        let refused = |reserver: &Mutex<Reserver>| reserver.lock().ok()?.failed.take();
+        if let Some(failure) = refused(&reserver) {
+            return Err(failure);
+        }
+        let (direct, _) = opened.map_err(hint::unopened)?;
+        Ok(Meter { direct, reserver })
+    }
+
+    fn place(&self) -> Place {
+        match &self.place {
+            Where { serial: Some(path), .. } => Place::Serial { path: path.clone(), baud: self.baud },
+            Where { wrapper: Some(address), .. } | Where { hdlc_tcp: Some(address), .. } => Place::Tcp(address.clone()),
+            Where { .. } => Place::Tcp(String::new()),
+        }
+    }
+
+    fn is_hdlc(&self) -> bool {
+        self.place.wrapper.is_none()
+    }
+
+    fn link(&self) -> Result<Box<dyn Link>, Failure> {
+        if !self.is_hdlc() {
+            let number = u16::try_from(self.server.number).ok().filter(|_| self.server.physical.is_none());
+            let server = number.ok_or_else(|| usage("--server: in the wrapper a meter has one number up to 65535"))?;
+            return Ok(Box::new(Wrapper::new(self.client, server)));
+        }
+        let client = Address::one(self.client).ok_or_else(|| usage("--client: over HDLC it is 127 at most"))?;
+        let server = self.server.address(self.address_octets).map_err(usage)?;
+        let wanted = self.frame.map_or_else(Parameters::default, |octets| Parameters {
+            information_transmit: octets,
+            information_receive: octets,
+            ..Parameters::default()
+        });
+        let timing = Timing { answer: self.timeout / (TRIES + 1), repeats: TRIES, ..Timing::default() };
+        Ok(Box::new(Primary::new(client, server, wanted, timing, VALUE_LIMIT)))
+    }
+
+    fn settings(&self, keys: Keys) -> Result<Settings, Failure> {
+        let needs = |name: &str| {
+            let file = self.keys.as_ref().map_or("--keys FILE".into(), |path| path.display().to_string());
+            Failure::said(Exit::Configuration, format!("{file}: this needs {name}"))
+        };
+        let secret = |keys: &Keys| keys.password.clone().ok_or_else(|| needs("password"));
+        let protection = match self.protection.unwrap_or(match self.auth {
+            Auth::Gmac | Auth::Ecdsa => Protect::Full,
+            _ => Protect::None,
+        }) {
+            Protect::None => None,
+            Protect::Authenticated => Some(SecurityControl::AUTHENTICATION),
+            Protect::Encrypted => Some(SecurityControl::ENCRYPTION),
+            Protect::Full => Some(SecurityControl::AUTHENTICATION | SecurityControl::ENCRYPTION),
+        };
+        let authentication = match self.auth {
+            Auth::None => Authentication::None,
+            Auth::Lls => Authentication::Lls(secret(&keys)?),
+            Auth::Md5 => Authentication::Hash(Hash::Md5, secret(&keys)?),
+            Auth::Sha1 => Authentication::Hash(Hash::Sha1, secret(&keys)?),
+            Auth::Sha256 => Authentication::Hash(Hash::Sha256, secret(&keys)?),
+            Auth::Gmac => Authentication::Gmac,
+            Auth::Ecdsa => Authentication::Ecdsa {
+                own: keys.signing_key.clone().ok_or_else(|| needs("signing_key"))?,
+                meter: keys.meter_public_key.clone().ok_or_else(|| needs("meter_public_key"))?,
+            },
+        };
+        let ciphering = match (protection, self.auth) {
+            (None, auth) if auth != Auth::Gmac => None,
+            _ => Some(Ciphering {
+                suite: keys.suite,
+                own_title: keys.system_title.ok_or_else(|| needs("system_title"))?,
+                peer_title: keys.meter_system_title,
+                global: keys.encryption_key.ok_or_else(|| needs("encryption_key"))?,
+                broadcast: None,
+                dedicated: None,
+                authentication: keys.authentication_key.ok_or_else(|| needs("authentication_key"))?,
+            }),
+        };
+        if self.auth == Auth::Ecdsa && keys.system_title.is_none() {
+            return Err(needs("system_title"));
+        }
+        let form = match self.ciphering {
+            Ciphers::Global => Form::Global,
+            Ciphers::Dedicated => Form::Dedicated,
+            Ciphers::GeneralGlobal => Form::GeneralGlobal,
+            Ciphers::GeneralDedicated => Form::GeneralDedicated,
+        };
+        let protection = protection.map(|bits| Protection { control: SecurityControl(bits | keys.suite as u8), form });
+        let longest = if self.is_hdlc() { 1024 } else { u16::MAX };
+        Ok(Settings {
+            authentication,
+            ciphering,
+            protection,
+            max_receive_pdu_size: self.pdu.unwrap_or(longest),
+            value_limit: VALUE_LIMIT,
+            timeout: self.timeout,
+            // The end of the link ends the association; not every meter answers RLRQ.
+            has_release: !self.is_hdlc(),
+            system_title: keys.system_title,
+            ..Settings::default()
+        })
+    }
+}
+
+/// A meter with an association.
+#[derive(Debug)]
+pub(super) struct Meter {
+    pub(super) direct: Direct,
+    reserver: Arc<Mutex<Reserver>>,
+}
+
+/// Reserves counters in the keys file, and keeps why it could not.
+#[derive(Debug)]
+struct Reserver {
+    counter: Option<Counter>,
+    failed: Option<Failure>,
+}
+
+impl Reserver {
+    fn reserve(&mut self) -> Option<std::ops::Range<u32>> {
+        match self.counter.as_mut()?.reserve() {
+            Ok(range) => Some(range),
+            Err(error) => {
+                let context = "reserve invocation counters in the keys file, which has to be writable";
+                self.failed = Some(Failure::new(Exit::Failed, anyhow::Error::new(error).context(context)));
+                None
+            }
+        }
+    }
+}
+
+impl Meter {
+    /// Ends the association, and gives back the counters that were not used. Says why there were no more of them, if
+    /// so it was.
+    pub(super) fn release(self) -> Option<Failure> {
+        let Self { direct, reserver } = self;
+        // What was asked is answered: how the meter says goodbye changes nothing.
+        let left = direct.release_within(GOODBYE);
+        let mut reserver = reserver.lock().ok()?;
+        if let (Some(counter), Some(left)) = (&mut reserver.counter, left) {
+            // Counters that stay reserved are lost, which does no harm.
+            let _ = counter.give_back(left);
+        }
+        reserver.failed.take()
+    }
+}
+
+impl Server {
+    fn address(self, octets: Option<u8>) -> Result<Address, &'static str> {
+        const RANGE: &str = "--server: such an address does not fit its octets";
+        let narrow = |number: u32| u16::try_from(number).ok();
+        let Some(physical) = self.physical else {
+            let (high, low) = (|bits| narrow(self.number >> bits), |bits: u8| narrow(self.number & ((1 << bits) - 1)));
+            let one = || narrow(self.number).and_then(Address::one);
+            let two = || Address::two(high(7)?, low(7)?);
+            let four = || Address::four(high(14)?, low(14)?);
+            return match octets {
+                None => one().or_else(two).or_else(four),
+                Some(1) => one(),
+                Some(2) => two(),
+                Some(4) => four(),
+                Some(_) => return Err("--address-octets: 1, 2 or 4"),
+            }
+            .ok_or(RANGE);
+        };
+        let logical = narrow(self.number).ok_or(RANGE)?;
+        match octets {
+            None => Address::server(logical, Some(physical)),
+            Some(2) => Address::two(logical, physical),
+            Some(4) => Address::four(logical, physical),
+            Some(_) => return Err("--address-octets: a physical device needs 2 or 4"),
+        }
+        .ok_or(RANGE)
+    }
+}
+
+impl FromStr for Server {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "a number, or LOGICAL/PHYSICAL";
+        let (number, physical) = match text.split_once('/') {
+            None => (text, None),
+            Some((logical, physical)) => (logical, Some(physical.parse().map_err(|_| FORM)?)),
+        };
+        Ok(Self { number: number.parse().map_err(|_| FORM)?, physical })
+    }
+}
+
+fn usage(message: &'static str) -> Failure {
+    Failure::said(Exit::Usage, message)
+}
+
+/// Octets of one value, all its blocks together.
+const VALUE_LIMIT: usize = 16 << 20;
+/// Times that an HDLC frame without an answer is sent again.
+const TRIES: u32 = 2;
+/// How long a meter may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, octets: Option<u8>, expected: Result<Address, &'static str>) {
+        assert_eq!(text.parse::<Server>().and_then(|server| server.address(octets)), expected, "{text}");
+    }
+
+    #[test]
+    fn a_server_has_one_two_or_four_octets() {
+        check("1", None, Ok(Address::one(1).unwrap()));
+        check("145", None, Ok(Address::two(1, 17).unwrap()));
+        check("16401", None, Ok(Address::four(1, 17).unwrap()));
+        check("1/17", None, Ok(Address::two(1, 17).unwrap()));
+        check("1/17", Some(4), Ok(Address::four(1, 17).unwrap()));
+        check("1/8193", None, Ok(Address::four(1, 8193).unwrap()));
+        check("1", Some(4), Ok(Address::four(0, 1).unwrap()));
+        check("1/17", Some(1), Err("--address-octets: a physical device needs 2 or 4"));
+        check("200", Some(1), Err("--server: such an address does not fit its octets"));
+        check("1/16384", None, Err("--server: such an address does not fit its octets"));
+        check("4294967295", None, Err("--server: such an address does not fit its octets"));
+        check("a", None, Err("a number, or LOGICAL/PHYSICAL"));
+    }
+}
