@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::database::Room;
+use super::mark::{Mark, NAME_LIMIT, VALUE_LIMIT};
 use super::open::Opener;
 use super::options::SEAL_OCTETS;
 use super::repair::RENEW_AFTER;
@@ -89,7 +90,7 @@ impl Store {
     /// # Errors
     /// `TooLarge` (nothing of it is taken) and `Closed`.
     pub fn append(&self, records: Vec<(Lane, Body)>, done: Option<Done>) -> Result<(), StoreError> {
-        self.hand_over(records, done, true).map_err(|(error, ..)| error)
+        self.hand_over(records, &[], done, true).map_err(|(error, ..)| error)
     }
 
     /// Like `append`, never waits: a full queue gives the records back.
@@ -97,7 +98,29 @@ impl Store {
     /// # Errors
     /// The records as they came, with `Busy`, `TooLarge` or `Closed`.
     pub fn try_append(&self, records: Vec<(Lane, Body)>, done: Option<Done>) -> Result<(), Refused> {
-        self.hand_over(records, done, false)
+        self.hand_over(records, &[], done, false)
+    }
+
+    /// Like `try_append`, with marks that become durable with the records, or not at all. A name has up to 64 octets,
+    /// a value up to 12 KiB.
+    ///
+    /// # Errors
+    /// The records as they came, with `Busy`, `TooLarge` or `Closed`.
+    pub fn try_append_marked(
+        &self,
+        records: Vec<(Lane, Body)>,
+        marks: &[Mark],
+        done: Option<Done>,
+    ) -> Result<(), Refused> {
+        self.hand_over(records, marks, done, false)
+    }
+
+    /// Durable marks whose name begins with `prefix`.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub fn marks(&self, prefix: &[u8]) -> Result<Vec<Mark>, StoreError> {
+        self.shared.read().marks(prefix)
     }
 
     /// Commits what waits, without waiting for the window. `done` tells when it is durable.
@@ -226,7 +249,19 @@ impl Store {
         }
     }
 
-    fn hand_over(&self, records: Vec<(Lane, Body)>, done: Option<Done>, wait: bool) -> Result<(), Refused> {
+    fn hand_over(
+        &self,
+        records: Vec<(Lane, Body)>,
+        marks: &[Mark],
+        done: Option<Done>,
+        wait: bool,
+    ) -> Result<(), Refused> {
+        let is_short = |(name, value): &Mark| name.len() <= NAME_LIMIT && value.len() <= VALUE_LIMIT;
+        if let Some((_, value)) = marks.iter().find(|mark| !is_short(mark)) {
+            let lane = records.first().map_or(Lane::Raw, |(lane, _)| *lane);
+            let error = StoreError::TooLarge { lane, octets: value.len(), limit: VALUE_LIMIT };
+            return Err((error, records, done));
+        }
         let too_large = records.iter().map(|(lane, body)| (*lane, weight(body))).find(|(_, w)| *w > WEIGHT_LIMIT);
         if let Some((lane, octets)) = too_large {
             let error = StoreError::TooLarge { lane, octets, limit: WEIGHT_LIMIT };
@@ -235,9 +270,11 @@ impl Store {
         if let Err(error) = self.shared.enter(records.len(), self.queue_records, wait) {
             return Err((error, records, done));
         }
-        self.requests.send(Request::Append(records, done)).map_err(|mpsc::SendError(request)| match request {
-            Request::Append(records, done) => (StoreError::Closed, records, done),
-            _ => (StoreError::Closed, Vec::new(), None),
+        self.requests.send(Request::Append(records, marks.to_vec(), done)).map_err(|mpsc::SendError(request)| {
+            match request {
+                Request::Append(records, _, done) => (StoreError::Closed, records, done),
+                _ => (StoreError::Closed, Vec::new(), None),
+            }
         })
     }
 

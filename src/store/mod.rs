@@ -13,6 +13,7 @@ mod inspect;
 mod keeper;
 mod lane;
 mod load;
+mod mark;
 mod open;
 mod options;
 mod plan;
@@ -33,6 +34,8 @@ mod view;
 mod weigh;
 mod writer;
 
+use view::View;
+
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +45,7 @@ pub use batch::{Batch, BatchHead};
 pub use error::{OpenError, StoreError};
 pub use handle::{Done, Limit, OnReport, Random, Refused, Store};
 pub use inspect::{Inspection, inspect};
+pub use mark::Mark;
 pub use options::{LaneOptions, Options, System};
 pub use ranges::Ranges;
 pub use record::{Body, Epoch, Lane, Record};

@@ -129,10 +129,13 @@ impl Writer {
         };
         let Opened { keeper, db, sequence, opening } = opened;
         (self.keeper, self.db, self.sequence) = (keeper, Some(db), sequence);
+        self.marks.lost();
         self.show_all();
         (self.on_report)(Report::Replaced(opening));
         // It came over under its old names.
         self.succeed(now);
+        self.commit_now = true;
+        self.since.get_or_insert(now.mono);
         true
     }
 

@@ -12,6 +12,7 @@ use super::batch::{Batch, hash};
 use super::database::{Change, Database, Room};
 use super::keeper::Keeper;
 use super::lane::LaneState;
+use super::mark;
 use super::promise::Promise;
 use super::scan::{FoundBatch, Scan};
 use super::value::batch_key;
@@ -91,6 +92,9 @@ pub(super) fn salvage(
             Lane::ALL.iter().for_each(|lane| drop(salvaged.states.remove(&(ordinal, *lane))));
         }
     }
+    let marks: Vec<Change> =
+        scan.marks.iter().map(|(name, (version, value))| mark::change(*version, name, value)).collect();
+    marks.chunks(AT_ONCE).try_for_each(|marks| db.apply(marks))?;
     db.make_durable()?;
     Ok(salvaged)
 }

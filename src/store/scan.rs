@@ -13,6 +13,7 @@ use std::path::Path;
 use super::batch::Batch;
 use super::group::Group;
 use super::lane::LaneState;
+use super::mark;
 use super::value::{self, BODY_LIMIT, Kind, begins_at, find_at};
 use super::{Epoch, Lane};
 
@@ -43,6 +44,8 @@ pub(super) struct Scan {
     pub groups: BTreeMap<(Epoch, u32, u64, u16), Place>,
     pub states: BTreeMap<(Epoch, Lane), LaneState>,
     pub epochs: Vec<(u32, Epoch)>,
+    /// The newest of each name, with its version.
+    pub marks: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     /// Octets that could not be read.
     pub unreadable: u64,
 }
@@ -117,6 +120,14 @@ impl Scan {
                     let newest = self.states.entry((state.epoch, state.lane)).or_insert_with(|| state.clone());
                     if newest.version < state.version {
                         *newest = state;
+                    }
+                }
+            }
+            Kind::Mark => {
+                if let Some((version, name, value)) = mark::parse(body) {
+                    let newest = self.marks.entry(name.to_vec()).or_default();
+                    if newest.0 <= version {
+                        *newest = (version, value.to_vec());
                     }
                 }
             }

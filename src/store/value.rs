@@ -14,10 +14,11 @@ pub(super) enum Kind {
     Batch,
     LaneState,
     Epochs,
+    Mark,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Group, Self::Batch, Self::LaneState, Self::Epochs];
+    const ALL: [Self; 5] = [Self::Group, Self::Batch, Self::LaneState, Self::Epochs, Self::Mark];
 
     const fn magic(self) -> [u8; 4] {
         match self {
@@ -25,6 +26,7 @@ impl Kind {
             Self::Batch => *b"DcuB",
             Self::LaneState => *b"DcuL",
             Self::Epochs => *b"DcuE",
+            Self::Mark => *b"DcuM",
         }
     }
 }

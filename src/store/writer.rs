@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::database::Database;
 use super::handle::{Done, OnReport, Random};
 use super::keeper::Keeper;
+use super::mark::{Mark, Marks};
 use super::open::Opened;
 use super::plan::Plan;
 use super::promise::SequenceFile;
@@ -19,7 +20,7 @@ use crate::clock::{Now, ReadClock};
 
 /// What the doors ask for.
 pub(super) enum Request {
-    Append(Vec<(Lane, Body)>, Option<Done>),
+    Append(Vec<(Lane, Body)>, Vec<Mark>, Option<Done>),
     Commit(Option<Done>),
     /// Acknowledgements wait to be written.
     Acknowledged,
@@ -43,6 +44,7 @@ pub(super) struct Writer {
     pub(super) waiting: Vec<(Lane, Body)>,
     /// How many of them came through the gate.
     pub(super) entered: usize,
+    pub(super) marks: Marks,
     pub(super) since: Option<Instant>,
     pub(super) dones: Vec<Done>,
     pub(super) commit_now: bool,
@@ -78,6 +80,8 @@ impl Writer {
     ) -> Self {
         let reserve = Reserve::new(opened.keeper.options.path.clone());
         let next_retention = clock().mono;
+        // What cannot be read now is written again by whom it belongs to.
+        let marks = Marks::load(&opened.db).unwrap_or_default();
         let writer = Self {
             keeper: opened.keeper,
             db: Some(opened.db),
@@ -89,6 +93,7 @@ impl Writer {
             on_report,
             waiting: Vec::new(),
             entered: 0,
+            marks,
             since: None,
             dones: Vec::new(),
             commit_now: false,
@@ -135,7 +140,8 @@ impl Writer {
     fn take(&mut self, request: Request) {
         let now = (self.clock)();
         match request {
-            Request::Append(records, done) => {
+            Request::Append(records, marks, done) => {
+                self.marks.set(marks);
                 let at_once =
                     |lane: Lane| self.keeper.options.lanes.get(lane as usize).is_some_and(|o| o.commit_at_once);
                 self.commit_now |= records.iter().any(|(lane, _)| at_once(*lane));
@@ -224,6 +230,7 @@ impl Writer {
         let entered = mem::take(&mut self.entered);
         let mut plan = self.keeper.plan(records, now, false);
         plan.touched.extend(touched);
+        plan.changes.extend(self.marks.changes());
         if let Some(leaving) = leaving {
             leaving.join(&mut plan);
         }

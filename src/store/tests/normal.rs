@@ -224,3 +224,54 @@ fn what_a_unit_left_is_told_without_opening_it() {
     assert_eq!(left.verification.records, 300 + 3 + 1, "sealed records, and the event of the first start");
     assert!(inspect(&bench.path("nothing"), &PLAIN).is_err());
 }
+
+/// Hands a record and a mark over together.
+fn put_marked(store: &Store, n: u64, value: &[u8]) {
+    let (done, result) = channel();
+    let marks = [(b"far:a".to_vec(), value.to_vec())];
+    let done: Done = Box::new(move |result| done.send(result.map(drop)).unwrap());
+    assert!(store.try_append_marked(vec![(Lane::LoadProfile, raw(text(n)))], &marks, None).is_ok());
+    store.commit(Some(done)).unwrap();
+    result.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+}
+
+#[test]
+fn marks_are_kept_with_the_records_they_came_with() {
+    let bench = Bench::new();
+    let (store, ..) = bench.open();
+    assert_eq!(store.marks(b"far:").unwrap(), []);
+    put_marked(&store, 0, b"one");
+    put_marked(&store, 1, b"two");
+    let other = [(b"near:b".to_vec(), b"three".to_vec())];
+    assert!(store.try_append_marked(Vec::new(), &other, None).is_ok());
+    put(&store, Lane::MBus, [2]);
+    store.close().unwrap();
+    let (store, ..) = bench.open();
+    assert_eq!(store.marks(b"far:").unwrap(), [(b"far:a".to_vec(), b"two".to_vec())]);
+    assert_eq!(store.marks(b"").unwrap().len(), 2);
+    let long = [(vec![0; 65], Vec::new())];
+    assert!(matches!(store.try_append_marked(Vec::new(), &long, None), Err((StoreError::TooLarge { .. }, ..))));
+    assert!(store.verify().unwrap().is_sound());
+}
+
+#[test]
+fn marks_are_salvaged_from_a_damaged_store() {
+    let bench = Bench::new();
+    let (store, ..) = bench.open();
+    put_marked(&store, 0, b"one");
+    put_marked(&store, 1, b"two");
+    store.close().unwrap();
+    let sequence = bench.path("sequence");
+    // A store that lacks what was promised is salvaged.
+    let newer = std::fs::read(&sequence).unwrap();
+    let copy = bench.path("copy");
+    std::fs::copy(bench.path("sled/db"), &copy).unwrap();
+    let (store, ..) = bench.open();
+    put_marked(&store, 2, b"three");
+    store.close().unwrap();
+    assert_ne!(std::fs::read(&sequence).unwrap(), newer);
+    std::fs::copy(&copy, bench.path("sled/db")).unwrap();
+    let (store, opening, _) = bench.open();
+    assert!(matches!(opening.start, Start::NewEpoch { .. }), "{:?}", opening.start);
+    assert_eq!(store.marks(b"far:").unwrap(), [(b"far:a".to_vec(), b"two".to_vec())]);
+}
