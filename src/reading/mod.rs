@@ -4,6 +4,7 @@
 //! are two things and never mixed.
 
 mod event;
+pub mod from_cosem;
 pub mod from_wmbus;
 mod gather;
 mod group;

@@ -18,6 +18,10 @@ impl Quality {
     pub const ROLLOVER: Self = Self(1 << 3);
     /// A register went up by more than its meter can measure.
     pub const IMPLAUSIBLE_JUMP: Self = Self(1 << 4);
+    /// The meter's clock was set within the interval.
+    pub const CLOCK_ADJUSTED: Self = Self(1 << 5);
+    /// The meter had no supply for a part of the interval.
+    pub const POWER_DOWN: Self = Self(1 << 6);
 
     pub const fn bits(self) -> u16 {
         self.0
@@ -60,6 +64,8 @@ const QUALITY_NAMES: &[(Quality, &str)] = &[
     (Quality::DECREASE, "decrease"),
     (Quality::ROLLOVER, "rollover"),
     (Quality::IMPLAUSIBLE_JUMP, "implausible_jump"),
+    (Quality::CLOCK_ADJUSTED, "clock_adjusted"),
+    (Quality::POWER_DOWN, "power_down"),
 ];
 
 /// The verdict on a telegram's protection.

@@ -28,7 +28,7 @@ pub(super) fn meter_time(records: &[DataRecord<'_>], zone: Option<&TimeZone>) ->
 
 /// Seconds since 1970 UTC; None in the hour that does not exist, and in the one that exists twice unless the meter
 /// says which of them it is.
-fn utc(time: &CivilTime, summer_time: Option<bool>, zone: &TimeZone) -> Option<i64> {
+pub(in crate::reading) fn utc(time: &CivilTime, summer_time: Option<bool>, zone: &TimeZone) -> Option<i64> {
     let second = i8::try_from(time.second.unwrap_or(0)).ok()?;
     let civil = civil::DateTime::new(
         i16::try_from(time.date.year).ok()?,
@@ -43,6 +43,7 @@ fn utc(time: &CivilTime, summer_time: Option<bool>, zone: &TimeZone) -> Option<i
     let offset: Offset = match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Unambiguous { offset } => offset,
         AmbiguousOffset::Fold { before, .. } if summer_time == Some(true) => before,
+        AmbiguousOffset::Fold { after, .. } if summer_time == Some(false) => after,
         AmbiguousOffset::Fold { .. } | AmbiguousOffset::Gap { .. } => return None,
     };
     offset.to_timestamp(civil).ok().map(|timestamp| timestamp.as_second())

@@ -4,7 +4,7 @@
 //! OMS tables (`obis`); a record without a code has its quantity, storage, tariff and subunit. Units without a code
 //! of their own in IEC 62056-6-2 are kept, never converted.
 
-mod clock;
+pub(super) mod clock;
 mod obis;
 mod table;
 mod unit;
