@@ -87,6 +87,22 @@ impl Counters {
         }
     }
 
+    /// The next `count` values, never given out before.
+    ///
+    /// # Errors
+    /// The reservation could not be made durable: none of them is given out.
+    pub fn take(&mut self, name: &[u8], count: u64) -> Result<std::ops::Range<u64>, JournalError> {
+        let counter = self.counters.get(name).copied().unwrap_or(Counter { next: 0, reserved: 0 });
+        let end = counter.next.saturating_add(count);
+        if end > counter.reserved {
+            self.reserve(name, end.saturating_add(self.block))?;
+        }
+        if let Some(counter) = self.counters.get_mut(name) {
+            counter.next = end;
+        }
+        Ok(counter.next..end)
+    }
+
     /// Makes sure that the next value is not below `at_least`. Never lowers a counter.
     ///
     /// # Errors
@@ -183,6 +199,16 @@ mod tests {
         assert_eq!(counters.next(b"a").unwrap(), 1000);
         assert_eq!(counters.next(b"b").unwrap(), 0);
         assert!(Counters::open(&path, 5).unwrap().next(b"a").unwrap() > 1000);
+    }
+
+    #[test]
+    fn values_taken_together_are_given_out_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("counters");
+        let mut counters = Counters::open(&path, 10).unwrap();
+        assert_eq!((counters.take(b"x", 4).unwrap(), counters.take(b"x", 40).unwrap()), (0..4, 4..44));
+        assert_eq!(counters.next(b"x").unwrap(), 44);
+        assert!(Counters::open(&path, 10).unwrap().take(b"x", 1).unwrap().start > 44);
     }
 
     #[test]

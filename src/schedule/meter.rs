@@ -6,20 +6,35 @@ use super::progress::Progress;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeterNo(pub u32);
 
-/// Where a meter stands in its life.
+/// Where a meter stands in its life. The numbers are on disk: never change one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MeterState {
     /// Commissioned, and never answered.
     #[default]
-    New,
-    Active,
+    New = 0,
+    Active = 1,
     /// Did not answer lately, and is tried again soon.
-    Silent,
+    Silent = 2,
     /// Has used up its retries, and is tried more and more seldom.
-    Unreachable,
+    Unreachable = 3,
     /// Another meter measures in its place.
-    Replaced,
-    Removed,
+    Replaced = 4,
+    Removed = 5,
+}
+
+impl MeterState {
+    /// The state that is kept under this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::New,
+            1 => Self::Active,
+            2 => Self::Silent,
+            3 => Self::Unreachable,
+            4 => Self::Replaced,
+            5 => Self::Removed,
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Debug)]

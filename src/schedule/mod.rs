@@ -4,12 +4,14 @@
 //! the [`Schedule`] who is asked next.
 
 mod grid;
+mod kept;
 mod meter;
 mod plan;
 mod progress;
 mod task;
 
 pub use grid::{Grid, Slot};
+pub use kept::{Kept, KeptLine, signature};
 pub use meter::{MeterNo, MeterState};
 pub use plan::{Completeness, End, Order, Schedule, Ticket, Work};
 pub use progress::{Progress, Tally};

@@ -123,6 +123,13 @@ impl Schedule {
         no
     }
 
+    /// Takes a meter's state over from an earlier run. It is asked when something is due, whatever its state.
+    pub fn restore(&mut self, no: MeterNo, state: MeterState) {
+        if let Some(meter) = self.meters.get_mut(&no).filter(|meter| meter.is_commissioned()) {
+            meter.state = state;
+        }
+    }
+
     /// Takes part no longer: `Replaced` or `Removed`. What is under way is still told.
     pub fn retire(&mut self, no: MeterNo, state: MeterState) {
         let Some(meter) = self.meters.get_mut(&no) else { return };

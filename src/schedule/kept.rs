@@ -1,0 +1,128 @@
+//! What of one meter's schedule is kept over a restart: how far each task had come, and the highest invocation counter
+//! that the meter sent.
+
+use bytes::{Buf, BufMut};
+
+use super::grid::Grid;
+use super::meter::MeterState;
+use super::progress::Progress;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The highest invocation counter that came; None where none did.
+    pub received: Option<u32>,
+    pub state: MeterState,
+    /// When it answered last, milliseconds since 1970 UTC.
+    pub answered_ms: Option<i64>,
+    pub lines: Vec<KeptLine>,
+}
+
+/// One task of the meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptLine {
+    pub task: Box<str>,
+    /// Tells the grid by which the slots are numbered.
+    pub grid: u64,
+    /// Tells what the rows meant; 0 where nothing was read.
+    pub layout: u64,
+    pub progress: Progress,
+}
+
+impl Kept {
+    /// Appends what [`Self::parse`] reads.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        out.put_u8(VERSION);
+        out.put_u64_le(self.received.map_or(0, |received| u64::from(received) + 1));
+        out.put_u8(self.state as u8);
+        out.put_i64_le(self.answered_ms.unwrap_or(i64::MIN));
+        for line in &self.lines {
+            out.put_u8(u8::try_from(line.task.len()).unwrap_or(u8::MAX));
+            out.put_slice(line.task.as_bytes());
+            out.put_u64_le(line.grid);
+            out.put_u64_le(line.layout);
+            line.progress.emit(out);
+        }
+    }
+
+    /// None where the octets are not what was written.
+    pub fn parse(mut octets: &[u8]) -> Option<Self> {
+        let buf = &mut octets;
+        if buf.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let received = match buf.try_get_u64_le().ok()?.checked_sub(1) {
+            None => None,
+            Some(received) => Some(u32::try_from(received).ok()?),
+        };
+        let state = MeterState::from_number(buf.try_get_u8().ok()?)?;
+        let answered_ms = Some(buf.try_get_i64_le().ok()?).filter(|ms| *ms != i64::MIN);
+        let mut lines = Vec::new();
+        while !buf.is_empty() {
+            let length = usize::from(buf.try_get_u8().ok()?);
+            let (name, rest) = buf.split_at_checked(length)?;
+            *buf = rest;
+            let task = std::str::from_utf8(name).ok()?.into();
+            let (grid, layout) = (buf.try_get_u64_le().ok()?, buf.try_get_u64_le().ok()?);
+            lines.push(KeptLine { task, grid, layout, progress: Progress::parse(buf)? });
+        }
+        Some(Self { received, state, answered_ms, lines })
+    }
+
+    /// How far a task had come by this grid.
+    pub fn progress(&self, task: &str, grid: &Grid) -> Option<&Progress> {
+        let line = self.lines.iter().find(|line| &*line.task == task)?;
+        (line.grid == signature(grid)).then_some(&line.progress)
+    }
+}
+
+/// Tells one grid from another: kept on disk, so that it must be the same in every build.
+pub fn signature(grid: &Grid) -> u64 {
+    // Where three slots end, one of them in summer, tells period, time and zone.
+    let ends = [0, 1, 19_000].map(|slot| match grid {
+        Grid::Monthly { .. } => grid.end(slot % 24_000),
+        _ => grid.end(slot),
+    });
+    let summer = grid.end(grid.last_ended(1_782_900_000));
+    let octets = ends.into_iter().chain([summer]).flat_map(i64::to_le_bytes);
+    octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
+}
+
+const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Time;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_for_the_same_grid_only() {
+        let quarters = Grid::Every { seconds: 900 };
+        let mut progress = Progress::new(100);
+        assert!(progress.read(105));
+        let line = |task: &str, grid| KeptLine {
+            task: task.into(),
+            grid: signature(grid),
+            layout: 7,
+            progress: progress.clone(),
+        };
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let days = Grid::Daily { at: Time::midnight(), zone: zone.clone() };
+        let (state, answered_ms) = (MeterState::Silent, Some(7));
+        let kept = Kept { received: Some(0), state, answered_ms, lines: vec![line("a", &quarters), line("b", &days)] };
+        let mut out = Vec::new();
+        kept.emit(&mut out);
+        assert_eq!(Kept::parse(&out), Some(kept.clone()));
+        for cut in 0..out.len() {
+            assert!(Kept::parse(&out[..cut]).is_none_or(|parsed| parsed.lines.len() < 2), "cut at {cut}");
+        }
+        assert_eq!(kept.progress("a", &quarters), Some(&progress));
+        assert_eq!(kept.progress("a", &Grid::Every { seconds: 1800 }), None);
+        assert_eq!(kept.progress("b", &Grid::Daily { at: Time::midnight(), zone: TimeZone::UTC }), None);
+        assert_eq!(kept.progress("b", &Grid::Daily { at: Time::constant(6, 0, 0, 0), zone: zone.clone() }), None);
+        let winter = TimeZone::posix("CET-1").unwrap();
+        assert_eq!(kept.progress("b", &Grid::Daily { at: Time::midnight(), zone: winter }), None);
+        assert_eq!(kept.progress("c", &quarters), None);
+    }
+}
