@@ -3,6 +3,7 @@
 //! Units stand in the values (`"15min"`, `"200MiB"`), secrets in files named by path. Every fault is reported at once,
 //! by key. The defaults are here and nowhere else; `systemd/dcu.toml` prints them with their reasons.
 
+pub mod electricity;
 mod fault;
 mod raw;
 mod read;
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::reading::raw::RawLimits;
 use crate::reading::{Groups, MeterId};
 
+pub use electricity::Electricity;
 pub use fault::{ConfigError, Fault, Gravity};
 pub use values::{duration, private, said, size};
 
@@ -31,6 +33,7 @@ pub struct Config {
     /// `[[wmbus]]`, in the order of the file; names are unique.
     pub wmbus: Vec<Receiver>,
     pub meters: Meters,
+    pub electricity: Electricity,
     pub store: Store,
     /// None without the section: the unit reads and buffers, and forwards nothing.
     pub uplink: Option<Uplink>,

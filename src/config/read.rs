@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wmbus::receiver::{KINDS, Kind, Mode};
 
+use super::electricity::electricity;
 use super::fault::{Fault, Faults, Problem};
 use super::raw::Table;
 use super::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within};
@@ -30,13 +31,14 @@ pub(super) fn config(text: &str, base: &Path) -> (Config, Vec<Fault>) {
     let unit = unit(root.table("unit"), base, has_uplink);
     let wmbus = receivers(root.tables("wmbus"), base);
     let meters = meters(root.table("meters"), base);
+    let electricity = electricity(root.table("electricity"), base);
     let store = store(root.table("store"));
     let uplink = root.optional_table("uplink").and_then(|table| uplink(table, base));
     let time = time(root.table("time"));
     let control = control(root.table("control"), base);
     let log = log(root.table("log"));
     root.finish();
-    (Config { unit, wmbus, meters, store, uplink, time, control, log }, faults.into_inner().finish(text))
+    (Config { unit, wmbus, meters, electricity, store, uplink, time, control, log }, faults.into_inner().finish(text))
 }
 
 fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {

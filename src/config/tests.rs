@@ -45,7 +45,7 @@ fn the_template_is_the_default() {
 #[test]
 fn the_template_with_everything_switched_on_is_legal() {
     let base = tempfile::tempdir().unwrap();
-    for name in ["meters.keys", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"] {
+    for name in ["meters.keys", "electricity.keys", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"] {
         let path = base.path().join(name);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -69,6 +69,25 @@ fn the_template_with_everything_switched_on_is_legal() {
     assert!(bench.evidence);
     let names: Vec<_> = config.wmbus.iter().map(|receiver| receiver.name.as_str()).collect();
     assert_eq!(names, ["roof", "sdr", "gateway", "neighbour"]);
+
+    let electricity = &config.electricity;
+    let [modems, line] = electricity.channels.as_slice() else { panic!("{electricity:?}") };
+    assert_eq!((modems.link, modems.at_once, &modems.place), (electricity::Link::Wrapper, 16, &None));
+    assert!(matches!(line.place, Some(electricity::Place::Serial { baud: 9600, .. })));
+    let [household, balance] = electricity.meters.as_slice() else { panic!("{electricity:?}") };
+    assert!(household.manner.is_ciphered() && household.manner.authentication == electricity::Authentication::Gmac);
+    assert_eq!((balance.channel, balance.manner.client, balance.manner.security), (1, 2, 0));
+    let ids: Vec<_> = electricity.tasks.iter().map(|task| (task.id.as_str(), task.what.name(), task.at_once)).collect();
+    assert_eq!(
+        ids,
+        [
+            ("load-profile", "profile", 96),
+            ("billing", "profile", 1),
+            ("registers", "registers", 24),
+            ("log", "events", 24),
+            ("clock", "clock", 1)
+        ]
+    );
 
     let uplink = config.uplink.expect("the section is on");
     let broker = Broker { host: "broker.example".into(), port: 8883 };
@@ -302,4 +321,60 @@ fn any_text_is_answered_with_faults() {
     proptest!(|(text in "(\\[{1,2}[a-z.]{0,8}\\]{1,2}\n|[a-z]{1,6} = [\"0-9a-z%.-]{0,9}\n|\\PC{0,12}\n){0,12}")| {
         Config::parse(&text, Path::new("/nowhere"));
     });
+}
+
+#[test]
+fn what_is_wrong_with_electricity_meters_is_told_by_key() {
+    check(
+        r#"
+[[electricity.channel]]
+name = "a"
+link = "wrapper"
+
+[[electricity.channel]]
+name = "a"
+link = "hdlc"
+tcp = "192.0.2.1:4059"
+
+[[electricity.meter]]
+id = "4d4d4d0000bc614e"
+channel = "a"
+auth = "gmac"
+
+[[electricity.meter]]
+id = "4d4d4d0000bc614e"
+channel = "b"
+security = "both"
+
+[[electricity.task]]
+id = "profile"
+what = "profile"
+period = "7min"
+
+[[electricity.task]]
+id = "profile"
+what = "clock"
+object = "1-0:1.8.0*255"
+period = "1h"
+at = "06:00"
+groups = ["gas"]
+window = "22-5"
+"#,
+        &[
+            "dcu.toml:2: electricity.keys: is missing: there are meters with a password or keys",
+            "dcu.toml:2: electricity.system_title: is missing: there are meters with keys, to which the unit has a name",
+            "dcu.toml:7: electricity.channel[1].name: \"a\" is the name of another channel",
+            "dcu.toml:11: electricity.meter[0].tcp: is missing: its channel has neither `tcp` nor `port`",
+            "dcu.toml:17: electricity.meter[1].id: 4d4d4d0000bc614e is another meter's",
+            "dcu.toml:18: electricity.meter[1].channel: there is no channel \"b\"",
+            "dcu.toml:19: electricity.meter[1].security: \"both\" is not one of \"none\", \"authenticated\", \"encrypted\", \"authenticated-encrypted\"",
+            "dcu.toml:21: electricity.task[0].object: is missing",
+            "dcu.toml:24: electricity.task[0].period: \"7min\" does not divide a day into equal parts",
+            "dcu.toml:27: electricity.task[1].id: \"profile\" is the id of another task",
+            "dcu.toml:29: electricity.task[1].object: has no use here",
+            "dcu.toml:31: electricity.task[1].at: belongs to a period of a day or a month",
+            "dcu.toml:32: electricity.task[1].groups: there is no group \"gas\"",
+            "dcu.toml:33: electricity.task[1].window: \"22\" is not a time such as \"06:00\"",
+        ],
+    );
 }

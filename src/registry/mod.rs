@@ -6,6 +6,7 @@
 mod admission;
 mod budget;
 mod card;
+mod credentials;
 mod guard;
 mod kept;
 mod keys;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use admission::{Admission, Finding};
 pub use budget::LinkBudget;
 pub use card::medium;
+pub use credentials::{Credential, CredentialError, Credentials};
 pub use guard::Damaged;
 pub use kept::Kept;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};

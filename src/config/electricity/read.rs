@@ -1,0 +1,335 @@
+//! From the raw shape of `[electricity]` to the typed one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use dlms::time::DeviationSign;
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Task, What};
+use crate::config::fault::Problem;
+use crate::config::raw::Table;
+use crate::config::values::{duration_within, one_of, path_from, port_problem, secret_from};
+use crate::config::words::{host_and_port, topic_level, word, zone};
+use crate::config::{DAY, HOUR, MINUTE};
+use crate::reading::{MeterId, Obis};
+use crate::schedule::{Grid, Priority, Window};
+
+pub(in crate::config) fn electricity(mut table: Table<'_>, base: &Path) -> Electricity {
+    let keys = table.optional("keys", secret_from(base));
+    let system_title = table.optional("system_title", title);
+    let retries = table.integer("retries", 0..101).unwrap_or(3);
+    let everybody = manner(&mut table, Manner::default());
+    let channels = channels(table.tables("channel"), base);
+    let groups: Vec<(String, Manner)> =
+        table.tables("group").into_iter().map(|table| group(table, &everybody)).collect();
+    let has_own = keys.is_some();
+    let meters = meters(table.tables("meter"), &channels, &groups, &everybody);
+    let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
+    let tasks = tasks(table.tables("task"), &names, everybody.clock.as_ref());
+    let needs = |of: fn(&Manner) -> bool| meters.iter().any(|meter| of(&meter.manner));
+    if !has_own && !table.contains("keys") && needs(|it| it.authentication != Authentication::None || it.security != 0)
+    {
+        table.blame("keys", Problem::wrong("is missing: there are meters with a password or keys"));
+    }
+    if system_title.is_none() && !table.contains("system_title") && needs(Manner::is_ciphered) {
+        table.blame(
+            "system_title",
+            Problem::wrong("is missing: there are meters with keys, to which the unit has a name"),
+        );
+    }
+    table.finish();
+    Electricity { keys, system_title, retries, channels, meters, tasks }
+}
+
+fn title(text: &str) -> Result<[u8; 8], Problem> {
+    match text.parse() {
+        Ok(MeterId::SystemTitle(title)) => Ok(title),
+        _ => Err(Problem::wrong(format!("{text:?} is not a system title such as \"4d4d4d0000bc614e\""))),
+    }
+}
+
+fn channels(tables: Vec<Table<'_>>, base: &Path) -> Vec<Channel> {
+    let mut names = BTreeSet::new();
+    let read = |(n, mut table): (usize, Table<'_>)| {
+        let name = table.read("name", format!("channel{n}"), word);
+        if !names.insert(name.clone()) {
+            table.blame("name", Problem::wrong(format!("{name:?} is the name of another channel")));
+        }
+        let link = table.required("link", one_of(&[("wrapper", Link::Wrapper), ("hdlc", Link::Hdlc)]));
+        let tcp = table.optional("tcp", host_and_port);
+        let baud = table.integer("baud", 300..4_000_001).unwrap_or(9_600);
+        let port = table.optional("port", path_from(base));
+        if let Some(problem) = port.as_deref().and_then(port_problem) {
+            table.blame("port", problem);
+        }
+        if table.contains("port") && table.contains("tcp") {
+            table.blame("tcp", Problem::wrong("has no use beside `port`"));
+        }
+        if table.contains("port") && link == Some(Link::Wrapper) {
+            table.blame("port", Problem::wrong("has no use with link = \"wrapper\", which is for `tcp`"));
+        }
+        let is_line = port.is_some();
+        let place = port.map(|path| Place::Serial { path, baud }).or(tcp.map(Place::Tcp));
+        let at_once = table.integer("at_once", 1..1_001).unwrap_or(if place.is_some() { 1 } else { 16 });
+        if at_once > 1 && is_line {
+            table.blame("at_once", Problem::wrong("is 1 on a serial line"));
+        }
+        let timeout =
+            table.read("timeout", Duration::from_secs(10), duration_within(Duration::from_millis(100), 10 * MINUTE));
+        let frame_size = table.integer("frame_size", 32..2_031).unwrap_or(128) as u16;
+        table.finish();
+        Channel { name, link: link.unwrap_or(Link::Wrapper), place, at_once, timeout, frame_size }
+    };
+    tables.into_iter().enumerate().map(read).collect()
+}
+
+fn group(mut table: Table<'_>, everybody: &Manner) -> (String, Manner) {
+    let name = table.required("name", word).unwrap_or_default();
+    let manner = manner(&mut table, everybody.clone());
+    table.finish();
+    (name, manner)
+}
+
+fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
+    let words = [
+        ("none", Authentication::None),
+        ("lls", Authentication::Lls),
+        ("md5", Authentication::Md5),
+        ("sha1", Authentication::Sha1),
+        ("sha256", Authentication::Sha256),
+        ("gmac", Authentication::Gmac),
+    ];
+    let security = [("none", 0), ("authenticated", 0x10), ("encrypted", 0x20), ("authenticated-encrypted", 0x30)];
+    let address = |number: u32| number as u16;
+    Manner {
+        client: table.integer("client", 1..65_536).map_or(default.client, address),
+        server: table.integer("server", 1..65_536).map_or(default.server, address),
+        physical: table.integer("physical", 0..16_384).map(address).or(default.physical),
+        authentication: table.read("auth", default.authentication, one_of(&words)),
+        security: table.read("security", default.security, one_of(&security)),
+        suite: table.integer("suite", 0..3).map_or(default.suite, |suite| suite as u8),
+        counter_restarts: table.flag("counter_restarts", default.counter_restarts),
+        clock: table.optional("clock", zone).or(default.clock),
+        deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
+        profile_status: table.read("profile_status", default.profile_status, one_of(STATUSES)),
+    }
+}
+
+fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manner)], everybody: &Manner) -> Vec<Meter> {
+    let mut ids = BTreeSet::new();
+    let mut meters = Vec::new();
+    for mut table in tables {
+        let id = table.required("id", title);
+        if let Some(known) = id.filter(|id| !ids.insert(*id)) {
+            table.blame("id", Problem::wrong(format!("{} is another meter's", MeterId::SystemTitle(known))));
+        }
+        let channel = table.required("channel", |text| {
+            let found = channels.iter().position(|channel| channel.name == text);
+            found.ok_or_else(|| Problem::wrong(format!("there is no channel {text:?}")))
+        });
+        let group = table.optional("group", |text| {
+            let found = groups.iter().find(|(name, _)| name == text);
+            found.ok_or_else(|| Problem::wrong(format!("there is no group {text:?}")))
+        });
+        let tcp = table.optional("tcp", host_and_port);
+        let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone());
+        match channel.and_then(|channel| channels.get(channel)) {
+            Some(Channel { place: None, .. }) if !table.contains("tcp") => {
+                table.blame("tcp", Problem::wrong("is missing: its channel has neither `tcp` nor `port`"));
+            }
+            Some(Channel { place: Some(Place::Serial { .. }), .. }) if tcp.is_some() => {
+                table.blame("tcp", Problem::wrong("has no use on a serial line"));
+            }
+            Some(Channel { link: Link::Hdlc, .. }) if manner.client > 0x7f => {
+                table.blame("client", Problem::wrong("is at most 127 over HDLC"));
+            }
+            Some(Channel { link: Link::Hdlc, .. }) if manner.server >= 1 << 14 => {
+                table.blame("server", Problem::wrong("is at most 16383 over HDLC"));
+            }
+            _ => {}
+        }
+        table.finish();
+        if let (Some(id), Some(channel)) = (id, channel) {
+            meters.push(Meter { id, channel, tcp, group: group.map(|(name, _)| name.clone()), manner });
+        }
+    }
+    meters
+}
+
+fn tasks(tables: Vec<Table<'_>>, groups: &[&str], clock: Option<&TimeZone>) -> Vec<Task> {
+    let mut ids = BTreeSet::new();
+    let mut tasks = Vec::new();
+    for mut table in tables {
+        let id = table.required("id", topic_level);
+        if let Some(known) = id.as_ref().filter(|id| !ids.insert((*id).clone())) {
+            table.blame("id", Problem::wrong(format!("{known:?} is the id of another task")));
+        }
+        let what = what(&mut table);
+        let period = table.required("period", period);
+        let grid = grid(&mut table, period, clock);
+        let mut members = Vec::new();
+        for name in table.texts("groups") {
+            if groups.contains(&name.as_str()) {
+                members.push(name);
+            } else {
+                table.blame("groups", Problem::wrong(format!("there is no group {name:?}")));
+            }
+        }
+        let usual = match (&what, period) {
+            (Some(What::Events(_)), _) => Priority::Events,
+            (_, Some(Period::Month)) => Priority::Billing,
+            _ => Priority::Profile,
+        };
+        let zone = clock.cloned().unwrap_or(TimeZone::UTC);
+        let slots = |duration: Duration| {
+            let seconds = period.map_or(900, Period::seconds);
+            u32::try_from(duration.as_secs().div_ceil(u64::from(seconds))).unwrap_or(u32::MAX)
+        };
+        // A profile of a day is one request; what can only be asked now is one slot.
+        let day = period.map_or(1, |period| 86_400_u32.div_ceil(period.seconds()).clamp(1, 1_440));
+        let task = Task {
+            id: id.unwrap_or_default(),
+            what: what.unwrap_or(What::Clock),
+            groups: members,
+            grid,
+            priority: table.read("priority", usual, one_of(PRIORITIES)),
+            window: table.optional("window", |text| window(text, &zone)),
+            delay: table.read("delay", Duration::from_secs(30), duration_within(Duration::ZERO, DAY)),
+            spread: table.read("spread", Duration::ZERO, duration_within(Duration::ZERO, DAY)),
+            at_once: table.integer("at_once", 1..10_001).unwrap_or(day),
+            back: slots(table.read("back", 60 * DAY, duration_within(HOUR, 680 * DAY))),
+            history: slots(table.read("history", Duration::ZERO, duration_within(Duration::ZERO, 680 * DAY))),
+        };
+        table.finish();
+        tasks.push(task);
+    }
+    tasks
+}
+
+/// `what`, and with it `object` or `objects`.
+fn what(table: &mut Table<'_>) -> Option<What> {
+    let kind = table.required("what", one_of(&[("profile", 0), ("events", 1), ("registers", 2), ("clock", 3)]));
+    let object = table.optional("object", obis);
+    let mut objects = Vec::new();
+    for text in table.texts("objects") {
+        match register(&text) {
+            Ok(object) => objects.push(object),
+            Err(problem) => table.blame("objects", problem),
+        }
+    }
+    let (wanted, unwanted) = match kind? {
+        0 | 1 => (Some("object"), "objects"),
+        2 => (Some("objects"), "object"),
+        _ => (None, if table.contains("object") { "object" } else { "objects" }),
+    };
+    if let Some(wanted) = wanted.filter(|wanted| !table.contains(wanted)) {
+        table.blame(wanted, Problem::wrong("is missing"));
+    }
+    if table.contains(unwanted) {
+        table.blame(unwanted, Problem::wrong("has no use here"));
+    }
+    match kind? {
+        0 => object.map(What::Profile),
+        1 => object.map(What::Events),
+        2 => Some(What::Registers(objects)),
+        _ => Some(What::Clock),
+    }
+}
+
+fn obis(text: &str) -> Result<Obis, Problem> {
+    text.parse().map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
+}
+
+/// `1-0:1.8.0*255`, or with its class `4:1-0:1.6.0*255`.
+fn register(text: &str) -> Result<(u16, Obis), Problem> {
+    if let Ok(obis) = text.parse() {
+        return Ok((dlms::cosem::class::REGISTER, obis));
+    }
+    let (class, name) = text.split_once(':').unwrap_or((text, ""));
+    match (class.parse(), name.parse()) {
+        (Ok(class @ (1 | 3 | 4 | 5)), Ok(obis)) => Ok((class, obis)),
+        _ => {
+            Err(Problem::wrong(format!("{text:?} is not a register such as \"1-0:1.8.0*255\" or \"4:1-0:1.6.0*255\"")))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Period {
+    Seconds(u32),
+    Day,
+    Month,
+}
+
+impl Period {
+    const fn seconds(self) -> u32 {
+        match self {
+            Self::Seconds(seconds) => seconds,
+            Self::Day => 86_400,
+            Self::Month => 31 * 86_400,
+        }
+    }
+}
+
+fn period(text: &str) -> Result<Period, Problem> {
+    if text == "month" {
+        return Ok(Period::Month);
+    }
+    match duration_within(MINUTE, DAY)(text)?.as_secs() {
+        86_400 => Ok(Period::Day),
+        seconds if 86_400 % seconds == 0 => Ok(Period::Seconds(seconds as u32)),
+        _ => Err(Problem::wrong(format!("{text:?} does not divide a day into equal parts"))),
+    }
+}
+
+/// `at`, `day` and `zone` of days and months.
+fn grid(table: &mut Table<'_>, period: Option<Period>, clock: Option<&TimeZone>) -> Grid {
+    let own = |text: &str| time_of_day(text);
+    let at = table.read("at", civil::Time::midnight(), own);
+    let day = table.integer("day", 1..32).unwrap_or(1) as i8;
+    let zone = table.optional("zone", zone).or(clock.cloned()).unwrap_or(TimeZone::UTC);
+    let blame = |key: &'static str, text: &str| {
+        if table.contains(key) {
+            table.blame(key, Problem::wrong(text));
+        }
+    };
+    match period {
+        Some(Period::Seconds(_)) | None => {
+            blame("at", "belongs to a period of a day or a month");
+            blame("zone", "belongs to a period of a day or a month");
+            blame("day", "belongs to a period of a month");
+        }
+        Some(Period::Day) => blame("day", "belongs to a period of a month"),
+        Some(Period::Month) => {}
+    }
+    match period {
+        None => Grid::Every { seconds: 900 },
+        Some(Period::Seconds(seconds)) => Grid::Every { seconds },
+        Some(Period::Day) => Grid::Daily { at, zone },
+        Some(Period::Month) => Grid::Monthly { day, at, zone },
+    }
+}
+
+/// `22:00-05:00`
+fn window(text: &str, zone: &TimeZone) -> Result<Window, Problem> {
+    let (from, to) = text
+        .split_once('-')
+        .ok_or_else(|| Problem::wrong(format!("{text:?} is not a time of the day such as \"22:00-05:00\"")))?;
+    Ok(Window { from: time_of_day(from)?, to: time_of_day(to)?, zone: zone.clone() })
+}
+
+fn time_of_day(text: &str) -> Result<civil::Time, Problem> {
+    let refuse = || Problem::wrong(format!("{text:?} is not a time such as \"06:00\""));
+    let (hour, minute) = text.split_once(':').ok_or_else(refuse)?;
+    let number = |digits: &str| digits.parse::<i8>().ok().filter(|_| digits.len() == 2);
+    let (Some(hour), Some(minute)) = (number(hour), number(minute)) else { return Err(refuse()) };
+    civil::Time::new(hour, minute, 0, 0).map_err(|_| refuse())
+}
+
+const DEVIATIONS: &[(&str, DeviationSign)] = &[("dlms", DeviationSign::Dlms), ("inverted", DeviationSign::Inverted)];
+const STATUSES: &[(&str, ProfileStatus)] = &[("idis", ProfileStatus::Idis), ("raw", ProfileStatus::Raw)];
+const PRIORITIES: &[(&str, Priority)] =
+    &[("events", Priority::Events), ("billing", Priority::Billing), ("profile", Priority::Profile)];
