@@ -17,6 +17,7 @@ mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
 mod status;
+mod task;
 mod telegram;
 mod text;
 mod uplink;
@@ -45,6 +46,7 @@ enum Command {
     Run(run::Args),
     Status(status::Args),
     Meter(meter::Args),
+    Task(task::Args),
     Telegram(telegram::Args),
     Buffer(buffer::Args),
     Dlms(Box<dlms::Args>),
@@ -61,6 +63,7 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::run(args, out),
         Command::Meter(args) => meter::run(args, out),
+        Command::Task(args) => task::run(args, out),
         Command::Telegram(args) => telegram::run(args, out),
         Command::Buffer(args) => buffer::run(args, out),
         Command::Dlms(args) => dlms::run(*args, out),

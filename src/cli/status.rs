@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::client::{Service, unexpected};
-use super::text::{ago, counted, lasting, octets, printable, span, utc};
+use super::text::{ago, counted, lasting, octets, percent, printable, span, utc};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::control::{
-    BufferStat, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status, UplinkStatus, Verdict, left,
+    BufferStat, Collection, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status, UplinkStatus, Verdict,
+    left,
 };
 use crate::reading::TimeQuality;
 
@@ -93,6 +94,9 @@ fn screen(status: &Status, verdict: Verdict, reasons: &[String]) -> String {
     };
     let (known, hour, day) = (meters.known, meters.heard_1h, meters.heard_24h);
     screen.item("meters", &format!("{known} known, {hour} heard within 1 h, {day} within 24 h{keys}"));
+    if let Some(collection) = &status.electricity {
+        electricity_lines(&mut screen, collection);
+    }
     buffer_lines(&mut screen, &status.buffer, now);
     uplink_lines(&mut screen, &status.uplink, now);
     for (n, alarm) in status.alarms.iter().enumerate() {
@@ -136,6 +140,17 @@ fn receiver_lines(receiver: &ReceiverStatus, now: i64) -> (String, String) {
         let _ = write!(second, "; recovery: {}", named(&receiver.recoveries));
     }
     (first, second)
+}
+
+fn electricity_lines(screen: &mut Screen, collection: &Collection) {
+    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost } = collection;
+    let named = [(*new, "not yet asked"), (*silent, "silent"), (*unreachable, "unreachable"), (*refusing, "refusing")];
+    let others: String =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}")).collect();
+    screen.item("collection", &format!("{}, {active} active{others}", counted(*meters, "meter")));
+    let given_up = if *lost > 0 { format!("; {} given up", counted(*lost, "slot")) } else { String::new() };
+    let (all, reachable) = (percent(*all), percent(*reachable));
+    screen.item("", &format!("24 h: {all} of all, {reachable} of those reachable{given_up}"));
 }
 
 fn buffer_lines(screen: &mut Screen, buffer: &BufferStat, now: i64) {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
-    Answer, Ask, BufferVerify, CommitLine, MeterCard, MeterLine, OrderLine, Range, Refusal, RefusalKind, Reply,
-    Request, Status, Stream, left,
+    Answer, Ask, BufferVerify, Collection, CommitLine, MeterCard, MeterLine, OrderLine, Range, Refusal, RefusalKind,
+    Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, left,
 };
 
 #[derive(Clone, Default)]
@@ -84,6 +84,9 @@ impl Service {
 
 fn ill() -> Status {
     let mut status = well();
+    let (all, reachable) = (Share { expected: 9_600, settled: 9_523 }, Share { expected: 9_504, settled: 9_504 });
+    let counts = Collection { meters: 100, active: 98, unreachable: 1, refusing: 1, ..Collection::default() };
+    status.electricity = Some(Collection { new: 1, all, reachable, lost: 4, ..counts });
     status.uplink.is_connected = false;
     status.uplink.error = Some("connect 192.0.2.1:8883: connection refused".into());
     status.meters.without_key = 3;
@@ -203,6 +206,9 @@ fn help_pages_are_as_reviewed() {
         ("help-meter-show.txt", &["meter", "show"]),
         ("help-run.txt", &["run"]),
         ("help-status.txt", &["status"]),
+        ("help-task.txt", &["task"]),
+        ("help-task-list.txt", &["task", "list"]),
+        ("help-task-show.txt", &["task", "show"]),
         ("help-telegram.txt", &["telegram"]),
         ("help-telegram-decode.txt", &["telegram", "decode"]),
         ("help-telegram-tail.txt", &["telegram", "tail"]),
@@ -255,6 +261,53 @@ fn meters_are_listed_and_shown() {
     assert_eq!(service.dcu(&["meter", "list", "--medium", "gas", "--json"]).1.lines().count(), 1);
     assert_eq!(service.dcu(&["meter", "show", "12345678", "--json"]).1, serde_json::to_string(&card()).unwrap() + "\n");
     assert_eq!(service.dcu(&["meter", "show", "12345687"]), (Exit::NotFound, String::new()));
+}
+
+fn task_card() -> TaskCard {
+    let share = |expected, settled| Share { expected, settled };
+    let line = TaskLine {
+        id: "load-profile".into(),
+        what: "profile".into(),
+        period: "15min".into(),
+        priority: "profile".into(),
+        meters: 2,
+        all: share(192, 99),
+        reachable: share(96, 96),
+    };
+    let day = |day: &str, settled| TaskDay { day: day.into(), all: share(192, settled), reachable: share(96, 96) };
+    let meter = |id: &str, state: &str, missing, answered_ms, detail: Option<&str>| TaskMeter {
+        id: id.into(),
+        state: state.into(),
+        complete_until_ms: 1_759_999_500_000,
+        missing,
+        absent: 0,
+        lost: 0,
+        answered_ms,
+        clock_ahead_ms: None,
+        detail: detail.map(str::to_owned),
+    };
+    let each = vec![
+        meter("4d4d4d0000bc614e", "active", 0, Some(1_759_999_995_000), None),
+        meter("4d4d4d0000bc614f", "unreachable", 93, None, Some("connect to 192.0.2.20:4059: connection refused")),
+    ];
+    TaskCard { line, days: vec![day("2025-10-09", 99), day("2025-10-08", 192)], each }
+}
+
+#[test]
+fn tasks_are_listed_and_shown() {
+    let service = Service::new(|request| match request {
+        Request::Tasks => vec![Reply::Tasks { tasks: vec![task_card().line] }],
+        Request::Task { id } if *id == "load-profile" => vec![Reply::Task(Box::new(task_card()))],
+        _ => vec![Reply::Refused(Refusal::new(RefusalKind::NotFound, "no such task"))],
+    });
+    let (exit, text) = service.dcu(&["task", "list"]);
+    assert_eq!(exit, Exit::Done);
+    golden("task-list.txt", &text);
+    // Ages are counted from the clock of whoever asks.
+    golden("task-show.txt", &task::show(&task_card(), 1_760_000_000_000));
+    let (exit, text) = service.dcu(&["task", "show", "load-profile", "--json"]);
+    assert_eq!((exit, text), (Exit::Done, serde_json::to_string(&task_card()).unwrap() + "\n"));
+    assert_eq!(service.dcu(&["task", "show", "billing"]).0, Exit::NotFound);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
+use crate::control::Share;
+
 /// `40 s`, `3 min 12 s`, `1 d 2 h`: the two largest units.
 pub(super) fn span(seconds: u64) -> String {
     const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
@@ -81,6 +83,17 @@ pub(super) fn counted(count: u64, noun: &str) -> String {
         1 => format!("1 {noun}"),
         _ if noun.ends_with("ch") => format!("{count} {noun}es"),
         _ => format!("{count} {noun}s"),
+    }
+}
+
+/// `99.2 %`, never 100 while something is missing; `-` where nothing was expected.
+pub(super) fn percent(share: Share) -> String {
+    match share.expected {
+        0 => "-".into(),
+        expected => {
+            let tenths = u128::from(share.settled) * 1_000 / u128::from(expected);
+            format!("{}.{} %", tenths / 10, tenths % 10)
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod left;
 mod meters;
 mod orders;
 mod status;
+mod tasks;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub use orders::OrderLine;
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };
+pub use tasks::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter};
 pub use verdict::Verdict;
 
 /// Raised when an old client would misread an answer. New keys alone do not raise it.
@@ -70,6 +72,12 @@ pub enum Request {
     },
     /// Meters that will be bound.
     ToBind,
+    /// What is read of electricity meters.
+    Tasks,
+    /// One of these tasks.
+    Task {
+        id: String,
+    },
     /// A stream, from now on.
     Follow {
         stream: Stream,
@@ -110,6 +118,10 @@ pub enum Reply {
     ToBind {
         meters: Vec<String>,
     },
+    Tasks {
+        tasks: Vec<TaskLine>,
+    },
+    Task(Box<TaskCard>),
     /// The stream was begun: whatever happens from now on is sent.
     Following {
         stream: Stream,

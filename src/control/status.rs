@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::BufferStat;
+use super::{BufferStat, Collection};
 use crate::reading::TimeQuality;
 
 /// The unit at one moment. All `_ms` without another word are milliseconds since 1970 UTC by the unit's clock.
@@ -21,6 +21,9 @@ pub struct Status {
     pub time: TimeStatus,
     pub receivers: Vec<ReceiverStatus>,
     pub meters: MeterCounts,
+    /// None where no electricity meter is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electricity: Option<Collection>,
     pub buffer: BufferStat,
     pub uplink: UplinkStatus,
     pub alarms: Vec<Alarm>,

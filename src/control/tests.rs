@@ -45,6 +45,7 @@ pub(crate) fn well() -> Status {
             repeated: 214,
             verdicts: [("decrypted".to_owned(), 81_187)].into(),
         },
+        electricity: None,
         buffer: BufferStat {
             epoch: "0123456789abcdef".into(),
             lanes: vec![

@@ -128,6 +128,7 @@ mod tests {
             time: TimeStatus { now_ms: 0, quality: TimeQuality::Synchronised, anchored_ms: None },
             receivers: Vec::new(),
             meters: MeterCounts { readings, ..MeterCounts::default() },
+            electricity: None,
             buffer: BufferStat::default(),
             uplink: UplinkStatus::default(),
             alarms: Vec::new(),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::control::Query;
+use super::electricity;
 use super::meters;
 use super::meters::talk::{Answer, Ask};
 use super::news::News;
@@ -34,6 +35,8 @@ pub(super) struct Desk {
     pub(super) uplink: watch::Receiver<UplinkStatus>,
     pub(super) receivers: Vec<watch::Receiver<receiver::Status>>,
     pub(super) meters: mpsc::Sender<meters::Question>,
+    /// None where no electricity meter is configured.
+    pub(super) electricity: Option<mpsc::Sender<electricity::Question>>,
     /// When this boot was first dated.
     pub(super) anchored: watch::Receiver<Option<i64>>,
     /// What the start found that somebody must look at.
@@ -98,6 +101,10 @@ impl Desk {
                 Err(_) => Refusal::new(RefusalKind::Malformed, format!("{meter:?} is no meter's identity")).into(),
             },
             Request::ToBind => self.talk(Ask::ToBind).await,
+            Request::Tasks => {
+                self.collect(electricity::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
+            }
+            Request::Task { id } => self.task(id).await,
             Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
         }
     }
@@ -136,6 +143,7 @@ impl Desk {
             time: TimeStatus { now_ms: now.utc_ms, quality: now.quality, anchored_ms },
             receivers: self.receivers(now),
             meters,
+            electricity: self.collect(electricity::Question::Collection).await.ok(),
             buffer: self.buffer(),
             uplink: self.uplink.borrow().clone(),
             alarms: self.alarms(),
@@ -153,17 +161,27 @@ impl Desk {
         card.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("no meter {text} has been heard")))
     }
 
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> meters::Question) -> Result<T, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            self.meters.send(question(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        match timeout(PATIENCE, asked).await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(Refusal::new(RefusalKind::Busy, "the service is stopping")),
-            Err(_) => Err(Refusal::new(RefusalKind::Busy, "the registry does not answer: is the disk full?")),
+    async fn task(&self, id: String) -> Reply {
+        let text = id.clone();
+        match self.collect(move |reply| electricity::Question::Task { id, reply }).await {
+            Ok(Some(card)) => Reply::Task(Box::new(card)),
+            Ok(None) => Refusal::new(RefusalKind::NotFound, format!("no task {text:?} is configured")).into(),
+            Err(refusal) => refusal.into(),
         }
+    }
+
+    async fn collect<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> electricity::Question,
+    ) -> Result<T, Refusal> {
+        match &self.electricity {
+            Some(door) => ask(door, question, "the collection of electricity meters").await,
+            None => Err(Refusal::new(RefusalKind::NotFound, "no electricity meter is configured")),
+        }
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> meters::Question) -> Result<T, Refusal> {
+        ask(&self.meters, question, "the registry").await
     }
 
     fn receivers(&self, now: Now) -> Vec<ReceiverStatus> {
@@ -242,6 +260,24 @@ impl Desk {
             Ok(verification) => Reply::BufferVerify(BufferVerify::of(self.store.epoch(), &verification)),
             Err(error) => Refusal::new(RefusalKind::Failed, super::chain(&error)).into(),
         }
+    }
+}
+
+/// Puts a question to another task.
+async fn ask<Q, T>(
+    door: &mpsc::Sender<Q>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Q,
+    whom: &str,
+) -> Result<T, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    let asked = async {
+        door.send(question(reply)).await.ok()?;
+        answer.await.ok()
+    };
+    match timeout(PATIENCE, asked).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(Refusal::new(RefusalKind::Busy, "the service is stopping")),
+        Err(_) => Err(Refusal::new(RefusalKind::Busy, format!("{whom} does not answer: is the disk full?"))),
     }
 }
 

@@ -13,10 +13,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::mqtt::Transport;
 use super::tls::Tls;
-use super::{chain, settings};
+use super::{chain, electricity, settings};
 use crate::config::{Acknowledge, Config, Fault, Gravity};
 use crate::journal::sync_parent;
-use crate::registry::{KeyError, MeterKeys};
+use crate::reading::MeterId;
+use crate::registry::{CredentialError, Credentials, KeyError, MeterKeys};
 use crate::wire::signed::PrivateKey;
 use crate::wire::trust::{Role, Trust};
 
@@ -24,6 +25,7 @@ use crate::wire::trust::{Role, Trust};
 #[derive(Debug)]
 pub struct Files {
     pub(super) keys: MeterKeys,
+    pub(super) credentials: Credentials,
     pub(super) trust: Trust,
     /// None: the unit has a key of its own.
     pub(super) device_key: Option<PrivateKey>,
@@ -45,6 +47,26 @@ impl Files {
                 MeterKeys::default()
             }
         };
+        let credentials = match config.electricity.keys.as_deref().map(Credentials::load) {
+            None => Credentials::default(),
+            Some(Ok(credentials)) => credentials,
+            Some(Err(error)) => {
+                let texts = match error {
+                    CredentialError::Faults { faults, .. } => faults,
+                    error => vec![chain(&error)],
+                };
+                faults.extend(texts.into_iter().map(|text| wrong("electricity.keys", text)));
+                Credentials::default()
+            }
+        };
+        let own_title = config.electricity.system_title;
+        for meter in &config.electricity.meters {
+            let Some(channel) = config.electricity.channels.get(meter.channel) else { continue };
+            // Whoever can be spoken with has all that it takes.
+            if let Err(text) = electricity::client(meter, channel, credentials.of(meter.id), own_title, None) {
+                faults.push(wrong("electricity.keys", format!("{}: {text}", MeterId::SystemTitle(meter.id))));
+            }
+        }
         let mut trust = Trust::default();
         let mut device_key = None;
         if let Some(uplink) = &config.uplink {
@@ -62,7 +84,7 @@ impl Files {
                 Err(error) => faults.push(wrong("uplink.signing_key", chain(&error))),
             }
         }
-        if faults.is_empty() { Ok(Self { keys, trust, device_key }) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { keys, credentials, trust, device_key }) } else { Err(faults) }
     }
 
     /// What is wrong now and may be mended without another configuration: files that are read for every connection,

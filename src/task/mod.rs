@@ -96,7 +96,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let (clock, watch) = clock::Clock::open(&state_dir, config.time.source, config.time.holdover)?;
     let read_clock = clock.reader();
     let started = clock.now();
-    let Files { keys, trust, device_key } = read;
+    let Files { keys, credentials, trust, device_key } = read;
     // The socket first: it says early that another service runs.
     let server = Server::bind(&config.control)?;
     let streams = Streams::new(TELEGRAM_STREAM, COMMIT_STREAM);
@@ -148,7 +148,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
             stop_receivers.clone(),
         )));
     }
-    if config.wmbus.is_empty() {
+    if config.wmbus.is_empty() && config.electricity.meters.is_empty() {
         warn!("no receiver is configured: nothing is heard");
     }
     // The meters' task ends when the last receiver does; without receivers, when told to.
@@ -185,6 +185,17 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
 
+    let (electricity, electricity_task) = if config.electricity.meters.is_empty() {
+        (None, None)
+    } else {
+        let counters = opening::invocation_counters(&state_dir, &store, started, &mut alarms)?;
+        let said = config.electricity.clone();
+        let collector =
+            electricity::Collector::new(said, &credentials, counters, store.clone(), Arc::clone(&read_clock));
+        let (questions, questions_out) = mpsc::channel(QUESTIONS);
+        (Some(questions), Some(tokio::spawn(collector.run(questions_out, stop_receivers.clone()))))
+    };
+
     let (queries, queries_out) = mpsc::channel(QUERIES);
     let desk = desk::Desk {
         config: config.clone(),
@@ -195,6 +206,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         uplink: uplink_seen,
         receivers: receivers_seen,
         meters: questions,
+        electricity,
         anchored,
         alarms,
     };
@@ -216,7 +228,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     stop_desk.cancel();
     join([desk_task]).await;
     stop_receivers.cancel();
-    join(receiver_tasks.into_iter().chain(lookouts)).await;
+    join(receiver_tasks.into_iter().chain(lookouts).chain(electricity_task)).await;
     join([keeps_open]).await;
     if ended.is_ok() {
         join([meters_task]).await;

@@ -10,7 +10,7 @@ use super::meters::Files;
 use super::meters::talk::{Port, Talk};
 use crate::clock::Now;
 use crate::control::{Alarm, Severity};
-use crate::journal::{Audit, JournalError};
+use crate::journal::{Audit, Counters, JournalError};
 use crate::reading::{Event, EventKind, MeterId};
 use crate::registry::{Admission, Late, MeterKeys, Registry, TwoWay};
 use crate::store::{self, Body, Lane, Start, Store};
@@ -129,6 +129,29 @@ pub(super) fn talk(
     Talk::new(ports, Some(own), two_way)
 }
 
+/// Invocation counters that were reserved. Of a damaged file what is found is raised, never lowered.
+pub(super) fn invocation_counters(
+    state_dir: &Path,
+    store: &Store,
+    now: Now,
+    alarms: &mut Vec<Alarm>,
+) -> Result<Counters, JournalError> {
+    let path = state_dir.join("invocation-counters");
+    match block_in_place(|| Counters::open(&path, COUNTERS_BLOCK)) {
+        Err(error @ JournalError::Damaged { .. }) => {
+            let detail = format!(
+                "{}: what is left of it was raised; a meter of which nothing is left refuses until its counter is read",
+                chain(&error)
+            );
+            error!(err = %chain(&error), "invocation counters damaged");
+            tell(store, now, "electricity.counters_damaged", detail.clone());
+            alarms.push(alarm("counters-damaged", now, detail));
+            block_in_place(|| Counters::salvage(&path, COUNTERS_BLOCK))
+        }
+        opened => opened,
+    }
+}
+
 /// The meters of the last run.
 pub(super) struct Known {
     pub(super) registry: Registry,
@@ -147,3 +170,6 @@ fn tell(store: &Store, now: Now, code: &str, detail: String) {
 fn alarm(code: &str, now: Now, text: String) -> Alarm {
     Alarm { code: code.to_owned(), severity: Severity::Fault, since_ms: now.utc_ms, text }
 }
+
+/// Reserved at once for each meter: with more of them flash is spared, with less a restart costs fewer of 2^32.
+const COUNTERS_BLOCK: u64 = 4_096;

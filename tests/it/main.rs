@@ -11,6 +11,7 @@
 
 mod consumer;
 mod dlms;
+mod electricity;
 mod forged;
 mod mqtt;
 mod receivers;

@@ -1,8 +1,14 @@
 //! Electricity meters over DLMS: what drives the client of `dlms` over sockets and serial ports.
 
+mod client;
+mod collector;
 mod direct;
+mod exchange;
+mod lines;
 mod session;
 
+pub(in crate::task) use client::client;
+pub(in crate::task) use collector::{Collector, Question};
 pub use direct::{Direct, DirectError, Place};
 pub use session::{Note, Reserve, Session, SessionError};
 

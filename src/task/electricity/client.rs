@@ -1,0 +1,96 @@
+//! What the configuration says of a meter, as the client of `dlms` wants to be told.
+
+use std::time::Duration;
+
+use dlms::client::{Authentication, Client, Protection, Settings};
+use dlms::link::Link;
+use dlms::link::hdlc::{Address, Parameters, Primary, Timing};
+use dlms::link::wrapper::Wrapper;
+use dlms::security::hls::Hash;
+use dlms::security::{Ciphering, Form, SecurityControl, Suite, SystemTitle};
+
+use super::KernelRandom;
+use crate::config::electricity::{self, Channel, Manner, Meter, Place};
+use crate::registry::Credential;
+
+/// A client for one association. Its invocation counters are reserved when it needs them; `received` is the highest
+/// one that the meter sent before.
+///
+/// # Errors
+/// Says which secret is missing.
+pub(in crate::task) fn client(
+    meter: &Meter,
+    channel: &Channel,
+    credential: Option<&Credential>,
+    own_title: Option<[u8; 8]>,
+    received: Option<u32>,
+) -> Result<Client, String> {
+    let settings = settings(meter, channel.timeout, credential, own_title)?;
+    Ok(Client::new(settings, link(&meter.manner, channel), Box::new(KernelRandom), 0..0, received))
+}
+
+fn settings(
+    meter: &Meter,
+    timeout: Duration,
+    credential: Option<&Credential>,
+    own_title: Option<[u8; 8]>,
+) -> Result<Settings, String> {
+    let manner = &meter.manner;
+    let password = || credential.and_then(|it| it.password.clone()).ok_or_else(|| "it has no password".to_owned());
+    let authentication = match manner.authentication {
+        electricity::Authentication::None => Authentication::None,
+        electricity::Authentication::Lls => Authentication::Lls(password()?),
+        electricity::Authentication::Md5 => Authentication::Hash(Hash::Md5, password()?),
+        electricity::Authentication::Sha1 => Authentication::Hash(Hash::Sha1, password()?),
+        electricity::Authentication::Sha256 => Authentication::Hash(Hash::Sha256, password()?),
+        electricity::Authentication::Gmac => Authentication::Gmac,
+    };
+    let suite = Suite::try_from(manner.suite).map_err(|reject| reject.to_string())?;
+    let ciphering = match manner.is_ciphered() {
+        false => None,
+        true => {
+            let missing = |what: &str| format!("it has no {what}");
+            let global =
+                credential.and_then(|it| it.encryption_key.clone()).ok_or_else(|| missing("encryption_key"))?;
+            let authentication =
+                credential.and_then(|it| it.authentication_key.clone()).ok_or_else(|| missing("authentication_key"))?;
+            let own_title = SystemTitle(own_title.ok_or("the unit has no system title")?);
+            let peer_title = Some(SystemTitle(meter.id));
+            Some(Ciphering { suite, own_title, peer_title, global, broadcast: None, dedicated: None, authentication })
+        }
+    };
+    let control = SecurityControl(manner.suite | manner.security);
+    Ok(Settings {
+        authentication,
+        ciphering,
+        protection: (manner.security != 0).then_some(Protection { control, form: Form::Global }),
+        timeout,
+        counter_restarts: manner.counter_restarts,
+        system_title: own_title.map(SystemTitle),
+        ..Settings::default()
+    })
+}
+
+fn link(manner: &Manner, channel: &Channel) -> Box<dyn Link> {
+    let addresses = Address::one(manner.client).zip(Address::server(manner.server, manner.physical));
+    match (channel.link, addresses) {
+        (electricity::Link::Hdlc, Some((client, server))) => {
+            let (information_transmit, information_receive) = (channel.frame_size, channel.frame_size);
+            let parameters = Parameters { information_transmit, information_receive, ..Parameters::default() };
+            // Request and answer take their time on a line.
+            let line = match channel.place {
+                Some(Place::Serial { baud, .. }) => {
+                    Duration::from_secs(2 * 10 * (u64::from(channel.frame_size) + 32)) / baud.max(1)
+                }
+                _ => Duration::ZERO,
+            };
+            let timing = Timing { answer: Timing::default().answer.min(channel.timeout) + line, ..Timing::default() };
+            Box::new(Primary::new(client, server, parameters, timing, APDU_LIMIT))
+        }
+        // Addresses that HDLC has no room for do not pass the configuration.
+        _ => Box::new(Wrapper::new(manner.client, manner.server)),
+    }
+}
+
+/// Octets of one APDU.
+const APDU_LIMIT: usize = 1 << 17;

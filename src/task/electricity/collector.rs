@@ -1,0 +1,395 @@
+//! The task that reads electricity meters: it asks the schedule who is next, lets orders run, and hands what came to the
+//! store together with how far each meter has come.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinSet, block_in_place};
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::exchange::{Job, Layout, Outcome, Party, Wanted};
+use super::lines::Tasks;
+use crate::clock::{Now, ReadClock};
+use crate::config::Electricity;
+use crate::config::electricity::{self, What};
+use crate::control::{Collection, TaskCard, TaskLine};
+use crate::journal::Counters;
+use crate::reading::{Event, EventKind, MeterId, Obis, Origin, TimeQuality};
+use crate::registry::Credentials;
+use crate::schedule::{
+    End, Kept, KeptLine, MeterNo, MeterState, Order, Priority, Progress, Reach, Schedule, Ticket, Work, signature,
+};
+use crate::store::{Body, Lane, Mark, Store, StoreError};
+use crate::task::chain;
+
+/// What the desk may ask.
+#[derive(Debug)]
+pub(in crate::task) enum Question {
+    Collection(oneshot::Sender<Collection>),
+    Tasks(oneshot::Sender<Vec<TaskLine>>),
+    /// None for a task that is not configured.
+    Task {
+        id: String,
+        reply: oneshot::Sender<Option<TaskCard>>,
+    },
+}
+
+/// Everything the task owns.
+pub(in crate::task) struct Collector {
+    pub(super) clock: ReadClock,
+    store: Store,
+    pub(super) config: Electricity,
+    pub(super) schedule: Schedule,
+    /// By [`MeterNo`].
+    pub(super) meters: Vec<Known>,
+    counters: Arc<Mutex<Counters>>,
+    running: JoinSet<Outcome>,
+    orders: HashMap<Id, (Ticket, MeterNo, usize)>,
+    waiting: VecDeque<Batch>,
+    /// What is read begins when the clock is known.
+    is_begun: bool,
+}
+
+/// One meter, as far as the schedule does not know it.
+pub(super) struct Known {
+    pub(super) party: Arc<Party>,
+    pub(super) tasks: Vec<usize>,
+    /// Of the profiles that were read since the start.
+    layouts: HashMap<Obis, Arc<Layout>>,
+    /// Of each task, over restarts: fingerprints.
+    layout_marks: HashMap<usize, u64>,
+    received: Option<u32>,
+    pub(super) answered_ms: Option<i64>,
+    /// Milliseconds ahead, and how uncertain that is.
+    pub(super) offset: Option<(i64, i64)>,
+    /// Why the last order did not come to its end.
+    pub(super) detail: Option<String>,
+    /// It answered the last order otherwise than it was asked.
+    pub(super) is_refusing: bool,
+    told: MeterState,
+}
+
+/// Records that the store has not taken yet, and how far their meter has come with them.
+struct Batch {
+    records: Vec<(Lane, Body)>,
+    marks: Vec<Mark>,
+}
+
+impl Collector {
+    pub(in crate::task) fn new(
+        config: Electricity,
+        credentials: &Credentials,
+        counters: Counters,
+        store: Store,
+        clock: ReadClock,
+    ) -> Self {
+        let limits: Vec<usize> = config.channels.iter().map(|channel| channel.at_once as usize).collect();
+        let schedule = Schedule::new(config.tasks.iter().map(task).collect(), &limits, config.retries);
+        let known = |meter: &electricity::Meter| {
+            let party = Party {
+                meter: meter.clone(),
+                channel: config.channels.get(meter.channel)?.clone(),
+                credential: credentials.of(meter.id).cloned(),
+                own_title: config.system_title,
+            };
+            let is_member = |task: &electricity::Task| {
+                task.groups.is_empty() || meter.group.as_ref().is_some_and(|group| task.groups.contains(group))
+            };
+            let numbered = config.tasks.iter().enumerate();
+            Some(Known {
+                party: Arc::new(party),
+                tasks: numbered.filter(|(_, task)| is_member(task)).map(|(number, _)| number).collect(),
+                layouts: HashMap::new(),
+                layout_marks: HashMap::new(),
+                received: None,
+                answered_ms: None,
+                offset: None,
+                detail: None,
+                is_refusing: false,
+                told: MeterState::New,
+            })
+        };
+        Self {
+            clock,
+            store,
+            schedule,
+            meters: config.meters.iter().filter_map(known).collect(),
+            config,
+            counters: Arc::new(Mutex::new(counters)),
+            running: JoinSet::new(),
+            orders: HashMap::new(),
+            waiting: VecDeque::new(),
+            is_begun: false,
+        }
+    }
+
+    /// Runs until it is told to stop. What is under way then is given up; what came of others is stored.
+    pub(in crate::task) async fn run(mut self, mut questions: mpsc::Receiver<Question>, stop: CancellationToken) {
+        loop {
+            let now = (self.clock)();
+            let is_blocked = !self.hand_over();
+            if !is_blocked {
+                self.launch(now);
+            }
+            // The clock may become known without a word.
+            let look = now.mono + LOOK;
+            let deadline = self.schedule.poll_timeout(now).filter(|_| !is_blocked).map_or(look, |due| due.min(look));
+            let deadline = if is_blocked { now.mono + STORE_BUSY } else { deadline };
+            tokio::select! {
+                // Questions are few and short.
+                biased;
+                () = stop.cancelled() => break,
+                Some(question) = questions.recv() => self.answer(question),
+                Some(ended) = self.running.join_next_with_id(), if !is_blocked => match ended {
+                    Ok((id, outcome)) => self.done(id, outcome),
+                    Err(error) => {
+                        warn!(err = %error, "an exchange ended badly");
+                        self.done(error.id(), Outcome::lost(error.to_string()));
+                    }
+                },
+                () = sleep_until(deadline.into()) => {}
+            }
+        }
+        self.running.shutdown().await;
+        while !self.hand_over() {
+            sleep(STORE_BUSY).await;
+        }
+    }
+
+    /// Lets go whatever may go now.
+    fn launch(&mut self, now: Now) {
+        if now.quality != TimeQuality::Unsynchronised && !std::mem::replace(&mut self.is_begun, true) {
+            self.commission(now);
+        }
+        // A full disk takes nothing, and the meters keep what they have.
+        while !self.store.is_full() && self.waiting.is_empty() {
+            let Some(order) = self.schedule.poll(now) else { break };
+            self.order(&order);
+        }
+    }
+
+    /// Each meter takes part from where it was left.
+    fn commission(&mut self, now: Now) {
+        let marks = block_in_place(|| self.store.marks(MARK)).unwrap_or_else(|error| {
+            warn!(err = %chain(&error), "read how far the meters were read: they begin anew");
+            Vec::new()
+        });
+        let marks: HashMap<Vec<u8>, Vec<u8>> = marks.into_iter().collect();
+        for known in &mut self.meters {
+            let kept =
+                marks.get(&mark_name(known.party.meter.id)).and_then(|octets| Kept::parse(octets)).unwrap_or_default();
+            known.received = kept.received;
+            let mut lines = Vec::new();
+            for number in &known.tasks {
+                let Some(said) = self.config.tasks.get(*number) else { continue };
+                let begin = said.grid.last_ended(now.utc_ms.div_euclid(1_000)) + 1 - i64::from(said.history);
+                let progress = kept.progress(&said.id, &said.grid).cloned().unwrap_or_else(|| Progress::new(begin));
+                let layout = kept.lines.iter().find(|line| *line.task == *said.id).map_or(0, |line| line.layout);
+                known.layout_marks.insert(*number, layout);
+                lines.push((*number, Some(progress)));
+            }
+            let no = self.schedule.commission(known.party.meter.channel, lines, now);
+            self.schedule.restore(no, kept.state);
+            (known.told, known.answered_ms) = (kept.state, kept.answered_ms);
+        }
+        info!(count = self.meters.len(), tasks = self.config.tasks.len(), "electricity meters are read");
+    }
+
+    fn order(&mut self, order: &Order) {
+        let Order { ticket, meter: no, work: Work::Read { task, slots } } = order else { return };
+        let (Some(known), Some(said)) = (self.meters.get(no.0 as usize), self.config.tasks.get(*task)) else { return };
+        let (wanted, object) = match &said.what {
+            What::Profile(object) => (Wanted::Profile(*object), Some(object)),
+            What::Events(object) => (Wanted::Events(*object), Some(object)),
+            What::Registers(objects) => (Wanted::Registers(objects.clone()), None),
+            What::Clock => (Wanted::Clock, None),
+        };
+        let job = Job {
+            meter: Arc::clone(&known.party),
+            wanted,
+            grid: said.grid.clone(),
+            slots: slots.clone(),
+            origin: origin(said),
+            received: known.received,
+            layout: object.and_then(|object| known.layouts.get(object)).cloned(),
+            counters: Arc::clone(&self.counters),
+            clock: Arc::clone(&self.clock),
+        };
+        debug!(meter = %known.id(), task = said.id, slots = ?slots, "read");
+        let id = self.running.spawn(job.run()).id();
+        self.orders.insert(id, (*ticket, *no, *task));
+    }
+
+    /// An order has ended: what came that is new goes to the store, together with how far the meter has come.
+    fn done(&mut self, id: Id, outcome: Outcome) {
+        let Some((ticket, no, task)) = self.orders.remove(&id) else { return };
+        let (Some(known), Some(said)) = (self.meters.get_mut(no.0 as usize), self.config.tasks.get(task)) else {
+            return;
+        };
+        let now = (self.clock)();
+        let Outcome { end, detail, rows, received, layout, offset, counter_restarted } = outcome;
+        let (meter, mut records) = (known.id(), Vec::new());
+        let mut tell = |code: &str, detail: String| {
+            let kind = EventKind::Unit { code: code.to_owned(), detail };
+            records.push((Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind })));
+        };
+        if end != End::Unreachable {
+            known.answered_ms = Some(now.utc_ms);
+        }
+        if let (What::Profile(object) | What::Events(object), Some(layout)) = (&said.what, layout) {
+            let before = known.layout_marks.insert(task, layout.fingerprint).filter(|before| *before != 0);
+            if before.is_some_and(|before| before != layout.fingerprint) {
+                tell("electricity.layout_changed", format!("{object}: its columns or its period are others now"));
+            }
+            known.layouts.insert(*object, layout);
+        }
+        if counter_restarted {
+            tell("electricity.counter_restarted", "it used invocation counters again under the same key".to_owned());
+        }
+        known.is_refusing = end == End::Refused;
+        known.received = received;
+        known.offset = offset.or(known.offset);
+        known.detail = detail.inspect(|why| debug!(meter = %meter, task = said.id, err = why, "not read"));
+        let lane = lane(said);
+        let is_new = |slot| self.schedule.progress(no, task).is_some_and(|progress| !progress.is_settled(slot));
+        let fresh: Vec<_> = rows.into_iter().filter(|(slot, _)| is_new(*slot)).collect();
+        for (slot, readings) in fresh {
+            self.schedule.settle(no, task, slot);
+            records.extend(readings.into_iter().map(|reading| (lane, Body::Reading(reading))));
+        }
+        self.schedule.handle_done(ticket, end, now);
+        let state = self.schedule.state(no).unwrap_or_default();
+        if let Some(code) = known.change_of_state(state) {
+            let kind = EventKind::Unit { code: code.to_owned(), detail: known.detail.clone().unwrap_or_default() };
+            info!(meter = %meter, code, "meter not as before");
+            records.push((Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind })));
+        }
+        let mark = self.mark(no);
+        self.waiting.push_back(Batch { records, marks: mark.into_iter().collect() });
+    }
+
+    /// How far a meter has come.
+    fn mark(&self, no: MeterNo) -> Option<Mark> {
+        let known = self.meters.get(no.0 as usize)?;
+        let line = |number: &usize| {
+            let said = self.config.tasks.get(*number)?;
+            Some(KeptLine {
+                task: said.id.as_str().into(),
+                grid: signature(&said.grid),
+                layout: known.layout_marks.get(number).copied().unwrap_or(0),
+                progress: self.schedule.progress(no, *number)?.clone(),
+            })
+        };
+        let kept = Kept {
+            received: known.received,
+            state: self.schedule.state(no)?,
+            answered_ms: known.answered_ms,
+            lines: known.tasks.iter().filter_map(line).collect(),
+        };
+        let mut octets = Vec::new();
+        kept.emit(&mut octets);
+        Some((mark_name(known.party.meter.id), octets))
+    }
+
+    /// False: the store's queue is full, for a moment or as long as the disk is.
+    fn hand_over(&mut self) -> bool {
+        while let Some(Batch { records, marks }) = self.waiting.pop_front() {
+            match self.store.try_append_marked(records, &marks, None) {
+                Ok(()) => {}
+                Err((StoreError::Busy, records, _)) => {
+                    self.waiting.push_front(Batch { records, marks });
+                    return false;
+                }
+                Err((error, records, _)) => {
+                    warn!(err = %chain(&error), count = records.len(), "store refuses records");
+                }
+            }
+        }
+        true
+    }
+
+    fn answer(&self, question: Question) {
+        // A desk that stopped waiting wants no answer.
+        match question {
+            Question::Collection(reply) => drop(reply.send(Tasks(self).collection())),
+            Question::Tasks(reply) => drop(reply.send(Tasks(self).lines())),
+            Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn id(&self) -> MeterId {
+        MeterId::SystemTitle(self.party.meter.id)
+    }
+
+    /// What is to be told of a meter that can or cannot be reached any more.
+    fn change_of_state(&mut self, state: MeterState) -> Option<&'static str> {
+        let before = std::mem::replace(&mut self.told, state);
+        match (before, state) {
+            (MeterState::Unreachable, MeterState::Active) => Some("electricity.back"),
+            (before, MeterState::Unreachable) if before != MeterState::Unreachable => Some("electricity.unreachable"),
+            _ => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// Of an exchange that did not come to its end by itself.
+    fn lost(detail: String) -> Self {
+        Self {
+            end: End::Broken,
+            detail: Some(detail),
+            rows: Vec::new(),
+            received: None,
+            layout: None,
+            offset: None,
+            counter_restarted: false,
+        }
+    }
+}
+
+/// A task as the schedule wants it.
+fn task(said: &electricity::Task) -> crate::schedule::Task {
+    let is_kept = matches!(said.what, What::Profile(_) | What::Events(_));
+    crate::schedule::Task {
+        id: said.id.as_str().into(),
+        grid: said.grid.clone(),
+        reach: if is_kept { Reach::Back(said.back.max(said.history)) } else { Reach::Latest },
+        priority: said.priority,
+        window: said.window.clone(),
+        delay: said.delay.as_secs() as u32,
+        spread: said.spread.as_secs() as u32,
+        at_once: said.at_once,
+    }
+}
+
+const fn lane(said: &electricity::Task) -> Lane {
+    match (&said.what, said.priority) {
+        (What::Clock, _) | (_, Priority::Events) => Lane::Information,
+        (_, Priority::Billing) => Lane::Billing,
+        (_, Priority::Profile | Priority::Firmware) => Lane::LoadProfile,
+    }
+}
+
+const fn origin(said: &electricity::Task) -> Origin {
+    match (&said.what, said.priority) {
+        (What::Registers(_) | What::Clock, _) => Origin::Snapshot,
+        (_, Priority::Billing) => Origin::Billing,
+        _ => Origin::Profile,
+    }
+}
+
+fn mark_name(id: [u8; 8]) -> Vec<u8> {
+    [MARK, id.as_slice()].concat()
+}
+
+/// What begins the names of marks: how far a meter was read.
+const MARK: &[u8] = b"electricity/";
+/// How long to wait for a place in the store's queue.
+const STORE_BUSY: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_secs(5);

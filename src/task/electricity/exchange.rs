@@ -1,0 +1,383 @@
+//! One order carried out: an association, what is asked in it, and what came of it.
+
+mod trouble;
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dlms::apdu::{Attribute, CaptureObject, RangeDescriptor, Selection};
+use dlms::client::{Cause, Failure};
+use dlms::cosem::{self, Rows, ScalerUnit, class};
+use dlms::data::Items;
+use dlms::{Data, Reject};
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+use tracing::warn;
+
+use trouble::Trouble;
+
+use super::client::client;
+use super::{Note, Session, SessionError};
+use crate::clock::{Now, ReadClock};
+use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
+use crate::journal::Counters;
+use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
+use crate::reading::{Interval, Link, MeterId, Obis, Origin, Reading, Security};
+use crate::registry::Credential;
+use crate::schedule::{End, Grid, Slot};
+use crate::task::chain;
+use crate::task::receiver::Source;
+
+/// What is asked of whom.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) meter: Arc<Party>,
+    pub(super) wanted: Wanted,
+    pub(super) grid: Grid,
+    pub(super) slots: RangeInclusive<Slot>,
+    pub(super) origin: Origin,
+    /// The highest invocation counter that came before.
+    pub(super) received: Option<u32>,
+    /// What is known of the profile from before.
+    pub(super) layout: Option<Arc<Layout>>,
+    pub(super) counters: Arc<Mutex<Counters>>,
+    pub(super) clock: ReadClock,
+}
+
+/// A meter, and all that is needed to reach it.
+#[derive(Debug)]
+pub(super) struct Party {
+    pub(super) meter: Meter,
+    pub(super) channel: Channel,
+    pub(super) credential: Option<Credential>,
+    pub(super) own_title: Option<[u8; 8]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Rows at the ends of the slots; those between them are told too.
+    Profile(Obis),
+    /// Rows whenever they were written.
+    Events(Obis),
+    Registers(Vec<(u16, Obis)>),
+    Clock,
+}
+
+/// What the rows of a profile are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) fingerprint: u64,
+    columns: Vec<Column>,
+    /// Seconds.
+    period: u32,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) end: End,
+    /// Why it is not complete, or what was odd.
+    pub(super) detail: Option<String>,
+    /// Readings by the slot they belong to, in the order of the meter.
+    pub(super) rows: Vec<(Slot, Vec<Reading>)>,
+    pub(super) received: Option<u32>,
+    pub(super) layout: Option<Arc<Layout>>,
+    /// Milliseconds that the meter's clock is ahead, and how uncertain that is.
+    pub(super) offset: Option<(i64, i64)>,
+    pub(super) counter_restarted: bool,
+}
+
+impl Job {
+    /// Carries it out. It ends, whatever the meter does.
+    pub(super) async fn run(self) -> Outcome {
+        let mut outcome = Outcome {
+            end: End::Unreachable,
+            detail: None,
+            rows: Vec::new(),
+            received: self.received,
+            layout: self.layout.clone(),
+            offset: None,
+            counter_restarted: false,
+        };
+        match timeout(LONGEST, self.converse(&mut outcome)).await {
+            Ok(Ok(())) => outcome.end = End::Complete,
+            Ok(Err(Trouble { end, detail })) => (outcome.end, outcome.detail) = (end, Some(detail)),
+            Err(_) => {
+                let minutes = LONGEST.as_secs() / 60;
+                outcome.detail = Some(format!("not done within {minutes} min"));
+            }
+        }
+        // What came is good, and the meter is there.
+        if outcome.end == End::Unreachable && !outcome.rows.is_empty() {
+            outcome.end = End::Broken;
+        }
+        outcome
+    }
+
+    async fn converse(&self, outcome: &mut Outcome) -> Result<(), Trouble> {
+        let Party { meter, channel, credential, own_title } = &*self.meter;
+        let client =
+            client(meter, channel, credential.as_ref(), *own_title, self.received).map_err(Trouble::refused)?;
+        let source = self.meter.source().ok_or_else(|| Trouble::refused("it has no address".to_owned()))?;
+        let port = source.open().await.map_err(SessionError::from)?;
+        let mut session = Session::new(client, port, self.reserve());
+        let asked = self.ask(&mut session, outcome).await;
+        outcome.received = session.client().received_counter();
+        while let Some(note) = session.poll_note() {
+            outcome.counter_restarted |= matches!(note, Note::CounterRestarted { .. });
+        }
+        // What was read is read, however the meter says goodbye.
+        if !matches!(asked, Err(Trouble { end: End::Unreachable, .. })) {
+            drop(session.release().await);
+        }
+        asked
+    }
+
+    async fn ask(&self, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
+        let agreed = session.associate().await?;
+        let said = agreed.meter_title.map(|title| title.0);
+        if let Some(other) = said.filter(|title| *title != self.meter.meter.id) {
+            return Err(Trouble::refused(format!("another meter answers: {}", MeterId::SystemTitle(other))));
+        }
+        match &self.wanted {
+            Wanted::Profile(object) | Wanted::Events(object) => self.rows(*object, session, outcome).await,
+            Wanted::Registers(objects) => self.registers(objects, session, outcome).await,
+            Wanted::Clock => self.time(session, outcome).await,
+        }
+    }
+
+    /// Invocation counters of this meter's key, reserved durably.
+    fn reserve(&self) -> super::Reserve {
+        let (counters, name) = (Arc::clone(&self.counters), self.meter.meter.id);
+        let is_ciphered = self.meter.meter.manner.is_ciphered();
+        Box::new(move || {
+            if !is_ciphered {
+                return None;
+            }
+            let taken = block_in_place(|| {
+                counters.lock().unwrap_or_else(PoisonError::into_inner).take(&name, COUNTERS_AT_ONCE)
+            });
+            match taken {
+                Ok(range) => Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?),
+                Err(error) => {
+                    warn!(err = %chain(&error), "reserve invocation counters");
+                    None
+                }
+            }
+        })
+    }
+
+    /// Rows of the slots that are asked for.
+    async fn rows(&self, object: Obis, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
+        let profile = |attribute| Attribute::new(class::PROFILE_GENERIC, dlms::Obis(object.0), attribute);
+        let layout = self.layout(session, &profile, outcome.layout.take()).await?;
+        outcome.layout = Some(Arc::clone(&layout));
+        let is_clock = |column: &&Column| column.object.attribute.class_id == class::CLOCK;
+        let restricting_object = layout.columns.iter().find(is_clock).map(|column| column.object);
+        let restricting_object =
+            restricting_object.ok_or_else(|| Trouble::refused(format!("{object} captures no clock")))?;
+        let rule = self.rule();
+        let (first, last) = (*self.slots.start(), *self.slots.end());
+        let tolerance = self.tolerance();
+        // Both ends are in it, and a meter may compare the hundredths too.
+        let from = rule.written(self.grid.end(first - 1)).octets();
+        let to = rule.written(self.grid.end(last) + tolerance.max(1)).octets();
+        let selection = Selection::Range(RangeDescriptor {
+            restricting_object,
+            from_value: Data::OctetString(&from),
+            to_value: Data::OctetString(&to),
+            selected_values: Items::EMPTY,
+        });
+        let buffer = session.get(profile(2), Some(selection)).await?;
+        let context = self.context();
+        let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
+        let mut rows = Rows::new(Data::parse_all(&buffer)?, &columns, layout.period)?;
+        let mut undated = 0_u32;
+        let mut seen = None;
+        while let Some(row) = rows.next() {
+            // What stood before a row that cannot be read is good.
+            let row = row?;
+            let Some(stamp) = row.clock.and_then(|clock| rule.utc(&clock)) else {
+                undated += 1;
+                continue;
+            };
+            let meant = self.grid.meant(stamp, tolerance).filter(|slot| !self.is_log() && seen != Some(*slot));
+            let slot = meant.unwrap_or_else(|| self.grid.last_ended(stamp - 1) + 1);
+            if !self.slots.contains(&slot) {
+                continue;
+            }
+            seen = meant.or(seen);
+            let interval = meant.map(|slot| self.interval(slot));
+            outcome.rows.push((slot, context.row(&row, &layout.columns, interval)));
+        }
+        match undated {
+            0 => Ok(()),
+            count => Err(Trouble::refused(format!(
+                "{count} rows of {object} say no time that can be dated: `clock` may tell the zone"
+            ))),
+        }
+    }
+
+    /// The columns and what their values are. They are asked for each time: a change gives every row another meaning.
+    async fn layout(
+        &self,
+        session: &mut Session,
+        profile: &impl Fn(i8) -> Attribute,
+        before: Option<Arc<Layout>>,
+    ) -> Result<Arc<Layout>, Trouble> {
+        let objects = session.get(profile(3), None).await?;
+        let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
+        let period = session.get(profile(4), None).await?;
+        let period = Data::parse_all(&period)?.number()?;
+        let fingerprint = fingerprint(&objects, period);
+        if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
+            return Ok(before);
+        }
+        let mut columns = Vec::new();
+        for object in objects {
+            let scaler_unit = self.scaler_unit(&object, session).await?;
+            columns.push(Column { object, scaler_unit });
+        }
+        Ok(Arc::new(Layout { fingerprint, columns, period }))
+    }
+
+    /// Scaler and unit of an attribute's object; None where it has none, or does not tell.
+    async fn scaler_unit(&self, object: &CaptureObject, session: &mut Session) -> Result<Option<ScalerUnit>, Trouble> {
+        let Attribute { class_id, logical_name, attribute } = object.attribute;
+        let number = match (class_id, attribute) {
+            (class::REGISTER | class::EXTENDED_REGISTER, 2) => 3,
+            (class::DEMAND_REGISTER, 2 | 3) => 4,
+            _ => return Ok(None),
+        };
+        match session.get(Attribute::new(class_id, logical_name, number), None).await {
+            Ok(value) => Ok(Some(ScalerUnit::try_from(Data::parse_all(&value)?)?)),
+            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What registers say now.
+    async fn registers(
+        &self,
+        objects: &[(u16, Obis)],
+        session: &mut Session,
+        outcome: &mut Outcome,
+    ) -> Result<(), Trouble> {
+        let time = self.clock_of(session).await.ok();
+        let mut values = Vec::new();
+        let mut refused = Vec::new();
+        for (class_id, obis) in objects {
+            let object = CaptureObject::new(Attribute::new(*class_id, dlms::Obis(obis.0), 2));
+            match session.get(object.attribute, None).await {
+                Ok(value) => values.push((object, self.scaler_unit(&object, session).await?, value)),
+                Err(SessionError::Failed(Failure { cause: Cause::Access(why), .. })) => {
+                    refused.push(format!("{obis}: {why}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let parsed: Result<Vec<_>, Reject> = values
+            .iter()
+            .map(|(object, scaler_unit, value)| Ok((*object, *scaler_unit, Data::parse_all(value)?)))
+            .collect();
+        let slot = *self.slots.end();
+        let interval = Some(Interval { end_utc: self.grid.end(slot), length_s: 0 });
+        let readings = self.context().registers(&parsed?, time.as_ref(), interval);
+        if !readings.is_empty() {
+            outcome.rows.push((slot, readings));
+        }
+        match refused.as_slice() {
+            [] => Ok(()),
+            refused if values.is_empty() => Err(Trouble::refused(refused.join(", "))),
+            refused => {
+                outcome.detail = Some(refused.join(", "));
+                Ok(())
+            }
+        }
+    }
+
+    /// How far the meter's clock is off.
+    async fn time(&self, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
+        let asked = (self.clock)();
+        let time = self.clock_of(session).await?;
+        let answered = (self.clock)();
+        let uncertain_ms = (answered.mono - asked.mono).as_millis() as i64 / 2;
+        let rule = self.rule();
+        let Some(utc) = rule.utc(&time) else {
+            return Err(Trouble::refused("its time cannot be dated: `clock` may tell the zone".to_owned()));
+        };
+        let hundredths = if time.time.hundredths == 0xff { 0 } else { i64::from(time.time.hundredths) };
+        // The middle of the exchange is when the meter looked at its clock.
+        outcome.offset = Some((utc * 1000 + hundredths * 10 - (answered.utc_ms - uncertain_ms), uncertain_ms));
+        let object = CaptureObject::new(CLOCK);
+        let interval = Some(Interval { end_utc: self.grid.end(*self.slots.end()), length_s: 0 });
+        let value = [(object, None, Data::DateTime(time))];
+        let readings = self.context().registers(&value, Some(&time), interval);
+        outcome.rows.push((*self.slots.end(), readings));
+        Ok(())
+    }
+
+    async fn clock_of(&self, session: &mut Session) -> Result<dlms::DateTime, Trouble> {
+        let time = session.get(CLOCK, None).await?;
+        Ok(Data::parse_all(&time)?.date_time()?)
+    }
+
+    fn is_log(&self) -> bool {
+        matches!(self.wanted, Wanted::Events(_))
+    }
+
+    /// Seconds that a stamp may be off the end of its slot.
+    fn tolerance(&self) -> i64 {
+        match self.grid {
+            _ if self.is_log() => 0,
+            Grid::Every { seconds } => i64::from(seconds / 4).min(60),
+            Grid::Daily { .. } | Grid::Monthly { .. } => 60,
+        }
+    }
+
+    fn interval(&self, slot: Slot) -> Interval {
+        let end_utc = self.grid.end(slot);
+        let length_s = u32::try_from(end_utc - self.grid.end(slot - 1)).unwrap_or(0);
+        Interval { end_utc, length_s }
+    }
+
+    fn rule(&self) -> ClockRule {
+        let manner = &self.meter.meter.manner;
+        ClockRule { sign: manner.deviation, zone: manner.clock.clone() }
+    }
+
+    fn context(&self) -> Context {
+        let Party { meter, channel, .. } = &*self.meter;
+        let now: Now = (self.clock)();
+        Context {
+            meter: MeterId::SystemTitle(meter.id),
+            origin: self.origin,
+            received: now.received(),
+            links: vec![Link { receiver: channel.name.as_str().into(), rssi_dbm: None, lqi: None }],
+            security: match meter.manner.security {
+                0 => Security::Plain,
+                control if control & 0x10 != 0 => Security::Authenticated,
+                _ => Security::Decrypted,
+            },
+            clock: self.rule(),
+            has_idis_status: meter.manner.profile_status == ProfileStatus::Idis,
+        }
+    }
+}
+
+impl Party {
+    fn source(&self) -> Option<Source> {
+        match (&self.meter.tcp, &self.channel.place) {
+            (Some(address), _) | (None, Some(Place::Tcp(address))) => Some(Source::Tcp(address.clone())),
+            (None, Some(Place::Serial { path, baud })) => Some(Source::Serial { path: path.clone(), baud: *baud }),
+            (None, None) => None,
+        }
+    }
+}
+
+const CLOCK: Attribute = Attribute::new(class::CLOCK, dlms::Obis::new(0, 0, 1, 0, 0, 255), 2);
+/// Of one order, whatever it is.
+const LONGEST: Duration = Duration::from_secs(900);
+/// A session takes one for each request and each block.
+const COUNTERS_AT_ONCE: u64 = 64;
