@@ -5,6 +5,7 @@ mod command;
 mod device;
 mod lbs;
 mod modem;
+pub mod net;
 mod pair;
 mod pib;
 mod random;

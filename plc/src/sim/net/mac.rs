@@ -1,0 +1,402 @@
+//! Medium access: one queue a node and medium, CSMA/CA with virtual carrier sense from the frame's control header,
+//! segments, acknowledgements that get lost, five retries. Hidden nodes collide at the receiver.
+
+use std::collections::VecDeque;
+
+use super::channel::linear;
+use super::message::{Frame, Message, NodeNo};
+use super::phy::{Micros, Modulation, lqi};
+use super::world::{Event, World};
+
+/// One node on one medium.
+#[derive(Debug)]
+pub(super) struct Mac {
+    pub(super) is_there: bool,
+    queue: VecDeque<Job>,
+    state: State,
+    /// What the node senses of others.
+    busy: Busy,
+    /// What it is receiving.
+    receiving: Option<Receiving>,
+    /// The backoff exponent, and how often the medium was busy for the first job.
+    exponent: u32,
+    deferred: u8,
+    /// Airtime that a radio may still use.
+    credit: i64,
+    credited: Micros,
+    /// Backoffs of an earlier life come to nothing.
+    waits_until: Micros,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Waiting,
+    Sending,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Busy {
+    from: Micros,
+    until: Micros,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Receiving {
+    air: usize,
+    level: f64,
+    interference: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    frame: Frame,
+    attempts: u8,
+    /// Segments that are not acknowledged, and those that have not arrived.
+    left: u16,
+    missing: u16,
+}
+
+/// One transmission that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Air {
+    from: NodeNo,
+    channel: usize,
+    modulation: Modulation,
+    frame: Frame,
+    /// Octets of each segment.
+    segment: u16,
+}
+
+/// What a neighbour answered when it was asked how it hears us.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tones {
+    modulation: Modulation,
+    pub(super) lqi: u8,
+    pub(super) until: Micros,
+}
+
+impl Mac {
+    pub(super) fn new(is_there: bool) -> Self {
+        Self {
+            is_there,
+            queue: VecDeque::new(),
+            state: State::Idle,
+            busy: Busy::default(),
+            receiving: None,
+            exponent: LEAST_EXPONENT,
+            deferred: 0,
+            credit: 0,
+            credited: 0,
+            waits_until: 0,
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        *self = Self { busy: self.busy, ..Self::new(self.is_there) };
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl World {
+    pub(super) fn send(&mut self, node: NodeNo, channel: usize, frame: Frame) {
+        let Some(mac) = self.node(node).macs.get_mut(channel).filter(|mac| mac.is_there) else { return };
+        if mac.queue.len() >= QUEUE {
+            self.figures.overflows += 1;
+            return self.confirm(node, frame, false);
+        }
+        mac.queue.push_back(Job { frame, attempts: 0, left: 0, missing: 0 });
+        if mac.state == State::Idle {
+            self.contend(node, channel);
+        }
+    }
+
+    /// To everybody, over every medium.
+    pub(super) fn broadcast(&mut self, node: NodeNo, message: Message) {
+        (0..self.channels.len()).for_each(|channel| self.send(node, channel, Frame { to: None, message }));
+    }
+
+    fn contend(&mut self, node: NodeNo, channel: usize) {
+        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
+        let now = self.now;
+        let Some(mac) = self.nodes.get_mut(node).and_then(|node| node.macs.get_mut(channel)) else { return };
+        mac.state = State::Waiting;
+        let slots = self.random.under(1 << mac.exponent);
+        let begin = if mac.busy.from <= now { mac.busy.until.max(now) } else { now };
+        mac.waits_until = begin + medium.silence() + slots * medium.slot();
+        let at = mac.waits_until;
+        self.at(at, Event::Try { node, channel });
+    }
+
+    /// A backoff is over: send, or wait again.
+    pub(super) fn attempt(&mut self, node: NodeNo, channel: usize) {
+        let now = self.now;
+        let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
+        if mac.state != State::Waiting || mac.waits_until != now {
+            return;
+        }
+        let is_busy = mac.receiving.is_some() || (mac.busy.from <= now && now < mac.busy.until);
+        if !is_busy {
+            let Some(frame) = mac.queue.front().map(|job| job.frame) else { return };
+            let refreshed = self.refresh(node, frame);
+            let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
+            return match (refreshed, mac.queue.front_mut()) {
+                (Some(frame), Some(job)) => {
+                    job.frame = frame;
+                    self.start(node, channel);
+                }
+                _ => self.finish(node, channel, true),
+            };
+        }
+        mac.exponent = (mac.exponent + 1).min(MOST_EXPONENT);
+        mac.deferred += 1;
+        if mac.deferred > DEFERRED {
+            self.figures.access_failures += 1;
+            return self.finish(node, channel, false);
+        }
+        self.contend(node, channel);
+    }
+
+    fn start(&mut self, node: NodeNo, channel: usize) {
+        let now = self.now;
+        let Self { nodes, channels, air, figures, .. } = self;
+        let (Some(sender), Some(there)) = (nodes.get_mut(node), channels.get(channel)) else { return };
+        let medium = there.medium;
+        let Some(mac) = sender.macs.get_mut(channel) else { return };
+        let Some(job) = mac.queue.front_mut() else { return };
+        let frame = job.frame;
+        let known = frame.to.and_then(|to| sender.tones.get(&to)).filter(|tones| tones.until > now);
+        // The last attempts are as safe as they can be.
+        let modulation = known.filter(|_| job.attempts < SAFE_FROM).map_or(Modulation::Robo, |tones| tones.modulation);
+        let octets = frame.message.octets(medium);
+        let most = medium.segment(modulation);
+        if job.left == 0 || job.attempts > 0 {
+            // Another modulation has segments of another length: what arrived of the old ones is sent again.
+            let segments = octets.div_ceil(most);
+            (job.left, job.missing) = match job.attempts {
+                0 => (segments, segments),
+                _ => (job.left.min(segments), job.missing.min(segments)),
+            };
+        }
+        let segment = octets.min(most);
+        let one = medium.airtime(modulation, segment);
+        let answered = if frame.to.is_some() { medium.acknowledgement() } else { 0 };
+        // The receiver tells what it hears where that is not known.
+        let tones = if frame.to.is_some() && known.is_none() { medium.airtime(Modulation::Robo, 20) } else { 0 };
+        let length = u64::from(job.left) * (one + answered) + u64::from(job.left - 1) * medium.silence();
+        if !mac.may_send(medium, node, length, now) {
+            figures.duty_refusals += 1;
+            return self.finish(node, channel, false);
+        }
+        mac.state = State::Sending;
+        mac.receiving = None;
+        let end = now + length;
+        let number = air.iter().position(Option::is_none).unwrap_or_else(|| {
+            air.push(None);
+            air.len() - 1
+        });
+        let others: Vec<NodeNo> =
+            air.iter().flatten().filter(|other| other.channel == channel).map(|other| other.from).collect();
+        let mut is_heard_at_station = node == 0;
+        for link in there.links(node) {
+            let Some(receiver) = nodes.get_mut(link.to).filter(|receiver| receiver.is_up) else { continue };
+            let Some(mac) = receiver.macs.get_mut(channel).filter(|mac| mac.is_there) else { continue };
+            let level = there.level(node, link);
+            let is_stronger = mac.receiving.is_some_and(|receiving| level > receiving.level + CAPTURE);
+            if let Some(receiving) = &mut mac.receiving {
+                receiving.interference += linear(level);
+            }
+            if !medium.is_heard(level - there.noise(link.to)) {
+                continue;
+            }
+            is_heard_at_station |= link.to == 0;
+            let from = now + medium.detection();
+            mac.busy = match mac.busy.until > now {
+                true => Busy { from: mac.busy.from.min(from), until: mac.busy.until.max(end + tones) },
+                false => Busy { from, until: end + tones },
+            };
+            if mac.state != State::Sending && (mac.receiving.is_none() || is_stronger) {
+                let heard = others.iter().filter_map(|other| {
+                    let link = there.link(*other, link.to)?;
+                    Some(linear(there.level(*other, link)))
+                });
+                mac.receiving = Some(Receiving { air: number, level, interference: heard.sum() });
+            }
+        }
+        figures.sent(frame.message.kind(), length + tones, is_heard_at_station);
+        if let Some(place) = air.get_mut(number) {
+            *place = Some(Air { from: node, channel, modulation, frame, segment });
+        }
+        self.at(end, Event::End { air: number });
+    }
+
+    pub(super) fn end(&mut self, number: usize) {
+        let Some(Air { from, channel, modulation, frame, segment }) = self.air.get_mut(number).and_then(Option::take)
+        else {
+            return;
+        };
+        let mut heard = Vec::new();
+        {
+            let Self { nodes, channels, random, .. } = self;
+            let Some(there) = channels.get(channel) else { return };
+            for link in there.links(from) {
+                let Some(mac) = nodes.get_mut(link.to).and_then(|node| node.macs.get_mut(channel)) else { continue };
+                let Some(receiving) = mac.receiving.filter(|receiving| receiving.air == number) else { continue };
+                mac.receiving = None;
+                if frame.to.is_none_or(|to| to == link.to) {
+                    let snr = there.effective(from, link, receiving.interference);
+                    let arrives = random.unit() < there.medium.success(modulation, segment, snr);
+                    heard.push((link.to, snr, arrives));
+                }
+            }
+        }
+        let is_alive = self.nodes.get(from).is_some_and(|node| node.is_up);
+        let is_ours = |mac: &&mut Mac| mac.state == State::Sending && is_alive;
+        if frame.to.is_none() {
+            if self.node(from).macs.get_mut(channel).filter(is_ours).is_some() {
+                self.finish(from, channel, true);
+            }
+            for (node, snr, arrives) in heard {
+                if arrives {
+                    self.hear(node, from, channel, lqi(snr), frame.message);
+                }
+            }
+            return;
+        }
+        if self.node(from).macs.get_mut(channel).filter(is_ours).is_none() {
+            return;
+        }
+        match heard.first() {
+            Some((node, snr, _)) => self.acknowledge(from, *node, channel, modulation, segment, *snr, frame),
+            None => self.retry(from, channel),
+        }
+    }
+
+    /// Draws which segments arrive and which of them are acknowledged.
+    #[expect(clippy::too_many_arguments, reason = "one transmission, taken apart")]
+    fn acknowledge(
+        &mut self,
+        from: NodeNo,
+        to: NodeNo,
+        channel: usize,
+        modulation: Modulation,
+        segment: u16,
+        snr: f64,
+        frame: Frame,
+    ) {
+        let now = self.now;
+        let Self { nodes, channels, random, .. } = self;
+        let Some(there) = channels.get(channel) else { return };
+        let back = there.link(to, from).map_or(f64::NEG_INFINITY, |link| there.effective(to, link, 0.0));
+        let data = there.medium.success(modulation, segment, snr);
+        let acknowledgement = there.medium.success(Modulation::Robo, 20, back);
+        let Some(sender) = nodes.get_mut(from) else { return };
+        let Some(job) = sender.macs.get_mut(channel).and_then(|mac| mac.queue.front_mut()) else { return };
+        let is_new = job.missing > 0;
+        for _ in 0..job.left {
+            if !random.chance(data) {
+                continue;
+            }
+            // Which one it is does not matter: the missing ones come first.
+            job.missing = job.missing.saturating_sub(1);
+            if random.chance(acknowledgement) {
+                job.left -= 1;
+            }
+        }
+        let (is_whole, is_over) = (is_new && job.missing == 0, job.left == 0);
+        if is_over {
+            let margin = 1.0;
+            let tones = Tones { modulation: Modulation::for_snr(snr - margin), lqi: lqi(snr), until: now + TONES_TTL };
+            sender.tones.insert(to, tones);
+        } else {
+            sender.tones.remove(&to);
+        }
+        if is_whole {
+            self.hear(to, from, channel, lqi(snr), frame.message);
+        }
+        match is_over {
+            true => self.finish(from, channel, true),
+            false => self.retry(from, channel),
+        }
+    }
+
+    fn retry(&mut self, node: NodeNo, channel: usize) {
+        let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
+        mac.exponent = (mac.exponent + 1).min(MOST_EXPONENT);
+        mac.deferred = 0;
+        let Some(job) = mac.queue.front_mut() else { return };
+        job.attempts += 1;
+        if job.attempts > RETRIES {
+            self.figures.unacknowledged += 1;
+            return self.finish(node, channel, false);
+        }
+        self.contend(node, channel);
+    }
+
+    /// The first job is over; the next one begins.
+    fn finish(&mut self, node: NodeNo, channel: usize, is_sent: bool) {
+        let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
+        mac.state = State::Idle;
+        mac.exponent = LEAST_EXPONENT;
+        mac.deferred = 0;
+        let Some(job) = mac.queue.pop_front() else { return };
+        if mac.queued() > 0 {
+            self.contend(node, channel);
+        }
+        self.confirm(node, job.frame, is_sent);
+    }
+}
+
+impl Mac {
+    /// A radio keeps to its share of each hour: a hundredth, the coordinator a tenth.
+    fn may_send(&mut self, medium: super::phy::Medium, node: NodeNo, length: Micros, now: Micros) -> bool {
+        if medium == super::phy::Medium::Plc {
+            return true;
+        }
+        let share = if node == 0 { 10 } else { 100 };
+        let most = HOUR / share;
+        let earned = i64::try_from((now - self.credited) / share.unsigned_abs()).unwrap_or(i64::MAX);
+        self.credit = if self.credited == 0 { most } else { self.credit.saturating_add(earned).min(most) };
+        self.credited = now.max(1);
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        let may = self.credit >= length;
+        if may {
+            self.credit -= length;
+        }
+        may
+    }
+}
+
+/// A receiver turns to a frame that begins later where it is so much louder, in dB.
+const CAPTURE: f64 = 6.0;
+const QUEUE: usize = 24;
+const LEAST_EXPONENT: u32 = 3;
+const MOST_EXPONENT: u32 = 8;
+const DEFERRED: u8 = 50;
+const RETRIES: u8 = 5;
+/// From this attempt on the most robust modulation is used.
+const SAFE_FROM: u8 = 2;
+const TONES_TTL: Micros = 120_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::net::phy::Medium;
+
+    #[test]
+    fn a_radio_keeps_to_its_share_of_the_hour() {
+        let second = 1_000_000;
+        let sends = |node| {
+            let mut mac = Mac::new(true);
+            (0..400).filter(|number| mac.may_send(Medium::Rf, node, second, number * second)).count()
+        };
+        // 36 s of credit and 4 s that are earned meanwhile; the coordinator has ten times as much.
+        assert_eq!((sends(1), sends(0)), (39, 399));
+        let mut mac = Mac::new(true);
+        assert!((0..400).all(|number| mac.may_send(Medium::Plc, 1, second, number * second)));
+    }
+}

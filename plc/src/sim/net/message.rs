@@ -1,0 +1,172 @@
+//! What is sent between nodes. Only lengths matter to the air; a payload of the host is known by its tag.
+
+use super::phy::{Medium, Micros};
+
+/// A node of the network; 0 is the coordinator.
+pub type NodeNo = usize;
+
+/// A frame for one hop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    /// None for all that hear it.
+    pub(super) to: Option<NodeNo>,
+    pub(super) message: Message,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Message {
+    BeaconRequest,
+    Beacon {
+        /// Of the route to the coordinator.
+        cost: u16,
+    },
+    /// Between a device that joins and its agent.
+    Bootstrap(Bootstrap),
+    RouteRequest(RouteRequest),
+    RouteReply(RouteReply),
+    RouteError {
+        origin: NodeNo,
+        unreachable: NodeNo,
+    },
+    Data(Data),
+}
+
+/// One step of the seven of a join: odd ones come from the device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bootstrap {
+    pub(super) device: NodeNo,
+    pub(super) step: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RouteRequest {
+    pub(super) origin: NodeNo,
+    pub(super) dest: NodeNo,
+    pub(super) sequence: u16,
+    pub(super) rank: Rank,
+    pub(super) hops_left: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RouteReply {
+    /// Who asked.
+    pub(super) origin: NodeNo,
+    pub(super) dest: NodeNo,
+    pub(super) sequence: u16,
+    pub(super) rank: Rank,
+}
+
+/// How good a route is, the better one first: weak links, cost, hops.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) weak: u8,
+    pub(super) cost: u16,
+    pub(super) hops: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Data {
+    pub(super) origin: NodeNo,
+    pub(super) dest: NodeNo,
+    pub(super) hops_left: u8,
+    /// Hops it has gone.
+    pub(super) hops: u8,
+    /// A broken route was repaired for it.
+    pub(super) is_repaired: bool,
+    pub(super) load: Load,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Load {
+    Request(Request),
+    Answer { tag: u64, octets: u16 },
+    Bootstrap(Bootstrap),
+}
+
+/// What the host asks of a meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The host's own number for it.
+    pub tag: u64,
+    /// Of the request, from the IPv6 header on.
+    pub octets: u16,
+    /// Of the meter's answer.
+    pub answer: u16,
+}
+
+/// What traffic is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Beacon,
+    Join,
+    RouteRequest,
+    RouteReply,
+    RouteError,
+    Data,
+}
+
+impl Kind {
+    pub const ALL: [Self; 6] =
+        [Self::Beacon, Self::Join, Self::RouteRequest, Self::RouteReply, Self::RouteError, Self::Data];
+}
+
+/// What the network tells its coordinator's host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Joined {
+        node: NodeNo,
+        at: Micros,
+    },
+    /// The first hop has a request, or no route was found.
+    Confirmed {
+        tag: u64,
+        is_sent: bool,
+        at: Micros,
+    },
+    Answered {
+        tag: u64,
+        node: NodeNo,
+        hops: u8,
+        at: Micros,
+    },
+}
+
+impl Message {
+    /// With the headers of MAC, mesh and 6LoWPAN, and the integrity code.
+    pub(super) fn octets(&self, medium: Medium) -> u16 {
+        let mac = if medium == Medium::Plc { 26 } else { 30 };
+        mac + match self {
+            Self::BeaconRequest => 2,
+            Self::Beacon { .. } => 8,
+            Self::Bootstrap(Bootstrap { step, .. }) => 12 + bootstrap(*step),
+            Self::RouteRequest(_) | Self::RouteReply(_) => 14,
+            Self::RouteError { .. } => 10,
+            Self::Data(data) => 7 + data.load.octets(),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::BeaconRequest | Self::Beacon { .. } => Kind::Beacon,
+            Self::Bootstrap(_) | Self::Data(Data { load: Load::Bootstrap(_), .. }) => Kind::Join,
+            Self::RouteRequest(_) => Kind::RouteRequest,
+            Self::RouteReply(_) => Kind::RouteReply,
+            Self::RouteError { .. } => Kind::RouteError,
+            Self::Data(_) => Kind::Data,
+        }
+    }
+}
+
+impl Load {
+    fn octets(&self) -> u16 {
+        match self {
+            Self::Request(Request { octets, .. }) | Self::Answer { octets, .. } => *octets,
+            Self::Bootstrap(Bootstrap { step, .. }) => 12 + bootstrap(*step),
+        }
+    }
+}
+
+/// Joining, EAP-PSK 1 to 4, accepted.
+fn bootstrap(step: u8) -> u16 {
+    [10, 30, 60, 115, 60, 30].into_iter().nth(usize::from(step)).unwrap_or(10)
+}

@@ -1,0 +1,27 @@
+//! A G3-PLC network in virtual time: site, channel, medium access, LOADng in every node, joining, meters that answer.
+//!
+//! Event-driven, in integer microseconds, the same run for the same seed. It models what decides about routes and
+//! airtime: links that differ in both directions, noise that many meters hear together, hidden nodes, floods of route
+//! requests, tables that are too small. It models no samples and no tones. What it yields are outputs of a model: ratios
+//! between two runs mean something, absolute times little.
+
+mod channel;
+mod figures;
+mod join;
+mod mac;
+mod message;
+mod phy;
+mod reach;
+mod route;
+mod routing;
+mod site;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use channel::Conditions;
+pub use figures::{Count, Figures};
+pub use message::{Kind, NodeNo, Output, Request};
+pub use phy::{Medium, Micros, Modulation};
+pub use site::{Cabinet, Phase, Place, Shape, Site};
+pub use world::{Cluster, Flood, Options, World};

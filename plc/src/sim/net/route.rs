@@ -1,0 +1,212 @@
+//! The routes of one node, as LOADng for G3-PLC keeps them (ITU-T G.9903, annex D). Only tables: who sends what when is
+//! in `routing`.
+
+use std::collections::BTreeMap;
+
+use super::message::{NodeNo, Rank};
+use super::phy::{Medium, Micros};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    pub(super) next: NodeNo,
+    pub(super) medium: usize,
+    pub(super) rank: Rank,
+    sequence: u16,
+    until: Micros,
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    limit: usize,
+    routes: BTreeMap<NodeNo, Route>,
+    /// What of a request was heard, so that only a better copy goes on.
+    seen: BTreeMap<(NodeNo, u16), Seen>,
+    blacklist: BTreeMap<NodeNo, Micros>,
+    sequence: u16,
+}
+
+/// The copies of one request that a node heard.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    best: Rank,
+    /// A copy waits for its turn to be passed on.
+    is_pending: bool,
+    /// Copies from close by that made passing it on needless.
+    redundant: u8,
+    until: Micros,
+}
+
+/// What a copy of a request is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    First,
+    /// A better way than all before.
+    Better,
+    /// Better than the one that waits for its turn, which it replaces.
+    Replaces,
+    None,
+}
+
+impl Table {
+    /// With room for so many routes.
+    pub(super) fn new(limit: usize) -> Self {
+        let (routes, seen, blacklist) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { limit, routes, seen, blacklist, sequence: 0 }
+    }
+
+    pub(super) fn to(&self, dest: NodeNo, now: Micros) -> Option<&Route> {
+        self.routes.get(&dest).filter(|route| route.until > now)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// All is forgotten but the sequence number, which is stored.
+    pub(super) fn clear(&mut self) {
+        *self = Self { sequence: self.sequence, ..Self::new(self.limit) };
+    }
+
+    pub(super) fn next_sequence(&mut self) -> u16 {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sequence
+    }
+
+    /// Takes a route where it is newer, or as new and better, than what is known. The one that was used longest ago
+    /// makes room.
+    pub(super) fn learn(&mut self, dest: NodeNo, hop: (NodeNo, usize), rank: Rank, sequence: u16, now: Micros) {
+        let is_worse = self.to(dest, now).is_some_and(|known| {
+            let age = sequence.wrapping_sub(known.sequence);
+            age > u16::MAX / 2 || (age == 0 && known.rank <= rank)
+        });
+        if is_worse {
+            return;
+        }
+        if self.routes.len() >= self.limit && !self.routes.contains_key(&dest) {
+            let oldest = self.routes.iter().min_by_key(|(_, route)| route.until).map(|(dest, _)| *dest);
+            oldest.and_then(|oldest| self.routes.remove(&oldest));
+        }
+        let (next, medium) = hop;
+        self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + ROUTE_TTL });
+    }
+
+    pub(super) fn used(&mut self, dest: NodeNo, now: Micros) {
+        if let Some(route) = self.routes.get_mut(&dest) {
+            route.until = now + ROUTE_TTL;
+        }
+    }
+
+    pub(super) fn forget(&mut self, dest: NodeNo) {
+        self.routes.remove(&dest);
+    }
+
+    /// A copy of a request came this way; `is_near` when its sender is of the same cluster.
+    pub(super) fn copy(&mut self, origin: NodeNo, sequence: u16, rank: Rank, is_near: bool, now: Micros) -> News {
+        if self.seen.len() > SEEN {
+            self.seen.retain(|_, seen| seen.until > now);
+        }
+        let new = Seen { best: rank, is_pending: false, redundant: 0, until: now + SEEN_TTL };
+        match self.seen.get_mut(&(origin, sequence)).filter(|seen| seen.until > now) {
+            None => {
+                self.seen.insert((origin, sequence), new);
+                News::First
+            }
+            Some(seen) => {
+                seen.redundant = seen.redundant.saturating_add(u8::from(is_near));
+                if seen.best <= rank {
+                    return News::None;
+                }
+                seen.best = rank;
+                if seen.is_pending { News::Replaces } else { News::Better }
+            }
+        }
+    }
+
+    /// A copy will be passed on after a while.
+    pub(super) fn defer(&mut self, origin: NodeNo, sequence: u16) {
+        if let Some(seen) = self.seen.get_mut(&(origin, sequence)) {
+            (seen.is_pending, seen.redundant) = (true, 0);
+        }
+    }
+
+    /// The best way so far of a request whose turn has come, and how many copies came from close by meanwhile.
+    pub(super) fn turn(&mut self, origin: NodeNo, sequence: u16) -> Option<(Rank, u8)> {
+        let seen = self.seen.get_mut(&(origin, sequence)).filter(|seen| seen.is_pending)?;
+        seen.is_pending = false;
+        Some((seen.best, seen.redundant))
+    }
+
+    pub(super) fn blacklist(&mut self, node: NodeNo, now: Micros) {
+        self.blacklist.insert(node, now + BLACKLIST_TTL);
+    }
+
+    pub(super) fn is_blacklisted(&self, node: NodeNo, now: Micros) -> bool {
+        self.blacklist.get(&node).is_some_and(|until| *until > now)
+    }
+}
+
+/// The directional link cost of metric 0x0F with the default weights: Kq 10, Kh 4 (RF 8).
+pub(super) fn link_cost(lqi: u8, medium: Medium) -> u16 {
+    let quality = (10 * (255 - u16::from(lqi)) + 127) / 255;
+    quality + if medium == Medium::Plc { 4 } else { 8 }
+}
+
+/// A link quality below which a link counts as weak.
+pub(super) const WEAK: u8 = 52;
+const SEEN: usize = 64;
+const SEEN_TTL: Micros = 120_000_000;
+const ROUTE_TTL: Micros = 360 * 60_000_000;
+const BLACKLIST_TTL: Micros = 600_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEAR: Rank = Rank { weak: 0, cost: 10, hops: 1 };
+    const FAR: Rank = Rank { weak: 0, cost: 20, hops: 2 };
+
+    #[test]
+    fn newer_wins_and_of_the_same_age_the_better() {
+        let mut table = Table::new(150);
+        table.learn(9, (1, 0), FAR, 5, 0);
+        table.learn(9, (2, 0), NEAR, 5, 0);
+        assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
+        table.learn(9, (3, 0), FAR, 5, 0);
+        table.learn(9, (3, 0), NEAR, 4, 0);
+        assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
+        table.learn(9, (3, 0), FAR, 6, 0);
+        assert_eq!(table.to(9, 1).map(|route| route.next), Some(3));
+        assert!(table.to(9, ROUTE_TTL).is_none());
+    }
+
+    #[test]
+    fn sequence_numbers_go_round() {
+        let mut table = Table::new(150);
+        table.learn(9, (1, 0), NEAR, u16::MAX, 0);
+        table.learn(9, (2, 0), FAR, 0, 0);
+        assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
+    }
+
+    #[test]
+    fn only_a_better_copy_goes_on() {
+        let mut table = Table::new(150);
+        assert_eq!(table.copy(1, 1, FAR, false, 0), News::First);
+        table.defer(1, 1);
+        assert_eq!(table.copy(1, 1, FAR, true, 0), News::None);
+        assert_eq!(table.copy(1, 1, NEAR, false, 0), News::Replaces);
+        assert_eq!(table.turn(1, 1), Some((NEAR, 1)));
+        assert_eq!(table.turn(1, 1), None);
+        assert_eq!(table.copy(1, 1, Rank::default(), false, 0), News::Better);
+        assert_eq!(table.copy(1, 2, FAR, false, 0), News::First);
+    }
+
+    #[test]
+    fn a_full_table_forgets_what_was_used_longest_ago() {
+        let mut table = Table::new(150);
+        (0..150).for_each(|dest| table.learn(dest, (1, 0), NEAR, 1, dest as Micros));
+        table.used(0, 1_000);
+        table.learn(150, (1, 0), NEAR, 1, 1_000);
+        assert!(table.to(0, 1_000).is_some() && table.to(1, 1_000).is_none());
+        assert_eq!(table.len(), 150);
+    }
+}

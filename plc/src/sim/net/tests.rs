@@ -1,0 +1,127 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::sim::Random;
+
+const MINUTE: Micros = 60_000_000;
+
+fn world(meters: usize, seed: u64) -> World {
+    let site = Site::draw(&Shape::town(meters), &mut Random::new(seed));
+    World::new(site, Options { seed, ..Options::default() })
+}
+
+fn outputs(world: &mut World, until: Micros) -> Vec<Output> {
+    std::iter::from_fn(|| world.run(until)).collect()
+}
+
+/// The pairs of nodes between which a message would go round.
+fn circles(world: &World) -> Vec<(NodeNo, NodeNo)> {
+    let all = || 0..=world.meters().end - 1;
+    all().flat_map(|from| all().map(move |to| (from, to))).filter(|(from, to)| is_circle(world, *from, *to)).collect()
+}
+
+fn is_circle(world: &World, from: NodeNo, to: NodeNo) -> bool {
+    world.trace(from, to).0 > world.meters().end
+}
+
+#[test]
+fn who_can_be_reached_joins_and_answers() {
+    let mut world = world(60, 1);
+    let reachable = world.hops().iter().skip(1).filter(|hops| **hops < 8).count();
+    let joined = outputs(&mut world, 60 * MINUTE).len();
+    assert!(joined >= reachable * 95 / 100, "{joined} of {reachable}");
+    for node in world.meters() {
+        world.request(node, Request { tag: node as u64, octets: 90, answer: 250 });
+        let until = world.now() + MINUTE;
+        let answered = outputs(&mut world, until).iter().any(|output| matches!(output, Output::Answered { .. }));
+        assert!(answered || !world.is_joined(node) || world.figures().searches_in_vain > 0, "{node}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let run = |seed| outputs(&mut world(40, seed), 20 * MINUTE);
+    assert_eq!(run(3), run(3));
+    assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn a_network_of_old_has_the_routes_that_its_links_allow() {
+    let mut world = world(200, 2);
+    let joined = world.commission();
+    assert!(joined > 180, "{joined}");
+    assert_eq!(joined, world.meters().filter(|node| world.is_joined(*node)).count());
+    for node in world.meters().filter(|node| world.is_joined(*node)) {
+        let there = world.trace(0, node);
+        assert!(there.1 && there.0 <= 8 && there == world.trace(node, 0), "{node} {there:?}");
+        assert!(there.0 >= world.hops()[node]);
+    }
+}
+
+#[test]
+fn a_meter_without_power_is_not_sent_to_and_says_so() {
+    let mut world = world(30, 5);
+    world.commission();
+    let node = world.meters().find(|node| world.trace(0, *node) == (1, true)).unwrap();
+    world.switch_off(node);
+    world.request(node, Request { tag: 7, octets: 90, answer: 250 });
+    let until = world.now() + 2 * MINUTE;
+    let mut outputs = outputs(&mut world, until);
+    outputs.retain(|output| !matches!(output, Output::Joined { .. }));
+    assert!(matches!(outputs[..], [Output::Confirmed { tag: 7, is_sent: false, .. }]), "{outputs:?}");
+    assert_eq!((world.figures().unacknowledged, world.figures().searches_in_vain), (1, 1));
+}
+
+#[test]
+fn a_relay_that_goes_is_gone_round() {
+    let mut world = world(150, 6);
+    world.commission();
+    let far = world.meters().find(|node| world.trace(0, *node) == (2, true)).unwrap();
+    let relay = world.first_hop(far).unwrap();
+    world.switch_off(relay);
+    world.request(far, Request { tag: 1, octets: 90, answer: 90 });
+    let until = world.now() + 5 * MINUTE;
+    let answered = outputs(&mut world, until).iter().any(|output| matches!(output, Output::Answered { .. }));
+    let next = world.first_hop(far);
+    assert!(answered && next.is_some() && next != Some(relay), "{answered} {next:?}");
+}
+
+#[test]
+fn hidden_nodes_collide_and_those_that_hear_each_other_wait() {
+    // With everybody asked at once there is more than the medium carries, and not all of it is lost.
+    let mut world = world(100, 8);
+    let joined = world.commission();
+    for node in world.meters() {
+        world.request(node, Request { tag: node as u64, octets: 90, answer: 250 });
+    }
+    let answered =
+        outputs(&mut world, 5 * MINUTE).iter().filter(|output| matches!(output, Output::Answered { .. })).count();
+    assert!(answered > 10 && answered < joined, "{answered} of {joined}");
+    let Count { sent, airtime, heard, heard_airtime } = world.figures().of(Kind::Data);
+    assert!(sent >= heard && airtime >= heard_airtime && heard_airtime > 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Over sites, meters that go and come, and requests to all of them.
+    #[test]
+    fn no_message_goes_round(meters in 10_usize..70, seed in any::<u64>(), gone in 0.0..0.4) {
+        let mut world = world(meters, seed);
+        world.commission();
+        let mut random = Random::new(seed);
+        for minute in 0..15 {
+            for node in world.meters() {
+                if random.chance(gone / 10.0) {
+                    world.switch_off(node);
+                    world.switch_on(node, random.under(5 * MINUTE));
+                }
+                if random.chance(0.1) {
+                    world.request(node, Request { tag: 0, octets: 60, answer: 60 });
+                }
+            }
+            outputs(&mut world, (minute + 1) * MINUTE);
+            prop_assert_eq!(circles(&world), vec![]);
+        }
+    }
+}

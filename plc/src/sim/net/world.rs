@@ -1,0 +1,364 @@
+//! The network as a whole: virtual time in integer microseconds, and everything that happens in it in order.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+use super::channel::{Channel, Conditions};
+use super::figures::Figures;
+use super::join::Join;
+use super::mac::{Air, Mac, Tones};
+use super::message::{Data, Load, NodeNo, Output, Request, RouteRequest};
+use super::phy::{Medium, Micros};
+use super::route::{Table, WEAK};
+use super::routing::Search;
+use super::site::Site;
+use crate::sim::random::Random;
+
+/// What can be chosen of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub seed: u64,
+    pub conditions: Conditions,
+    /// The share of meters that have a radio beside the power line.
+    pub hybrid: f64,
+    /// The time of the day at which the run begins, in hours.
+    pub begin_hour: f64,
+    /// Routes that the coordinator and the others have room for.
+    pub routes: (usize, usize),
+    /// Bootstraps that the coordinator carries on at the same time.
+    pub slots: usize,
+    /// The longest pause between two attempts of a meter to join.
+    pub backoff: Micros,
+    pub flood: Flood,
+    /// A meter is switched on within so long.
+    pub switch_on: Micros,
+}
+
+/// How requests for routes are passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Flood {
+    /// adpDelayLowLQI and adpDelayHighLQI: copies that came over good links go on first.
+    pub delay: (Micros, Micros),
+    /// adpClusterTrickleEnabled: what neighbours of the same cluster have passed on is not passed on again.
+    pub cluster: Option<Cluster>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster {
+    /// adpClusterMinLQI.
+    pub least_lqi: u8,
+    /// adpClusterTrickleK.
+    pub redundancy: u8,
+}
+
+/// A network with its meters.
+#[derive(Debug)]
+pub struct World {
+    pub(super) now: Micros,
+    pub(super) options: Options,
+    pub(super) site: Site,
+    pub(super) channels: Vec<Channel>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) air: Vec<Option<Air>>,
+    pub(super) random: Random,
+    pub(super) figures: Figures,
+    /// Devices whose bootstrap is under way, and when it is given up.
+    pub(super) slots: BTreeMap<NodeNo, Micros>,
+    pub(super) outputs: VecDeque<Output>,
+    events: BinaryHeap<Entry>,
+    count: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) is_up: bool,
+    pub(super) join: Join,
+    /// How often each agent failed it since it was out.
+    pub(super) failures: BTreeMap<NodeNo, u16>,
+    /// Of the last join's step; earlier ones come to nothing.
+    pub(super) timer: u32,
+    pub(super) owes_beacon: bool,
+    pub(super) table: Table,
+    /// By channel.
+    pub(super) macs: Vec<Mac>,
+    pub(super) tones: BTreeMap<NodeNo, Tones>,
+    pub(super) searches: BTreeMap<NodeNo, Search>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    SwitchOn {
+        node: NodeNo,
+    },
+    Surroundings,
+    /// The backoff of a sender is over.
+    Try {
+        node: NodeNo,
+        channel: usize,
+    },
+    /// A transmission is over.
+    End {
+        air: usize,
+    },
+    Beacon {
+        node: NodeNo,
+    },
+    ScanEnd {
+        node: NodeNo,
+    },
+    Rescan {
+        node: NodeNo,
+    },
+    /// A join that has not gone on since is given up.
+    JoinTimeout {
+        node: NodeNo,
+        timer: u32,
+    },
+    Forward {
+        node: NodeNo,
+        request: RouteRequest,
+    },
+    Reply {
+        node: NodeNo,
+        origin: NodeNo,
+    },
+    SearchEnd {
+        node: NodeNo,
+        dest: NodeNo,
+        sequence: u16,
+    },
+    /// A meter has its answer ready.
+    Answer {
+        node: NodeNo,
+        request: Request,
+    },
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Micros,
+    number: u64,
+    event: Event,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            conditions: Conditions::default(),
+            hybrid: 0.0,
+            begin_hour: 9.0,
+            routes: (2_048, 150),
+            slots: 5,
+            backoff: 3_600_000_000,
+            flood: Flood::default(),
+            switch_on: 60_000_000,
+        }
+    }
+}
+
+impl Flood {
+    /// As the firmware of the first roll-outs: each node passes each request on, at once.
+    pub fn plain() -> Self {
+        Self { delay: (100_000, 0), cluster: None }
+    }
+
+    pub(super) fn delay(&self, lqi: u8, random: &mut Random) -> Micros {
+        let (low, high) = self.delay;
+        let better = u64::from(lqi.saturating_sub(WEAK).min(SPAN));
+        let most = low - (low - high.min(low)) * better / u64::from(SPAN);
+        most / 2 + random.under(most / 2 + 1)
+    }
+}
+
+impl Default for Flood {
+    /// Delays as in public sample firmware; one copy of the cluster is enough.
+    fn default() -> Self {
+        Self { delay: (1_500_000, 100_000), cluster: Some(Cluster { least_lqi: WEAK, redundancy: 1 }) }
+    }
+}
+
+impl World {
+    pub fn new(site: Site, options: Options) -> Self {
+        let seed = options.seed;
+        let mut random = Random::new(seed);
+        let mut channels = vec![Channel::new(Medium::Plc, &site, &options.conditions, seed)];
+        if options.hybrid > 0.0 {
+            channels.push(Channel::new(Medium::Rf, &site, &options.conditions, seed ^ 0x7266));
+        }
+        let nodes = (0..site.nodes.len()).map(|node| {
+            let has_radio = node == 0 || random.chance(options.hybrid);
+            let macs = channels.iter().map(|channel| Mac::new(channel.medium == Medium::Plc || has_radio));
+            Node {
+                is_up: node == 0,
+                join: if node == 0 { Join::Joined } else { Join::Out },
+                failures: BTreeMap::new(),
+                timer: 0,
+                owes_beacon: false,
+                table: Table::new(if node == 0 { options.routes.0 } else { options.routes.1 }),
+                macs: macs.collect(),
+                tones: BTreeMap::new(),
+                searches: BTreeMap::new(),
+            }
+        });
+        let nodes: Vec<Node> = nodes.collect();
+        let mut world = Self {
+            now: 0,
+            options,
+            site,
+            channels,
+            nodes,
+            air: Vec::new(),
+            random,
+            figures: Figures::default(),
+            slots: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            events: BinaryHeap::new(),
+            count: 0,
+        };
+        for node in 1..world.nodes.len() {
+            let at = world.random.under(world.options.switch_on.max(1));
+            world.at(at, Event::SwitchOn { node });
+        }
+        world.at(STEP, Event::Surroundings);
+        world
+    }
+
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Meters, without the coordinator.
+    pub fn meters(&self) -> std::ops::Range<NodeNo> {
+        1..self.nodes.len()
+    }
+
+    pub fn is_joined(&self, node: NodeNo) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.is_up && matches!(node.join, Join::Joined))
+    }
+
+    /// Routes that a node has now.
+    pub fn routes(&self, node: NodeNo) -> usize {
+        self.nodes.get(node).map_or(0, |node| node.table.len())
+    }
+
+    /// Asks a meter; what comes of it is an output with the request's tag, or none.
+    pub fn request(&mut self, node: NodeNo, request: Request) {
+        self.carry(0, Data::new(0, node, Load::Request(request)));
+    }
+
+    /// Lets everything happen up to `until`, and stops before at the first output.
+    pub fn run(&mut self, until: Micros) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            match self.events.peek() {
+                Some(entry) if entry.at <= until => {}
+                _ => {
+                    self.now = self.now.max(until);
+                    return None;
+                }
+            }
+            let Entry { at, event, .. } = self.events.pop()?;
+            self.now = self.now.max(at);
+            self.happen(event);
+        }
+    }
+
+    /// A node has no power; what it knew is gone.
+    pub fn switch_off(&mut self, node: NodeNo) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.is_up = false;
+            node.join = Join::Out;
+            node.table.clear();
+            node.tones.clear();
+            node.searches.clear();
+            node.macs.iter_mut().for_each(Mac::reset);
+        }
+    }
+
+    /// A node has power again.
+    pub fn switch_on(&mut self, node: NodeNo, after: Micros) {
+        self.at(self.now + after, Event::SwitchOn { node });
+    }
+
+    pub(super) fn at(&mut self, at: Micros, event: Event) {
+        self.count += 1;
+        self.events.push(Entry { at, number: self.count, event });
+    }
+
+    pub(super) fn node(&mut self, node: NodeNo) -> &mut Node {
+        self.nodes.get_mut(node).expect("node numbers come from the site")
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Surroundings => {
+                let hour = (self.options.begin_hour + self.now as f64 / 3.6e9) % 24.0;
+                for channel in &mut self.channels {
+                    channel.step(STEP, hour, &mut self.random);
+                }
+                self.at(self.now + STEP, Event::Surroundings);
+            }
+            Event::SwitchOn { node } => {
+                if !std::mem::replace(&mut self.node(node).is_up, true) {
+                    self.scan(node);
+                }
+            }
+            Event::Try { node, channel } => self.attempt(node, channel),
+            Event::End { air } => self.end(air),
+            Event::Beacon { node } => self.send_beacon(node),
+            Event::Rescan { node } => {
+                if self.node(node).is_up {
+                    self.scan(node);
+                }
+            }
+            Event::ScanEnd { node } => self.scan_end(node),
+            Event::JoinTimeout { node, timer } => self.join_timeout(node, timer),
+            Event::Forward { node, request } => self.forward_request(node, request),
+            Event::Reply { node, origin } => self.send_reply(node, origin),
+            Event::SearchEnd { node, dest, sequence } => self.search_end(node, dest, sequence),
+            Event::Answer { node, request } => {
+                if self.is_joined(node) {
+                    let load = Load::Answer { tag: request.tag, octets: request.answer };
+                    self.carry(node, Data::new(node, 0, load));
+                }
+            }
+        }
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.number) == (other.at, other.number)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The heap's greatest is what happens next.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+/// Above the weakest link quality by so much, a link is as good as can be.
+const SPAN: u8 = 88;
+/// How often the surroundings change.
+const STEP: Micros = 30_000_000;
