@@ -66,7 +66,23 @@ impl Status {
         if is_deaf && !self.receivers.is_empty() {
             because(Verdict::Fault, "no receiver works".into());
         }
-        if self.receivers.is_empty() {
+        if let Some(collection) = &self.electricity {
+            let meters = |count: u64| {
+                if count == 1 { "1 electricity meter".to_owned() } else { format!("{count} electricity meters") }
+            };
+            if collection.unreachable == collection.meters {
+                because(Verdict::Fault, "no electricity meter answers".into());
+            } else if collection.unreachable > 0 {
+                because(Verdict::Degraded, format!("{} unreachable", meters(collection.unreachable)));
+            }
+            if collection.refusing > 0 {
+                because(
+                    Verdict::Degraded,
+                    format!("{} refusing what is asked: see `dcu task show`", meters(collection.refusing)),
+                );
+            }
+        }
+        if self.receivers.is_empty() && self.electricity.is_none() {
             because(Verdict::Degraded, "no receiver is configured".into());
         }
         if !self.uplink.is_configured {

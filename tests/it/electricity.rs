@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dcu::reading::{MeterId, Reading, TimeQuality};
+use dcu::reading::{MeterId, Origin, Reading, TimeQuality};
 use dcu::store::{Body, Lane, Limit, Options, Store};
 use dcu::wire;
 use dlms::client::Authentication;
+use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SystemTitle};
-use dlms::sim::{Access, Faults, Model, Port, Server};
+use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
+use dlms::time::DeviationSign;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -43,12 +45,31 @@ impl Emulated {
         Self::of(Model::electricity(serial).unwrap(), Port::wrapper(1), true)
     }
 
+    /// Over HDLC, as one of several devices on a line.
+    fn on_line(serial: u32, is_ciphered: bool) -> Self {
+        let address = Address::server(1, Some(16 + serial as u16)).unwrap();
+        Self::of(Model::electricity(serial).unwrap(), Port::hdlc(address, Parameters::default()), is_ciphered)
+    }
+
     /// Over the wrapper, with a password.
     fn plain(serial: u32) -> Self {
         Self::of(Model::electricity(serial).unwrap(), Port::wrapper(1), false)
     }
 
     fn of(model: Model, port: Port, is_ciphered: bool) -> Self {
+        let server = Self::server(&model, port, is_ciphered);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::clone(&server);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                serve(stream, &[&shared]);
+            }
+        });
+        Self { model, address, is_ciphered, server }
+    }
+
+    fn server(model: &Model, port: Port, is_ciphered: bool) -> Arc<Mutex<Server>> {
         let access = match is_ciphered {
             false => Access::management(1, Authentication::Lls(Secret::new(b"12345678"))),
             true => {
@@ -65,17 +86,7 @@ impl Emulated {
                 Access { ciphering: Some(ciphering), is_protected: true, ..access }
             }
         };
-        let server = Server::new(model.build(), port, vec![access], unix_now(), u64::from(model.serial));
-        let server = Arc::new(Mutex::new(server));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::clone(&server);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                serve(stream, &shared);
-            }
-        });
-        Self { model, address, is_ciphered, server }
+        Arc::new(Mutex::new(Server::new(model.build(), port, vec![access], unix_now(), u64::from(model.serial))))
     }
 
     fn id(&self) -> String {
@@ -87,21 +98,40 @@ impl Emulated {
     }
 }
 
-/// One connection to a meter, until the other side ends it.
-fn serve(mut stream: impl std::io::Read + std::io::Write, server: &Mutex<Server>) {
-    server.lock().unwrap().reconnect();
+/// One connection to meters that all hear it, until the other side ends it.
+fn serve(mut stream: impl std::io::Read + std::io::Write, servers: &[&Mutex<Server>]) {
+    servers.iter().for_each(|server| server.lock().unwrap().reconnect());
     let mut buf = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut buf) {
-        let mut server = server.lock().unwrap();
-        server.handle_bytes(&buf[..read], Instant::now());
-        while let Some(due) = server.poll_timeout() {
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            server.handle_timeout(Instant::now());
-        }
-        while let Some(octets) = server.poll_transmit() {
-            let _ = stream.write_all(&octets);
+        for server in servers {
+            let mut server = server.lock().unwrap();
+            server.handle_bytes(&buf[..read], Instant::now());
+            while let Some(due) = server.poll_timeout() {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                server.handle_timeout(Instant::now());
+            }
+            while let Some(octets) = server.poll_transmit() {
+                let _ = stream.write_all(&octets);
+            }
         }
     }
+}
+
+/// A serial line with these meters on it; its path.
+fn serial_line(meters: &[&Emulated]) -> PathBuf {
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let mut settings = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+    nix::sys::termios::cfmakeraw(&mut settings);
+    nix::sys::termios::tcsetattr(&pty.slave, nix::sys::termios::SetArg::TCSANOW, &settings).unwrap();
+    let path = nix::unistd::ttyname(&pty.slave).unwrap();
+    let servers: Vec<_> = meters.iter().map(|meter| Arc::clone(&meter.server)).collect();
+    std::thread::spawn(move || {
+        // Held open, so that the line outlives who opens and closes it.
+        let _slave = pty.slave;
+        let servers: Vec<&Mutex<Server>> = servers.iter().map(|server| &**server).collect();
+        serve(std::fs::File::from(pty.master), &servers);
+    });
+    path
 }
 
 fn is_complete(status: &Value) -> bool {
@@ -241,13 +271,19 @@ impl Drop for Unit {
     }
 }
 
-/// The configuration of these meters, and their keys.
+/// The configuration of these meters, each at its own address, and their keys.
 fn configure(meters: &[&Emulated], tasks: &str) -> (String, String) {
-    let mut text = "[[electricity.channel]]\nname = \"lan\"\nlink = \"wrapper\"\ntimeout = \"2s\"\n".to_owned();
-    let mut keys = String::new();
+    let channel = "[[electricity.channel]]\nname = \"lan\"\nlink = \"wrapper\"\ntimeout = \"2s\"\n";
+    let (text, keys) = configured(meters, |meter| format!("tcp = \"{}\"\n", meter.address));
+    (format!("{channel}{text}{tasks}"), keys)
+}
+
+/// Meters of a channel `lan`, with more lines for each of them, and their keys.
+fn configured(meters: &[&Emulated], more: impl Fn(&Emulated) -> String) -> (String, String) {
+    let (mut text, mut keys) = (String::new(), String::new());
     for meter in meters {
-        let (id, address) = (meter.id(), meter.address);
-        text += &format!("[[electricity.meter]]\nid = \"{id}\"\nchannel = \"lan\"\ntcp = \"{address}\"\n");
+        let (id, more) = (meter.id(), more(meter));
+        text += &format!("[[electricity.meter]]\nid = \"{id}\"\nchannel = \"lan\"\n{more}");
         text += match meter.is_ciphered {
             true => "auth = \"gmac\"\nsecurity = \"authenticated-encrypted\"\n",
             false => "auth = \"lls\"\n",
@@ -258,7 +294,7 @@ fn configure(meters: &[&Emulated], tasks: &str) -> (String, String) {
             hex::encode(AUTHENTICATION)
         );
     }
-    (text + tasks, keys)
+    (text, keys)
 }
 
 const PROFILE: &str = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\n\
@@ -351,4 +387,134 @@ fn meters_that_refuse_or_say_nothing_do_not_keep_others_waiting() {
     unit.terminate();
     assert!(!unit.log().contains(&"07".repeat(16)));
     check_profile(&unit.readings(), &[&good], 192);
+}
+
+#[test]
+fn meters_on_a_serial_line_and_behind_hdlc_over_tcp_are_read() {
+    let meters = [Emulated::on_line(1, true), Emulated::on_line(2, false)];
+    let meters: Vec<&Emulated> = meters.iter().collect();
+    let over_tcp = Emulated::on_line(3, true);
+    let port = serial_line(&meters);
+    let (text, keys) = configured(&meters, |meter| format!("physical = {}\n", 16 + meter.model.serial));
+    let (other, more_keys) = configured(&[&over_tcp], |meter| format!("physical = 19\ntcp = \"{}\"\n", meter.address));
+    let text = format!(
+        "[[electricity.channel]]\nname = \"lan\"\nlink = \"hdlc\"\nport = {port:?}\nbaud = 115200\n\
+         [[electricity.channel]]\nname = \"tcp\"\nlink = \"hdlc\"\n{text}{}{PROFILE}",
+        other.replace("\"lan\"", "\"tcp\"")
+    );
+    let mut unit = Unit::new(&text, &(keys + &more_keys));
+    unit.start();
+    unit.until_complete("profile", 3);
+    unit.terminate();
+    check_profile(&unit.readings(), &[meters[0], meters[1], &over_tcp], 192);
+}
+
+/// A model with an hourly profile that is more than a year old.
+fn hourly(serial: u32) -> Model {
+    let begin = (unix_now() / 86_400 - 400) * 86_400;
+    Model { period: 3_600, begin, ..Model::electricity(serial).unwrap() }
+}
+
+#[test]
+fn a_year_of_hours_is_whole_over_both_change_overs_and_every_quirk() {
+    let plain = |model| Emulated::of(model, Port::wrapper(1), false);
+    let standard = plain(hourly(1));
+    let inverted = plain(hourly(2));
+    inverted.server.lock().unwrap().meter.world.clock.sign = DeviationSign::Inverted;
+    let hour = unix_now() / 3_600 * 3_600;
+    // Over a change-over if need be, and with an end in the middle of an hour.
+    let outages = vec![hour - 40 * 86_400..hour - 20 * 86_400 - 1_000, hour - 7_200 - 100..hour - 3_600 - 700];
+    let quirks = Quirks {
+        null_clock: true,
+        null_values: true,
+        outages: outages.clone(),
+        short_each: 7,
+        long_each: 11,
+        late_seconds: 1,
+    };
+    let quirky = plain(Model { quirks, ..hourly(3) });
+    let meters = [&standard, &inverted, &quirky];
+    let task = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\n\
+                period = \"1h\"\nhistory = \"366d\"\nback = \"366d\"\nat_once = 500\n";
+    let (text, keys) = configure(&meters, task);
+    let id = inverted.id();
+    let text = text.replace(&format!("id = \"{id}\"\n"), &format!("id = \"{id}\"\ndeviation = \"inverted\"\n"));
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    let card = unit.until_complete("profile", 3);
+    unit.terminate();
+    let absent = line(&card, &quirky)["absent"].as_u64().unwrap();
+    let readings = unit.readings();
+    for meter in meters {
+        let own = |reading: &&Reading| reading.source.meter.to_string() == meter.id();
+        let import = |reading: &&Reading| reading.register.obis.unwrap().to_string() == "1-0:1.8.0*255";
+        let own: Vec<&Reading> = readings.iter().map(|(_, reading)| reading).filter(own).collect();
+        let mut ends: Vec<i64> = Vec::new();
+        for reading in own.iter().filter(|reading| import(reading)) {
+            let Some(interval) = reading.interval else {
+                // The row at the end of an outage stands at the moment itself.
+                let stamp = reading.source.meter_time.unwrap().utc.unwrap();
+                assert!(outages.iter().any(|outage| outage.end.abs_diff(stamp) <= 1), "{stamp} {outages:?}");
+                continue;
+            };
+            let expected = meter.model.curve(dlms::Obis(reading.register.obis.unwrap().0)).at(interval.end_utc);
+            assert_eq!(reading.value.to_string(), expected.to_string(), "{}", interval.end_utc);
+            ends.push(interval.end_utc);
+        }
+        ends.sort_unstable();
+        let is_out = |end: &i64| meter.model.serial == 3 && outages.iter().any(|outage| outage.contains(end));
+        let last = *ends.last().unwrap();
+        let expected: Vec<i64> =
+            (0..366 * 24).map(|n| last - (366 * 24 - 1 - n) * 3_600).filter(|end| !is_out(end)).collect();
+        assert!(last >= hour - 3_600 && ends == expected, "{}: {} of {}", meter.id(), ends.len(), expected.len());
+    }
+    let hours_out: u64 = outages.iter().map(|outage| (outage.end / 3_600 - (outage.start - 1) / 3_600) as u64).sum();
+    // The last hours may still come, as far as the unit knows.
+    assert!(absent <= hours_out && absent + 2 >= hours_out, "{absent} of {hours_out}");
+}
+
+#[test]
+fn registers_clocks_logs_days_and_months_have_their_lanes() {
+    let meter = Emulated::ciphered(5);
+    meter.server.lock().unwrap().meter.world.clock.misset(42_000, unix_now() * 1_000);
+    let tasks = "[[electricity.task]]\nid = \"registers\"\nwhat = \"registers\"\nperiod = \"1h\"\nhistory = \"1h\"\n\
+                 objects = [\"1-0:1.8.0*255\", \"4:1-0:1.6.0*255\", \"5:1-0:1.4.0*255\", \"1-0:99.99.0*255\"]\n\
+                 [[electricity.task]]\nid = \"clock\"\nwhat = \"clock\"\nperiod = \"1h\"\nhistory = \"1h\"\n\
+                 [[electricity.task]]\nid = \"log\"\nwhat = \"events\"\nobject = \"1-0:99.1.0*255\"\n\
+                 period = \"1h\"\nhistory = \"6h\"\n\
+                 [[electricity.task]]\nid = \"days\"\nwhat = \"profile\"\nobject = \"1-0:99.2.0*255\"\n\
+                 period = \"1d\"\nhistory = \"10d\"\n\
+                 [[electricity.task]]\nid = \"months\"\nwhat = \"profile\"\nobject = \"0-0:98.1.0*255\"\n\
+                 period = \"month\"\nhistory = \"62d\"\n";
+    let (text, keys) = configure(&[&meter], tasks);
+    let text = format!("clock = \"CET-1CEST,M3.5.0,M10.5.0/3\"\n{text}");
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    for task in ["registers", "clock", "log", "days", "months"] {
+        unit.until_complete(task, 1);
+    }
+    let card = unit.ask(&["task", "show", "registers"]);
+    let ahead = line(&card, &meter)["clock_ahead_ms"].as_i64().unwrap();
+    assert!((40_000..=44_000).contains(&ahead), "{ahead}");
+    unit.terminate();
+    let readings = unit.readings();
+    let of = |lane: Lane, origin: Origin| {
+        readings.iter().filter(move |(found, reading)| *found == lane && reading.source.origin == origin)
+    };
+    let units: Vec<_> =
+        of(Lane::LoadProfile, Origin::Snapshot).map(|(_, reading)| reading.register.unit.to_string()).collect();
+    // An hour may begin meanwhile: then all is read once more.
+    assert!(units.chunks(3).all(|units| units == ["Wh", "W", "W"]), "the fourth is not there, which keeps no other");
+    let clocks: Vec<_> = of(Lane::Information, Origin::Snapshot).collect();
+    let [(_, clock), ..] = clocks.as_slice() else { panic!("no clock") };
+    let told = clock.source.meter_time.unwrap().utc.unwrap() * 1_000 - clock.source.received.utc_ms;
+    assert!((39_000..=44_000).contains(&told), "{told}");
+    let log = of(Lane::Information, Origin::Profile).filter(|(_, reading)| reading.interval.is_none()).count();
+    assert!(log >= 2 * 6 * 4 && log % 8 == 0, "two registers, six hours, four rows an hour: {log}");
+    let days = of(Lane::LoadProfile, Origin::Profile).map(|(_, reading)| reading.interval.unwrap());
+    let days: Vec<_> = days.map(|interval| interval.length_s).collect();
+    assert!(days.len() >= 10 * 6 && days.len() % 6 == 0);
+    assert!(days.iter().all(|length| [82_800, 86_400, 90_000].contains(length)), "{days:?}");
+    let months = of(Lane::Billing, Origin::Billing).count();
+    assert!(months >= 2 * 6 && months % 6 == 0, "{months}");
 }
