@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::control::Query;
-use super::electricity;
 use super::meters;
 use super::meters::talk::{Answer, Ask};
 use super::news::News;
 use super::receiver::{self, State};
+use super::{electricity, health};
 use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
@@ -24,6 +24,7 @@ use crate::control::{
 };
 use crate::registry::Action;
 use crate::store::Store;
+use crate::wire::v1;
 
 /// What the desk looks at.
 pub(super) struct Desk {
@@ -41,12 +42,15 @@ pub(super) struct Desk {
     pub(super) anchored: watch::Receiver<Option<i64>>,
     /// What the start found that somebody must look at.
     pub(super) alarms: Vec<Alarm>,
+    /// What the head-end is told now and then.
+    pub(super) health: watch::Sender<v1::Health>,
 }
 
 impl Desk {
     /// Answers until `stop`; leaves behind what `--offline` reads, now and then and at the end.
     pub(super) async fn run(self, mut queries: mpsc::Receiver<Query>, stop: CancellationToken) {
         let mut status_due = interval_at(Instant::now() + FIRST_STATUS, LEAVE_STATUS);
+        let mut health_due = interval_at(Instant::now() + FIRST_HEALTH, HEALTH);
         let mut meters_due = interval_at(Instant::now() + FIRST_METERS, LEAVE_METERS);
         loop {
             tokio::select! {
@@ -55,6 +59,7 @@ impl Desk {
                     // A client that hung up wants no answer.
                     let _ = reply.send(answer);
                 }
+                _ = health_due.tick() => self.tell_health().await,
                 _ = status_due.tick() => self.leave_status().await,
                 _ = meters_due.tick() => self.leave_meters().await,
                 () = stop.cancelled() => break,
@@ -71,6 +76,14 @@ impl Desk {
                 warn!(err = %super::chain(&error), "leave the status");
             }
         }
+    }
+
+    /// Hands the uplink what the head-end is told.
+    async fn tell_health(&self) {
+        let Ok(status) = self.status().await else { return };
+        let collection = self.collect(electricity::Question::Health).await.ok();
+        // Without an uplink nobody is told.
+        drop(self.health.send(health::of(&status, &self.store.statistics(), collection)));
     }
 
     async fn leave_meters(&self) {
@@ -310,6 +323,9 @@ const FIRST_STATUS: Duration = Duration::from_secs(60);
 const LEAVE_STATUS: Duration = Duration::from_secs(600);
 const FIRST_METERS: Duration = Duration::from_secs(600);
 const LEAVE_METERS: Duration = Duration::from_secs(24 * 3600);
+/// A restart is told soon, and then there is not more of it than a few KB an hour.
+const FIRST_HEALTH: Duration = Duration::from_secs(5);
+const HEALTH: Duration = Duration::from_secs(300);
 /// A task that does not answer within this time is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A receiver that heard nothing for so long is called silent.

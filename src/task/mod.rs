@@ -10,6 +10,7 @@ pub mod control;
 mod desk;
 pub mod electricity;
 mod files;
+mod health;
 pub mod lock;
 mod lookout;
 mod meters;
@@ -111,6 +112,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
 
     let (uplink_status, uplink_seen) = watch::channel(UplinkStatus::default());
+    let (health, health_seen) = watch::channel(wire::v1::Health::default());
     let uplink_task = match &config.uplink {
         None => {
             warn!("no uplink is configured: readings are kept and forwarded to nobody");
@@ -118,7 +120,8 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         }
         Some(said) => {
             let key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
-            let parts = Parts { audit, trust, key, news: news.clone(), status: uplink_status, stop: stop.clone() };
+            let (news, stop) = (news.clone(), stop.clone());
+            let parts = Parts { audit, trust, key, news, status: uplink_status, health: health_seen, stop };
             Some(start_uplink(&config.unit, said, &clock, &store, parts)?)
         }
     };
@@ -209,6 +212,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         electricity,
         anchored,
         alarms,
+        health,
     };
     let stop_desk = CancellationToken::new();
     let desk_task = tokio::spawn(desk.run(queries_out, stop_desk.clone()));
@@ -247,6 +251,7 @@ struct Parts {
     key: PrivateKey,
     news: watch::Receiver<news::News>,
     status: watch::Sender<UplinkStatus>,
+    health: watch::Receiver<wire::v1::Health>,
     stop: CancellationToken,
 }
 
@@ -258,7 +263,7 @@ fn start_uplink(
     store: &Store,
     parts: Parts,
 ) -> Result<[JoinHandle<()>; 2], ServiceError> {
-    let Parts { audit, trust, key, news, status, stop } = parts;
+    let Parts { audit, trust, key, news, status, health, stop } = parts;
     let topics = Topics::new(&unit.utility, &unit.id)?;
     let now = clock.now();
     info!(key = %key.id(), broker = %said.broker, "device key");
@@ -279,9 +284,9 @@ fn start_uplink(
     let stop_driver = CancellationToken::new();
     let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
     let start = crate::uplink::Start { epoch: store.epoch(), heads: store.heads() };
-    let uplink = Uplink::new(settings::uplink(said), topics, trust, key, &start, now);
+    let uplink = Uplink::new(settings::uplink(said), topics.clone(), trust, key, &start, now);
     let (clock, store) = (clock.reader(), store.clone());
-    let task = uplink::Task { uplink, store, audit, clock, door, status, connection: None };
+    let task = uplink::Task { uplink, store, audit, clock, door, status, health, topics, connection: None };
     // The driver outlives the task: the goodbye still goes through it.
     let task = tokio::spawn(async move {
         task.run(events, news, stop).await;

@@ -15,7 +15,8 @@ use crate::control::UplinkStatus;
 use crate::journal::Audit;
 use crate::reading::{Event, LaneHead};
 use crate::store::{Batch, Body, Lane, Limit, Store, StoreError};
-use crate::uplink::{Request, Uplink};
+use crate::uplink::{Request, Topic, Topics, Uplink, status};
+use crate::wire::v1;
 
 /// Everything the task owns.
 pub(super) struct Task {
@@ -26,6 +27,9 @@ pub(super) struct Task {
     pub(super) clock: ReadClock,
     pub(super) door: Door,
     pub(super) status: watch::Sender<UplinkStatus>,
+    /// What the desk has to tell of the unit.
+    pub(super) health: watch::Receiver<v1::Health>,
+    pub(super) topics: Topics,
     /// The number of the connection that stands.
     pub(super) connection: Option<u64>,
 }
@@ -54,10 +58,18 @@ impl Task {
                     let latest = news.borrow_and_update().clone();
                     self.sealed(&latest);
                 }
+                Ok(()) = self.health.changed() => self.publish_health(),
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)) => self.uplink.handle_timeout((self.clock)()),
             }
         }
         self.goodbye(broker).await;
+    }
+
+    fn publish_health(&mut self) {
+        let now = (self.clock)();
+        let health = self.health.borrow_and_update().clone();
+        let payload = status::health(&self.topics, self.uplink.figures(), health, now);
+        self.uplink.publish(Topic::Health, payload, now);
     }
 
     /// Tells the broker that the unit stops, and waits until it has that.

@@ -12,16 +12,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dcu::reading::{MeterId, Origin, Reading, TimeQuality};
 use dcu::store::{Body, Lane, Limit, Options, Store};
+use dcu::task::mqtt::Settings;
 use dcu::wire;
+use dcu::wire::v1;
 use dlms::client::Authentication;
 use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SystemTitle};
 use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
 use dlms::time::DeviationSign;
+use prost::Message as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::service::{LIMIT, secret};
+use crate::support::client::Client;
+use crate::support::mosquitto::Mosquitto;
+use crate::support::service::{self, LIMIT, secret};
 
 /// An emulated meter behind a socket of its own.
 struct Emulated {
@@ -517,4 +522,40 @@ fn registers_clocks_logs_days_and_months_have_their_lanes() {
     assert!(days.iter().all(|length| [82_800, 86_400, 90_000].contains(length)), "{days:?}");
     let months = of(Lane::Billing, Origin::Billing).count();
     assert!(months >= 2 * 6 && months % 6 == 0, "{months}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_end_is_told_how_complete_each_day_is() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let meter = Emulated::plain(9);
+    let (text, keys) = configure(&[&meter], PROFILE);
+    let mut unit = service::Unit::new(&broker, "");
+    secret(&unit.path("keys.toml"), &keys);
+    unit.configure("[store]\n", &format!("[electricity]\nkeys = \"keys.toml\"\n{text}[store]\n"));
+    let subscriptions = vec!["dcu/v1/acme/dcu-1/health".into()];
+    let mut spectator = Client::open(Settings { client_id: "spectator".into(), subscriptions, ..broker.head_end() });
+    spectator.subscribed().await;
+    unit.start();
+    unit.until("everything is read", is_complete);
+    // It is told soon after a start, and then seldom.
+    unit.terminate();
+    unit.start();
+    let health = loop {
+        let health = v1::Health::decode(spectator.taken().await.payload.as_ref()).unwrap();
+        let days = health.collection.iter().flat_map(|it| &it.tasks).flat_map(|task| &task.days);
+        if days.clone().count() > 1 && days.into_iter().all(|day| day.there == day.expected) {
+            break health;
+        }
+    };
+    assert_eq!((health.dcu.as_str(), health.ports.len(), health.lanes.len()), ("dcu-1", 1, Lane::ALL.len()));
+    assert!(health.resident_bytes > 0 && health.at.is_some() && health.uplink.is_some());
+    let collection = health.collection.unwrap();
+    assert_eq!((collection.meters, collection.active, collection.unreachable), (1, 1, 0));
+    let [task] = collection.tasks.as_slice() else { panic!("{collection:?}") };
+    assert_eq!(task.id, "profile");
+    // What is left of the first day, a whole one, and today.
+    assert!((2..=3).contains(&task.days.len()), "{task:?}");
+    let whole = task.days[1];
+    assert_eq!((whole.expected, whole.there, whole.reachable_expected, whole.reachable_there), (96, 96, 96, 96));
+    assert_eq!(whole.day, unix_now() / 86_400 - 1);
 }

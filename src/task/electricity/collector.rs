@@ -25,11 +25,14 @@ use crate::schedule::{
 };
 use crate::store::{Body, Lane, Mark, Store, StoreError};
 use crate::task::chain;
+use crate::wire::v1;
 
 /// What the desk may ask.
 #[derive(Debug)]
 pub(in crate::task) enum Question {
     Collection(oneshot::Sender<Collection>),
+    /// What the head-end is told.
+    Health(oneshot::Sender<v1::CollectionHealth>),
     Tasks(oneshot::Sender<Vec<TaskLine>>),
     /// None for a task that is not configured.
     Task {
@@ -316,6 +319,7 @@ impl Collector {
         // A desk that stopped waiting wants no answer.
         match question {
             Question::Collection(reply) => drop(reply.send(Tasks(self).collection())),
+            Question::Health(reply) => drop(reply.send(Tasks(self).health())),
             Question::Tasks(reply) => drop(reply.send(Tasks(self).lines())),
             Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
         }

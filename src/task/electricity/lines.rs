@@ -7,6 +7,7 @@ use crate::config::electricity;
 use crate::config::said;
 use crate::control::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter};
 use crate::schedule::{Completeness, Grid, MeterNo, MeterState, Priority, Slot, Tally};
+use crate::wire::v1;
 
 /// The collector as the control socket shows it.
 pub(super) struct Tasks<'a>(pub(super) &'a Collector);
@@ -17,14 +18,48 @@ impl Tasks<'_> {
         self.0.config.tasks.iter().enumerate().map(|(number, task)| self.line(number, task, now)).collect()
     }
 
+    /// What the head-end is told.
+    pub(super) fn health(&self) -> v1::CollectionHealth {
+        let sum = self.collection();
+        let now = self.now();
+        let task = |(number, task): (usize, &electricity::Task)| {
+            let day = |back: i64| {
+                let (day, all, reachable) = self.day(number, task, now, back);
+                v1::DayHealth {
+                    day,
+                    expected: all.expected,
+                    there: all.settled,
+                    reachable_expected: reachable.expected,
+                    reachable_there: reachable.settled,
+                }
+            };
+            v1::TaskHealth { id: task.id.clone(), days: (0..DAYS).map(day).filter(|day| day.expected > 0).collect() }
+        };
+        v1::CollectionHealth {
+            meters: sum.meters,
+            active: sum.active,
+            silent: sum.silent,
+            unreachable: sum.unreachable,
+            refusing: sum.refusing,
+            lost_slots: sum.lost,
+            tasks: self.0.config.tasks.iter().enumerate().map(task).collect(),
+        }
+    }
+
+    /// A day of a task, counted from today: its number since 1970, of all meters, of those that answer.
+    fn day(&self, number: usize, task: &electricity::Task, now: i64, back: i64) -> (i64, Share, Share) {
+        let day = now.div_euclid(DAY) - back;
+        let until = due(task, now).min((day + 1) * DAY);
+        let (all, reachable) = shares(self.0.schedule.completeness(number, day * DAY, until));
+        (day, all, reachable)
+    }
+
     pub(super) fn card(&self, id: &str) -> Option<TaskCard> {
         let now = self.now();
         let (number, task) = self.0.config.tasks.iter().enumerate().find(|(_, task)| task.id == id)?;
-        let today = now.div_euclid(DAY) * DAY;
         let day = |back: i64| {
-            let begin = today - back * DAY;
-            let (all, reachable) = shares(self.0.schedule.completeness(number, begin, due(task, now).min(begin + DAY)));
-            let day = Timestamp::from_second(begin).map_or_else(|_| String::new(), |at| at.to_string());
+            let (day, all, reachable) = self.day(number, task, now, back);
+            let day = Timestamp::from_second(day * DAY).map_or_else(|_| String::new(), |at| at.to_string());
             TaskDay { day: day.chars().take(10).collect(), all, reachable }
         };
         Some(TaskCard {
