@@ -1,5 +1,6 @@
 //! `dcu simulate` and `dcu simulate receiver`.
 
+mod electricity;
 mod fleet;
 mod receiver;
 mod view;
@@ -24,6 +25,13 @@ use super::{Out, Outcome};
 /// (none where its directory is in memory, as /tmp may be);
 /// peak_rss_bytes is the service's, and rss_kib its memory every 30 s; garbage, telegrams that were none (random octets
 /// and strangers' telegrams, told by receivers of all kinds that delimit frames), none of which may arrive. With a --policy other than "all", lost means reported as durable and not delivered.
+///
+/// With --electricity there are meters on TCP sockets instead, ciphered and with HLS by GMAC, that the service reads on a
+/// schedule: load profile, daily values, clock. What is scaled is UTC, the unit's and the meters' alike: a day takes --day,
+/// a quarter of an hour a 96th of it; time-outs, back-off of connections, TLS and the commit window are in real time.
+/// Every value of every slot that ended is compared with the meters' own: completeness, delivered by expected; gaps, of
+/// slots that ended while their meter was away, and how many of them were filled in later; lost, reported as durable and not
+/// delivered; doubled, arrived in two records.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -35,6 +43,7 @@ Examples:
   dcu simulate --receivers im871a,cul,rtl_wmbus --faults receiver-outage=5s
   dcu simulate --meters 500 --rate 125 --faults garbage=300 --for 10min
   dcu simulate --kills 50                        SIGKILL at random moments
+  dcu simulate --electricity 200 --faults meter-loss=10%,clock-drift=10s,dst
   dcu head-end keys keys                         with a real broker:
   mosquitto -c keys/mosquitto.conf &
   dcu simulate --broker mqtts://localhost:8883 --keys keys"

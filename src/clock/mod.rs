@@ -3,6 +3,8 @@
 //! Pure logic: samples of the kernel's clocks come in as arguments, `task/clock.rs` takes them.
 
 mod judge;
+#[cfg(feature = "simulate")]
+mod pace;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +12,8 @@ use std::time::Instant;
 use crate::reading::{Received, TimeQuality};
 
 pub use judge::{Anchor, Judge, Sample, Source};
+#[cfg(feature = "simulate")]
+pub use pace::{NotPace, Pace};
 
 /// One look at all clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,16 +8,17 @@ use tokio::sync::mpsc;
 use super::account::Account;
 use super::head_end::archive::{Archive, Content};
 use super::head_end::{self, Arrival, Intake, Watcher};
-use super::run::{Error, Options};
+use super::run::Error;
 use super::scene::{Scene, UTILITY};
 use crate::store::Body;
 use crate::task::mqtt;
 use crate::task::tls::{self, Tls};
 use crate::wire::signed::PrivateKey;
 
-/// Opens it; what arrives comes out of the channel.
+/// Opens it; what arrives comes out of the channel, and where it is to be kept also into files of the scene.
 pub(super) fn open(
-    options: &Options,
+    is_kept: bool,
+    seed: u64,
     scene: &Scene,
     broker: &str,
 ) -> Result<(Watcher, mpsc::Receiver<Arrival>), Error> {
@@ -43,7 +44,7 @@ pub(super) fn open(
     let pem = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
     let ingest = PrivateKey::from_pem(&pem).map_err(|error| failed(error.to_string()))?;
     let mut intake = Intake::default();
-    if options.keep || options.dir.is_some() {
+    if is_kept {
         intake.records = Some(Archive::open(&scene.readings(), Content::Records)?);
         intake.batches = Some(Archive::open(&scene.batches(), Content::Batches)?);
     }
@@ -59,7 +60,7 @@ pub(super) fn open(
             utility: Some(UTILITY.into()),
             ingest: Some(ingest),
             intake,
-            seed: options.seed,
+            seed,
         },
         Box::new(on_arrival),
     );

@@ -23,12 +23,19 @@ pub struct Faults {
     pub cut_after: Option<u64>,
     /// What passes between the service and the broker arrives that much later.
     pub delay: Duration,
+    /// Electricity meters that are away for a quarter of the run, per million.
+    pub meter_loss_ppm: u32,
+    /// The clocks of electricity meters go wrong by up to so much a day.
+    pub clock_drift: Option<Duration>,
+    /// Electricity meters see the next change-over of summer time, half of them with an inverted deviation.
+    pub dst: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error(
-        "unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after, delay and garbage"
+        "unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after, delay and garbage; of \
+         electricity meters meter-loss, clock-drift and dst"
     )]
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
@@ -40,6 +47,25 @@ pub enum Error {
 }
 
 impl Faults {
+    /// The first fault that only telegrams or their receivers have.
+    pub fn of_radio(&self) -> Option<&'static str> {
+        [
+            (self.garbage > 0, "garbage"),
+            (self.loss_ppm > 0, "loss"),
+            (self.corrupt_ppm > 0, "corrupt"),
+            (self.receiver_outage.is_some(), "receiver-outage"),
+        ]
+        .into_iter()
+        .find_map(|(is_set, name)| is_set.then_some(name))
+    }
+
+    /// The first fault that only electricity meters have.
+    pub fn of_electricity(&self) -> Option<&'static str> {
+        [(self.meter_loss_ppm > 0, "meter-loss"), (self.clock_drift.is_some(), "clock-drift"), (self.dst, "dst")]
+            .into_iter()
+            .find_map(|(is_set, name)| is_set.then_some(name))
+    }
+
     /// Zero without outages.
     pub fn longest_outage(&self) -> Duration {
         self.broker_outage.max(self.receiver_outage).unwrap_or_default()
@@ -61,6 +87,9 @@ impl FromStr for Faults {
                 "cut-after" => faults.cut_after = Some(said("cut-after", size(value))?),
                 "delay" => faults.delay = said("delay", duration(value))?,
                 "garbage" => faults.garbage = rate(value)?,
+                "meter-loss" => faults.meter_loss_ppm = share("meter-loss", value)?,
+                "clock-drift" => faults.clock_drift = Some(said("clock-drift", duration(value))?),
+                "dst" if value.is_empty() => faults.dst = true,
                 _ => return Err(Error::Unknown(name.to_owned())),
             }
         }
@@ -71,7 +100,8 @@ impl FromStr for Faults {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut items = Vec::new();
-        for (name, ppm) in [("loss", self.loss_ppm), ("corrupt", self.corrupt_ppm)] {
+        let shares = [("loss", self.loss_ppm), ("corrupt", self.corrupt_ppm), ("meter-loss", self.meter_loss_ppm)];
+        for (name, ppm) in shares {
             if ppm > 0 {
                 items.push(format!("{name}={}%", f64::from(ppm) / 10_000.0));
             }
@@ -84,6 +114,10 @@ impl fmt::Display for Faults {
         }
         if self.garbage > 0 {
             items.push(format!("garbage={}", self.garbage));
+        }
+        items.extend(self.clock_drift.map(|drift| format!("clock-drift={drift:?}")));
+        if self.dst {
+            items.push("dst".to_owned());
         }
         f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
     }
@@ -136,6 +170,9 @@ mod tests {
         }
         let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms,garbage=300";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
+        let text = "meter-loss=10%,clock-drift=10s,dst";
+        assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
+        check("dst=1", Err(Error::Unknown("dst".into())));
         assert_eq!(none.to_string(), "none");
     }
 }

@@ -9,6 +9,7 @@ pub mod air;
 pub mod broker;
 mod consumer;
 pub mod control;
+pub mod electricity;
 pub mod faults;
 pub mod figures;
 pub mod fleet;

@@ -77,6 +77,8 @@ pub enum Error {
     Broker(#[from] broker::Error),
     #[error("start the proxy")]
     Proxy(#[source] std::io::Error),
+    #[error("start the emulated meters")]
+    Meters(#[source] std::io::Error),
     #[error("start the emulated receiver")]
     Receiver(#[from] receiver::Error),
     #[error("the head-end")]

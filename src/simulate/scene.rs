@@ -56,6 +56,20 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// The service's log level.
     pub log: String,
+    /// What the configuration says beside all that, and a file of keys for it.
+    pub more: Option<More>,
+}
+
+/// A section of the configuration that names [`More::FILE`].
+#[derive(Debug, Clone)]
+pub struct More {
+    pub section: String,
+    pub keys: String,
+}
+
+impl More {
+    /// The file of keys, in the scene's directory.
+    pub const FILE: &str = "electricity.keys";
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +178,9 @@ impl Scene {
             .map(|meter| format!("{} {}\n", meter.id(), meter.key_hex))
             .collect();
         write(&self.dir.join("meters.keys"), 0o600, &keys)?;
+        if let Some(more) = &settings.more {
+            write(&self.dir.join(More::FILE), 0o600, &more.keys)?;
+        }
         write(&self.config(), 0o644, &self.configuration(settings))
     }
 
@@ -203,7 +220,8 @@ impl Scene {
              socket = {socket}\n\
              group = \"\"\n\n\
              [log]\n\
-             level = {log}\n",
+             level = {log}\n\n\
+             {more}",
             id = quoted(&settings.unit),
             state = path(settings.state.clone().unwrap_or_else(|| self.dir.join("state"))),
             receivers = settings.receivers.iter().map(Place::table).collect::<String>(),
@@ -219,6 +237,7 @@ impl Scene {
             trust = path(self.kit.trust()),
             socket = path(self.socket()),
             log = quoted(&settings.log),
+            more = settings.more.as_ref().map_or("", |more| more.section.as_str()),
         )
     }
 }
@@ -298,6 +317,7 @@ mod tests {
             seal_age: Duration::from_secs(2),
             state: None,
             log: "info".into(),
+            more: None,
         }
     }
 

@@ -14,11 +14,15 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use crate::clock::Pace;
+use crate::task::clock::PACE;
+
 #[derive(Debug)]
 pub struct Service {
     program: PathBuf,
     config: PathBuf,
     log: PathBuf,
+    pace: Option<Pace>,
     child: Option<Child>,
     usage: Usage,
     /// Of the lives before this one.
@@ -50,10 +54,10 @@ pub enum Error {
 }
 
 impl Service {
-    /// A service that was not started yet. What it says goes to `log`, which is begun anew.
-    pub fn new(program: PathBuf, config: PathBuf, log: PathBuf) -> Result<Self, Error> {
+    /// A service that was not started yet. What it says goes to `log`, which is begun anew; its time passes at `pace`.
+    pub fn new(program: PathBuf, config: PathBuf, log: PathBuf, pace: Option<Pace>) -> Result<Self, Error> {
         File::create(&log).map_err(|source| Error::Log { path: log.clone(), source })?;
-        Ok(Self { program, config, log, child: None, usage: Usage::default(), past_written: 0, lives: 0 })
+        Ok(Self { program, config, log, pace, child: None, usage: Usage::default(), past_written: 0, lives: 0 })
     }
 
     /// Starts it. It ends with this process, whatever happens.
@@ -61,7 +65,9 @@ impl Service {
         let log = |source| Error::Log { path: self.log.clone(), source };
         let output = fs::OpenOptions::new().append(true).open(&self.log).map_err(log)?;
         let errors = output.try_clone().map_err(log)?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command.envs(self.pace.map(|pace| (PACE, pace.to_string())));
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(&self.config)
@@ -207,7 +213,7 @@ mod tests {
         let program = dir.path().join("program");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let service = Service::new(program, dir.path().join("dcu.toml"), dir.path().join("log")).unwrap();
+        let service = Service::new(program, dir.path().join("dcu.toml"), dir.path().join("log"), None).unwrap();
         (dir, service)
     }
 

@@ -109,10 +109,12 @@ impl<'a> Stage<'a> {
             seal_age: options.seal_age,
             state: options.state.clone(),
             log: options.log.clone(),
+            more: None,
         };
         scene.write(fleet.meters(), &settings)?;
         let receivers = Receivers::open(&settings.receivers, options.faults.corrupt_ppm, options.seed)?;
-        let (watcher, arrivals) = consumer::open(options, scene, &address)?;
+        let is_kept = options.keep || options.dir.is_some();
+        let (watcher, arrivals) = consumer::open(is_kept, options.seed, scene, &address)?;
         let control = Control::new(scene.socket());
         let (to_figures, figures) = watch::channel(Figures::default());
         let (to_commits, commits) = mpsc::channel(COMMITS);
@@ -144,7 +146,7 @@ impl<'a> Stage<'a> {
             notes: notes.transpose()?,
             control,
             figures,
-            service: Service::new(options.program.clone(), scene.config(), scene.log())?,
+            service: Service::new(options.program.clone(), scene.config(), scene.log(), None)?,
             account: Account::new(options.kills > 0),
             kills: Kills::new(options.kills, readings, fork(options.seed, KILLS)),
             is_healing: false,

@@ -2,6 +2,9 @@
 //!
 //! Every second the quality is judged anew; the first synchronisation of a boot becomes a `TimeAnchor` record; every
 //! hour a right time is remembered, so that TLS has a floor after the loss of the real time clock.
+//!
+//! Where the simulators are built in, [`PACE`] makes the unit's UTC go faster than the kernel's; deadlines, TLS and the
+//! boot's own clock do not.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,8 @@ pub struct Clock {
     quality: Arc<AtomicU8>,
     /// Seconds since 1970 UTC.
     floor: Arc<AtomicI64>,
+    #[cfg(feature = "simulate")]
+    pace: Option<crate::clock::Pace>,
 }
 
 /// What keeps the time of the unit from being remembered.
@@ -37,6 +42,9 @@ pub enum ClockError {
     BootId(#[source] io::Error),
     #[error("remembered time")]
     Journal(#[from] crate::journal::JournalError),
+    #[cfg(feature = "simulate")]
+    #[error("{PACE}")]
+    Pace(#[source] crate::clock::NotPace),
 }
 
 impl Clock {
@@ -71,6 +79,14 @@ impl Clock {
             boot_id,
             quality: Arc::new(AtomicU8::new(TimeQuality::Unsynchronised as u8)),
             floor: Arc::new(AtomicI64::new(floor)),
+            #[cfg(feature = "simulate")]
+            pace: match std::env::var(PACE) {
+                Ok(text) => {
+                    warn!(pace = text, "the clock is a simulated one");
+                    Some(text.parse().map_err(ClockError::Pace)?)
+                }
+                Err(_) => None,
+            },
         };
         let (anchored, anchor) = watch::channel(None);
         let judge = Judge::new(source, holdover, floor);
@@ -87,7 +103,16 @@ impl Clock {
         };
         #[expect(clippy::disallowed_methods, reason = "this is the reader that all rooms are given")]
         let mono = Instant::now();
-        Now { mono, boot_id: self.boot_id, boot_ms: boot_ms(), utc_ms: utc_ms(), quality }
+        Now { mono, boot_id: self.boot_id, boot_ms: boot_ms(), utc_ms: self.utc_ms(), quality }
+    }
+
+    fn utc_ms(&self) -> i64 {
+        let utc_ms = utc_ms();
+        #[cfg(feature = "simulate")]
+        if let Some(pace) = &self.pace {
+            return pace.at(utc_ms);
+        }
+        utc_ms
     }
 
     /// The same for rooms that are given a function.
@@ -151,7 +176,7 @@ impl Watch {
     }
 
     fn look(&mut self) -> Option<Anchor> {
-        let sample = Sample { boot_ms: boot_ms(), utc_ms: utc_ms(), is_disciplined: is_disciplined() };
+        let sample = Sample { boot_ms: boot_ms(), utc_ms: self.clock.utc_ms(), is_disciplined: is_disciplined() };
         let (quality, anchor) = self.judge.judge(sample);
         let before = self.clock.quality.swap(quality as u8, Ordering::Relaxed);
         if before != quality as u8 {
@@ -214,6 +239,9 @@ fn is_disciplined() -> bool {
     state >= 0 && timex.status & nix::libc::STA_UNSYNC == 0
 }
 
+/// The environment's variable in which a simulation says how fast the time passes.
+#[cfg(feature = "simulate")]
+pub const PACE: &str = "DCU_SIMULATED_PACE";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const TICK: Duration = Duration::from_secs(1);
 const REMEMBER_MS: u64 = 3_600_000;

@@ -10,6 +10,7 @@
 )]
 
 mod consumer;
+mod days;
 mod dlms;
 mod electricity;
 mod forged;

@@ -21,6 +21,12 @@ pub(super) struct Args {
     /// Meters in the fleet: water, gas, heat, heat cost allocators
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     meters: u32,
+    /// Electricity meters instead of those with radios: read over TCP, days pass quickly
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with_all = ["meters", "receivers", "rate", "readings", "kills", "policy", "broker", "keys", "state_dir", "commits"])]
+    electricity: Option<u32>,
+    /// How long a day takes, with --electricity
+    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "electricity", value_parser = day)]
+    pub(super) day: Duration,
     /// Receivers of the unit, separated by commas; a meter is heard by several of them
     #[arg(long, value_name = "KINDS", default_value = "im871a", value_delimiter = ',', value_parser = super::receiver::kind)]
     receivers: Vec<&'static EmulatorKind>,
@@ -32,7 +38,7 @@ pub(super) struct Args {
     readings: Option<u64>,
     /// The meters do not speak for longer; what is on its way then gets up to half a minute more. Default: 60s, with --kills 15min
     #[arg(long = "for", value_name = "DURATION", value_parser = crate::cli::duration)]
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     /// A broker that runs already, mqtts://HOST:PORT; default: one in this process
     #[arg(long, value_name = "URL", requires = "keys", value_parser = broker)]
     broker: Option<(String, u16)>,
@@ -41,13 +47,13 @@ pub(super) struct Args {
     keys: Option<PathBuf>,
     /// The unit's identifier, as in its certificate
     #[arg(long, value_name = "ID", default_value = "dcu-1")]
-    unit: String,
+    pub(super) unit: String,
     /// Decides meters, values and faults; default: drawn and printed
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms garbage=300
+    pub(super) seed: Option<u64>,
+    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms garbage=300; with --electricity broker-outage, cut-after, delay, meter-loss=10% clock-drift=10s dst
     #[arg(long, value_name = "FAULTS", default_value = "")]
-    faults: Faults,
+    pub(super) faults: Faults,
     /// Kill the service so often at random moments, and start it again; default of --readings is then 10000
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     kills: u32,
@@ -56,16 +62,16 @@ pub(super) struct Args {
     policy: String,
     /// store.commit_window of the service; default: 1s, with --kills 200ms
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    commit_window: Option<Duration>,
+    pub(super) commit_window: Option<Duration>,
     /// store.seal_age of the service
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
-    seal_age: Duration,
+    pub(super) seal_age: Duration,
     /// An empty directory for everything that is written, which stays; default: a temporary one
     #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    pub(super) dir: Option<PathBuf>,
     /// Keep the temporary directory; it is kept in any case when something went wrong
     #[arg(long)]
-    keep: bool,
+    pub(super) keep: bool,
     /// Where the service keeps its state; default: below the directory
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -74,13 +80,16 @@ pub(super) struct Args {
     commits: Option<PathBuf>,
     /// The service's log level; its log is in the directory
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: String,
+    pub(super) log: String,
     /// The last line is one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    if let Some(meters) = args.electricity {
+        return super::electricity::run(meters as usize, args, out);
+    }
     let is_json = args.json;
     let options = options(args)?;
     // The broker and the head-end in this process are quiet, unless somebody asks.
@@ -125,6 +134,9 @@ fn options(args: Args) -> Result<Options, Failure> {
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
         return Err(usage("--rate: must be more than 0 and at most a million"));
     }
+    if let Some(fault) = args.faults.of_electricity() {
+        return Err(Failure::said(Exit::Usage, format!("--faults: {fault} is of electricity meters: --electricity N")));
+    }
     let has_kills = args.kills > 0;
     if args.receivers.iter().any(|kind| !is_in_reach(kind)) {
         return Err(usage("--receivers: the fleet sends in T1, on 868 MHz"));
@@ -162,6 +174,13 @@ fn options(args: Args) -> Result<Options, Failure> {
         seal_age: args.seal_age,
         log: args.log,
     })
+}
+
+/// A day of the meters, within which the service has something to do.
+fn day(text: &str) -> Result<Duration, String> {
+    let day = crate::cli::duration(text)?;
+    let is_within = (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&day);
+    if is_within { Ok(day) } else { Err("between 1s and 1d".into()) }
 }
 
 fn is_in_reach(kind: &EmulatorKind) -> bool {
