@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::{Association, Authentication, Cause, Client, Event, State, association_failed};
-use crate::acse::{Aare, Aarq, ApplicationContext, AssociationResult, Release, ReleaseKind};
+use crate::acse::{
+    Aare, Aarq, ApplicationContext, AssociationResult, Diagnostic, Release, ReleaseKind, UserDiagnostic,
+};
 use crate::apdu::{
     ActionRequest, ActionResponse, Apdu, ConfirmedServiceError, InitiateRequest, InitiateResponse, InvokeId, Method,
 };
@@ -99,7 +101,15 @@ impl Client {
     fn accept(&mut self, octets: &[u8], now: Instant) -> Result<(), Cause> {
         let aare = Aare::parse(octets)?;
         if aare.result != AssociationResult::Accepted {
-            return Err(Cause::Refused(aare.result, aare.diagnostic));
+            // Beside "no reason given" there may be one: the service's own, which stands in the clear.
+            let service = match aare.user_information.map(Apdu::parse) {
+                Some(Ok(Apdu::ConfirmedServiceError(error))) => Some(Cause::Service(error)),
+                _ => None,
+            };
+            let is_telling =
+                !matches!(aare.diagnostic, Diagnostic::User(UserDiagnostic::Null | UserDiagnostic::NoReasonGiven));
+            let refused = Cause::Refused(aare.result, aare.diagnostic);
+            return Err(service.filter(|_| !is_telling).unwrap_or(refused));
         }
         if let Some(title) = aare.responding_ap_title.filter(|title| !title.is_empty()) {
             self.association.meter_title = Some(SystemTitle::try_from(title)?);

@@ -640,3 +640,32 @@ fn any_octets_from_the_meter_never_panic() {
         }
     }
 }
+
+#[test]
+fn a_refusal_without_a_reason_gives_the_services_own() {
+    use crate::acse::{Aare, ApplicationContext, AssociationResult, Diagnostic, Mechanism, UserDiagnostic};
+    for (reason, expected) in [
+        (UserDiagnostic::NoReasonGiven, "associate: confirmed service error: initiate, initiate 3"),
+        (UserDiagnostic::AuthenticationFailure, "associate: rejected, permanently: authentication failure"),
+    ] {
+        let now = crate::start();
+        let link = Box::new(crate::link::wrapper::Wrapper::new(16, 1));
+        let mut client = Client::new(Settings::default(), link, Box::new(crate::sim::SplitMix::new(1)), 0..0, None);
+        client.associate(now);
+        let aare = Aare {
+            context: ApplicationContext::LogicalName,
+            result: AssociationResult::RejectedPermanent,
+            diagnostic: Diagnostic::User(reason),
+            responding_ap_title: None,
+            mechanism: Mechanism::Lowest,
+            responding_authentication_value: None,
+            user_information: Some(&[0x0e, 1, 6, 3]),
+        };
+        let (mut apdu, mut octets) = (Vec::new(), Vec::new());
+        aare.emit(&mut apdu);
+        crate::link::wrapper::emit(1, 16, &apdu, &mut octets).unwrap();
+        client.handle_bytes(&octets, now);
+        let Some(Event::Failed(failure)) = client.poll_event() else { panic!("{client:?}") };
+        assert_eq!(failure.to_string(), expected);
+    }
+}

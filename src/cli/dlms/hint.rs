@@ -28,7 +28,12 @@ pub(super) fn told(error: SessionError) -> Failure {
         SessionError::Port(_) => {
             Failure::new(Exit::Failed, anyhow::Error::new(error).context("the meter, or what is before it, hung up"))
         }
-        error => Failure::new(Exit::Failed, error),
+        SessionError::Open(error) => {
+            let is_late = std::error::Error::source(&error)
+                .and_then(|source| source.downcast_ref::<std::io::Error>())
+                .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut);
+            Failure::new(if is_late { Exit::TimedOut } else { Exit::Failed }, error)
+        }
     }
 }
 
@@ -55,9 +60,12 @@ fn advice(why: &Why) -> (Exit, &'static str) {
             }
             _ => (Exit::Failed, ""),
         },
-        (Cause::Service(_), Target::Association) => {
-            (Exit::Failed, "the meter does not take what the client offers: try another --pdu or --protection")
-        }
+        // IEC 62056-5-3, `ConfirmedServiceError`, initiate.
+        (Cause::Service(error), Target::Association) => match error.value {
+            2 => (Exit::Failed, "this client may use none of the services: check --client"),
+            3 => (Exit::Failed, "try a larger --pdu"),
+            _ => (Exit::Failed, "the meter does not take what the client offers: try another --protection"),
+        },
         (Cause::Timeout | Cause::Link(LinkFailure::NoAnswer), Target::Association) => (
             Exit::TimedOut,
             "are --server, --client, the link and its speed those of the meter? --timeout waits longer",
