@@ -56,6 +56,8 @@ pub(super) struct Meter {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) progress: Progress,
+    /// Something was read since the last order ended.
+    pub(super) has_read: bool,
     /// What the meter answered was of no use so often in a row.
     refusals: u32,
     /// Milliseconds UTC.
@@ -115,7 +117,7 @@ impl Meter {
 
 impl Line {
     pub(super) fn new(progress: Progress) -> Self {
-        Self { progress, refusals: 0, not_before: i64::MIN, place: None }
+        Self { progress, has_read: false, refusals: 0, not_before: i64::MIN, place: None }
     }
 
     pub(super) fn worked(&mut self) {

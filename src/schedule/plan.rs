@@ -187,7 +187,11 @@ impl Schedule {
     /// [`Progress::is_settled`] before it is stored.
     pub fn settle(&mut self, no: MeterNo, task: usize, slot: Slot) -> bool {
         let line = self.meters.get_mut(&no).and_then(|meter| meter.line_mut(task));
-        line.is_some_and(|line| line.progress.read(slot))
+        line.is_some_and(|line| {
+            let is_new = line.progress.read(slot);
+            line.has_read |= is_new;
+            is_new
+        })
     }
 
     /// Ends an order.
@@ -204,11 +208,16 @@ impl Schedule {
         }
         let Work::Read { task, slots } = work else { return self.arrange_all(no, now.utc_ms) };
         if let (Some(line), Some(said)) = (meter.line_mut(task), self.tasks.get(task)) {
+            let has_read = std::mem::take(&mut line.has_read);
             match end {
                 End::Complete => {
-                    line.worked();
-                    // The newest rows may not be written yet; the others are not there.
+                    if has_read {
+                        line.worked();
+                    }
+                    // Only behind a row that there is can one be missing for good: a meter whose clock is late, or whose
+                    // profile stands still, may have it yet.
                     let sure = said.grid.last_ended(now.utc_ms.div_euclid(1_000) - i64::from(said.delay) - PATIENCE);
+                    let sure = sure.min(line.progress.newest().unwrap_or(Slot::MIN));
                     for slot in slots.clone().take_while(|slot| *slot <= sure) {
                         line.progress.has_none(slot);
                     }

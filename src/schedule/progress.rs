@@ -51,6 +51,18 @@ impl Progress {
         self.absent
     }
 
+    /// The newest slot that is settled; None where none is.
+    pub fn newest(&self) -> Option<Slot> {
+        let top = self.words.iter().rposition(|word| *word != 0);
+        let above = top.and_then(|place| {
+            let word = self.words.get(place)?;
+            let begin = (self.watermark.div_euclid(64) + i64::try_from(place).ok()?) * 64;
+            Some(begin + 63 - i64::from(word.leading_zeros()))
+        });
+        let below = (self.watermark > self.first).then(|| self.watermark - 1);
+        above.max(below)
+    }
+
     pub fn is_settled(&self, slot: Slot) -> bool {
         slot < self.watermark || self.word(slot).is_some_and(|word| word & bit(slot) != 0)
     }
@@ -250,6 +262,7 @@ mod tests {
                 for slot in first..first + 150 {
                     prop_assert_eq!(progress.is_settled(slot), settled.contains(&slot));
                 }
+                prop_assert_eq!(progress.newest(), settled.last().copied());
                 let newest = (first..first + 150).rev().find(|slot| !settled.contains(slot));
                 prop_assert_eq!(progress.newest_missing(first + 149, 96).map(|range| *range.end()), newest);
                 let mut out = Vec::new();

@@ -273,3 +273,25 @@ fn who_was_replaced_is_asked_no_more() {
     assert_eq!(orders(&mut schedule, clock.at(970)).iter().map(|order| order.meter).collect::<Vec<_>>(), [new]);
     assert_eq!(schedule.completeness(0, BEGIN, BEGIN + 900).all.expected, 1);
 }
+
+#[test]
+fn a_meter_whose_clock_is_late_loses_nothing_and_is_not_pressed() {
+    let clock = Clock(anchor());
+    let mut schedule = Schedule::new(vec![profile()], &[1], 3);
+    let meter = schedule.commission(0, vec![(0, None)], clock.at(0));
+    // For its first six hours it has no row, then those of two hours ago, and never that of one quarter.
+    let (late, hole) = (7_200, BEGIN / QUARTER + 30);
+    let mut count = 0;
+    for second in (0..86_400).step_by(60) {
+        count += serve(&mut schedule, clock.at(second), |order| {
+            let Work::Read { slots, .. } = &order.work else { panic!("{order:?}") };
+            let is_there = |slot: &Slot| second >= 21_600 && slot * QUARTER <= BEGIN + second - late && *slot != hole;
+            (slots.clone().filter(is_there).collect(), End::Complete)
+        });
+    }
+    let line = schedule.progress(meter, 0).unwrap();
+    assert_eq!((line.absent(), line.lost()), (1, 0));
+    let expected = (86_400 - late) / QUARTER;
+    assert!(line.watermark() - BEGIN / QUARTER >= expected - 1, "{line:?}");
+    assert!(count < 5 * 96, "{count}");
+}
