@@ -91,6 +91,8 @@ pub struct Manner {
     pub suite: u8,
     /// The meter starts its invocation counter anew in every association.
     pub counter_restarts: bool,
+    /// Where the public client reads the invocation counter that the meter has had.
+    pub counter: Option<Obis>,
     /// None: times without a deviation are not converted.
     pub clock: Option<TimeZone>,
     pub deviation: DeviationSign,
@@ -163,6 +165,7 @@ impl Default for Manner {
             security: 0,
             suite: 0,
             counter_restarts: false,
+            counter: None,
             clock: None,
             deviation: DeviationSign::Dlms,
             profile_status: ProfileStatus::Idis,

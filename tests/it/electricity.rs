@@ -91,7 +91,13 @@ impl Emulated {
                 Access { ciphering: Some(ciphering), is_protected: true, ..access }
             }
         };
-        Arc::new(Mutex::new(Server::new(model.build(), port, vec![access], unix_now(), u64::from(model.serial))))
+        Arc::new(Mutex::new(Server::new(
+            model.build(),
+            port,
+            vec![access, Access::public()],
+            unix_now(),
+            u64::from(model.serial),
+        )))
     }
 
     fn id(&self) -> String {
@@ -558,4 +564,28 @@ async fn the_head_end_is_told_how_complete_each_day_is() {
     let whole = task.days[1];
     assert_eq!((whole.expected, whole.there, whole.reachable_expected, whole.reachable_there), (96, 96, 96, 96));
     assert_eq!(whole.day, unix_now() / 86_400 - 1);
+}
+
+#[test]
+fn a_unit_that_lost_its_counters_asks_for_those_of_the_meter() {
+    let meter = Emulated::ciphered(6);
+    let (text, keys) = configure(&[&meter], PROFILE);
+    let unit_of = |counter: &str| Unit::new(&format!("{counter}{text}"), &keys);
+    let mut unit = unit_of("");
+    unit.start();
+    unit.until_complete("profile", 1);
+    unit.terminate();
+    // Another unit in its place begins at 0, which the meter has had.
+    let mut other = unit_of("");
+    other.start();
+    other.until(&["task", "show", "profile"], |card| {
+        card["each"][0]["detail"].as_str().is_some_and(|detail| detail.starts_with("associate: "))
+    });
+    other.kill();
+    let mut other = unit_of("counter = \"0-0:43.1.0*255\"\n");
+    other.start();
+    other.until_complete("profile", 1);
+    other.terminate();
+    check_profile(&other.readings(), &[&meter], 192);
+    assert!(other.log().contains("raise the invocation counter"));
 }

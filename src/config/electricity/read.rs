@@ -112,6 +112,7 @@ fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
         security: table.read("security", default.security, one_of(&security)),
         suite: table.integer("suite", 0..3).map_or(default.suite, |suite| suite as u8),
         counter_restarts: table.flag("counter_restarts", default.counter_restarts),
+        counter: table.optional("counter", obis).or(default.counter),
         clock: table.optional("clock", zone).or(default.clock),
         deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
         profile_status: table.read("profile_status", default.profile_status, one_of(STATUSES)),

@@ -11,18 +11,17 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::exchange::{Job, Layout, Outcome, Party, Wanted};
+use super::exchange::{Job, Outcome, Wanted};
+use super::known::{Known, event, lane, origin, task};
 use super::lines::Tasks;
 use crate::clock::{Now, ReadClock};
 use crate::config::Electricity;
-use crate::config::electricity::{self, What};
+use crate::config::electricity::What;
 use crate::control::{Collection, TaskCard, TaskLine};
 use crate::journal::Counters;
-use crate::reading::{Event, EventKind, MeterId, Obis, Origin, TimeQuality};
+use crate::reading::TimeQuality;
 use crate::registry::Credentials;
-use crate::schedule::{
-    End, Kept, KeptLine, MeterNo, MeterState, Order, Priority, Progress, Reach, Schedule, Ticket, Work, signature,
-};
+use crate::schedule::{End, Kept, KeptLine, MeterNo, Order, Progress, Schedule, Ticket, Work, signature};
 use crate::store::{Body, Lane, Mark, Store, StoreError};
 use crate::task::chain;
 use crate::wire::v1;
@@ -57,25 +56,6 @@ pub(in crate::task) struct Collector {
     is_begun: bool,
 }
 
-/// One meter, as far as the schedule does not know it.
-pub(super) struct Known {
-    pub(super) party: Arc<Party>,
-    pub(super) tasks: Vec<usize>,
-    /// Of the profiles that were read since the start.
-    layouts: HashMap<Obis, Arc<Layout>>,
-    /// Of each task, over restarts: fingerprints.
-    layout_marks: HashMap<usize, u64>,
-    received: Option<u32>,
-    pub(super) answered_ms: Option<i64>,
-    /// Milliseconds ahead, and how uncertain that is.
-    pub(super) offset: Option<(i64, i64)>,
-    /// Why the last order did not come to its end.
-    pub(super) detail: Option<String>,
-    /// It answered the last order otherwise than it was asked.
-    pub(super) is_refusing: bool,
-    told: MeterState,
-}
-
 /// Records that the store has not taken yet, and how far their meter has come with them.
 struct Batch {
     records: Vec<(Lane, Body)>,
@@ -92,35 +72,12 @@ impl Collector {
     ) -> Self {
         let limits: Vec<usize> = config.channels.iter().map(|channel| channel.at_once as usize).collect();
         let schedule = Schedule::new(config.tasks.iter().map(task).collect(), &limits, config.retries);
-        let known = |meter: &electricity::Meter| {
-            let party = Party {
-                meter: meter.clone(),
-                channel: config.channels.get(meter.channel)?.clone(),
-                credential: credentials.of(meter.id).cloned(),
-                own_title: config.system_title,
-            };
-            let is_member = |task: &electricity::Task| {
-                task.groups.is_empty() || meter.group.as_ref().is_some_and(|group| task.groups.contains(group))
-            };
-            let numbered = config.tasks.iter().enumerate();
-            Some(Known {
-                party: Arc::new(party),
-                tasks: numbered.filter(|(_, task)| is_member(task)).map(|(number, _)| number).collect(),
-                layouts: HashMap::new(),
-                layout_marks: HashMap::new(),
-                received: None,
-                answered_ms: None,
-                offset: None,
-                detail: None,
-                is_refusing: false,
-                told: MeterState::New,
-            })
-        };
+        let known = config.meters.iter().filter_map(|meter| Known::new(meter, &config, credentials)).collect();
         Self {
             clock,
             store,
             schedule,
-            meters: config.meters.iter().filter_map(known).collect(),
+            meters: known,
             config,
             counters: Arc::new(Mutex::new(counters)),
             running: JoinSet::new(),
@@ -158,7 +115,8 @@ impl Collector {
             }
         }
         self.running.shutdown().await;
-        while !self.hand_over() {
+        // On a full disk it is given up: the meters keep it, and nobody was told that it is here.
+        while !self.hand_over() && !self.store.is_full() {
             sleep(STORE_BUSY).await;
         }
     }
@@ -193,6 +151,7 @@ impl Collector {
                 let progress = kept.progress(&said.id, &said.grid).cloned().unwrap_or_else(|| Progress::new(begin));
                 let layout = kept.lines.iter().find(|line| *line.task == *said.id).map_or(0, |line| line.layout);
                 known.layout_marks.insert(*number, layout);
+                known.lost.insert(*number, progress.lost());
                 lines.push((*number, Some(progress)));
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
@@ -236,25 +195,24 @@ impl Collector {
         let now = (self.clock)();
         let Outcome { end, detail, rows, received, layout, offset, counter_restarted } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
-        let mut tell = |code: &str, detail: String| {
-            let kind = EventKind::Unit { code: code.to_owned(), detail };
-            records.push((Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind })));
-        };
         if end != End::Unreachable {
             known.answered_ms = Some(now.utc_ms);
         }
         if let (What::Profile(object) | What::Events(object), Some(layout)) = (&said.what, layout) {
             let before = known.layout_marks.insert(task, layout.fingerprint).filter(|before| *before != 0);
             if before.is_some_and(|before| before != layout.fingerprint) {
-                tell("electricity.layout_changed", format!("{object}: its columns or its period are others now"));
+                let detail = format!("{object}: its columns or its period are others now");
+                records.push(event("electricity.layout_changed", detail, meter, now));
             }
             known.layouts.insert(*object, layout);
         }
         if counter_restarted {
-            tell("electricity.counter_restarted", "it used invocation counters again under the same key".to_owned());
+            let detail = "it used invocation counters again under the same key".to_owned();
+            records.push(event("electricity.counter_restarted", detail, meter, now));
         }
         known.is_refusing = end == End::Refused;
-        known.received = received;
+        // It never falls, whatever became of the exchange.
+        known.received = known.received.max(received);
         known.offset = offset.or(known.offset);
         known.detail = detail.inspect(|why| debug!(meter = %meter, task = said.id, err = why, "not read"));
         let lane = lane(said);
@@ -265,11 +223,16 @@ impl Collector {
             records.extend(readings.into_iter().map(|reading| (lane, Body::Reading(reading))));
         }
         self.schedule.handle_done(ticket, end, now);
+        let lost = self.schedule.progress(no, task).map_or(0, Progress::lost);
+        let before = known.lost.insert(task, lost).unwrap_or(lost);
+        if lost > before && matches!(said.what, What::Profile(_) | What::Events(_)) {
+            let detail = format!("{}: {} slots could not be read in time and are given up", said.id, lost - before);
+            records.push(event("electricity.gap", detail, meter, now));
+        }
         let state = self.schedule.state(no).unwrap_or_default();
         if let Some(code) = known.change_of_state(state) {
-            let kind = EventKind::Unit { code: code.to_owned(), detail: known.detail.clone().unwrap_or_default() };
             info!(meter = %meter, code, "meter not as before");
-            records.push((Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind })));
+            records.push(event(code, known.detail.clone().unwrap_or_default(), meter, now));
         }
         let mark = self.mark(no);
         self.waiting.push_back(Batch { records, marks: mark.into_iter().collect() });
@@ -326,22 +289,6 @@ impl Collector {
     }
 }
 
-impl Known {
-    pub(super) fn id(&self) -> MeterId {
-        MeterId::SystemTitle(self.party.meter.id)
-    }
-
-    /// What is to be told of a meter that can or cannot be reached any more.
-    fn change_of_state(&mut self, state: MeterState) -> Option<&'static str> {
-        let before = std::mem::replace(&mut self.told, state);
-        match (before, state) {
-            (MeterState::Unreachable, MeterState::Active) => Some("electricity.back"),
-            (before, MeterState::Unreachable) if before != MeterState::Unreachable => Some("electricity.unreachable"),
-            _ => None,
-        }
-    }
-}
-
 impl Outcome {
     /// Of an exchange that did not come to its end by itself.
     fn lost(detail: String) -> Self {
@@ -354,37 +301,6 @@ impl Outcome {
             offset: None,
             counter_restarted: false,
         }
-    }
-}
-
-/// A task as the schedule wants it.
-fn task(said: &electricity::Task) -> crate::schedule::Task {
-    let is_kept = matches!(said.what, What::Profile(_) | What::Events(_));
-    crate::schedule::Task {
-        id: said.id.as_str().into(),
-        grid: said.grid.clone(),
-        reach: if is_kept { Reach::Back(said.back.max(said.history)) } else { Reach::Latest },
-        priority: said.priority,
-        window: said.window.clone(),
-        delay: said.delay.as_secs() as u32,
-        spread: said.spread.as_secs() as u32,
-        at_once: said.at_once,
-    }
-}
-
-const fn lane(said: &electricity::Task) -> Lane {
-    match (&said.what, said.priority) {
-        (What::Clock, _) | (_, Priority::Events) => Lane::Information,
-        (_, Priority::Billing) => Lane::Billing,
-        (_, Priority::Profile | Priority::Firmware) => Lane::LoadProfile,
-    }
-}
-
-const fn origin(said: &electricity::Task) -> Origin {
-    match (&said.what, said.priority) {
-        (What::Registers(_) | What::Clock, _) => Origin::Snapshot,
-        (_, Priority::Billing) => Origin::Billing,
-        _ => Origin::Profile,
     }
 }
 

@@ -1,13 +1,15 @@
 //! One order carried out: an association, what is asked in it, and what came of it.
 
+mod associate;
 mod trouble;
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dlms::apdu::{Attribute, CaptureObject, RangeDescriptor, Selection};
-use dlms::client::{Cause, Failure};
+use dlms::client::{Association, Cause, Failure};
 use dlms::cosem::{self, Rows, ScalerUnit, class};
 use dlms::data::Items;
 use dlms::{Data, Reject};
@@ -17,7 +19,6 @@ use tracing::warn;
 
 use trouble::Trouble;
 
-use super::client::client;
 use super::{Note, Session, SessionError};
 use crate::clock::{Now, ReadClock};
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
@@ -52,6 +53,8 @@ pub(super) struct Party {
     pub(super) channel: Channel,
     pub(super) credential: Option<Credential>,
     pub(super) own_title: Option<[u8; 8]>,
+    /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
+    pub(super) is_unconfirmed: AtomicBool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +119,8 @@ impl Job {
     }
 
     async fn converse(&self, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let Party { meter, channel, credential, own_title } = &*self.meter;
-        let client =
-            client(meter, channel, credential.as_ref(), *own_title, self.received).map_err(Trouble::refused)?;
-        let source = self.meter.source().ok_or_else(|| Trouble::refused("it has no address".to_owned()))?;
-        let port = source.open().await.map_err(SessionError::from)?;
-        let mut session = Session::new(client, port, self.reserve());
-        let asked = self.ask(&mut session, outcome).await;
+        let (mut session, agreed) = self.associate().await?;
+        let asked = self.ask(&mut session, &agreed, outcome).await;
         outcome.received = session.client().received_counter();
         while let Some(note) = session.poll_note() {
             outcome.counter_restarted |= matches!(note, Note::CounterRestarted { .. });
@@ -134,8 +132,7 @@ impl Job {
         asked
     }
 
-    async fn ask(&self, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let agreed = session.associate().await?;
+    async fn ask(&self, session: &mut Session, agreed: &Association, outcome: &mut Outcome) -> Result<(), Trouble> {
         let said = agreed.meter_title.map(|title| title.0);
         if let Some(other) = said.filter(|title| *title != self.meter.meter.id) {
             return Err(Trouble::refused(format!("another meter answers: {}", MeterId::SystemTitle(other))));
@@ -367,11 +364,12 @@ impl Job {
 }
 
 impl Party {
-    fn source(&self) -> Option<Source> {
+    fn source(&self) -> Source {
         match (&self.meter.tcp, &self.channel.place) {
-            (Some(address), _) | (None, Some(Place::Tcp(address))) => Some(Source::Tcp(address.clone())),
-            (None, Some(Place::Serial { path, baud })) => Some(Source::Serial { path: path.clone(), baud: *baud }),
-            (None, None) => None,
+            (Some(address), _) | (None, Some(Place::Tcp(address))) => Source::Tcp(address.clone()),
+            (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
+            // It does not pass the configuration, and is reached nowhere.
+            (None, None) => Source::Tcp(String::new()),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::collector::{Collector, Known};
+use super::collector::Collector;
+use super::known::Known;
 use crate::config::electricity;
 use crate::config::said;
 use crate::control::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter};

@@ -4,6 +4,7 @@ mod client;
 mod collector;
 mod direct;
 mod exchange;
+mod known;
 mod lines;
 mod session;
 

@@ -1,0 +1,116 @@
+//! What the collector knows of a meter and a task beside the schedule.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::exchange::{Layout, Party};
+use crate::clock::Now;
+use crate::config::Electricity;
+use crate::config::electricity::{self, What};
+use crate::reading::{Event, EventKind, MeterId, Obis, Origin};
+use crate::registry::Credentials;
+use crate::schedule::{MeterState, Priority, Reach};
+use crate::store::{Body, Lane};
+
+/// One meter, as far as the schedule does not know it.
+pub(super) struct Known {
+    pub(super) party: Arc<Party>,
+    pub(super) tasks: Vec<usize>,
+    /// Of the profiles that were read since the start.
+    pub(super) layouts: HashMap<Obis, Arc<Layout>>,
+    /// Of each task, over restarts: fingerprints.
+    pub(super) layout_marks: HashMap<usize, u64>,
+    pub(super) received: Option<u32>,
+    pub(super) answered_ms: Option<i64>,
+    /// Milliseconds ahead, and how uncertain that is.
+    pub(super) offset: Option<(i64, i64)>,
+    /// Why the last order did not come to its end.
+    pub(super) detail: Option<String>,
+    /// It answered the last order otherwise than it was asked.
+    pub(super) is_refusing: bool,
+    pub(super) told: MeterState,
+    /// Of each task: slots that were given up, as far as it is told.
+    pub(super) lost: HashMap<usize, u64>,
+}
+
+impl Known {
+    /// A meter of the configuration, in all tasks of its group.
+    pub(super) fn new(meter: &electricity::Meter, config: &Electricity, credentials: &Credentials) -> Option<Self> {
+        let party = Party {
+            meter: meter.clone(),
+            channel: config.channels.get(meter.channel)?.clone(),
+            credential: credentials.of(meter.id).cloned(),
+            own_title: config.system_title,
+            is_unconfirmed: AtomicBool::new(false),
+        };
+        let is_member = |task: &electricity::Task| {
+            task.groups.is_empty() || meter.group.as_ref().is_some_and(|group| task.groups.contains(group))
+        };
+        let numbered = config.tasks.iter().enumerate();
+        Some(Self {
+            party: Arc::new(party),
+            tasks: numbered.filter(|(_, task)| is_member(task)).map(|(number, _)| number).collect(),
+            layouts: HashMap::new(),
+            layout_marks: HashMap::new(),
+            received: None,
+            answered_ms: None,
+            offset: None,
+            detail: None,
+            is_refusing: false,
+            told: MeterState::New,
+            lost: HashMap::new(),
+        })
+    }
+
+    pub(super) fn id(&self) -> MeterId {
+        MeterId::SystemTitle(self.party.meter.id)
+    }
+
+    /// What is to be told of a meter that can or cannot be reached any more.
+    pub(super) fn change_of_state(&mut self, state: MeterState) -> Option<&'static str> {
+        let before = std::mem::replace(&mut self.told, state);
+        match (before, state) {
+            (MeterState::Unreachable, MeterState::Active) => Some("electricity.back"),
+            (before, MeterState::Unreachable) if before != MeterState::Unreachable => Some("electricity.unreachable"),
+            _ => None,
+        }
+    }
+}
+
+/// Something that happened with a meter, for lane P1.
+pub(super) fn event(code: &str, detail: String, meter: MeterId, now: Now) -> (Lane, Body) {
+    let kind = EventKind::Unit { code: code.to_owned(), detail };
+    (Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind }))
+}
+
+/// A task as the schedule wants it.
+pub(super) fn task(said: &electricity::Task) -> crate::schedule::Task {
+    let is_kept = matches!(said.what, What::Profile(_) | What::Events(_));
+    crate::schedule::Task {
+        id: said.id.as_str().into(),
+        grid: said.grid.clone(),
+        reach: if is_kept { Reach::Back(said.back.max(said.history)) } else { Reach::Latest },
+        priority: said.priority,
+        window: said.window.clone(),
+        delay: said.delay.as_secs() as u32,
+        spread: said.spread.as_secs() as u32,
+        at_once: said.at_once,
+    }
+}
+
+pub(super) const fn lane(said: &electricity::Task) -> Lane {
+    match (&said.what, said.priority) {
+        (What::Clock, _) | (_, Priority::Events) => Lane::Information,
+        (_, Priority::Billing) => Lane::Billing,
+        (_, Priority::Profile | Priority::Firmware) => Lane::LoadProfile,
+    }
+}
+
+pub(super) const fn origin(said: &electricity::Task) -> Origin {
+    match (&said.what, said.priority) {
+        (What::Registers(_) | What::Clock, _) => Origin::Snapshot,
+        (_, Priority::Billing) => Origin::Billing,
+        _ => Origin::Profile,
+    }
+}
