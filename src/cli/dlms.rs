@@ -191,7 +191,7 @@ fn get(meter: &mut Meter, attributes: &[Name], way: &Way, out: &mut Out) -> Outc
 fn set(meter: &mut Meter, attribute: Attribute, value: &Typed, way: &Way, out: &mut Out) -> Outcome {
     let octets = value.0.as_deref().ok_or_else(|| Failure::said(Exit::Usage, "an attribute needs a value"))?;
     let data = Data::parse_all(octets)?;
-    meter.direct.set(attribute, data).map_err(hint::told)?;
+    meter.direct.set(attribute, data).map_err(|error| meter.told(error))?;
     match way.json {
         true => out.json(&Line { done: Some(true), ..Line::of(attribute) })?,
         false => out.line(format_args!("{}  written", title(attribute)))?,
@@ -201,7 +201,7 @@ fn set(meter: &mut Meter, attribute: Attribute, value: &Typed, way: &Way, out: &
 
 fn action(meter: &mut Meter, name: Name, parameter: &Typed, way: &Way, out: &mut Out) -> Outcome {
     let parameter = parameter.0.as_deref().map(Data::parse_all).transpose()?;
-    let returned = meter.direct.action(name.method(), parameter).map_err(hint::told)?;
+    let returned = meter.direct.action(name.method(), parameter).map_err(|error| meter.told(error))?;
     let data = returned.as_deref().map(Data::parse_all).transpose()?;
     if way.json {
         let node = data.map(|data| Node::new(data, way.sign()));
@@ -279,18 +279,26 @@ fn title(attribute: Attribute) -> String {
 
 impl Meter {
     fn get(&mut self, attribute: Attribute) -> Result<Vec<u8>, Failure> {
-        self.direct.get(attribute, None).map_err(hint::told)
+        self.direct.get(attribute, None).map_err(|error| self.told(error))
     }
 
     /// A number that is only good to have.
     fn number(&mut self, attribute: Attribute) -> Option<u32> {
-        let octets = self.direct.get(attribute, None).ok()?;
-        Data::parse_all(&octets).ok()?.number().ok()
+        Data::parse_all(&self.extra(attribute)?).ok()?.number().ok()
     }
 
     /// Scaler and unit of an attribute that has some; without them the value is shown as it is.
     fn scaler_unit(&mut self, attribute: Attribute) -> Option<ScalerUnit> {
-        let octets = self.direct.get(name::scaler_unit_of(attribute)?, None).ok()?;
-        ScalerUnit::try_from(Data::parse_all(&octets).ok()?).ok()
+        ScalerUnit::try_from(Data::parse_all(&self.extra(name::scaler_unit_of(attribute)?)?).ok()?).ok()
+    }
+
+    /// What nobody asked for. A meter that hangs at it is not asked for more of that kind.
+    fn extra(&mut self, attribute: Attribute) -> Option<Vec<u8>> {
+        if self.is_hanging {
+            return None;
+        }
+        let read = self.direct.get(attribute, None);
+        self.is_hanging = matches!(&read, Err(error) if hint::is_silence(error));
+        read.ok()
     }
 }

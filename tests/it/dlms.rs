@@ -11,7 +11,7 @@ use dlms::Obis;
 use dlms::client::Authentication;
 use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::hls::Hash;
-use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, Suite, SystemTitle};
+use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SigningKey, Suite, SystemTitle};
 use dlms::sim::{Access, Model, Port, Quirks, Server};
 use dlms::spec::Conformance;
 use dlms::time::DeviationSign;
@@ -106,18 +106,23 @@ fn meter(port: Port, access: Access, model: &Model, change: impl FnOnce(&mut Ser
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
-        let mut buffer = [0; 65_536];
-        for mut stream in listener.incoming().flatten() {
+        for stream in listener.incoming().flatten() {
             server.reconnect();
-            while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                server.handle_bytes(&buffer[..length], Instant::now());
-                while let Some(octets) = server.poll_transmit() {
-                    let _ = stream.write_all(&octets);
-                }
-            }
+            serve(&mut server, stream);
         }
     });
     address
+}
+
+/// Answers until the other side is gone.
+fn serve(server: &mut Server, mut stream: impl Read + Write) {
+    let mut buffer = [0; 65_536];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        server.handle_bytes(&buffer[..length], Instant::now());
+        while let Some(octets) = server.poll_transmit() {
+            let _ = stream.write_all(&octets);
+        }
+    }
 }
 
 fn plain_meter(change: impl FnOnce(&mut Server)) -> String {
@@ -169,6 +174,44 @@ fn a_meter_is_read_over_wrapper_and_hdlc_whatever_it_asks_for() {
 }
 
 #[test]
+fn a_meter_on_a_serial_line_is_read() {
+    let line = nix::pty::openpty(None, None).unwrap();
+    let device = nix::unistd::ttyname(&line.slave).unwrap();
+    let port = Port::hdlc(Address::one(1).unwrap(), Parameters::default());
+    let mut server = Server::new(model().build(), port, vec![access("none", &model())], UNIX, 1);
+    server.speed = 0;
+    std::thread::spawn(move || serve(&mut server, std::fs::File::from(line.master)));
+    for _ in 0..2 {
+        let way = ["--serial", device.to_str().unwrap(), "--baud", "19200", "--client", "1"];
+        let ended = dcu(&[&["profile", LOAD_PROFILE, "--entries", "1-3", "--json"], &way[..]].concat()).well();
+        assert_eq!(ended.lines().len(), 3);
+    }
+}
+
+#[test]
+fn a_meter_with_signatures_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (ours, theirs) = ([0x11; 32], [0x22; 32]);
+    let point = |scalar: &[u8]| {
+        let key = p256::ecdsa::SigningKey::from_slice(scalar).unwrap();
+        hex::encode(key.verifying_key().to_encoded_point(false).as_bytes())
+    };
+    let file = keys(directory.path(), PASSWORD);
+    let more = format!("signing_key = \"{}\"\nmeter_public_key = \"{}\"\n", hex::encode(ours), point(&theirs));
+    let text = std::fs::read_to_string(&file).unwrap() + &more;
+    std::fs::write(&file, text).unwrap();
+    let model = Model { suite: Suite::One, ..model() };
+    let key = |octets: &[u8]| SigningKey::new(Suite::One, octets).unwrap();
+    let authentication = Authentication::Ecdsa { own: key(&theirs), meter: key(&ours).verifying_key() };
+    let ciphering = Ciphering { suite: Suite::One, ..ciphering(model.system_title()) };
+    let access = Access { ciphering: Some(ciphering), is_protected: true, ..Access::management(1, authentication) };
+    let address = meter(Port::wrapper(1), access, &model, |_| {});
+    let way = ["--wrapper", &address, "--client", "1", "--auth", "ecdsa", "--keys", &file];
+    let ended = dcu(&[&["get", CLOCK, "--json"], &way[..]].concat()).well();
+    assert_eq!(ended.lines()[0]["utc"], "2026-11-01T10:00:00Z");
+}
+
+#[test]
 fn values_are_shown_for_people() {
     let address = plain_meter(|_| {});
     let way = ["--wrapper", &address, "--client", "1"];
@@ -177,7 +220,7 @@ fn values_are_shown_for_people() {
     assert_eq!(
         ended.out,
         format!(
-            "8:0-0:1.0.0*255:2  clock time  2026-11-01 11:00:00 UTC+01:00\n\
+            "8:0-0:1.0.0*255:2  clock time  2026-11-01 11:00:00 UTC+01:00, deviation -60, status 00\n\
              3:1-0:1.8.0*255:2  register value  {energy} Wh\n\
              1:0-0:42.0.0*255:2  data value  \"DCU0000000004711\" ({})\n",
             hex::encode("DCU0000000004711")
@@ -323,6 +366,11 @@ fn no_invocation_counter_is_used_twice() {
     hangs.wait().unwrap();
     assert!(counter() >= before + 256, "what may have been used is not used again");
     dcu(&[&["get", CLOCK], &way[..]].concat()).well();
+    // A client that is refused gives back what it did not use.
+    let before = counter();
+    let other = ["--wrapper", &address, "--client", "2", "--auth", "gmac", "--keys", &file];
+    assert_eq!(dcu(&[&["get", CLOCK], &other[..]].concat()).code, Some(6));
+    assert_eq!(counter(), before + 1);
     // Somebody set it back.
     let text = std::fs::read_to_string(&file).unwrap().replace(&format!("= {}", counter()), "= 3");
     std::fs::write(&file, text).unwrap();
@@ -366,6 +414,19 @@ fn what_goes_wrong_is_told_with_what_to_do_and_has_its_exit_code() {
 
     let address = plain_meter(|server| server.faults.hang_after = Some(1));
     check(&["get", CLOCK, "--wrapper", &address, "--client", "1", "--timeout", "300ms"], 5, "no answer in time");
+    let strange = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = strange.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in strange.incoming().flatten() {
+            // The echo of the request: from our own port, to the meter's.
+            let mut buffer = [0; 4096];
+            let length = stream.read(&mut buffer).unwrap();
+            stream.write_all(&buffer[..length]).unwrap();
+            let _ = stream.read(&mut buffer);
+        }
+    });
+    let told = "what came was not taken: address of another station";
+    check(&["get", CLOCK, "--wrapper", &address, "--client", "16", "--timeout", "300ms"], 5, told);
     let address =
         meter(Port::hdlc(Address::one(1).unwrap(), Parameters::default()), access("none", &model), &model, |_| {});
     check(&["get", CLOCK, "--hdlc-tcp", &address, "--server", "2", "--timeout", "300ms"], 5, "are --server, --client");

@@ -13,17 +13,21 @@ use crate::task::electricity::{DirectError, SessionError};
 /// There is no association.
 pub(super) fn unopened(error: DirectError) -> Failure {
     match error {
-        DirectError::Session(error) => told(error),
+        DirectError::Session { error, strange, .. } => told(error, strange),
         error => Failure::new(Exit::Failed, error),
     }
 }
 
-/// Something that was asked has no answer.
-pub(super) fn told(error: SessionError) -> Failure {
+/// Something that was asked has no answer. `strange` came meanwhile and was not taken.
+pub(super) fn told(error: SessionError, strange: Option<Reject>) -> Failure {
     match error {
         SessionError::Failed(why) => {
             let (exit, hint) = advice(&why);
-            Failure::said(exit, if hint.is_empty() { why.to_string() } else { format!("{why}: {hint}") })
+            let mut text = why.to_string();
+            if let Some(reject) = strange.filter(|_| exit == Exit::TimedOut) {
+                text += &format!(", and what came was not taken: {reject}");
+            }
+            Failure::said(exit, if hint.is_empty() { text } else { format!("{text}: {hint}") })
         }
         SessionError::Port(_) => {
             Failure::new(Exit::Failed, anyhow::Error::new(error).context("the meter, or what is before it, hung up"))
@@ -34,6 +38,14 @@ pub(super) fn told(error: SessionError) -> Failure {
                 .is_some_and(|source| source.kind() == std::io::ErrorKind::TimedOut);
             Failure::new(if is_late { Exit::TimedOut } else { Exit::Failed }, error)
         }
+    }
+}
+
+/// The meter said nothing, or can say nothing any more.
+pub(super) fn is_silence(error: &SessionError) -> bool {
+    match error {
+        SessionError::Failed(why) => matches!(why.cause, Cause::Timeout | Cause::Link(_) | Cause::NotAssociated),
+        SessionError::Port(_) | SessionError::Open(_) => true,
     }
 }
 

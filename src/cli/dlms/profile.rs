@@ -10,7 +10,6 @@ use dlms::time::{ClockStatus, DateTime, DeviationSign};
 use dlms::{Obis, Reject};
 use serde::Serialize;
 
-use super::hint;
 use super::value::{self, Moment, Node, Scaled};
 use super::way::Meter;
 use crate::cli::text::Table;
@@ -78,8 +77,9 @@ pub(super) fn run(
     json: bool,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let profile = Profile::read(meter, obis, sign)?;
+    let mut profile = Profile::read(meter, obis, sign)?;
     let (octets, is_whole) = profile.rows(meter, wanted)?;
+    profile.complete(meter);
     let buffer = Data::parse_all(&octets).map_err(|reject| profile.unread(reject))?;
     let kinds = profile.kinds();
     let mut rows = Rows::new(buffer, &kinds, profile.period).map_err(|reject| profile.unread(reject))?;
@@ -113,10 +113,17 @@ impl Profile {
         let octets = meter.get(Attribute { attribute: 3, ..buffer })?;
         let unread = |reject: Reject| Failure::said(Exit::Failed, format!("capture objects of {obis}: {reject}"));
         let objects = Data::parse_all(&octets).and_then(capture_objects).map_err(unread)?;
+        let columns = objects.into_iter().map(|object| (object, None)).collect();
+        Ok(Self { buffer, columns, period: 0, sign })
+    }
+
+    /// What is only good to have, after the rows: a meter that hangs at it has told them.
+    fn complete(&mut self, meter: &mut Meter) {
         // A meter that does not say its period leaves no clock out.
-        let period = meter.number(Attribute { attribute: 4, ..buffer }).unwrap_or(0);
-        let columns = objects.into_iter().map(|object| (object, meter.scaler_unit(object.attribute))).collect();
-        Ok(Self { buffer, columns, period, sign })
+        self.period = meter.number(Attribute { attribute: 4, ..self.buffer }).unwrap_or(0);
+        for (object, scaler_unit) in &mut self.columns {
+            *scaler_unit = meter.scaler_unit(object.attribute);
+        }
     }
 
     /// The buffer, and whether it is all of it although a part was asked for.
@@ -154,7 +161,7 @@ impl Profile {
         match meter.direct.get(self.buffer, Some(selection)) {
             Ok(octets) => Ok(Ok(octets)),
             Err(SessionError::Failed(why)) if is_unable(why.cause) => Ok(Err(why.cause.to_string())),
-            Err(error) => Err(hint::told(error)),
+            Err(error) => Err(meter.told(error)),
         }
     }
 

@@ -129,8 +129,8 @@ pub(super) fn line(data: Data<'_>, scaler_unit: Option<ScalerUnit>, sign: Deviat
             return format!("{value} {}", Unit(unit)).trim_end().to_owned();
         }
     }
-    if let Some(moment) = moment_of(&data) {
-        return clock(&moment, sign);
+    if let Some(at) = moment_of(&data) {
+        return moment(&at, sign);
     }
     match data {
         Data::OctetString([]) => "\"\"".into(),
@@ -149,24 +149,38 @@ pub(super) fn line(data: Data<'_>, scaler_unit: Option<ScalerUnit>, sign: Deviat
     }
 }
 
-/// `2026-06-25 12:30:00 UTC+02:00 (daylight saving)`
-pub(super) fn clock(moment: &DateTime, sign: DeviationSign) -> String {
-    let mut text = format!("{} {}", moment.date, moment.time);
-    let ahead = moment.unix_seconds(sign).zip(moment.local_seconds()).map(|(utc, local)| (local - utc) / 60);
+/// `2026-06-25 12:30:00 UTC+02:00, deviation -120, status 80 (daylight saving)`
+fn moment(moment: &DateTime, sign: DeviationSign) -> String {
+    let mut text = offset(moment, sign);
     // Writing to a String does not fail.
-    let _ = match (ahead, moment.deviation) {
-        (Some(minutes), _) => {
-            let mark = if minutes < 0 { '-' } else { '+' };
-            write!(text, " UTC{mark}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
-        }
-        (None, Some(deviation)) => write!(text, " deviation {deviation}"),
-        (None, None) => Ok(()),
+    let _ = match moment.deviation {
+        Some(deviation) => write!(text, ", deviation {deviation}"),
+        None => write!(text, ", deviation not specified"),
     };
-    let flags = flags(moment.status);
-    if !flags.is_empty() {
-        let _ = write!(text, " ({})", flags.join(", "));
-    }
-    text
+    let _ = match moment.status.0 {
+        ClockStatus::UNSPECIFIED => write!(text, ", status not specified"),
+        status => write!(text, ", status {status:02x}"),
+    };
+    text + &flagged(moment.status)
+}
+
+/// `2026-06-25 12:30:00 UTC+02:00 (daylight saving)`: for columns.
+pub(super) fn clock(moment: &DateTime, sign: DeviationSign) -> String {
+    offset(moment, sign) + &flagged(moment.status)
+}
+
+fn offset(moment: &DateTime, sign: DeviationSign) -> String {
+    let text = format!("{} {}", moment.date, moment.time);
+    let ahead = moment.unix_seconds(sign).zip(moment.local_seconds()).map(|(utc, local)| (local - utc) / 60);
+    ahead.map_or(text.clone(), |minutes| {
+        let mark = if minutes < 0 { '-' } else { '+' };
+        format!("{text} UTC{mark}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    })
+}
+
+fn flagged(status: ClockStatus) -> String {
+    let flags = flags(status);
+    if flags.is_empty() { String::new() } else { format!(" ({})", flags.join(", ")) }
 }
 
 /// The elements of an array, each in a line of its own.

@@ -18,7 +18,7 @@ use dlms::time::DeviationSign;
 use super::hint;
 use super::keys::{Counter, Keys};
 use crate::cli::{Exit, Failure};
-use crate::task::electricity::{Direct, KernelRandom, Place, Reserve};
+use crate::task::electricity::{Direct, DirectError, KernelRandom, Note, Place, Reserve, SessionError};
 
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -154,12 +154,11 @@ impl Way {
         });
         let client = Client::new(settings, self.link()?, Box::new(KernelRandom), 0..0, None);
         let opened = Direct::open(&self.place(), client, reserve);
-        let refused = |reserver: &Mutex<Reserver>| reserver.lock().ok()?.failed.take();
-        if let Some(failure) = refused(&reserver) {
-            return Err(failure);
-        }
-        let (direct, _) = opened.map_err(hint::unopened)?;
-        Ok(Meter { direct, reserver })
+        let (direct, _) = opened.map_err(|error| {
+            let left = if let DirectError::Session { left, .. } = &error { Some(*left) } else { None };
+            reserver.lock().ok().and_then(|mut reserver| reserver.close(left)).unwrap_or_else(|| hint::unopened(error))
+        })?;
+        Ok(Meter { direct, is_hanging: false, reserver })
     }
 
     fn place(&self) -> Place {
@@ -260,6 +259,8 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) direct: Direct,
+    /// It left something unanswered.
+    pub(super) is_hanging: bool,
     reserver: Arc<Mutex<Reserver>>,
 }
 
@@ -281,21 +282,34 @@ impl Reserver {
             }
         }
     }
-}
 
-impl Meter {
-    /// Ends the association, and gives back the counters that were not used. Says why there were no more of them, if
-    /// so it was.
-    pub(super) fn release(self) -> Option<Failure> {
-        let Self { direct, reserver } = self;
-        // What was asked is answered: how the meter says goodbye changes nothing.
-        let left = direct.release_within(GOODBYE);
-        let mut reserver = reserver.lock().ok()?;
-        if let (Some(counter), Some(left)) = (&mut reserver.counter, left) {
+    /// Gives back what was not used, where that is known. Says why there were no more of them, if so it was.
+    fn close(&mut self, left: Option<u32>) -> Option<Failure> {
+        if let (Some(counter), Some(left)) = (&mut self.counter, left) {
             // Counters that stay reserved are lost, which does no harm.
             let _ = counter.give_back(left);
         }
-        reserver.failed.take()
+        self.failed.take()
+    }
+}
+
+impl Meter {
+    /// Why something was not done, with what came instead of an answer.
+    pub(super) fn told(&mut self, error: SessionError) -> Failure {
+        let mut strange = None;
+        while let Some(note) = self.direct.poll_note() {
+            strange = if let Note::Rejected(reject) = note { Some(reject) } else { strange };
+        }
+        hint::told(error, strange)
+    }
+
+    /// Ends the association, and gives back the counters that were not used. Says why there were no more of them, if
+    /// so it was.
+    pub(super) fn release(self) -> Option<Failure> {
+        let Self { direct, reserver, .. } = self;
+        // What was asked is answered: how the meter says goodbye changes nothing.
+        let left = direct.release_within(GOODBYE);
+        reserver.lock().ok()?.close(left)
     }
 }
 

@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dlms::Data;
 use dlms::apdu::{Attribute, Method, Selection};
 use dlms::client::{Association, Client};
+use dlms::{Data, Reject};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::{Note, Reserve, Session, SessionError};
-use crate::task::receiver::Source;
+use crate::task::receiver::{Source, SourceError};
 
 /// Where a meter is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,14 @@ pub struct Direct {
 pub enum DirectError {
     #[error("start the runtime")]
     Runtime(#[source] io::Error),
-    #[error(transparent)]
-    Session(#[from] SessionError),
+    #[error("{error}")]
+    Session {
+        error: SessionError,
+        /// What came meanwhile and was not taken.
+        strange: Option<Reject>,
+        /// Invocation counters that are reserved and were not used.
+        left: u32,
+    },
 }
 
 impl Direct {
@@ -46,10 +52,21 @@ impl Direct {
     pub fn open(place: &Place, client: Client, reserve: Reserve) -> Result<(Self, Association), DirectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(DirectError::Runtime)?;
         let (session, association) = runtime.block_on(async {
-            let port = Source::from(place.clone()).open().await.map_err(SessionError::from)?;
-            let mut session = Session::new(client, port, reserve);
-            let association = session.associate().await?;
-            Ok::<_, SessionError>((session, association))
+            let port = Source::from(place.clone()).open().await;
+            let unopened = |error: SourceError| DirectError::Session { error: error.into(), strange: None, left: 0 };
+            let mut session = Session::new(client, port.map_err(unopened)?, reserve);
+            let error = match session.associate().await {
+                Ok(association) => return Ok((session, association)),
+                Err(error) => error,
+            };
+            let left = session.client().counters_left();
+            let rejects = std::iter::from_fn(|| session.poll_note());
+            let strange =
+                rejects.filter_map(|note| if let Note::Rejected(reject) = note { Some(reject) } else { None });
+            let strange = strange.last();
+            // A line that stays open would keep others out.
+            let _ = timeout(GOODBYE, session.release()).await;
+            Err(DirectError::Session { error, strange, left })
         })?;
         Ok((Self { runtime, session }, association))
     }
@@ -114,3 +131,6 @@ impl From<Place> for Source {
         }
     }
 }
+
+/// How long a meter that refused may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);

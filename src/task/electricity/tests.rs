@@ -73,7 +73,7 @@ fn a_meter_is_read_over_tcp_and_let_go() {
 #[test]
 fn who_does_not_know_the_password_is_told_so() {
     let refused = Direct::open(&meter(None), client(b"wrong"), Box::new(|| None)).unwrap_err();
-    let DirectError::Session(SessionError::Failed(failure)) = refused else { panic!("{refused}") };
+    let DirectError::Session { error: SessionError::Failed(failure), .. } = refused else { panic!("{refused}") };
     assert!(matches!(failure.cause, Cause::Refused(..)), "{failure}");
 }
 
