@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 pub(super) use read::electricity;
 
 use crate::reading::Obis;
-use crate::schedule::{Grid, Priority, Window};
+use crate::schedule::{Discipline, Grid, Priority, Window};
 
 /// `[electricity]`: meters that are read over DLMS.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,8 +145,8 @@ pub enum What {
     Events(Obis),
     /// What registers say when they are asked: class and name.
     Registers(Vec<(u16, Obis)>),
-    /// How far the clock is off.
-    Clock,
+    /// How far the clock is off, and what is done about it.
+    Clock(Discipline),
 }
 
 impl Default for Electricity {
@@ -187,7 +187,7 @@ impl What {
             Self::Profile(_) => "profile",
             Self::Events(_) => "events",
             Self::Registers(_) => "registers",
-            Self::Clock => "clock",
+            Self::Clock(_) => "clock",
         }
     }
 }

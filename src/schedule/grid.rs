@@ -47,6 +47,11 @@ impl Grid {
         (stamp.abs_diff(self.end(slot)) <= tolerance.unsigned_abs()).then_some(slot)
     }
 
+    /// A time from one moment to another, both in it, has to do with this slot.
+    pub fn touches(&self, slot: Slot, (from, to): (i64, i64)) -> bool {
+        from <= self.end(slot) && to > self.end(slot.saturating_sub(1))
+    }
+
     /// Slots of one day, at most.
     pub fn a_day(&self) -> u32 {
         match self {
@@ -146,6 +151,16 @@ mod tests {
                 assert_eq!(grid.meant(end + 61, 60), None);
             }
         }
+    }
+
+    #[test]
+    fn what_a_clock_was_moved_over_has_to_do_with_every_slot_in_it() {
+        let grid = Grid::Every { seconds: 900 };
+        let touched = |span| (0..5).filter(|slot| grid.touches(*slot, span)).collect::<Vec<_>>();
+        assert_eq!(touched((1_000, 1_005)), [2]);
+        assert_eq!(touched((1_795, 1_805)), [2, 3]);
+        assert_eq!(touched((900, 3_600)), [1, 2, 3, 4]);
+        assert_eq!(touched((901, 1_800)), [2]);
     }
 
     #[test]

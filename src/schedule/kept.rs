@@ -14,6 +14,8 @@ pub struct Kept {
     pub state: MeterState,
     /// When it answered last, milliseconds since 1970 UTC.
     pub answered_ms: Option<i64>,
+    /// What its clock was last moved over, seconds since 1970 UTC.
+    pub moved: Option<(i64, i64)>,
     pub lines: Vec<KeptLine>,
 }
 
@@ -35,6 +37,9 @@ impl Kept {
         out.put_u64_le(self.received.map_or(0, |received| u64::from(received) + 1));
         out.put_u8(self.state as u8);
         out.put_i64_le(self.answered_ms.unwrap_or(i64::MIN));
+        let (from, to) = self.moved.unwrap_or((i64::MIN, i64::MIN));
+        out.put_i64_le(from);
+        out.put_i64_le(to);
         for line in &self.lines {
             out.put_u8(u8::try_from(line.task.len()).unwrap_or(u8::MAX));
             out.put_slice(line.task.as_bytes());
@@ -56,6 +61,8 @@ impl Kept {
         };
         let state = MeterState::from_number(buf.try_get_u8().ok()?)?;
         let answered_ms = Some(buf.try_get_i64_le().ok()?).filter(|ms| *ms != i64::MIN);
+        let moved = (buf.try_get_i64_le().ok()?, buf.try_get_i64_le().ok()?);
+        let moved = Some(moved).filter(|(from, _)| *from != i64::MIN);
         let mut lines = Vec::new();
         while !buf.is_empty() {
             let length = usize::from(buf.try_get_u8().ok()?);
@@ -65,7 +72,7 @@ impl Kept {
             let (grid, layout) = (buf.try_get_u64_le().ok()?, buf.try_get_u64_le().ok()?);
             lines.push(KeptLine { task, grid, layout, progress: Progress::parse(buf)? });
         }
-        Some(Self { received, state, answered_ms, lines })
+        Some(Self { received, state, answered_ms, moved, lines })
     }
 
     /// How far a task had come by this grid.
@@ -110,7 +117,9 @@ mod tests {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let days = Grid::Daily { at: Time::midnight(), zone: zone.clone() };
         let (state, answered_ms) = (MeterState::Silent, Some(7));
-        let kept = Kept { received: Some(0), state, answered_ms, lines: vec![line("a", &quarters), line("b", &days)] };
+        let moved = Some((5, 9));
+        let kept =
+            Kept { received: Some(0), state, answered_ms, moved, lines: vec![line("a", &quarters), line("b", &days)] };
         let mut out = Vec::new();
         kept.emit(&mut out);
         assert_eq!(Kept::parse(&out), Some(kept.clone()));

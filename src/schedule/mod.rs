@@ -3,6 +3,7 @@
 //! A [`Grid`] says when slots end, a [`Progress`] which of them were read, a [`Task`] what is wanted of many meters, and
 //! the [`Schedule`] who is asked next.
 
+mod discipline;
 mod grid;
 mod kept;
 mod meter;
@@ -10,6 +11,7 @@ mod plan;
 mod progress;
 mod task;
 
+pub use discipline::{Correction, Discipline, Offset};
 pub use grid::{Grid, Slot};
 pub use kept::{Kept, KeptLine, signature};
 pub use meter::{MeterNo, MeterState};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dcu::reading::{MeterId, Origin, Reading, TimeQuality};
-use dcu::store::{Body, Lane, Limit, Options, Store};
+use dcu::reading::{Event, EventKind, MeterId, Origin, Reading, TimeQuality};
+use dcu::store::{Body, Lane, Limit, Options, Record, Store};
 use dcu::task::mqtt::Settings;
 use dcu::wire;
 use dcu::wire::v1;
@@ -232,6 +232,26 @@ impl Unit {
 
     /// All readings that are durable, after the end of the service.
     fn readings(&self) -> Vec<(Lane, Reading)> {
+        let records = self.records(&[Lane::LoadProfile, Lane::Billing, Lane::Information]).into_iter();
+        let reading = |record: Record| match record.body {
+            Body::Reading(reading) => Some((record.lane, reading)),
+            _ => None,
+        };
+        records.filter_map(reading).collect()
+    }
+
+    /// What was told of meters: who, code and detail.
+    fn events(&self) -> Vec<(String, String, String)> {
+        let event = |record: Record| match record.body {
+            Body::Event(Event { meter: Some(meter), kind: EventKind::Unit { code, detail }, .. }) => {
+                Some((meter.to_string(), code, detail))
+            }
+            _ => None,
+        };
+        self.records(&[Lane::Security]).into_iter().filter_map(event).collect()
+    }
+
+    fn records(&self, lanes: &[Lane]) -> Vec<Record> {
         let begin = Instant::now();
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {
@@ -251,8 +271,9 @@ impl Unit {
         let (done, committed) = std::sync::mpsc::channel();
         store.commit(Some(Box::new(move |result| done.send(result.is_ok()).unwrap()))).unwrap();
         assert!(committed.recv_timeout(LIMIT).unwrap());
-        let mut readings = Vec::new();
-        for lane in [Lane::LoadProfile, Lane::Billing, Lane::Information] {
+        let mut all = Vec::new();
+        for lane in lanes {
+            let lane = *lane;
             let mut after = 0;
             loop {
                 let batches =
@@ -260,16 +281,12 @@ impl Unit {
                 let Some(last) = batches.last() else { break };
                 after = last.last();
                 for batch in &batches {
-                    let (_, records) = wire::open_batch(&batch.octets).unwrap();
-                    readings.extend(records.into_iter().filter_map(|record| match record.body {
-                        Body::Reading(reading) => Some((lane, reading)),
-                        _ => None,
-                    }));
+                    all.extend(wire::open_batch(&batch.octets).unwrap().1);
                 }
             }
         }
         store.close().unwrap();
-        readings
+        all
     }
 }
 
@@ -588,4 +605,34 @@ fn a_unit_that_lost_its_counters_asks_for_those_of_the_meter() {
     other.terminate();
     check_profile(&other.readings(), &[&meter], 192);
     assert!(other.log().contains("raise the invocation counter"));
+}
+
+#[test]
+fn clocks_are_shifted_or_set_or_left_to_people() {
+    let ahead = |serial, ms| {
+        let meter = Emulated::plain(serial);
+        meter.server.lock().unwrap().meter.world.clock.misset(ms, unix_now() * 1_000);
+        meter
+    };
+    // Behind, so that no clock goes back over the end of a slot, whenever this runs.
+    let [shifted, set, off] = [ahead(1, -20_500), ahead(2, -300_000), ahead(3, -100_000_000)];
+    let tasks = "[[electricity.task]]\nid = \"clock\"\nwhat = \"clock\"\nperiod = \"1h\"\nhistory = \"1h\"\n\
+                 shift_above = \"5s\"\nset_above = \"60s\"\nalarm_above = \"1d\"\n";
+    let (text, keys) = configure(&[&shifted, &set, &off], tasks);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    let card = unit.until_complete("clock", 3);
+    let offset = |meter| line(&card, meter)["clock_ahead_ms"].as_i64().unwrap();
+    assert!(offset(&shifted).abs() < 5_000 && offset(&set).abs() < 5_000, "{card:#}");
+    assert!(offset(&off) < -99_000_000, "{card:#}");
+    unit.terminate();
+    for (meter, code, found) in [
+        (&shifted, "electricity.clock_shifted", "it was -2"),
+        (&set, "electricity.clock_set", "it was -"),
+        (&off, "electricity.clock_off", "it was -"),
+    ] {
+        let told = unit.events();
+        let detail = told.iter().find(|(id, told, _)| *id == meter.id() && told == code).map(|(.., detail)| detail);
+        assert!(detail.is_some_and(|detail| detail.starts_with(found)), "{told:?}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::config::values::{duration_within, one_of, path_from, port_problem, se
 use crate::config::words::{host_and_port, topic_level, word, zone};
 use crate::config::{DAY, HOUR, MINUTE};
 use crate::reading::{MeterId, Obis};
-use crate::schedule::{Grid, Priority, Window};
+use crate::schedule::{Discipline, Grid, Priority, Window};
 
 pub(in crate::config) fn electricity(mut table: Table<'_>, base: &Path) -> Electricity {
     let keys = table.optional("keys", secret_from(base));
@@ -193,7 +193,7 @@ fn tasks(tables: Vec<Table<'_>>, groups: &[&str], clock: Option<&TimeZone>) -> V
         let day = period.map_or(1, |period| 86_400_u32.div_ceil(period.seconds()).clamp(1, 1_440));
         let task = Task {
             id: id.unwrap_or_default(),
-            what: what.unwrap_or(What::Clock),
+            what: what.unwrap_or(What::Clock(Discipline::default())),
             groups: members,
             grid,
             priority: table.read("priority", usual, one_of(PRIORITIES)),
@@ -232,12 +232,40 @@ fn what(table: &mut Table<'_>) -> Option<What> {
     if table.contains(unwanted) {
         table.blame(unwanted, Problem::wrong("has no use here"));
     }
+    let discipline = discipline(table);
+    if kind.is_some_and(|kind| kind != 3) {
+        for key in ["shift_above", "set_above", "alarm_above"] {
+            if table.contains(key) {
+                table.blame(key, Problem::wrong("belongs to what = \"clock\""));
+            }
+        }
+    }
     match kind? {
         0 => object.map(What::Profile),
         1 => object.map(What::Events),
         2 => Some(What::Registers(objects)),
-        _ => Some(What::Clock),
+        _ => Some(What::Clock(discipline)),
     }
+}
+
+/// From how much on a clock is shifted, set, or told to be off.
+fn discipline(table: &mut Table<'_>) -> Discipline {
+    let second = Duration::from_secs(1);
+    let discipline = Discipline {
+        shift_above: table.optional("shift_above", duration_within(second, 15 * MINUTE)),
+        set_above: table.optional("set_above", duration_within(second, DAY)),
+        alarm_above: table.optional("alarm_above", duration_within(second, 365 * DAY)),
+    };
+    let Discipline { shift_above, set_above, alarm_above } = discipline;
+    let is_before =
+        |one: Option<Duration>, other: Option<Duration>| one.zip(other).is_none_or(|(one, other)| one < other);
+    if !is_before(shift_above, set_above) {
+        table.blame("set_above", Problem::wrong("must be more than shift_above"));
+    }
+    if !is_before(set_above.max(shift_above), alarm_above) {
+        table.blame("alarm_above", Problem::wrong("must be more than shift_above and set_above"));
+    }
+    discipline
 }
 
 fn obis(text: &str) -> Result<Obis, Problem> {

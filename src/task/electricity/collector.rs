@@ -11,7 +11,7 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::exchange::{Job, Outcome, Wanted};
+use super::exchange::{Corrected, Job, Outcome, Wanted};
 use super::known::{Known, event, lane, origin, task};
 use super::lines::Tasks;
 use crate::clock::{Now, ReadClock};
@@ -21,7 +21,7 @@ use crate::control::{Collection, TaskCard, TaskLine};
 use crate::journal::Counters;
 use crate::reading::TimeQuality;
 use crate::registry::Credentials;
-use crate::schedule::{End, Kept, KeptLine, MeterNo, Order, Progress, Schedule, Ticket, Work, signature};
+use crate::schedule::{End, Grid, Kept, KeptLine, MeterNo, Order, Progress, Schedule, Ticket, Work, signature};
 use crate::store::{Body, Lane, Mark, Store, StoreError};
 use crate::task::chain;
 use crate::wire::v1;
@@ -156,7 +156,7 @@ impl Collector {
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
             self.schedule.restore(no, kept.state);
-            (known.told, known.answered_ms) = (kept.state, kept.answered_ms);
+            (known.told, known.answered_ms, known.moved) = (kept.state, kept.answered_ms, kept.moved);
         }
         info!(count = self.meters.len(), tasks = self.config.tasks.len(), "electricity meters are read");
     }
@@ -168,13 +168,15 @@ impl Collector {
             What::Profile(object) => (Wanted::Profile(*object), Some(object)),
             What::Events(object) => (Wanted::Events(*object), Some(object)),
             What::Registers(objects) => (Wanted::Registers(objects.clone()), None),
-            What::Clock => (Wanted::Clock, None),
+            What::Clock(discipline) => (Wanted::Clock(*discipline), None),
         };
         let job = Job {
             meter: Arc::clone(&known.party),
             wanted,
             grid: said.grid.clone(),
             slots: slots.clone(),
+            slot_seconds: self.slot_seconds(known),
+            moved: known.moved,
             origin: origin(said),
             received: known.received,
             layout: object.and_then(|object| known.layouts.get(object)).cloned(),
@@ -186,6 +188,16 @@ impl Collector {
         self.orders.insert(id, (*ticket, *no, *task));
     }
 
+    /// The shortest slots of the meter's profiles: no clock goes back over their ends.
+    fn slot_seconds(&self, known: &Known) -> u32 {
+        let tasks = known.tasks.iter().filter_map(|number| self.config.tasks.get(*number));
+        let seconds = tasks.filter_map(|task| match (&task.what, &task.grid) {
+            (What::Profile(_), Grid::Every { seconds }) => Some(*seconds),
+            _ => None,
+        });
+        seconds.min().unwrap_or(QUARTER)
+    }
+
     /// An order has ended: what came that is new goes to the store, together with how far the meter has come.
     fn done(&mut self, id: Id, outcome: Outcome) {
         let Some((ticket, no, task)) = self.orders.remove(&id) else { return };
@@ -193,7 +205,7 @@ impl Collector {
             return;
         };
         let now = (self.clock)();
-        let Outcome { end, detail, rows, received, layout, offset, counter_restarted } = outcome;
+        let Outcome { end, detail, rows, received, layout, offset, counter_restarted, corrected } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
         if end != End::Unreachable {
             known.answered_ms = Some(now.utc_ms);
@@ -211,6 +223,11 @@ impl Collector {
             records.push(event("electricity.counter_restarted", detail, meter, now));
         }
         known.is_refusing = end == End::Refused;
+        if let Some(Corrected { code, detail, span }) = corrected {
+            info!(meter = %meter, code, "clock of a meter");
+            records.push(event(code, detail, meter, now));
+            known.moved = span.or(known.moved);
+        }
         // It never falls, whatever became of the exchange.
         known.received = known.received.max(received);
         known.offset = offset.or(known.offset);
@@ -254,6 +271,7 @@ impl Collector {
             received: known.received,
             state: self.schedule.state(no)?,
             answered_ms: known.answered_ms,
+            moved: known.moved,
             lines: known.tasks.iter().filter_map(line).collect(),
         };
         let mut octets = Vec::new();
@@ -300,6 +318,7 @@ impl Outcome {
             layout: None,
             offset: None,
             counter_restarted: false,
+            corrected: None,
         }
     }
 }
@@ -312,4 +331,6 @@ fn mark_name(id: [u8; 8]) -> Vec<u8> {
 const MARK: &[u8] = b"electricity/";
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(20);
+/// Seconds: what profiles mostly have.
+const QUARTER: u32 = 900;
 const LOOK: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! One order carried out: an association, what is asked in it, and what came of it.
 
 mod associate;
+mod clock;
 mod trouble;
 
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
+pub(super) use clock::Corrected;
 use trouble::Trouble;
 
 use super::{Note, Session, SessionError};
@@ -24,9 +26,9 @@ use crate::clock::{Now, ReadClock};
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
-use crate::reading::{Interval, Link, MeterId, Obis, Origin, Reading, Security};
+use crate::reading::{Interval, Link, MeterId, Obis, Origin, Quality, Reading, Security};
 use crate::registry::Credential;
-use crate::schedule::{End, Grid, Slot};
+use crate::schedule::{Discipline, End, Grid, Slot};
 use crate::task::chain;
 use crate::task::receiver::Source;
 
@@ -37,6 +39,10 @@ pub(super) struct Job {
     pub(super) wanted: Wanted,
     pub(super) grid: Grid,
     pub(super) slots: RangeInclusive<Slot>,
+    /// The shortest slots that the meter's profiles have, in seconds.
+    pub(super) slot_seconds: u32,
+    /// Seconds since 1970 UTC that its clock was moved over.
+    pub(super) moved: Option<(i64, i64)>,
     pub(super) origin: Origin,
     /// The highest invocation counter that came before.
     pub(super) received: Option<u32>,
@@ -64,7 +70,7 @@ pub(super) enum Wanted {
     /// Rows whenever they were written.
     Events(Obis),
     Registers(Vec<(u16, Obis)>),
-    Clock,
+    Clock(Discipline),
 }
 
 /// What the rows of a profile are.
@@ -89,6 +95,7 @@ pub(super) struct Outcome {
     /// Milliseconds that the meter's clock is ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
     pub(super) counter_restarted: bool,
+    pub(super) corrected: Option<Corrected>,
 }
 
 impl Job {
@@ -102,6 +109,7 @@ impl Job {
             layout: self.layout.clone(),
             offset: None,
             counter_restarted: false,
+            corrected: None,
         };
         match timeout(LONGEST, self.converse(&mut outcome)).await {
             Ok(Ok(())) => outcome.end = End::Complete,
@@ -140,7 +148,7 @@ impl Job {
         match &self.wanted {
             Wanted::Profile(object) | Wanted::Events(object) => self.rows(*object, session, outcome).await,
             Wanted::Registers(objects) => self.registers(objects, session, outcome).await,
-            Wanted::Clock => self.time(session, outcome).await,
+            Wanted::Clock(discipline) => self.time(*discipline, session, outcome).await,
         }
     }
 
@@ -206,7 +214,11 @@ impl Job {
             }
             seen = meant.or(seen);
             let interval = meant.map(|slot| self.interval(slot));
-            outcome.rows.push((slot, context.row(&row, &layout.columns, interval)));
+            let mut readings = context.row(&row, &layout.columns, interval);
+            if self.moved.is_some_and(|moved| self.grid.touches(slot, moved)) {
+                readings.iter_mut().for_each(|it| it.quality = it.quality.with(Quality::CLOCK_ADJUSTED));
+            }
+            outcome.rows.push((slot, readings));
         }
         match undated {
             0 => Ok(()),
@@ -294,32 +306,6 @@ impl Job {
         }
     }
 
-    /// How far the meter's clock is off.
-    async fn time(&self, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let asked = (self.clock)();
-        let time = self.clock_of(session).await?;
-        let answered = (self.clock)();
-        let uncertain_ms = (answered.mono - asked.mono).as_millis() as i64 / 2;
-        let rule = self.rule();
-        let Some(utc) = rule.utc(&time) else {
-            return Err(Trouble::refused("its time cannot be dated: `clock` may tell the zone".to_owned()));
-        };
-        let hundredths = if time.time.hundredths == 0xff { 0 } else { i64::from(time.time.hundredths) };
-        // The middle of the exchange is when the meter looked at its clock.
-        outcome.offset = Some((utc * 1000 + hundredths * 10 - (answered.utc_ms - uncertain_ms), uncertain_ms));
-        let object = CaptureObject::new(CLOCK);
-        let interval = Some(Interval { end_utc: self.grid.end(*self.slots.end()), length_s: 0 });
-        let value = [(object, None, Data::DateTime(time))];
-        let readings = self.context().registers(&value, Some(&time), interval);
-        outcome.rows.push((*self.slots.end(), readings));
-        Ok(())
-    }
-
-    async fn clock_of(&self, session: &mut Session) -> Result<dlms::DateTime, Trouble> {
-        let time = session.get(CLOCK, None).await?;
-        Ok(Data::parse_all(&time)?.date_time()?)
-    }
-
     fn is_log(&self) -> bool {
         matches!(self.wanted, Wanted::Events(_))
     }
@@ -374,7 +360,6 @@ impl Party {
     }
 }
 
-const CLOCK: Attribute = Attribute::new(class::CLOCK, dlms::Obis::new(0, 0, 1, 0, 0, 255), 2);
 /// Of one order, whatever it is.
 const LONGEST: Duration = Duration::from_secs(900);
 /// A session takes one for each request and each block.

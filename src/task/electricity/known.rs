@@ -30,6 +30,8 @@ pub(super) struct Known {
     /// It answered the last order otherwise than it was asked.
     pub(super) is_refusing: bool,
     pub(super) told: MeterState,
+    /// Seconds since 1970 UTC that its clock was moved over.
+    pub(super) moved: Option<(i64, i64)>,
     /// Of each task: slots that were given up, as far as it is told.
     pub(super) lost: HashMap<usize, u64>,
 }
@@ -59,6 +61,7 @@ impl Known {
             detail: None,
             is_refusing: false,
             told: MeterState::New,
+            moved: None,
             lost: HashMap::new(),
         })
     }
@@ -101,7 +104,7 @@ pub(super) fn task(said: &electricity::Task) -> crate::schedule::Task {
 
 pub(super) const fn lane(said: &electricity::Task) -> Lane {
     match (&said.what, said.priority) {
-        (What::Clock, _) | (_, Priority::Events) => Lane::Information,
+        (What::Clock(_), _) | (_, Priority::Events) => Lane::Information,
         (_, Priority::Billing) => Lane::Billing,
         (_, Priority::Profile | Priority::Firmware) => Lane::LoadProfile,
     }
@@ -109,7 +112,7 @@ pub(super) const fn lane(said: &electricity::Task) -> Lane {
 
 pub(super) const fn origin(said: &electricity::Task) -> Origin {
     match (&said.what, said.priority) {
-        (What::Registers(_) | What::Clock, _) => Origin::Snapshot,
+        (What::Registers(_) | What::Clock(_), _) => Origin::Snapshot,
         (_, Priority::Billing) => Origin::Billing,
         _ => Origin::Profile,
     }
