@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dlms::time::DeviationSign;
 use jiff::tz::TimeZone;
+use plc::Eui64;
 
 pub(super) use read::electricity;
 
@@ -62,6 +63,8 @@ pub enum Place {
         path: PathBuf,
         baud: u32,
     },
+    /// Nodes of the `[[plc]]` network of this name.
+    Plc(String),
 }
 
 /// `[[electricity.meter]]`
@@ -73,6 +76,8 @@ pub struct Meter {
     pub channel: usize,
     /// Its own address, where the channel has none or another one.
     pub tcp: Option<String>,
+    /// The node of a PLC network that it is behind.
+    pub node: Option<Eui64>,
     pub group: Option<String>,
     pub manner: Manner,
 }

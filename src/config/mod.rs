@@ -5,6 +5,7 @@
 
 pub mod electricity;
 mod fault;
+pub mod plc;
 mod raw;
 mod read;
 pub mod similar;
@@ -24,6 +25,7 @@ use crate::reading::{Groups, MeterId};
 
 pub use electricity::Electricity;
 pub use fault::{ConfigError, Fault, Gravity};
+pub use plc::Plc;
 pub use values::{duration, private, said, size};
 
 /// Everything the service is told.
@@ -34,6 +36,8 @@ pub struct Config {
     pub wmbus: Vec<Receiver>,
     pub meters: Meters,
     pub electricity: Electricity,
+    /// `[[plc]]`, in the order of the file; names are unique.
+    pub plc: Vec<Plc>,
     pub store: Store,
     /// None without the section: the unit reads and buffers, and forwards nothing.
     pub uplink: Option<Uplink>,

@@ -10,6 +10,7 @@ use wmbus::receiver::{KINDS, Kind, Mode};
 
 use super::electricity::electricity;
 use super::fault::{Fault, Faults, Problem};
+use super::plc::networks;
 use super::raw::Table;
 use super::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within};
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
@@ -31,14 +32,16 @@ pub(super) fn config(text: &str, base: &Path) -> (Config, Vec<Fault>) {
     let unit = unit(root.table("unit"), base, has_uplink);
     let wmbus = receivers(root.tables("wmbus"), base);
     let meters = meters(root.table("meters"), base);
-    let electricity = electricity(root.table("electricity"), base);
+    let plc = networks(root.tables("plc"), base);
+    let electricity = electricity(root.table("electricity"), &plc, base);
     let store = store(root.table("store"));
     let uplink = root.optional_table("uplink").and_then(|table| uplink(table, base));
     let time = time(root.table("time"));
     let control = control(root.table("control"), base);
     let log = log(root.table("log"));
     root.finish();
-    (Config { unit, wmbus, meters, electricity, store, uplink, time, control, log }, faults.into_inner().finish(text))
+    let config = Config { unit, wmbus, meters, electricity, plc, store, uplink, time, control, log };
+    (config, faults.into_inner().finish(text))
 }
 
 fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {

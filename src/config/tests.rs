@@ -72,10 +72,16 @@ fn the_template_with_everything_switched_on_is_legal() {
     assert_eq!(names, ["roof", "sdr", "gateway", "neighbour"]);
 
     let electricity = &config.electricity;
-    let [modems, line] = electricity.channels.as_slice() else { panic!("{electricity:?}") };
+    let [modems, line, feeder] = electricity.channels.as_slice() else { panic!("{electricity:?}") };
     assert_eq!((modems.link, modems.at_once, &modems.place), (electricity::Link::Wrapper, 16, &None));
     assert!(matches!(line.place, Some(electricity::Place::Serial { baud: 9600, .. })));
-    let [household, balance] = electricity.meters.as_slice() else { panic!("{electricity:?}") };
+    assert_eq!((&feeder.place, feeder.at_once), (&Some(electricity::Place::Plc("feeder".to_owned())), 16));
+    let [network] = config.plc.as_slice() else { panic!("{:?}", config.plc) };
+    let source = ReceiverSource::Serial { path: "/dev/ttyAMA1".into(), baud: 115_200 };
+    assert_eq!((network.name.as_str(), &network.source, network.pan_id), ("feeder", &source, 0x781d));
+    assert_eq!(network.prefix, Some([0xfd, 0, 0, 1, 0, 2, 0, 3]));
+    let [household, balance, node] = electricity.meters.as_slice() else { panic!("{electricity:?}") };
+    assert_eq!((node.channel, node.node.unwrap().to_string().as_str()), (2, "001122ffff000002"));
     assert!(household.manner.is_ciphered() && household.manner.authentication == electricity::Authentication::Gmac);
     assert_eq!((balance.channel, balance.manner.client, balance.manner.security), (1, 2, 0));
     let ids: Vec<_> = electricity.tasks.iter().map(|task| (task.id.as_str(), task.what.name(), task.at_once)).collect();
@@ -380,6 +386,60 @@ window = "22-5"
             "dcu.toml:31: electricity.task[1].at: belongs to a period of a day or a month",
             "dcu.toml:32: electricity.task[1].groups: there is no group \"gas\"",
             "dcu.toml:33: electricity.task[1].window: \"22\" is not a time such as \"06:00\"",
+        ],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_networks_is_told_by_key() {
+    check(
+        r#"
+[[plc]]
+name = "a"
+tcp = "192.0.2.1:4001"
+pan_id = "781d"
+
+[[plc]]
+name = "a"
+pan_id = "791d"
+band = "cenelec"
+key_index = 2
+
+[[plc]]
+name = "b"
+tcp = "192.0.2.1:4002"
+pan_id = "781d"
+eui64 = "12"
+prefix = "2001:db8::/64"
+unlisted = "ask"
+
+[[electricity.channel]]
+name = "street"
+link = "hdlc"
+plc = "c"
+
+[[electricity.channel]]
+name = "feeder"
+link = "wrapper"
+plc = "b"
+
+[[electricity.meter]]
+id = "4d4d4d0000bc614e"
+channel = "feeder"
+"#,
+        &[
+            "dcu.toml:7: plc[1].port: exactly one of `port` and `tcp` says where the modem is",
+            "dcu.toml:8: plc[1].name: \"a\" is the name of another network",
+            "dcu.toml:9: plc[1].pan_id: \"791d\" has bits of 0300 set, which no PAN id may; 781d has not",
+            "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"arib\", \"rf\"",
+            "dcu.toml:11: plc[1].key_index: 2 is not between 0 and 1",
+            "dcu.toml:16: plc[2].pan_id: 781d is another network's",
+            "dcu.toml:17: plc[2].eui64: \"12\" is not an EUI-64 such as \"001122ffff000001\"",
+            "dcu.toml:18: plc[2].prefix: \"2001:db8::/64\" is not a prefix such as \"fd00:1:2:3::/64\"",
+            "dcu.toml:19: plc[2].unlisted: \"ask\" is not one of \"hold\", \"decline\"",
+            "dcu.toml:24: electricity.channel[0].plc: there is no [[plc]] of the name \"c\"",
+            "dcu.toml:24: electricity.channel[0].plc: goes with link = \"wrapper\", and with neither `port` nor `tcp`",
+            "dcu.toml:31: electricity.meter[0].node: is missing: its channel is a PLC network",
         ],
     );
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Task, What};
 use crate::config::fault::Problem;
+use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
 use crate::config::values::{duration_within, one_of, path_from, port_problem, secret_from};
 use crate::config::words::{host_and_port, topic_level, word, zone};
@@ -17,12 +18,12 @@ use crate::config::{DAY, HOUR, MINUTE};
 use crate::reading::{MeterId, Obis};
 use crate::schedule::{Discipline, Grid, Priority, Window};
 
-pub(in crate::config) fn electricity(mut table: Table<'_>, base: &Path) -> Electricity {
+pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], base: &Path) -> Electricity {
     let keys = table.optional("keys", secret_from(base));
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
     let everybody = manner(&mut table, Manner::default());
-    let channels = channels(table.tables("channel"), base);
+    let channels = channels(table.tables("channel"), networks, base);
     let groups: Vec<(String, Manner)> =
         table.tables("group").into_iter().map(|table| group(table, &everybody)).collect();
     let has_own = keys.is_some();
@@ -51,7 +52,7 @@ fn title(text: &str) -> Result<[u8; 8], Problem> {
     }
 }
 
-fn channels(tables: Vec<Table<'_>>, base: &Path) -> Vec<Channel> {
+fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channel> {
     let mut names = BTreeSet::new();
     let read = |(n, mut table): (usize, Table<'_>)| {
         let name = table.read("name", format!("channel{n}"), word);
@@ -71,9 +72,19 @@ fn channels(tables: Vec<Table<'_>>, base: &Path) -> Vec<Channel> {
         if table.contains("port") && link == Some(Link::Wrapper) {
             table.blame("port", Problem::wrong("has no use with link = \"wrapper\", which is for `tcp`"));
         }
+        let network = table.optional("plc", |text| {
+            let found = networks.iter().find(|network| network.name == text);
+            let missing = || Problem::wrong(format!("there is no [[plc]] of the name {text:?}"));
+            found.map(|network| network.name.clone()).ok_or_else(missing)
+        });
+        if table.contains("plc") && (table.contains("port") || table.contains("tcp") || link == Some(Link::Hdlc)) {
+            table.blame("plc", Problem::wrong("goes with link = \"wrapper\", and with neither `port` nor `tcp`"));
+        }
         let is_line = port.is_some();
+        let is_one = is_line || tcp.is_some();
         let place = port.map(|path| Place::Serial { path, baud }).or(tcp.map(Place::Tcp));
-        let at_once = table.integer("at_once", 1..1_001).unwrap_or(if place.is_some() { 1 } else { 16 });
+        let place = place.or(network.map(Place::Plc));
+        let at_once = table.integer("at_once", 1..1_001).unwrap_or(if is_one { 1 } else { 16 });
         if at_once > 1 && is_line {
             table.blame("at_once", Problem::wrong("is 1 on a serial line"));
         }
@@ -136,10 +147,20 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
             found.ok_or_else(|| Problem::wrong(format!("there is no group {text:?}")))
         });
         let tcp = table.optional("tcp", host_and_port);
+        let node = table.optional("node", eui64);
         let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone());
         match channel.and_then(|channel| channels.get(channel)) {
             Some(Channel { place: None, .. }) if !table.contains("tcp") => {
                 table.blame("tcp", Problem::wrong("is missing: its channel has neither `tcp` nor `port`"));
+            }
+            Some(Channel { place: Some(Place::Plc(_)), .. }) if !table.contains("node") => {
+                table.blame("node", Problem::wrong("is missing: its channel is a PLC network"));
+            }
+            Some(Channel { place: Some(Place::Plc(_)), .. }) if tcp.is_some() => {
+                table.blame("tcp", Problem::wrong("has no use in a PLC network"));
+            }
+            Some(Channel { place, .. }) if node.is_some() && !matches!(place, Some(Place::Plc(_))) => {
+                table.blame("node", Problem::wrong("has no use outside a PLC network"));
             }
             Some(Channel { place: Some(Place::Serial { .. }), .. }) if tcp.is_some() => {
                 table.blame("tcp", Problem::wrong("has no use on a serial line"));
@@ -154,7 +175,7 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
         }
         table.finish();
         if let (Some(id), Some(channel)) = (id, channel) {
-            meters.push(Meter { id, channel, tcp, group: group.map(|(name, _)| name.clone()), manner });
+            meters.push(Meter { id, channel, tcp, node, group: group.map(|(name, _)| name.clone()), manner });
         }
     }
     meters
