@@ -5,6 +5,7 @@
 
 mod buffer;
 pub mod left;
+mod mesh;
 mod meters;
 mod orders;
 mod status;
@@ -14,6 +15,10 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
+pub use mesh::{
+    HopLine, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine, PathLine,
+    RouteLine,
+};
 pub use meters::{Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
 pub use orders::OrderLine;
 pub use status::{
@@ -78,6 +83,14 @@ pub enum Request {
     Task {
         id: String,
     },
+    /// The names of all mesh networks.
+    Networks,
+    /// Something of one network.
+    Mesh {
+        network: String,
+        #[serde(flatten)]
+        ask: MeshAsk,
+    },
     /// A stream, from now on.
     Follow {
         stream: Stream,
@@ -122,6 +135,10 @@ pub enum Reply {
         tasks: Vec<TaskLine>,
     },
     Task(Box<TaskCard>),
+    Networks {
+        networks: Vec<String>,
+    },
+    Mesh(MeshSaid),
     /// The stream was begun: whatever happens from now on is sent.
     Following {
         stream: Stream,

@@ -1,0 +1,254 @@
+//! Mesh networks: what may be asked of one, and what is said of it, its nodes and its routes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A question or a command to one network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum MeshAsk {
+    Status,
+    Nodes,
+    /// Takes nodes onto the list of those that may join.
+    Import {
+        nodes: Vec<NodeSecret>,
+    },
+    /// Lets a node join that was denied.
+    Admit {
+        node: String,
+    },
+    /// Does not let a node join any more, and sends it away.
+    Deny {
+        node: String,
+    },
+    /// Sends a node away; it may come back.
+    Kick {
+        node: String,
+    },
+    /// Gives the network a new group master key.
+    Rekey,
+    /// The modem's routing table.
+    Routes,
+    /// Finds the path to a node and back; takes up to 40 s of airtime.
+    Trace {
+        node: String,
+    },
+    /// Has the modem find a new route to a node.
+    Refresh {
+        node: String,
+    },
+}
+
+/// A node, and the key that it must prove. Its key is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSecret {
+    pub eui64: String,
+    /// 32 hexadecimal digits.
+    pub psk: String,
+    #[serde(default)]
+    pub meter: String,
+}
+
+impl fmt::Debug for NodeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeSecret({}, ..)", self.eui64)
+    }
+}
+
+/// What a network answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "said", rename_all = "kebab-case")]
+pub enum MeshSaid {
+    Status(Box<MeshStatus>),
+    Nodes {
+        nodes: Vec<NodeLine>,
+    },
+    Imported {
+        added: usize,
+        changed: usize,
+        same: usize,
+    },
+    /// What was done, to this node.
+    Done {
+        node: String,
+    },
+    RekeyBegun {
+        generation: u32,
+        nodes: usize,
+    },
+    Routes {
+        routes: Vec<RouteLine>,
+    },
+    Path(PathLine),
+}
+
+/// One network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshStatus {
+    pub network: String,
+    /// Where its modem is.
+    pub source: String,
+    pub state: MeshState,
+    pub since_ms: i64,
+    /// Why it is not up.
+    pub error: Option<String>,
+    /// Where the bootstrap server runs: `host` or `modem`; None before the modem has said it.
+    pub bootstrap_server: Option<String>,
+    pub band: String,
+    /// Four hexadecimal digits.
+    pub pan_id: String,
+    /// Of the coordinator.
+    pub eui64: String,
+    /// Of the group master key, counted from 1.
+    pub key_generation: u32,
+    /// `settled`, `distribute`, `activate` or `grace`.
+    pub rekey: String,
+    /// Nodes in the network that have not got the newest key.
+    pub rekey_missing: usize,
+    /// Nodes that may join.
+    pub listed: usize,
+    /// Nodes in the network, as far as the network says.
+    pub joined: usize,
+    /// Nodes that were heard within the last hour.
+    pub alive: usize,
+    /// Nodes that asked and are not listed.
+    pub unlisted: usize,
+    /// Other networks in hearing.
+    pub foreign_pans: Vec<String>,
+    /// The last time that another network was heard with our number.
+    pub conflict_ms: Option<i64>,
+    /// What was dropped, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Starts of the modem since the service began.
+    pub starts: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeshState {
+    /// The modem's port is not there.
+    Absent,
+    /// The modem is being started.
+    Starting,
+    Up,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLine {
+    pub eui64: String,
+    /// Four hexadecimal digits; None for a node that never was admitted.
+    pub short_addr: Option<String>,
+    pub meter: String,
+    pub presence: NodePresence,
+    pub joined_ms: Option<i64>,
+    /// When something of it was heard last.
+    pub heard_ms: Option<i64>,
+    /// Of the last frame of it, by the hop to the coordinator.
+    pub lqi: Option<u8>,
+    /// From the routing table or the last traced path.
+    pub hops: Option<u8>,
+    /// The hop next to the coordinator, its short address.
+    pub next_hop: Option<String>,
+    /// Weak links on its route.
+    pub weak_links: Option<u8>,
+    pub joins: u32,
+    /// Times that it left or was lost.
+    pub losses: u32,
+    pub key_generation: Option<u32>,
+    /// Why it did not join when it asked last.
+    pub failure: Option<String>,
+    /// When a node that is not listed, or denied, asked last.
+    pub asked_ms: Option<i64>,
+    /// Next hops of its route, the last 32, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ParentLine>,
+}
+
+/// The route to a node went this way from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParentLine {
+    pub since_ms: i64,
+    pub next_hop: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodePresence {
+    /// In the network, and heard within the last hour.
+    Alive,
+    /// In the network, as far as the network says.
+    Routed,
+    /// It was in the network.
+    Lost,
+    /// It may join, and never did.
+    Listed,
+    /// It may not join.
+    Denied,
+    /// It asked, and nobody has told of it.
+    Unlisted,
+}
+
+/// One row of the modem's routing table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteLine {
+    pub destination: String,
+    pub eui64: Option<String>,
+    pub meter: String,
+    pub next_hop: String,
+    pub cost: u16,
+    pub hops: u8,
+    pub weak_links: u8,
+    /// `plc` or `rf`; None where the modem does not say it.
+    pub medium: Option<String>,
+    /// Minutes.
+    pub valid_min: u16,
+}
+
+/// The path to a node and back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathLine {
+    pub node: String,
+    pub short_addr: String,
+    pub forward: Vec<HopLine>,
+    pub reverse: Vec<HopLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopLine {
+    pub short_addr: String,
+    pub link_cost: u8,
+    /// Multiples of 60 degrees between the phases of sender and receiver.
+    pub phase_differential: u8,
+    pub medium: String,
+}
+
+impl NodePresence {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Routed => "routed",
+            Self::Lost => "lost",
+            Self::Listed => "listed",
+            Self::Denied => "denied",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let psk = "000102030405060708090a0b0c0d0e0f".to_owned();
+        let node = NodeSecret { eui64: "001122ffff000001".to_owned(), psk, meter: String::new() };
+        assert_eq!(
+            format!("{:?}", MeshAsk::Import { nodes: vec![node] }),
+            "Import { nodes: [NodeSecret(001122ffff000001, ..)] }"
+        );
+    }
+}

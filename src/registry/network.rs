@@ -1,0 +1,431 @@
+//! What of a G3-PLC network must outlive the process: its keys, its counters, who has which address, who may join.
+//!
+//! One append file a network, readable for its owner alone. An entry is an octet that says what it is, then its fields,
+//! big endian; a later entry about the same thing takes the place of an earlier one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use bytes::{Buf, BufMut};
+use plc::g3::bootstrap::{Admission, Member, Phase, Ring, Verdict};
+use plc::g3::modem::{Counters, Keyring};
+use plc::{Eui64, Key};
+
+use crate::journal::{Journal, JournalError};
+
+/// The durable part of a network.
+#[derive(Debug)]
+pub struct Network {
+    counters: Counters,
+    ring: Ring,
+    members: BTreeMap<Eui64, Member>,
+    listed: BTreeMap<Eui64, Listed>,
+    /// The coordinator's own address, where it was made here.
+    own: Option<Eui64>,
+    journal: Journal,
+}
+
+/// A node that was told of, by its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub psk: Key,
+    /// The meter behind it, as the site names it.
+    pub meter: String,
+    /// It may not join, whatever key it has.
+    pub is_denied: bool,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub added: usize,
+    /// Nodes whose key or meter is another one now.
+    pub changed: usize,
+    pub same: usize,
+}
+
+impl Network {
+    /// Goes on with what is in `directory`; a network that never was begins with `first`, which is durable then.
+    ///
+    /// # Errors
+    /// The directory or its file cannot be made, read or written, or is damaged: a network whose keys and counters are
+    /// not known for sure must not run.
+    pub fn open(directory: &Path, first: Ring) -> Result<Self, JournalError> {
+        let path = directory.join("network");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(JournalError::io("create", directory))?;
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(directory, private).map_err(JournalError::io("protect", directory))?;
+        let (journal, recovered) = Journal::open(&path, KIND)?;
+        let mut network = Self {
+            counters: Counters::default(),
+            ring: first,
+            members: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            own: None,
+            journal,
+        };
+        let mut has_ring = false;
+        for entry in &recovered.entries {
+            has_ring |= entry.first() == Some(&RING);
+            network.take(entry).ok_or_else(|| JournalError::Damaged { path: path.clone(), offset: 0 })?;
+        }
+        if !has_ring {
+            network.journal.append(&ring_entry(&network.ring))?;
+        }
+        if network.journal.octets() > OCTETS {
+            network.compact()?;
+        }
+        Ok(network)
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        self.members.values().copied()
+    }
+
+    /// Who was told of, and may join or may not.
+    pub fn listed(&self) -> &BTreeMap<Eui64, Listed> {
+        &self.listed
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.journal.path().to_owned()
+    }
+
+    /// The list as the bootstrap server asks it. `unlisted` is the answer to all others.
+    pub fn admission(&self, unlisted: Verdict) -> Box<dyn Admission> {
+        let verdict = |listed: &Listed| if listed.is_denied { Verdict::Decline } else { Verdict::Admit(listed.psk) };
+        let nodes = self.listed.iter().map(|(eui64, listed)| (*eui64, verdict(listed))).collect();
+        Box::new(List { nodes, unlisted })
+    }
+
+    /// Makes a reservation of counters durable; blocks.
+    ///
+    /// # Errors
+    /// It is not durable.
+    pub fn keep_counters(&mut self, counters: Counters) -> Result<(), JournalError> {
+        let mut entry = vec![COUNTERS];
+        entry.put_u32(counters.frame_counter);
+        entry.put_u16(counters.discover_sequence_number);
+        entry.put_u8(counters.broadcast_sequence_number);
+        self.append(&entry)?;
+        self.counters = counters;
+        Ok(())
+    }
+
+    /// Makes what is known of nodes durable, all of it at once; blocks.
+    ///
+    /// # Errors
+    /// It is not durable.
+    pub fn keep_members(&mut self, members: &[Member]) -> Result<(), JournalError> {
+        // An entry has an end.
+        for members in members.chunks(1000) {
+            let mut entry = vec![MEMBER];
+            members.iter().for_each(|member| emit_member(member, &mut entry));
+            self.append(&entry)?;
+            self.members.extend(members.iter().map(|member| (member.eui64, *member)));
+        }
+        Ok(())
+    }
+
+    /// Makes the network's keys durable; blocks.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn keep_ring(&mut self, ring: &Ring) -> Result<(), JournalError> {
+        self.append(&ring_entry(ring))?;
+        self.ring = *ring;
+        Ok(())
+    }
+
+    /// The coordinator's own address: the one that was kept, else `made`, which is durable then; blocks.
+    ///
+    /// # Errors
+    /// It is not durable.
+    pub fn own_eui64(&mut self, made: Eui64) -> Result<Eui64, JournalError> {
+        if let Some(own) = self.own {
+            return Ok(own);
+        }
+        self.append(&own_entry(made))?;
+        Ok(*self.own.insert(made))
+    }
+
+    /// Takes nodes onto the list; blocks. Who was denied stays so. At most some hundred at once: they are one entry.
+    ///
+    /// # Errors
+    /// They are not durable.
+    pub fn import(&mut self, nodes: impl IntoIterator<Item = (Eui64, Key, String)>) -> Result<Imported, JournalError> {
+        let mut imported = Imported::default();
+        let mut entry = vec![LISTED];
+        let mut news = BTreeMap::new();
+        for (eui64, psk, meter) in nodes {
+            let known = news.get(&eui64).or_else(|| self.listed.get(&eui64));
+            let listed = Listed { psk, meter, is_denied: known.is_some_and(|known| known.is_denied) };
+            match known {
+                Some(known) if *known == listed => {
+                    imported.same += 1;
+                    continue;
+                }
+                Some(_) => imported.changed += 1,
+                None => imported.added += 1,
+            }
+            listed.emit(eui64, &mut entry);
+            news.insert(eui64, listed);
+        }
+        if !news.is_empty() {
+            self.append(&entry)?;
+            self.listed.append(&mut news);
+        }
+        Ok(imported)
+    }
+
+    /// Lets a listed node join, or not any more; blocks. False: it is not listed.
+    ///
+    /// # Errors
+    /// It is not durable.
+    pub fn deny(&mut self, eui64: Eui64, is_denied: bool) -> Result<bool, JournalError> {
+        let Some(listed) = self.listed.get(&eui64) else { return Ok(false) };
+        let listed = Listed { is_denied, ..listed.clone() };
+        let mut entry = vec![LISTED];
+        listed.emit(eui64, &mut entry);
+        self.append(&entry)?;
+        self.listed.insert(eui64, listed);
+        Ok(true)
+    }
+
+    fn append(&mut self, entry: &[u8]) -> Result<(), JournalError> {
+        if self.journal.octets() > OCTETS {
+            self.compact()?;
+        }
+        self.journal.append(entry)
+    }
+
+    fn compact(&mut self) -> Result<(), JournalError> {
+        let mut counters = vec![COUNTERS];
+        counters.put_u32(self.counters.frame_counter);
+        counters.put_u16(self.counters.discover_sequence_number);
+        counters.put_u8(self.counters.broadcast_sequence_number);
+        let mut entries = vec![counters, ring_entry(&self.ring)];
+        entries.extend(self.own.map(own_entry));
+        entries.extend(self.members.values().map(|member| {
+            let mut entry = vec![MEMBER];
+            emit_member(member, &mut entry);
+            entry
+        }));
+        entries.extend(self.listed.iter().map(|(eui64, listed)| {
+            let mut entry = vec![LISTED];
+            listed.emit(*eui64, &mut entry);
+            entry
+        }));
+        self.journal.compact(entries.iter().map(Vec::as_slice))
+    }
+
+    /// None: the entry is not one of ours.
+    fn take(&mut self, entry: &[u8]) -> Option<()> {
+        let (kind, mut buf) = entry.split_first()?;
+        let buf = &mut buf;
+        match *kind {
+            COUNTERS => {
+                self.counters = Counters {
+                    frame_counter: buf.try_get_u32().ok()?,
+                    discover_sequence_number: buf.try_get_u16().ok()?,
+                    broadcast_sequence_number: buf.try_get_u8().ok()?,
+                };
+            }
+            RING => self.ring = parse_ring(buf)?,
+            MEMBER => {
+                while !buf.is_empty() {
+                    let member = parse_member(buf)?;
+                    self.members.insert(member.eui64, member);
+                }
+            }
+            OWN => self.own = Some(parse_eui64(buf)?),
+            LISTED => {
+                while !buf.is_empty() {
+                    let (eui64, listed) = Listed::parse(buf)?;
+                    self.listed.insert(eui64, listed);
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl Listed {
+    fn emit(&self, eui64: Eui64, out: &mut Vec<u8>) {
+        let meter = self.meter.as_bytes();
+        let meter = meter.get(..METER_LIMIT).unwrap_or(meter);
+        out.put_slice(&eui64.0);
+        out.put_slice(&self.psk.0);
+        out.put_u8(self.is_denied.into());
+        out.put_u8(meter.len() as u8);
+        out.put_slice(meter);
+    }
+
+    fn parse(buf: &mut &[u8]) -> Option<(Eui64, Self)> {
+        let eui64 = parse_eui64(buf)?;
+        let psk = parse_key(buf)?;
+        let is_denied = buf.try_get_u8().ok()? != 0;
+        let len = usize::from(buf.try_get_u8().ok()?);
+        let (meter, rest) = buf.split_at_checked(len)?;
+        *buf = rest;
+        Some((eui64, Self { psk, meter: String::from_utf8(meter.to_vec()).ok()?, is_denied }))
+    }
+}
+
+/// Who may join, as the bootstrap server asks it.
+#[derive(Debug)]
+struct List {
+    nodes: BTreeMap<Eui64, Verdict>,
+    unlisted: Verdict,
+}
+
+impl Admission for List {
+    fn verdict(&self, eui64: Eui64) -> Verdict {
+        self.nodes.get(&eui64).unwrap_or(&self.unlisted).clone()
+    }
+}
+
+fn emit_member(member: &Member, out: &mut Vec<u8>) {
+    out.put_slice(&member.eui64.0);
+    out.put_u16(member.short_addr);
+    out.put_u8(member.is_joined.into());
+    out.put_u32(member.key_generation);
+    out.put_u32(member.active_generation);
+}
+
+fn parse_member(buf: &mut &[u8]) -> Option<Member> {
+    Some(Member {
+        eui64: parse_eui64(buf)?,
+        short_addr: buf.try_get_u16().ok()?,
+        is_joined: buf.try_get_u8().ok()? != 0,
+        key_generation: buf.try_get_u32().ok()?,
+        active_generation: buf.try_get_u32().ok()?,
+    })
+}
+
+fn own_entry(own: Eui64) -> Vec<u8> {
+    [&[OWN][..], &own.0].concat()
+}
+
+fn ring_entry(ring: &Ring) -> Vec<u8> {
+    let phase = PHASES.iter().position(|phase| *phase == ring.phase).unwrap_or(0);
+    let mut entry = vec![RING];
+    entry.put_u32(ring.generation);
+    entry.put_u8(phase as u8);
+    entry.put_u8(ring.keyring.active);
+    for key in ring.keyring.keys {
+        entry.put_u8(key.is_some().into());
+        entry.put_slice(&key.map_or([0; 16], |key| key.0));
+    }
+    entry
+}
+
+fn parse_ring(buf: &mut &[u8]) -> Option<Ring> {
+    let generation = buf.try_get_u32().ok()?;
+    let phase = *PHASES.get(usize::from(buf.try_get_u8().ok()?))?;
+    let active = buf.try_get_u8().ok().filter(|active| *active < 2)?;
+    let mut keys = [None; 2];
+    for key in &mut keys {
+        let is_there = buf.try_get_u8().ok()? != 0;
+        *key = Some(parse_key(buf)?).filter(|_| is_there);
+    }
+    Some(Ring { keyring: Keyring { active, keys }, generation, phase })
+}
+
+fn parse_eui64(buf: &mut &[u8]) -> Option<Eui64> {
+    let mut octets = [0; 8];
+    buf.try_copy_to_slice(&mut octets).ok()?;
+    Some(Eui64(octets))
+}
+
+fn parse_key(buf: &mut &[u8]) -> Option<Key> {
+    let mut octets = [0; 16];
+    buf.try_copy_to_slice(&mut octets).ok()?;
+    Some(Key(octets))
+}
+
+const KIND: [u8; 3] = *b"g3n";
+const COUNTERS: u8 = 1;
+const RING: u8 = 2;
+const MEMBER: u8 = 3;
+const LISTED: u8 = 4;
+const OWN: u8 = 5;
+const PHASES: [Phase; 4] = [Phase::Settled, Phase::Distribute, Phase::Activate, Phase::Grace];
+/// Octets of a meter's name.
+pub const METER_LIMIT: usize = 64;
+/// Octets at which the file is written anew: several times what 2,000 nodes take.
+const OCTETS: u64 = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eui64(number: u64) -> Eui64 {
+        Eui64(number.to_be_bytes())
+    }
+
+    #[test]
+    fn everything_survives_a_restart_and_a_compaction() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().join("feeder");
+        let first = Ring::new(Key([7; 16]));
+        let mut network = Network::open(&directory, first).unwrap();
+        let counters = Counters { frame_counter: 20_000, discover_sequence_number: 32, broadcast_sequence_number: 31 };
+        network.keep_counters(counters).unwrap();
+        let member =
+            Member { eui64: eui64(5), short_addr: 9, is_joined: true, key_generation: 1, active_generation: 1 };
+        network.keep_members(&[member]).unwrap();
+        assert_eq!(network.own_eui64(eui64(77)).unwrap(), eui64(77));
+        let nodes = || (0..600).map(|number| (eui64(number), Key([number as u8; 16]), format!("meter {number}")));
+        assert_eq!(network.import(nodes()).unwrap(), Imported { added: 600, ..Imported::default() });
+        assert_eq!(network.import(nodes().take(3)).unwrap(), Imported { same: 3, ..Imported::default() });
+        let other = [(eui64(1), Key([9; 16]), String::new())];
+        assert_eq!(network.import(other).unwrap(), Imported { changed: 1, ..Imported::default() });
+        assert!(network.deny(eui64(2), true).unwrap());
+        assert!(!network.deny(eui64(5000), true).unwrap());
+        let ring = Ring { generation: 2, phase: Phase::Grace, ..first };
+        network.keep_ring(&ring).unwrap();
+        assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+        for is_compacted in [false, true] {
+            drop(network);
+            network = Network::open(&directory, Ring::new(Key([0; 16]))).unwrap();
+            assert_eq!((network.counters(), *network.ring()), (counters, ring), "compacted: {is_compacted}");
+            assert_eq!(network.members().collect::<Vec<_>>(), [member]);
+            assert_eq!(network.own_eui64(eui64(78)).unwrap(), eui64(77));
+            assert_eq!((network.listed().len(), network.listed()[&eui64(7)].meter.as_str()), (600, "meter 7"));
+            let admission = network.admission(Verdict::Hold);
+            assert_eq!(admission.verdict(eui64(1)), Verdict::Admit(Key([9; 16])));
+            assert_eq!(admission.verdict(eui64(2)), Verdict::Decline);
+            assert_eq!(admission.verdict(eui64(5000)), Verdict::Hold);
+            network.compact().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Network::open(directory.path(), Ring::new(Key([7; 16]))).unwrap());
+        let path = directory.path().join("network");
+        let mut octets = fs::read(&path).unwrap();
+        octets[30] ^= 1;
+        fs::write(&path, &octets).unwrap();
+        let error = Network::open(directory.path(), Ring::new(Key([7; 16]))).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+        assert!(!format!("{error:?}").contains("7, 7, 7"));
+    }
+}
