@@ -13,13 +13,14 @@ use super::control::Query;
 use super::meters;
 use super::meters::talk::{Answer, Ask};
 use super::news::News;
+use super::plc;
 use super::receiver::{self, State};
 use super::{electricity, health};
 use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
-    Alarm, BufferStat, BufferVerify, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
+    Alarm, BufferStat, BufferVerify, MeshAsk, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
     RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
 use crate::registry::Action;
@@ -38,6 +39,8 @@ pub(super) struct Desk {
     pub(super) meters: mpsc::Sender<meters::Question>,
     /// None where no electricity meter is configured.
     pub(super) electricity: Option<mpsc::Sender<electricity::Question>>,
+    /// Mesh networks by name.
+    pub(super) networks: Vec<(String, mpsc::Sender<plc::Question>)>,
     /// When this boot was first dated.
     pub(super) anchored: watch::Receiver<Option<i64>>,
     /// What the start found that somebody must look at.
@@ -54,11 +57,15 @@ impl Desk {
         let mut meters_due = interval_at(Instant::now() + FIRST_METERS, LEAVE_METERS);
         loop {
             tokio::select! {
-                Some(Query { request, reply }) = queries.recv() => {
-                    let answer = self.answer(request).await;
-                    // A client that hung up wants no answer.
-                    let _ = reply.send(answer);
-                }
+                Some(Query { request, reply }) = queries.recv() => match request {
+                    // Some take as long as a packet through the mesh: others are answered meanwhile.
+                    Request::Mesh { network, ask } => {
+                        let network = self.network(&network);
+                        // A client that hung up wants no answer, here and below.
+                        tokio::spawn(async move { drop(reply.send(ask_network(network, ask).await)) });
+                    }
+                    request => drop(reply.send(self.answer(request).await)),
+                },
                 _ = health_due.tick() => self.tell_health().await,
                 _ = status_due.tick() => self.leave_status().await,
                 _ = meters_due.tick() => self.leave_meters().await,
@@ -118,8 +125,18 @@ impl Desk {
                 self.collect(electricity::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
             }
             Request::Task { id } => self.task(id).await,
+            Request::Networks => {
+                Reply::Networks { networks: self.networks.iter().map(|(name, _)| name.clone()).collect() }
+            }
+            Request::Mesh { network, ask } => ask_network(self.network(&network), ask).await,
             Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
         }
+    }
+
+    fn network(&self, name: &str) -> Result<mpsc::Sender<plc::Question>, Refusal> {
+        let found = self.networks.iter().find(|(network, _)| network == name);
+        let missing = || Refusal::new(RefusalKind::NotFound, format!("no network {name:?} runs here"));
+        found.map(|(_, network)| network.clone()).ok_or_else(missing)
     }
 
     async fn order(&self, meter: &str, action: &str, expires_s: u64) -> Reply {
@@ -282,16 +299,33 @@ async fn ask<Q, T>(
     question: impl FnOnce(oneshot::Sender<T>) -> Q,
     whom: &str,
 ) -> Result<T, Refusal> {
+    ask_within(PATIENCE, door, question, whom).await
+}
+
+async fn ask_within<Q, T>(
+    patience: Duration,
+    door: &mpsc::Sender<Q>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Q,
+    whom: &str,
+) -> Result<T, Refusal> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
         door.send(question(reply)).await.ok()?;
         answer.await.ok()
     };
-    match timeout(PATIENCE, asked).await {
+    match timeout(patience, asked).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(Refusal::new(RefusalKind::Busy, "the service is stopping")),
         Err(_) => Err(Refusal::new(RefusalKind::Busy, format!("{whom} does not answer: is the disk full?"))),
     }
+}
+
+async fn ask_network(network: Result<mpsc::Sender<plc::Question>, Refusal>, ask: MeshAsk) -> Reply {
+    let said = match network {
+        Ok(network) => ask_within(MESH_PATIENCE, &network, |reply| plc::Question::Ask(ask, reply), "the network").await,
+        Err(refusal) => Err(refusal),
+    };
+    said.and_then(|said| said).map_or_else(Into::into, Reply::Mesh)
 }
 
 /// What the kernel says of this process.
@@ -328,6 +362,8 @@ const FIRST_HEALTH: Duration = Duration::from_secs(5);
 const HEALTH: Duration = Duration::from_secs(300);
 /// A task that does not answer within this time is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A path discovery takes 40 s at most.
+const MESH_PATIENCE: Duration = Duration::from_secs(60);
 /// A receiver that heard nothing for so long is called silent.
 const SILENCE: Duration = Duration::from_secs(3600);
 

@@ -18,6 +18,7 @@ pub mod mqtt;
 mod news;
 mod notify;
 mod opening;
+mod plc;
 pub mod probe;
 pub mod receiver;
 pub mod serial;
@@ -188,13 +189,29 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
 
+    let stop_networks = CancellationToken::new();
+    let mut networks = Vec::new();
+    let mut network_tasks = Vec::new();
+    for said in &config.plc {
+        let opened = block_in_place(|| plc::Plc::open(said, &state_dir, store.clone(), Arc::clone(&read_clock)));
+        let network = match opened {
+            Ok(network) => network,
+            Err(error) => {
+                alarms.push(opening::no_network(&said.name, &error, started));
+                continue;
+            }
+        };
+        let (asks, asks_out) = mpsc::channel(QUESTIONS);
+        networks.push((said.name.clone(), asks));
+        network_tasks.push(tokio::spawn(network.run(asks_out, random(), stop_networks.clone())));
+    }
     let (electricity, electricity_task) = if config.electricity.meters.is_empty() {
         (None, None)
     } else {
         let counters = opening::invocation_counters(&state_dir, &store, started, &mut alarms)?;
         let said = config.electricity.clone();
-        let collector =
-            electricity::Collector::new(said, &credentials, counters, store.clone(), Arc::clone(&read_clock));
+        let clock = Arc::clone(&read_clock);
+        let collector = electricity::Collector::new(said, &credentials, counters, &networks, store.clone(), clock);
         let (questions, questions_out) = mpsc::channel(QUESTIONS);
         (Some(questions), Some(tokio::spawn(collector.run(questions_out, stop_receivers.clone()))))
     };
@@ -209,6 +226,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         uplink: uplink_seen,
         receivers: receivers_seen,
         meters: questions,
+        networks,
         electricity,
         anchored,
         alarms,
@@ -231,6 +249,8 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     // The desk first: what it leaves behind it asks of the others.
     stop_desk.cancel();
     join([desk_task]).await;
+    stop_networks.cancel();
+    join(network_tasks).await;
     stop_receivers.cancel();
     join(receiver_tasks.into_iter().chain(lookouts).chain(electricity_task)).await;
     join([keeps_open]).await;

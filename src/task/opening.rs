@@ -167,6 +167,16 @@ fn tell(store: &Store, now: Now, code: &str, detail: String) {
     }
 }
 
+/// A network whose keys and counters are not known for sure does not run: one that begins anew would lock its nodes out.
+pub(super) fn no_network(name: &str, error: &JournalError, now: Now) -> Alarm {
+    error!(network = name, err = %super::chain(error), "open network");
+    let text = format!(
+        "network {name} does not run: {}; restore the file, or move it away to begin a new network",
+        super::chain(error)
+    );
+    alarm("network-lost", now, text)
+}
+
 fn alarm(code: &str, now: Now, text: String) -> Alarm {
     Alarm { code: code.to_owned(), severity: Severity::Fault, since_ms: now.utc_ms, text }
 }

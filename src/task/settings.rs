@@ -44,13 +44,17 @@ pub(super) fn receiver(said: &config::Receiver) -> receiver::Settings {
         name: said.name.as_str().into(),
         kind: said.kind,
         mode: said.mode,
-        source: match &said.source {
-            ReceiverSource::Serial { path, baud } => receiver::Source::Serial { path: path.clone(), baud: *baud },
-            ReceiverSource::Tcp(address) => receiver::Source::Tcp(address.clone()),
-            ReceiverSource::Udp(address) => receiver::Source::Udp(address.clone()),
-            ReceiverSource::Command(words) => receiver::Source::Command(words.clone()),
-        },
+        source: source(&said.source),
         supervision: receiver::Supervision { may_reenumerate: said.reenumerate, ..receiver::Supervision::default() },
+    }
+}
+
+pub(super) fn source(said: &ReceiverSource) -> receiver::Source {
+    match said {
+        ReceiverSource::Serial { path, baud } => receiver::Source::Serial { path: path.clone(), baud: *baud },
+        ReceiverSource::Tcp(address) => receiver::Source::Tcp(address.clone()),
+        ReceiverSource::Udp(address) => receiver::Source::Udp(address.clone()),
+        ReceiverSource::Command(words) => receiver::Source::Command(words.clone()),
     }
 }
 

@@ -25,7 +25,10 @@ pub(in crate::task) fn client(
     own_title: Option<[u8; 8]>,
     received: Option<u32>,
 ) -> Result<Client, String> {
-    let settings = settings(meter, channel.timeout, credential, own_title)?;
+    let mut settings = settings(meter, channel.timeout, credential, own_title)?;
+    if let Some(Place::Plc(_)) = channel.place {
+        settings.max_receive_pdu_size = DATAGRAM;
+    }
     Ok(Client::new(settings, link(&meter.manner, channel), Box::new(KernelRandom), 0..0, received))
 }
 
@@ -92,5 +95,7 @@ fn link(manner: &Manner, channel: &Channel) -> Box<dyn Link> {
     }
 }
 
+/// Octets of an APDU that fits a packet through a mesh, which has 1280.
+const DATAGRAM: u16 = 1024;
 /// Octets of one APDU.
 const APDU_LIMIT: usize = 1 << 17;

@@ -23,7 +23,7 @@ use crate::reading::TimeQuality;
 use crate::registry::Credentials;
 use crate::schedule::{End, Grid, Kept, KeptLine, MeterNo, Order, Progress, Schedule, Ticket, Work, signature};
 use crate::store::{Body, Lane, Mark, Store, StoreError};
-use crate::task::chain;
+use crate::task::{chain, plc};
 use crate::wire::v1;
 
 /// What the desk may ask.
@@ -67,12 +67,14 @@ impl Collector {
         config: Electricity,
         credentials: &Credentials,
         counters: Counters,
+        networks: &[(String, mpsc::Sender<plc::Question>)],
         store: Store,
         clock: ReadClock,
     ) -> Self {
         let limits: Vec<usize> = config.channels.iter().map(|channel| channel.at_once as usize).collect();
         let schedule = Schedule::new(config.tasks.iter().map(task).collect(), &limits, config.retries);
-        let known = config.meters.iter().filter_map(|meter| Known::new(meter, &config, credentials)).collect();
+        let new = |meter| Known::new(meter, &config, credentials, networks);
+        let known = config.meters.iter().filter_map(new).collect();
         Self {
             clock,
             store,

@@ -4,6 +4,7 @@ mod associate;
 mod clock;
 mod trouble;
 
+use std::io;
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use dlms::client::{Association, Cause, Failure};
 use dlms::cosem::{self, Rows, ScalerUnit, class};
 use dlms::data::Items;
 use dlms::{Data, Reject};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
@@ -29,8 +31,8 @@ use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
 use crate::reading::{Interval, Link, MeterId, Obis, Origin, Quality, Reading, Security};
 use crate::registry::Credential;
 use crate::schedule::{Discipline, End, Grid, Slot};
-use crate::task::chain;
-use crate::task::receiver::Source;
+use crate::task::receiver::{Open, Source};
+use crate::task::{chain, plc};
 
 /// What is asked of whom.
 #[derive(Clone)]
@@ -61,6 +63,8 @@ pub(super) struct Party {
     pub(super) own_title: Option<[u8; 8]>,
     /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
     pub(super) is_unconfirmed: AtomicBool,
+    /// The PLC network that its node is in, if that runs.
+    pub(super) network: Option<mpsc::Sender<plc::Question>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,13 +354,24 @@ impl Job {
 }
 
 impl Party {
-    fn source(&self) -> Source {
-        match (&self.meter.tcp, &self.channel.place) {
+    /// A port to the meter, or a conversation with the node that it is behind.
+    async fn open(&self) -> Result<Open, SessionError> {
+        let source = match (&self.meter.tcp, &self.channel.place) {
             (Some(address), _) | (None, Some(Place::Tcp(address))) => Source::Tcp(address.clone()),
             (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
+            (None, Some(Place::Plc(_))) => return self.tunnel().await,
             // It does not pass the configuration, and is reached nowhere.
             (None, None) => Source::Tcp(String::new()),
-        }
+        };
+        Ok(source.open().await?)
+    }
+
+    async fn tunnel(&self) -> Result<Open, SessionError> {
+        let missing = || SessionError::Port(io::Error::other("its network does not run"));
+        let (Some(network), Some(node)) = (&self.network, self.meter.node) else { return Err(missing()) };
+        let (reply, tunnel) = oneshot::channel();
+        network.send(plc::Question::Connect(node, reply)).await.map_err(|_| missing())?;
+        tunnel.await.map(Open::from).map_err(|_| missing())
     }
 }
 

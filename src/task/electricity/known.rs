@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::mpsc;
+
 use super::exchange::{Layout, Party};
 use crate::clock::Now;
 use crate::config::Electricity;
-use crate::config::electricity::{self, What};
+use crate::config::electricity::{self, Place, What};
 use crate::reading::{Event, EventKind, MeterId, Obis, Origin};
 use crate::registry::Credentials;
 use crate::schedule::{MeterState, Priority, Reach};
 use crate::store::{Body, Lane};
+use crate::task::plc;
 
 /// One meter, as far as the schedule does not know it.
 pub(super) struct Known {
@@ -38,10 +41,21 @@ pub(super) struct Known {
 
 impl Known {
     /// A meter of the configuration, in all tasks of its group.
-    pub(super) fn new(meter: &electricity::Meter, config: &Electricity, credentials: &Credentials) -> Option<Self> {
+    pub(super) fn new(
+        meter: &electricity::Meter,
+        config: &Electricity,
+        credentials: &Credentials,
+        networks: &[(String, mpsc::Sender<plc::Question>)],
+    ) -> Option<Self> {
+        let channel = config.channels.get(meter.channel)?.clone();
+        let network = match &channel.place {
+            Some(Place::Plc(name)) => networks.iter().find(|(network, _)| network == name),
+            _ => None,
+        };
         let party = Party {
             meter: meter.clone(),
-            channel: config.channels.get(meter.channel)?.clone(),
+            network: network.map(|(_, network)| network.clone()),
+            channel,
             credential: credentials.of(meter.id).cloned(),
             own_title: config.system_title,
             is_unconfirmed: AtomicBool::new(false),

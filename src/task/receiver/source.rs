@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncWrite, Join};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Join};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -80,6 +80,8 @@ impl Port for Datagrams {}
 
 impl Port for Join<ChildStdout, ChildStdin> {}
 
+impl Port for DuplexStream {}
+
 impl Source {
     pub(in crate::task) async fn open(&self) -> Result<Open, Error> {
         match self {
@@ -117,6 +119,13 @@ impl fmt::Display for Source {
             Self::Udp(address) => write!(f, "udp {address}"),
             Self::Command(words) => f.write_str(words.first().map_or("", String::as_str)),
         }
+    }
+}
+
+impl From<DuplexStream> for Open {
+    /// A conversation that another task carries.
+    fn from(stream: DuplexStream) -> Self {
+        Self { port: Box::new(stream), process: None }
     }
 }
 

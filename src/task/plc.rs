@@ -1,0 +1,365 @@
+//! The task of one G3-PLC network: its modem's port, its coordinator, and what of it must be durable before anything
+//! that depends on it leaves.
+//!
+//! A port that goes away is opened again, with a pause that grows; the modem is then started anew. Nodes do not notice.
+
+mod answers;
+mod line;
+mod tunnel;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plc::g3::bootstrap::{self, Entropy, Limits, Member, Ring, Server, Verdict};
+use plc::g3::coordinator::{Coordinator, Event};
+use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
+use plc::g3::pib::{Layer, adp};
+use plc::{Eui64, Key};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::block_in_place;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::receiver::Source;
+use super::waiting::Waiting;
+use super::{chain, settings};
+use crate::clock::{Now, ReadClock};
+use crate::config::{self, plc::Unlisted};
+use crate::control::{MeshAsk, MeshSaid, MeshState, Refusal};
+use crate::journal::JournalError;
+use crate::reading::{self, EventKind};
+use crate::registry::{Mesh, Network};
+use crate::store::{Body, Lane, Store};
+
+use answers::Asked;
+use line::Line;
+pub(super) use tunnel::Tunnel;
+use tunnel::Tunnels;
+
+/// What the task may be asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    Ask(MeshAsk, Reply),
+    /// A conversation with a node over UDP.
+    Connect(Eui64, oneshot::Sender<Tunnel>),
+}
+
+pub(super) type Reply = oneshot::Sender<Result<MeshSaid, Refusal>>;
+
+/// Everything the task owns.
+pub(super) struct Plc {
+    name: Arc<str>,
+    source: Source,
+    unlisted: Verdict,
+    coordinator: Coordinator,
+    network: Network,
+    mesh: Mesh,
+    clock: ReadClock,
+    store: Store,
+    waiting: Waiting,
+    unkept: Unkept,
+    asked: BTreeMap<Ticket, Asked>,
+    tunnels: Tunnels,
+    view: View,
+}
+
+/// What is said of the network as a whole.
+#[derive(Debug)]
+struct View {
+    state: MeshState,
+    since_ms: i64,
+    error: Option<String>,
+    starts: u64,
+    conflict_ms: Option<i64>,
+}
+
+/// What must be durable and is not: the disk refused it. It is tried again.
+#[derive(Debug, Default)]
+struct Unkept {
+    counters: Option<modem::Counters>,
+    members: BTreeMap<Eui64, Member>,
+    ring: Option<Ring>,
+    retry: Option<tokio::time::Instant>,
+}
+
+impl Plc {
+    /// The network as it was left, or a new one with a key of its own; blocks.
+    ///
+    /// # Errors
+    /// What was left cannot be read: without its keys and counters no network is run.
+    pub(super) fn open(
+        said: &config::Plc,
+        state_dir: &Path,
+        store: Store,
+        clock: ReadClock,
+    ) -> Result<Self, JournalError> {
+        let now = clock();
+        let mut keys = [None; 2];
+        keys[usize::from(said.key_index & 1)] = Some(Key(random_block()));
+        let first = Ring::new(Key([0; 16]));
+        let first = Ring { keyring: Keyring { active: said.key_index & 1, keys }, ..first };
+        let mut network = Network::open(&state_dir.join(format!("plc-{}", said.name)), first)?;
+        let own = match said.eui64 {
+            Some(own) => own,
+            None => network.own_eui64(locally_administered(random_block()))?,
+        };
+        let config = modem::Config {
+            prefix: said.prefix,
+            max_hops: said.max_hops,
+            ..modem::Config::new(said.band, said.pan_id, own)
+        };
+        let unlisted = match said.unlisted {
+            Unlisted::Hold => Verdict::Hold,
+            Unlisted::Decline => Verdict::Decline,
+        };
+        let ring = *network.ring();
+        let server = Server::new(
+            Limits::default(),
+            &own.0,
+            ring,
+            network.members(),
+            network.admission(unlisted.clone()),
+            Entropy(Box::new(random_block)),
+            now.mono,
+        );
+        let modem = Modem::new(config, ring.keyring, network.counters(), now.mono);
+        Ok(Self {
+            name: said.name.as_str().into(),
+            source: settings::source(&said.source),
+            unlisted,
+            coordinator: Coordinator::new(modem, server, now.mono),
+            network,
+            mesh: Mesh::default(),
+            clock,
+            store,
+            waiting: Waiting::default(),
+            unkept: Unkept::default(),
+            asked: BTreeMap::new(),
+            tunnels: Tunnels::default(),
+            view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
+        })
+    }
+
+    /// Runs the network until `stop`.
+    pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Question>, seed: u64, stop: CancellationToken) {
+        let mut line = Line::new(self.source.clone(), seed);
+        let mut tables = tokio::time::interval(TABLES);
+        loop {
+            self.drain();
+            let is_blocked = !self.waiting.hand_over(&self.store, (self.clock)());
+            while let Some(octets) = self.coordinator.poll_transmit() {
+                line.write(&octets).await;
+            }
+            self.look_at(&line);
+            let due = self.coordinator.poll_timeout().map_or_else(super::far, Into::into);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(question) = questions.recv() => self.answer(question),
+                happened = line.happens() => match happened {
+                    line::Happening::Opened => {
+                        info!(network = %self.name, source = %self.source, "modem's port open");
+                        let now = (self.clock)().mono;
+                        self.coordinator.with_modem(now, |modem| modem.restart(None, now));
+                    }
+                    line::Happening::Octets(octets) => self.coordinator.handle_bytes(octets, (self.clock)().mono),
+                    line::Happening::Lost => {
+                        warn!(network = %self.name, err = line.error().unwrap_or(""), "modem's port lost");
+                    }
+                },
+                Some(packet) = self.tunnels.next() => {
+                    let now = (self.clock)().mono;
+                    self.tunnels.send(packet, &mut self.coordinator, now);
+                }
+                () = sleep_until(due) => self.coordinator.handle_timeout((self.clock)().mono),
+                () = sleep_until(self.unkept.retry.unwrap_or_else(super::far)) => self.keep(),
+                _ = tables.tick(), if self.view.state == MeshState::Up => self.read_routes(None),
+                () = tokio::time::sleep(STORE_BUSY), if is_blocked => {}
+            }
+        }
+    }
+
+    /// What the port's state means for the network's.
+    fn look_at(&mut self, line: &Line) {
+        let state = match self.view.state {
+            _ if !line.is_open() => MeshState::Absent,
+            MeshState::Absent => MeshState::Starting,
+            state => state,
+        };
+        if state == MeshState::Absent {
+            self.view.error = line.error().map(str::to_owned);
+        }
+        self.enter(state);
+    }
+
+    fn enter(&mut self, state: MeshState) {
+        if self.view.state != state {
+            self.view.state = state;
+            self.view.since_ms = (self.clock)().utc_ms;
+        }
+    }
+
+    /// Takes what the coordinator says, until it says nothing any more.
+    fn drain(&mut self) {
+        loop {
+            let mut is_quiet = true;
+            while let Some(event) = self.coordinator.poll_event() {
+                is_quiet = false;
+                self.take(event);
+            }
+            if is_quiet {
+                return;
+            }
+            // All that was said at once becomes durable at once.
+            self.keep();
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = (self.clock)();
+        match event {
+            Event::Modem(event) => self.take_modem(event, now),
+            Event::Bootstrap(event) => self.take_bootstrap(&event, now),
+            Event::Datagram { short_addr, source_port, payload, lqi, .. } => {
+                let Some(eui64) = self.coordinator.server().member_at(short_addr).map(|member| member.eui64) else {
+                    return;
+                };
+                self.mesh.heard(eui64, lqi, now.utc_ms);
+                self.tunnels.receive(eui64, source_port, payload);
+            }
+            Event::PanConflict { pan_id } => {
+                self.view.conflict_ms = Some(now.utc_ms);
+                self.tell("plc.pan_conflict", format!("another network has the number {pan_id:04x}"), now);
+            }
+        }
+    }
+
+    fn take_modem(&mut self, event: modem::Event, now: Now) {
+        match event {
+            modem::Event::Reserve(counters) => self.unkept.counters = Some(counters),
+            modem::Event::Up(generation) => {
+                info!(network = %self.name, ?generation, "network up");
+                self.view.starts += 1;
+                self.view.error = None;
+                self.enter(MeshState::Up);
+                let where_lbs = if generation == Generation::HostLbs { "the host" } else { "the modem" };
+                self.tell("plc.up", format!("the bootstrap server is in {where_lbs}"), now);
+            }
+            modem::Event::Down(cause) => {
+                warn!(network = %self.name, %cause, "network down");
+                self.view.error = Some(cause.to_string());
+                if self.view.state == MeshState::Up {
+                    self.tell("plc.down", cause.to_string(), now);
+                    self.enter(MeshState::Starting);
+                }
+            }
+            modem::Event::NotTaken { request, refusal } => {
+                debug!(network = %self.name, request, %refusal, "modem does without");
+            }
+            modem::Event::Answered(ticket, result) => self.answered(ticket, result, now),
+            modem::Event::Sent(ticket, delivery) => self.tunnels.sent(ticket, delivery),
+            modem::Event::RouteNotFound { destination, next_hop, .. } => {
+                debug!(network = %self.name, destination, next_hop, "no route");
+            }
+            _ => {}
+        }
+    }
+
+    fn take_bootstrap(&mut self, event: &bootstrap::Event, now: Now) {
+        self.mesh.note(event, &self.network, now.utc_ms);
+        match event {
+            bootstrap::Event::Remember(member) => drop(self.unkept.members.insert(member.eui64, *member)),
+            bootstrap::Event::KeepRing(ring) => self.unkept.ring = Some(*ring),
+            bootstrap::Event::Joined { eui64, short_addr } => {
+                info!(network = %self.name, node = %eui64, short_addr = format_args!("{short_addr:04x}"), "node joined");
+                self.tell("plc.node_joined", format!("node {eui64} as {short_addr:04x}"), now);
+            }
+            bootstrap::Event::Left { eui64 } => {
+                info!(network = %self.name, node = %eui64, "node left");
+                self.tell("plc.node_left", format!("node {eui64}"), now);
+            }
+            bootstrap::Event::JoinFailed { eui64, why } => {
+                warn!(network = %self.name, node = %eui64, %why, "join failed");
+                self.tell("plc.join_failed", format!("node {eui64}: {why}"), now);
+            }
+            bootstrap::Event::Refused { eui64, is_declined } => {
+                info!(network = %self.name, node = %eui64, is_declined, "node not admitted");
+                self.tell("plc.node_refused", format!("node {eui64} asked and may not join"), now);
+            }
+            bootstrap::Event::Rekey { phase, missing } => {
+                info!(network = %self.name, ?phase, missing, "new key");
+                self.tell("plc.rekey", format!("{}, {missing} nodes missing", answers::phase(*phase)), now);
+            }
+        }
+    }
+
+    /// Makes durable what waits for it, and says so to who waits for that.
+    fn keep(&mut self) {
+        if self.unkept.counters.is_none() && self.unkept.ring.is_none() && self.unkept.members.is_empty() {
+            return;
+        }
+        let Self { network, coordinator, unkept, .. } = self;
+        let now = (self.clock)().mono;
+        let result = block_in_place(|| {
+            if let Some(counters) = unkept.counters {
+                network.keep_counters(counters)?;
+                unkept.counters = None;
+                coordinator.with_modem(now, |modem| modem.reserved(counters, now));
+            }
+            if let Some(ring) = unkept.ring {
+                network.keep_ring(&ring)?;
+                unkept.ring = None;
+                coordinator.with_server(now, |server| server.ring_kept(now));
+            }
+            if !unkept.members.is_empty() {
+                network.keep_members(&unkept.members.values().copied().collect::<Vec<_>>())?;
+                for eui64 in std::mem::take(&mut unkept.members).into_keys() {
+                    coordinator.with_server(now, |server| server.remembered(eui64, now));
+                }
+            }
+            Ok::<_, JournalError>(())
+        });
+        self.unkept.retry = None;
+        if let Err(error) = result {
+            warn!(network = %self.name, err = %chain(&error), "keep what the network must not forget");
+            self.unkept.retry = Some(tokio::time::Instant::now() + KEEP_RETRY);
+        }
+    }
+
+    /// Has the modem's routing table read; who asked for it is answered then.
+    fn read_routes(&mut self, reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
+        self.wait_for(asked, Asked::Routes(reply));
+    }
+
+    /// An event of the unit, for lane P1.
+    fn tell(&mut self, code: &str, detail: String, now: Now) {
+        let kind = EventKind::Unit { code: code.to_owned(), detail: format!("network {}: {detail}", self.name) };
+        let event = reading::Event { received: now.received(), meter: None, kind };
+        self.waiting.push(vec![(Lane::Security, Body::Event(event))]);
+    }
+}
+
+fn random_block() -> [u8; 16] {
+    let mut octets = [0; 16];
+    getrandom::fill(&mut octets).expect("the kernel's generator is ready once the system has booted");
+    octets
+}
+
+/// An EUI-64 that no manufacturer gives.
+fn locally_administered([a, b, c, d, e, f, g, h, ..]: [u8; 16]) -> Eui64 {
+    Eui64([a & 0xfc | 0x02, b, c, d, e, f, g, h])
+}
+
+/// How often the modem's routing table is read: it costs nothing in the air.
+const TABLES: Duration = Duration::from_secs(15 * 60);
+/// How long to wait for a place in the store's queue.
+const STORE_BUSY: Duration = Duration::from_millis(50);
+/// What the disk refused is tried again after so long.
+const KEEP_RETRY: Duration = Duration::from_secs(10);

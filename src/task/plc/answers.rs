@@ -1,0 +1,263 @@
+//! What a network is asked through the control socket, and what it answers.
+
+use plc::g3::bootstrap::{Member, Phase};
+use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
+use plc::g3::pib::Typed;
+use plc::{Eui64, Key};
+use tokio::task::block_in_place;
+use tracing::info;
+
+use super::{Plc, Question, Reply, chain, random_block};
+use crate::clock::Now;
+use crate::control::{MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
+use crate::registry::{Imported, NODE_METER_LIMIT, path_line};
+
+/// What the modem was asked, and who waits for it.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Routes(Option<Reply>),
+    Trace(Eui64, Reply),
+    Refresh(Eui64, Reply),
+}
+
+impl Plc {
+    pub(super) fn answer(&mut self, question: Question) {
+        let now = (self.clock)();
+        let (ask, reply) = match question {
+            Question::Ask(ask, reply) => (ask, reply),
+            // Who asked and went away needs no tunnel.
+            Question::Connect(eui64, reply) => return drop(reply.send(self.tunnels.open(eui64))),
+        };
+        let said = match ask {
+            MeshAsk::Status => Ok(MeshSaid::Status(Box::new(self.status(now)))),
+            MeshAsk::Nodes => {
+                let server = self.coordinator.server();
+                let nodes = self.mesh.lines(&self.network, |eui64| server.member(eui64).copied(), now.utc_ms);
+                Ok(MeshSaid::Nodes { nodes })
+            }
+            MeshAsk::Import { nodes } => self.import(&nodes),
+            MeshAsk::Admit { node } => self.deny(&node, false, now),
+            MeshAsk::Deny { node } => self.deny(&node, true, now),
+            MeshAsk::Kick { node } => self.find(&node).and_then(|eui64| self.kick(eui64, now)),
+            MeshAsk::Rekey => self.rekey(now),
+            MeshAsk::Routes if self.view.state == MeshState::Up => return self.read_routes(Some(reply)),
+            MeshAsk::Routes => Err(self.not_up()),
+            MeshAsk::Trace { node } => match self.routed(&node) {
+                Ok(Member { eui64, short_addr, .. }) => {
+                    let asked = self.coordinator.with_modem(now.mono, |m| m.discover_path(short_addr, now.mono));
+                    return self.wait_for(asked, Asked::Trace(eui64, reply));
+                }
+                Err(refusal) => Err(refusal),
+            },
+            MeshAsk::Refresh { node } => match self.routed(&node) {
+                Ok(Member { eui64, short_addr, .. }) => {
+                    let asked = self.coordinator.with_modem(now.mono, |m| m.discover_route(short_addr, now.mono));
+                    return self.wait_for(asked, Asked::Refresh(eui64, reply));
+                }
+                Err(refusal) => Err(refusal),
+            },
+        };
+        // A client that hung up wants no answer.
+        drop(reply.send(said));
+    }
+
+    /// Notes who waits for an answer of the modem.
+    pub(super) fn wait_for(&mut self, asked: Result<Ticket, plc::g3::modem::Full>, what: Asked) {
+        match asked {
+            Ok(ticket) => drop(self.asked.insert(ticket, what)),
+            Err(_) => what.refuse(Refusal::new(RefusalKind::Busy, "the modem has too much to do: ask again")),
+        }
+    }
+
+    /// The modem has answered.
+    pub(super) fn answered(&mut self, ticket: Ticket, result: Result<Answer, Refused>, now: Now) {
+        let Some(asked) = self.asked.remove(&ticket) else { return };
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(refused) => {
+                return asked.refuse(Refusal::new(RefusalKind::Failed, format!("the modem says: {refused}")));
+            }
+        };
+        let server = self.coordinator.server();
+        let eui64_at = |short_addr| server.member_at(short_addr).map(|member| member.eui64);
+        match (asked, answer) {
+            (Asked::Routes(reply), Answer::Rows(rows)) => {
+                let routes =
+                    rows.into_iter().filter_map(|row| if let Typed::Route(route) = row { Some(route) } else { None });
+                self.mesh.set_routes(routes.collect(), eui64_at, now.utc_ms);
+                let routes = self.mesh.route_lines(&self.network, eui64_at);
+                reply.map(|reply| reply.send(Ok(MeshSaid::Routes { routes })).ok());
+            }
+            (Asked::Trace(eui64, reply), Answer::Path(path)) => {
+                self.mesh.set_path(eui64, &path, now.utc_ms);
+                drop(reply.send(Ok(MeshSaid::Path(path_line(eui64, &path)))));
+            }
+            (Asked::Refresh(eui64, reply), _) => {
+                drop(reply.send(Ok(MeshSaid::Done { node: eui64.to_string() })));
+            }
+            (asked, _) => asked.refuse(Refusal::new(RefusalKind::Failed, "the modem answered something else")),
+        }
+    }
+
+    fn status(&self, now: Now) -> MeshStatus {
+        let (server, modem) = (self.coordinator.server(), self.coordinator.modem());
+        let (messages, frames) = modem.rejects();
+        let rejects = [messages, frames, self.coordinator.rejects(), server.rejects()];
+        let mut rejected = std::collections::BTreeMap::new();
+        for (reason, count) in rejects.into_iter().flat_map(plc::Rejects::iter) {
+            *rejected.entry(reason.to_owned()).or_default() += count;
+        }
+        let ring = server.ring();
+        let missing = |member: &&Member| member.is_joined && member.key_generation < ring.generation;
+        MeshStatus {
+            network: self.name.to_string(),
+            source: self.source.to_string(),
+            state: self.view.state,
+            since_ms: self.view.since_ms,
+            error: self.view.error.clone(),
+            bootstrap_server: modem.generation().map(|generation| match generation {
+                plc::g3::modem::Generation::HostLbs => "host".to_owned(),
+                plc::g3::modem::Generation::ModemLbs => "modem".to_owned(),
+            }),
+            band: modem.config().band.name().to_owned(),
+            pan_id: format!("{:04x}", modem.config().pan_id),
+            eui64: modem.config().eui64.to_string(),
+            key_generation: ring.generation,
+            rekey: phase(ring.phase).to_owned(),
+            rekey_missing: server.members().filter(missing).count(),
+            listed: self.network.listed().values().filter(|listed| !listed.is_denied).count(),
+            joined: server.members().filter(|member| member.is_joined).count(),
+            alive: self.mesh.alive(server.members().copied(), now.utc_ms),
+            unlisted: self.mesh.unlisted(),
+            foreign_pans: self.coordinator.foreign_pans().keys().map(|pan_id| format!("{pan_id:04x}")).collect(),
+            conflict_ms: self.view.conflict_ms,
+            rejected,
+            starts: self.view.starts,
+        }
+    }
+
+    fn import(&mut self, nodes: &[NodeSecret]) -> Result<MeshSaid, Refusal> {
+        let nodes = nodes.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+        let imported = block_in_place(|| self.network.import(nodes)).map_err(|error| failed(&error))?;
+        self.admission_changed();
+        let Imported { added, changed, same } = imported;
+        info!(network = %self.name, added, changed, same, "nodes listed");
+        Ok(MeshSaid::Imported { added, changed, same })
+    }
+
+    fn deny(&mut self, node: &str, is_denied: bool, now: Now) -> Result<MeshSaid, Refusal> {
+        let eui64 = self.find(node)?;
+        match block_in_place(|| self.network.deny(eui64, is_denied)) {
+            Err(error) => return Err(failed(&error)),
+            Ok(false) => {
+                let text = format!("node {eui64} is not listed: only `dcu node import` gives it a key");
+                return Err(Refusal::new(RefusalKind::NotFound, text));
+            }
+            Ok(true) => {}
+        }
+        info!(network = %self.name, node = %eui64, is_denied, "admission changed");
+        self.admission_changed();
+        if is_denied {
+            // Who is not in the network need not be sent away.
+            self.coordinator.with_server(now.mono, |server| server.kick(eui64, now.mono));
+        }
+        Ok(MeshSaid::Done { node: eui64.to_string() })
+    }
+
+    fn kick(&mut self, eui64: Eui64, now: Now) -> Result<MeshSaid, Refusal> {
+        if !self.coordinator.with_server(now.mono, |server| server.kick(eui64, now.mono)) {
+            return Err(Refusal::new(RefusalKind::NotFound, format!("node {eui64} is not in the network")));
+        }
+        info!(network = %self.name, node = %eui64, "node sent away");
+        Ok(MeshSaid::Done { node: eui64.to_string() })
+    }
+
+    fn rekey(&mut self, now: Now) -> Result<MeshSaid, Refusal> {
+        if !self.coordinator.with_server(now.mono, |server| server.rekey(Key(random_block()))) {
+            let text = "a new key is being distributed already: `dcu mesh status` says how far it is";
+            return Err(Refusal::new(RefusalKind::Failed, text));
+        }
+        self.drain();
+        let server = self.coordinator.server();
+        let nodes = server.members().filter(|member| member.is_joined).count();
+        Ok(MeshSaid::RekeyBegun { generation: server.ring().generation, nodes })
+    }
+
+    fn admission_changed(&mut self) {
+        let now = (self.clock)().mono;
+        let admission = self.network.admission(self.unlisted.clone());
+        self.coordinator.with_server(now, |server| server.set_admission(admission));
+        self.mesh.listed(&self.network);
+    }
+
+    /// The node that is meant: its EUI-64, its short address, or the name of its meter.
+    fn find(&self, node: &str) -> Result<Eui64, Refusal> {
+        if let Ok(eui64) = node.parse() {
+            return Ok(eui64);
+        }
+        let mut named = self.network.listed().iter().filter(|(_, listed)| !node.is_empty() && listed.meter == node);
+        if let (Some((eui64, _)), None) = (named.next(), named.next()) {
+            return Ok(*eui64);
+        }
+        let short_addr = u16::from_str_radix(node, 16).ok().filter(|_| node.len() == 4);
+        let at = short_addr.and_then(|short_addr| self.coordinator.server().member_at(short_addr));
+        at.map(|member| member.eui64).ok_or_else(|| {
+            let text = format!("no node {node:?}: name its EUI-64, its short address or its meter");
+            Refusal::new(RefusalKind::NotFound, text)
+        })
+    }
+
+    /// A node that is in a network that is up.
+    fn routed(&self, node: &str) -> Result<Member, Refusal> {
+        let eui64 = self.find(node)?;
+        if self.view.state != MeshState::Up {
+            return Err(self.not_up());
+        }
+        let member = self.coordinator.server().member(eui64).filter(|member| member.is_joined);
+        let text = format!("node {eui64} is not in the network");
+        member.copied().ok_or_else(|| Refusal::new(RefusalKind::NotFound, text))
+    }
+
+    fn not_up(&self) -> Refusal {
+        let why = self.view.error.as_deref().map_or(String::new(), |error| format!(": {error}"));
+        Refusal::new(RefusalKind::Failed, format!("network {} is not up{why}", self.name))
+    }
+}
+
+impl Asked {
+    fn refuse(self, refusal: Refusal) {
+        match self {
+            Self::Routes(None) => {}
+            // A client that hung up wants no answer.
+            Self::Routes(Some(reply)) | Self::Trace(_, reply) | Self::Refresh(_, reply) => {
+                drop(reply.send(Err(refusal)));
+            }
+        }
+    }
+}
+
+/// The names that people see.
+pub(super) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Settled => "settled",
+        Phase::Distribute => "distribute",
+        Phase::Activate => "activate",
+        Phase::Grace => "grace",
+    }
+}
+
+/// A node as it is kept. The key is in no message.
+fn listed(node: &NodeSecret) -> Result<(Eui64, Key, String), Refusal> {
+    let malformed = |text: String| Refusal::new(RefusalKind::Malformed, text);
+    let eui64: Eui64 = node.eui64.parse().map_err(|_| malformed(format!("{:?} is not an EUI-64", node.eui64)))?;
+    let psk = hex::decode(&node.psk).ok().and_then(|octets| octets.try_into().ok());
+    let psk = psk.ok_or_else(|| malformed(format!("the key of {eui64} does not have 32 hexadecimal digits")))?;
+    if node.meter.len() > NODE_METER_LIMIT {
+        return Err(malformed(format!("the meter's name of {eui64} is longer than {NODE_METER_LIMIT} octets")));
+    }
+    Ok((eui64, Key(psk), node.meter.clone()))
+}
+
+fn failed(error: &crate::journal::JournalError) -> Refusal {
+    Refusal::new(RefusalKind::Failed, chain(error))
+}
