@@ -30,6 +30,12 @@ impl Service {
         connection.receive()?.ok_or_else(|| connection.broken())
     }
 
+    /// Asks for what takes as long as a path through a mesh, unless the user has said how long to wait.
+    pub(super) fn ask_patiently(&self, request: Request) -> Result<Reply, Failure> {
+        let timeout = if self.timeout == PATIENCE { MESH_PATIENCE } else { self.timeout };
+        Self { timeout, ..self.clone() }.ask(request)
+    }
+
     /// Follows a stream; what is dropped before is no item of it.
     pub(super) fn follow(&self, stream: Stream) -> Result<Connection, Failure> {
         let mut connection = self.connect(Some(self.timeout))?;
@@ -61,6 +67,9 @@ impl Service {
         Ok(connection)
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const MESH_PATIENCE: Duration = Duration::from_secs(65);
 
 /// An open connection to the service.
 #[derive(Debug)]

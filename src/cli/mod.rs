@@ -11,8 +11,11 @@ mod exit;
 #[cfg(feature = "simulate")]
 mod head_end;
 mod log;
+mod mesh;
 mod meter;
+mod node;
 mod out;
+mod route;
 mod run;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -48,6 +51,9 @@ enum Command {
     Meter(meter::Args),
     Task(task::Args),
     Telegram(telegram::Args),
+    Mesh(mesh::Args),
+    Node(node::Args),
+    Route(route::Args),
     Buffer(buffer::Args),
     Dlms(Box<dlms::Args>),
     Uplink(uplink::Args),
@@ -65,6 +71,9 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Meter(args) => meter::run(args, out),
         Command::Task(args) => task::run(args, out),
         Command::Telegram(args) => telegram::run(args, out),
+        Command::Mesh(args) => mesh::run(args, out),
+        Command::Node(args) => node::run(args, out),
+        Command::Route(args) => route::run(args, out),
         Command::Buffer(args) => buffer::run(args, out),
         Command::Dlms(args) => dlms::run(*args, out),
         Command::Uplink(args) => uplink::run(args, out),

@@ -188,6 +188,13 @@ fn help_pages_are_as_reviewed() {
         ]);
     }
     help_pages(&[
+        ("help-mesh.txt", &["mesh"]),
+        ("help-mesh-rekey.txt", &["mesh", "rekey"]),
+        ("help-node.txt", &["node"]),
+        ("help-node-import.txt", &["node", "import"]),
+        ("help-node-list.txt", &["node", "list"]),
+        ("help-route.txt", &["route"]),
+        ("help-route-trace.txt", &["route", "trace"]),
         ("help-buffer.txt", &["buffer"]),
         ("help-buffer-verify.txt", &["buffer", "verify"]),
         ("help-config.txt", &["config"]),

@@ -6,7 +6,6 @@
 
 pub mod play;
 pub mod program;
-mod pty;
 mod stick;
 
 #[cfg(test)]
@@ -179,11 +178,11 @@ impl Drop for EmulatedReceiver {
 
 /// A symbolic link of ours, taken away at the end.
 #[derive(Debug)]
-struct Link(PathBuf);
+pub(super) struct Link(PathBuf);
 
 impl Link {
     /// Points `path` at `target`, in place of an older link.
-    fn make(path: &Path, target: &Path) -> Result<Self, Error> {
+    pub(super) fn make(path: &Path, target: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Link { path: path.to_owned(), source };
         match std::fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_symlink() => std::fs::remove_file(path).map_err(failed)?,

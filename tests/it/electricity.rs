@@ -36,7 +36,7 @@ struct Emulated {
     server: Arc<Mutex<Server>>,
 }
 
-const UNIT: [u8; 8] = *b"DCU\0\0\0\0\x01";
+pub(crate) const UNIT: [u8; 8] = *b"DCU\0\0\0\0\x01";
 const GLOBAL: [u8; 16] = *b"0123456789abcdef";
 const AUTHENTICATION: [u8; 16] = *b"fedcba9876543210";
 
@@ -62,7 +62,7 @@ impl Emulated {
     }
 
     fn of(model: Model, port: Port, is_ciphered: bool) -> Self {
-        let server = Self::server(&model, port, is_ciphered);
+        let server = Arc::new(Mutex::new(server(&model, port, is_ciphered)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::clone(&server);
@@ -74,32 +74,6 @@ impl Emulated {
         Self { model, address, is_ciphered, server }
     }
 
-    fn server(model: &Model, port: Port, is_ciphered: bool) -> Arc<Mutex<Server>> {
-        let access = match is_ciphered {
-            false => Access::management(1, Authentication::Lls(Secret::new(b"12345678"))),
-            true => {
-                let ciphering = Ciphering {
-                    suite: model.suite,
-                    own_title: model.system_title(),
-                    peer_title: Some(SystemTitle(UNIT)),
-                    global: EncryptionKey::new(&GLOBAL).unwrap(),
-                    broadcast: None,
-                    dedicated: None,
-                    authentication: AuthenticationKey::new(&AUTHENTICATION).unwrap(),
-                };
-                let access = Access::management(1, Authentication::Gmac);
-                Access { ciphering: Some(ciphering), is_protected: true, ..access }
-            }
-        };
-        Arc::new(Mutex::new(Server::new(
-            model.build(),
-            port,
-            vec![access, Access::public()],
-            unix_now(),
-            u64::from(model.serial),
-        )))
-    }
-
     fn id(&self) -> String {
         MeterId::SystemTitle(self.model.system_title().0).to_string()
     }
@@ -107,6 +81,36 @@ impl Emulated {
     fn faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.server.lock().unwrap().faults);
     }
+}
+
+/// A meter that knows the unit: with HLS by GMAC and ciphering, or with a password.
+pub(crate) fn server(model: &Model, port: Port, is_ciphered: bool) -> Server {
+    let access = match is_ciphered {
+        false => Access::management(1, Authentication::Lls(Secret::new(b"12345678"))),
+        true => {
+            let ciphering = Ciphering {
+                suite: model.suite,
+                own_title: model.system_title(),
+                peer_title: Some(SystemTitle(UNIT)),
+                global: EncryptionKey::new(&GLOBAL).unwrap(),
+                broadcast: None,
+                dedicated: None,
+                authentication: AuthenticationKey::new(&AUTHENTICATION).unwrap(),
+            };
+            let access = Access::management(1, Authentication::Gmac);
+            Access { ciphering: Some(ciphering), is_protected: true, ..access }
+        }
+    };
+    Server::new(model.build(), port, vec![access, Access::public()], unix_now(), u64::from(model.serial))
+}
+
+/// What the unit's file of keys says of a meter.
+pub(crate) fn keys_of(id: &str) -> String {
+    format!(
+        "[{id}]\npassword = \"12345678\"\nencryption_key = \"{}\"\nauthentication_key = \"{}\"\n",
+        hex::encode(GLOBAL),
+        hex::encode(AUTHENTICATION)
+    )
 }
 
 /// One connection to meters that all hear it, until the other side ends it.
@@ -145,7 +149,7 @@ fn serial_line(meters: &[&Emulated]) -> PathBuf {
     path
 }
 
-fn is_complete(status: &Value) -> bool {
+pub(crate) fn is_complete(status: &Value) -> bool {
     let all = &status["electricity"]["all"];
     all["expected"].as_u64() > Some(0) && all["expected"] == all["settled"]
 }
@@ -316,11 +320,7 @@ fn configured(meters: &[&Emulated], more: impl Fn(&Emulated) -> String) -> (Stri
             true => "auth = \"gmac\"\nsecurity = \"authenticated-encrypted\"\n",
             false => "auth = \"lls\"\n",
         };
-        keys += &format!(
-            "[{id}]\npassword = \"12345678\"\nencryption_key = \"{}\"\nauthentication_key = \"{}\"\n",
-            hex::encode(GLOBAL),
-            hex::encode(AUTHENTICATION)
-        );
+        keys += &keys_of(&id);
     }
     (text, keys)
 }

@@ -15,6 +15,7 @@ mod dlms;
 mod electricity;
 mod forged;
 mod mqtt;
+mod plc;
 mod receivers;
 mod replay;
 mod resend;

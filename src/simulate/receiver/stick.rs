@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 use wmbus::sim::{Emulator, Nature};
 
-use super::pty::{Line, Master};
 use super::{Aired, Command, Error, Link, Options, Outcome, State};
+use crate::simulate::pty::{Line, Master};
 
 pub(super) struct Stick {
     options: Options,

@@ -1,0 +1,171 @@
+//! `dcu mesh status|rekey`, and how any mesh noun asks its network.
+
+use clap::Subcommand;
+
+use super::client::{Service, unexpected};
+use super::text::{Table, ago, counted, printable};
+use super::{Exit, Failure, Out, Outcome};
+use crate::control::{MeshAsk, MeshSaid, MeshState, MeshStatus, Reply, Request};
+
+/// PLC and RF mesh networks, and their keys
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu mesh status                       is the network up, who is in it?
+  dcu mesh status --json                for a script
+  dcu mesh rekey                        give the network a new group master key")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// How the networks are
+    ///
+    /// Ends with 7 when one of them is not up.
+    Status {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give a network a new group master key
+    ///
+    /// Every node gets the new key, then all are told to use it, then the unit uses it too and still understands the old
+    /// one for a day. Who was away all the time joins again. `dcu mesh status` says how far it is.
+    Rekey {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Which network, and how it is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    /// Which network, by the name in the configuration; may be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    #[command(flatten)]
+    service: Service,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Common {
+    /// The network that is meant.
+    pub(super) fn network(&self) -> Result<String, Failure> {
+        let mut networks = self.networks()?;
+        match networks.len() {
+            1 => Ok(networks.remove(0)),
+            0 => Err(Failure::said(Exit::NotFound, "no network is configured: see [[plc]] in the configuration")),
+            _ => Err(Failure::said(Exit::Usage, format!("say which --network: {}", networks.join(", ")))),
+        }
+    }
+
+    /// The one that is named, or all.
+    fn networks(&self) -> Result<Vec<String>, Failure> {
+        match &self.network {
+            Some(network) => Ok(vec![network.clone()]),
+            None => match self.service.ask(Request::Networks)? {
+                Reply::Networks { networks } => Ok(networks),
+                other => Err(unexpected(&other)),
+            },
+        }
+    }
+
+    /// Asks the network that is meant.
+    pub(super) fn ask(&self, ask: MeshAsk) -> Result<MeshSaid, Failure> {
+        let network = self.network()?;
+        self.ask_of(&network, ask)
+    }
+
+    pub(super) fn ask_of(&self, network: &str, ask: MeshAsk) -> Result<MeshSaid, Failure> {
+        // A path through the mesh takes longer than any other answer.
+        let is_far = matches!(ask, MeshAsk::Trace { .. } | MeshAsk::Refresh { .. });
+        let request = Request::Mesh { network: network.to_owned(), ask };
+        match if is_far { self.service.ask_patiently(request)? } else { self.service.ask(request)? } {
+            Reply::Mesh(said) => Ok(said),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    match args.verb {
+        Verb::Status { common } => {
+            let mut is_up = true;
+            let networks = common.networks()?;
+            if networks.is_empty() {
+                return Err(Failure::said(
+                    Exit::NotFound,
+                    "no network is configured: see [[plc]] in the configuration",
+                ));
+            }
+            for network in networks {
+                let MeshSaid::Status(status) = common.ask_of(&network, MeshAsk::Status)? else { return Err(strange()) };
+                is_up &= status.state == MeshState::Up;
+                match common.json {
+                    true => out.json(&status)?,
+                    false => out.text(print(&status, super::meter::now_ms()))?,
+                }
+            }
+            Ok(if is_up { Exit::Done } else { Exit::Degraded })
+        }
+        Verb::Rekey { common } => {
+            let said = common.ask(MeshAsk::Rekey)?;
+            let MeshSaid::RekeyBegun { generation, nodes } = said else { return Err(strange()) };
+            match common.json {
+                true => out.json(&said)?,
+                false => {
+                    let nodes = counted(nodes as u64, "node");
+                    out.text(format!(
+                        "key {generation} is being given to {nodes}; `dcu mesh status` says how far it is"
+                    ))?;
+                }
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The service answered something else than was asked.
+pub(super) fn strange() -> Failure {
+    Failure::said(Exit::Failed, "the service answered something that was not asked")
+}
+
+fn print(status: &MeshStatus, now: i64) -> String {
+    let mut items = Table::new(&["", ""]);
+    let state = match status.state {
+        MeshState::Absent => "absent",
+        MeshState::Starting => "starting",
+        MeshState::Up => "up",
+    };
+    let why = status.error.as_deref().map_or(String::new(), |error| format!(": {}", printable(error)));
+    items.row(["state".into(), format!("{state} since {}{why}", ago(now, status.since_ms))]);
+    items.row(["modem".into(), format!("{}, {}", printable(&status.source), status.band)]);
+    if let Some(server) = &status.bootstrap_server {
+        items.row([String::new(), format!("bootstrap server in the {server}; {}", counted(status.starts, "start"))]);
+    }
+    items.row(["pan".into(), format!("{}, coordinator {}", status.pan_id, status.eui64)]);
+    if let Some(conflict_ms) = status.conflict_ms {
+        items.row([String::new(), format!("conflict: another network has this number, {}", ago(now, conflict_ms))]);
+    }
+    if !status.foreign_pans.is_empty() {
+        items.row([String::new(), format!("others in hearing: {}", status.foreign_pans.join(", "))]);
+    }
+    let rekey = match status.rekey.as_str() {
+        "settled" => String::new(),
+        phase => format!("; {phase}, {} without it", counted(status.rekey_missing as u64, "node")),
+    };
+    items.row(["key".into(), format!("{}{rekey}", status.key_generation)]);
+    let MeshStatus { listed, joined, alive, unlisted, .. } = status;
+    items.row(["nodes".into(), format!("{joined} of {listed} joined, {alive} heard within the last hour")]);
+    if *unlisted > 0 {
+        items.row([String::new(), format!("{} asked and not listed", counted(*unlisted as u64, "node"))]);
+    }
+    if !status.rejected.is_empty() {
+        let rejected = status.rejected.iter().map(|(reason, count)| format!("{reason} {count}"));
+        items.row(["rejected".into(), rejected.collect::<Vec<_>>().join(", ")]);
+    }
+    format!("{}\n\n{}", printable(&status.network), items.text())
+}

@@ -1,0 +1,311 @@
+//! `dcu node list|show|import|admit|deny|kick`
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use plc::Eui64;
+
+use super::mesh::{Common, strange};
+use super::meter::now_ms;
+use super::text::{Table, age, ago, counted, printable};
+use super::{Exit, Failure, Out, Outcome};
+use crate::config::private;
+use crate::control::{MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
+
+/// Nodes of a mesh network: who may join, who is in it
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu node import nodes.csv             who may join: eui64,psk[,meter]
+  dcu node list                         all nodes
+  dcu node list --presence lost         those that were in the network
+  dcu node show 001122ffff000001        one node, by EUI-64, short address or meter
+  dcu node deny 001122ffff000001        send it away, for good
+  dcu node kick 0007                    send it away; it may come back")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// All nodes, one a line
+    List {
+        /// Only nodes of this presence
+        #[arg(long, value_parser = PRESENCES.map(NodePresence::name))]
+        presence: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Everything that is known of one node
+    Show {
+        /// EUI-64, short address, or the name of its meter
+        node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Tell who may join, and with what key
+    ///
+    /// The file has a line `eui64,psk` or `eui64,psk,meter` for each node; the key has 32 hexadecimal digits. A first line
+    /// `eui64,psk,meter` and lines that begin with # are passed over. The file must be readable for its owner alone. All
+    /// faults are told at once, and then nothing is imported. Nodes that are known stay as they are; another key or meter
+    /// takes the place of the old one.
+    Import {
+        /// The file, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let a node join that was denied
+    Admit {
+        node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Do not let a node join any more, and send it away
+    Deny {
+        node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Send a node away; it keeps its address and may come back
+    Kick {
+        node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    match args.verb {
+        Verb::List { presence, common } => {
+            let mut nodes = nodes(&common)?;
+            nodes.retain(|node| presence.as_ref().is_none_or(|presence| node.presence.name() == presence));
+            list(&nodes, common.json, out)
+        }
+        Verb::Show { node, common } => {
+            let nodes = nodes(&common)?;
+            let eui64 = node.parse::<Eui64>().map(|eui64| eui64.to_string()).unwrap_or_else(|_| node.clone());
+            let is_it = |line: &&NodeLine| {
+                line.eui64 == eui64
+                    || line.short_addr.as_ref() == Some(&node)
+                    || (!node.is_empty() && line.meter == node)
+            };
+            let Some(line) = nodes.iter().find(is_it) else {
+                return Err(Failure::said(Exit::NotFound, format!("no node {node:?}; `dcu node list` shows all")));
+            };
+            match common.json {
+                true => out.json(line)?,
+                false => out.text(print(line, now_ms()))?,
+            }
+            Ok(Exit::Done)
+        }
+        Verb::Import { file, common } => import(&file, &common, out),
+        Verb::Admit { node, common } => done(&common, MeshAsk::Admit { node }, "may join", out),
+        Verb::Deny { node, common } => done(&common, MeshAsk::Deny { node }, "may not join any more", out),
+        Verb::Kick { node, common } => done(&common, MeshAsk::Kick { node }, "is sent away", out),
+    }
+}
+
+fn nodes(common: &Common) -> Result<Vec<NodeLine>, Failure> {
+    match common.ask(MeshAsk::Nodes)? {
+        MeshSaid::Nodes { nodes } => Ok(nodes),
+        _ => Err(strange()),
+    }
+}
+
+fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
+    let said = common.ask(ask)?;
+    let MeshSaid::Done { node } = &said else { return Err(strange()) };
+    match common.json {
+        true => out.json(&said)?,
+        false => out.text(format!("node {node} {what}"))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
+    let text = read(file)?;
+    let nodes = parse(&text).map_err(|faults| {
+        let said = faults.iter().take(20).map(|fault| format!("{}:{fault}", file.display())).collect::<Vec<_>>();
+        let more = faults.len().saturating_sub(said.len());
+        let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
+        Failure::said(Exit::Configuration, format!("nothing was imported\n{}{more}", said.join("\n")))
+    })?;
+    let network = common.network()?;
+    let mut total = [0; 3];
+    // A request has an end; what was imported before a failure stays, and may be imported again.
+    for nodes in nodes.chunks(AT_ONCE) {
+        match common.ask_of(&network, MeshAsk::Import { nodes: nodes.to_vec() })? {
+            MeshSaid::Imported { added, changed, same } => {
+                total.iter_mut().zip([added, changed, same]).for_each(|(total, count)| *total += count);
+            }
+            _ => return Err(strange()),
+        }
+    }
+    let [added, changed, same] = total;
+    match common.json {
+        true => out.json(&MeshSaid::Imported { added, changed, same })?,
+        false => out.text(format!("{} added, {changed} changed, {same} known", counted(added as u64, "node")))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let result = if file == Path::new("-") {
+        std::io::stdin().lock().take(LIMIT).read_to_string(&mut text)
+    } else {
+        private(file).map_err(|error| Failure::said(Exit::NotPermitted, error))?;
+        fs::File::open(file).and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+    };
+    match result {
+        Ok(_) if text.len() as u64 >= LIMIT => {
+            Err(Failure::said(Exit::Configuration, format!("{} is longer than 16 MiB", file.display())))
+        }
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::said(Exit::NotFound, format!("{}: {error}", file.display()))),
+    }
+}
+
+/// The nodes of a file, or all that is wrong with it, by line; a key is in none of it.
+fn parse(text: &str) -> Result<Vec<NodeSecret>, Vec<String>> {
+    let (mut nodes, mut faults) = (Vec::new(), Vec::new());
+    let mut seen = std::collections::BTreeMap::new();
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') || number == 1 && line.to_ascii_lowercase().starts_with("eui64,") {
+            continue;
+        }
+        match node(line) {
+            Ok(node) => match seen.insert(node.eui64.clone(), number) {
+                Some(first) => faults.push(format!("{number}: {} stands in line {first} already", node.eui64)),
+                None => nodes.push(node),
+            },
+            Err(fault) => faults.push(format!("{number}: {fault}")),
+        }
+    }
+    match faults.is_empty() {
+        true if nodes.is_empty() => Err(vec!["1: there is no node in it: a line is eui64,psk[,meter]".to_owned()]),
+        true => Ok(nodes),
+        false => Err(faults),
+    }
+}
+
+fn node(line: &str) -> Result<NodeSecret, String> {
+    let mut fields = line.splitn(3, ',').map(str::trim);
+    let (eui64, psk, meter) = (fields.next().unwrap_or(""), fields.next(), fields.next().unwrap_or(""));
+    let eui64: Eui64 =
+        eui64.parse().map_err(|_| "the first field is not an EUI-64 of 16 hexadecimal digits".to_owned())?;
+    let psk = psk.ok_or_else(|| format!("{eui64} has no key: a line is eui64,psk[,meter]"))?;
+    if psk.len() != 32 || !psk.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(format!("the key of {eui64} has {} characters, it must have 32 hexadecimal digits", psk.len()));
+    }
+    if meter.len() > crate::registry::NODE_METER_LIMIT || meter.chars().any(char::is_control) {
+        return Err(format!("the meter's name of {eui64} is longer than 64 octets or not printable"));
+    }
+    Ok(NodeSecret { eui64: eui64.to_string(), psk: psk.to_owned(), meter: meter.to_owned() })
+}
+
+fn list(nodes: &[NodeLine], json: bool, out: &mut Out) -> Outcome {
+    if json {
+        for node in nodes {
+            out.json(node)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let now = now_ms();
+    let mut table = Table::new(&["node", "short", "meter", "presence", ">heard", ">hops", ">lqi", "remark"]);
+    let figure = |figure: Option<u8>| figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string());
+    for node in nodes {
+        table.row([
+            node.eui64.clone(),
+            node.short_addr.clone().unwrap_or_else(|| "-".into()),
+            printable(&node.meter),
+            node.presence.name().to_owned(),
+            node.heard_ms.map_or_else(|| "never".into(), |heard_ms| age(now, heard_ms)),
+            figure(node.hops),
+            figure(node.lqi),
+            node.failure.as_deref().map_or_else(String::new, printable),
+        ]);
+    }
+    out.text(table.text())?;
+    eprintln!("{}", counted(nodes.len() as u64, "node"));
+    Ok(Exit::Done)
+}
+
+fn print(node: &NodeLine, now: i64) -> String {
+    let mut items = Table::new(&["", ""]);
+    let mut row = |name: &str, text: String| items.row([name.to_owned(), text]);
+    let since = node.joined_ms.map_or(String::new(), |joined_ms| format!(", joined {}", ago(now, joined_ms)));
+    row("presence", format!("{}{since}", node.presence.name()));
+    row("address", node.short_addr.clone().unwrap_or_else(|| "none yet".into()));
+    if let Some(heard_ms) = node.heard_ms {
+        let lqi = node.lqi.map_or(String::new(), |lqi| format!(", LQI {lqi}"));
+        row("heard", format!("{}{lqi}", ago(now, heard_ms)));
+    }
+    if let Some(asked_ms) = node.asked_ms {
+        row("asked", ago(now, asked_ms));
+    }
+    if let Some(failure) = &node.failure {
+        row("join failed", printable(failure));
+    }
+    row("joins", format!("{}, lost {} times since the service began", node.joins, node.losses));
+    if let Some(generation) = node.key_generation {
+        row("key", generation.to_string());
+    }
+    if let Some(next_hop) = &node.next_hop {
+        let hops = node.hops.map_or(String::new(), |hops| format!(", {}", counted(hops.into(), "hop")));
+        let weak = node.weak_links.filter(|weak| *weak > 0);
+        let weak = weak.map_or(String::new(), |weak| format!(", {}", counted(weak.into(), "weak link")));
+        row("route", format!("by {next_hop}{hops}{weak}"));
+    }
+    for parent in node.parents.iter().rev().skip(1) {
+        row("", format!("by {} since {}", parent.next_hop, ago(now, parent.since_ms)));
+    }
+    format!("{}  {}\n\n{}", node.eui64, printable(&node.meter), items.text())
+}
+
+const PRESENCES: [NodePresence; 6] = [
+    NodePresence::Alive,
+    NodePresence::Routed,
+    NodePresence::Lost,
+    NodePresence::Listed,
+    NodePresence::Denied,
+    NodePresence::Unlisted,
+];
+/// Nodes in one request.
+const AT_ONCE: usize = 12;
+const LIMIT: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_taken_whole_or_every_fault_is_told_and_no_key() {
+        let psk = "000102030405060708090A0B0C0D0E0F";
+        let good = format!(
+            "\u{feff}EUI64,PSK,meter\n# a comment\n\n00:11:22:ff:ff:00:00:01,{psk},flat 3, left\r\n001122ffff000002,{psk}\n"
+        );
+        let nodes = parse(&good).unwrap();
+        let said: Vec<_> = nodes.iter().map(|node| (node.eui64.as_str(), node.meter.as_str())).collect();
+        assert_eq!(said, [("001122ffff000001", "flat 3, left"), ("001122ffff000002", "")]);
+        let bad = format!(
+            "001122ffff000001,{psk}\n1122,{psk}\n001122ffff000002\n001122ffff000003,00ff\n001122ffff000001,{psk}\n"
+        );
+        let faults = parse(&bad).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "2: the first field is not an EUI-64 of 16 hexadecimal digits",
+                "3: 001122ffff000002 has no key: a line is eui64,psk[,meter]",
+                "4: the key of 001122ffff000003 has 4 characters, it must have 32 hexadecimal digits",
+                "5: 001122ffff000001 stands in line 1 already",
+            ]
+        );
+        assert_eq!(parse("# nothing\n").unwrap_err().len(), 1);
+    }
+}

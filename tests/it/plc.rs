@@ -1,0 +1,272 @@
+//! The service and an emulated G3-PLC modem on a pseudo terminal: who is listed joins, who is not does not, a restart and
+//! a kill change nothing, keys rotate.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dcu::reading::MeterId;
+use dcu::simulate::modem::EmulatedModem;
+use dlms::sim::{Model, Port};
+use plc::g3::modem::Generation;
+use plc::sim::{Behind, Device, Flaw, Modem, Nature, identity};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::electricity;
+use crate::support::service::{LIMIT, secret};
+
+const NODES: u32 = 20;
+
+/// A unit without an uplink, and its modem.
+struct Street {
+    dir: TempDir,
+    child: Option<Child>,
+    modem: EmulatedModem,
+}
+
+impl Street {
+    fn new(nature: Nature, devices: Vec<Device>) -> Self {
+        Self::with(nature, devices, Behind::nothing(), "")
+    }
+
+    /// A unit that is told more than its network.
+    fn with(nature: Nature, devices: Vec<Device>, behind: Behind, more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("modem");
+        let modem = EmulatedModem::open(Modem::new(nature, devices, behind, Instant::now()), Some(&link)).unwrap();
+        let text = format!(
+            "[unit]\nid = \"dcu-1\"\nstate_dir = \"state\"\n[store]\ncommit_window = \"200ms\"\n\
+             [time]\nsource = \"trusted\"\n[control]\nsocket = \"control.sock\"\n\
+             [[plc]]\nname = \"feeder\"\nport = {link:?}\nband = \"cenelec-a\"\npan_id = \"781d\"\n{more}"
+        );
+        fs::write(dir.path().join("dcu.toml"), text).unwrap();
+        Self { dir, child: None, modem }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    async fn start(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dcu"));
+        command.args(["run", "--config"]).arg(self.path("dcu.toml")).stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.stderr(log).spawn().unwrap());
+        self.until("the network is up", |street| street.ask(&["mesh", "status"]).0 == Some(0)).await;
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// `dcu WORDS --json`, and what it printed, a line each.
+    fn ask(&self, words: &[&str]) -> (Option<i32>, Vec<Value>) {
+        let command = Command::new(env!("CARGO_BIN_EXE_dcu"))
+            .args(words)
+            .args(["--json", "--socket"])
+            .arg(self.path("control.sock"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(command.stdout).unwrap();
+        (command.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    }
+
+    /// The nodes of this presence.
+    fn nodes(&self, presence: &str) -> Vec<Value> {
+        self.ask(&["node", "list", "--presence", presence]).1
+    }
+
+    fn status(&self) -> Value {
+        self.ask(&["mesh", "status"]).1.remove(0)
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !is_so(self) {
+            assert!(begin.elapsed() < LIMIT, "not in time: {what}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn import(&self, numbers: std::ops::Range<u32>) -> Value {
+        let lines = numbers.map(|number| {
+            let (eui64, psk) = identity(number);
+            format!("{eui64},{},meter {number}\n", hex::encode(psk.0))
+        });
+        secret(&self.path("nodes.csv"), &lines.collect::<String>());
+        let file = self.path("nodes.csv");
+        let (code, mut said) = self.ask(&["node", "import", file.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{}", self.log());
+        said.remove(0)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Street {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+fn devices(numbers: std::ops::Range<u32>) -> Vec<Device> {
+    numbers.map(|number| identity(number)).map(|(eui64, psk)| Device::new(eui64, psk)).collect()
+}
+
+fn nature(generation: Generation) -> Nature {
+    Nature { generation, join_window: Duration::from_secs(1), ..Nature::default() }
+}
+
+/// Who is in the network, and under what address.
+fn addresses(nodes: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    nodes.iter().map(|node| (text(&node["eui64"]), text(&node["short_addr"]))).collect()
+}
+
+async fn a_network_lives(generation: Generation) {
+    let mut devices = devices(0..NODES);
+    let (eui64, _) = identity(NODES);
+    devices.push(Device::new(eui64, plc::Key([0x5a; 16])).with(Flaw::WrongPsk));
+    let mut street = Street::new(nature(generation), devices);
+    street.start().await;
+    street.until("all have asked", |street| street.nodes("unlisted").len() as u32 == NODES + 1).await;
+    assert_eq!(
+        street.import(0..NODES + 1),
+        serde_json::json!({"said": "imported", "added": NODES + 1, "changed": 0, "same": 0})
+    );
+    street.until("all have joined", |street| street.nodes("alive").len() as u32 == NODES).await;
+    let before = addresses(&street.nodes("alive"));
+    assert_eq!(street.modem.modem().joined() as u32, NODES);
+
+    street
+        .until("the wrong key is told", |street| {
+            let said = street.ask(&["node", "show", &eui64.to_string()]).1;
+            assert!(["listed", "lost"].contains(&said[0]["presence"].as_str().unwrap()), "{said:?}");
+            // The server in the modem says nothing of those who fail.
+            said[0]["failure"].is_string() || generation == Generation::ModemLbs
+        })
+        .await;
+
+    // A kill: the network goes on where it was, no counter is used again, nobody has to join anew.
+    street.kill();
+    street.start().await;
+    street
+        .until("all are in again", |street| {
+            street.nodes("alive").len() + street.nodes("routed").len() >= NODES as usize
+        })
+        .await;
+    assert_eq!(addresses(&street.nodes("routed")), before);
+    assert_eq!(street.modem.modem().statistics().counter_reuses, 0);
+    assert!(street.modem.modem().devices().iter().take(NODES as usize).all(|device| device.joins() == 1));
+
+    let (code, said) = street.ask(&["mesh", "rekey"]);
+    assert_eq!((code, &said[0]["generation"]), (Some(0), &2.into()));
+    assert_eq!(street.ask(&["mesh", "rekey"]).0, Some(1), "one rotation at a time");
+    street
+        .until("all have the new key", |street| {
+            let status = street.status();
+            status["rekey"] == "grace" && status["rekey_missing"] == 0
+        })
+        .await;
+    let keys = street.ask(&["node", "list"]).1;
+    assert_eq!(keys.iter().filter(|node| node["key_generation"] == 2).count() as u32, NODES);
+
+    let (node, short_addr) = before[0].clone();
+    assert_eq!(street.ask(&["route", "trace", &short_addr]).0, Some(0), "{}", street.log());
+    assert_eq!(street.ask(&["route", "show"]).0, Some(0), "{}", street.log());
+    assert_eq!(street.ask(&["node", "deny", "meter 0"]).0, Some(0));
+    street.until("it is out", |street| street.nodes("denied").len() == 1).await;
+    assert_eq!(street.nodes("denied")[0]["eui64"], node.as_str());
+    street.until("it knows", |street| street.modem.modem().joined() as u32 == NODES - 1).await;
+    assert_eq!(street.ask(&["node", "admit", &node]).0, Some(0));
+    street.until("it is back", |street| street.modem.modem().joined() as u32 == NODES).await;
+    assert_eq!(street.ask(&["node", "kick", "ffff"]).0, Some(4));
+    assert!(!street.log().contains("5a5a5a"), "no key is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_with_the_bootstrap_server_on_the_host_lives() {
+    a_network_lives(Generation::HostLbs).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_with_the_bootstrap_server_in_the_modem_lives() {
+    a_network_lives(Generation::ModemLbs).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_cannot_be_read_for_sure_run_no_network() {
+    let mut street = Street::new(nature(Generation::HostLbs), devices(0..1));
+    street.start().await;
+    street.kill();
+    let path = street.path("state/plc-feeder/network");
+    let mut octets = fs::read(&path).unwrap();
+    octets[30] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    let log = fs::OpenOptions::new().append(true).open(street.path("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dcu"));
+    command.args(["run", "--config"]).arg(street.path("dcu.toml")).stdin(Stdio::null()).stdout(Stdio::null());
+    street.child = Some(command.stderr(log).spawn().unwrap());
+    street
+        .until("the alarm is told", |street| {
+            street.ask(&["status"]).1.first().is_some_and(|status| status["alarms"][0]["code"] == "network-lost")
+        })
+        .await;
+    assert_eq!(street.ask(&["mesh", "status"]).0, Some(4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn meters_are_read_through_the_network() {
+    let models: Vec<Model> = (1..=METERS).map(|serial| Model::electricity(serial).unwrap()).collect();
+    let mut more = format!(
+        "[electricity]\nkeys = \"keys.toml\"\nsystem_title = \"{}\"\nretries = 1\n\
+         [[electricity.channel]]\nname = \"street\"\nlink = \"wrapper\"\nplc = \"feeder\"\ntimeout = \"5s\"\n\
+         [[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\nperiod = \"15min\"\n\
+         history = \"6h\"\n",
+        hex::encode(electricity::UNIT)
+    );
+    let mut keys = String::new();
+    let mut servers = BTreeMap::new();
+    for (number, model) in (0..).zip(&models) {
+        let id = MeterId::SystemTitle(model.system_title().0).to_string();
+        let (eui64, _) = identity(number);
+        more += &format!(
+            "[[electricity.meter]]\nid = \"{id}\"\nchannel = \"street\"\nnode = \"{eui64}\"\n\
+             auth = \"gmac\"\nsecurity = \"authenticated-encrypted\"\n"
+        );
+        keys += &electricity::keys_of(&id);
+        servers.insert(eui64, electricity::server(model, Port::wrapper(1), true));
+    }
+    // Each node hands what comes for its meter on, and back what the meter says at once.
+    let behind = Behind(Box::new(move |eui64, port, payload| {
+        let server = servers.get_mut(&eui64).filter(|_| port == 4059)?;
+        server.handle_bytes(payload, Instant::now());
+        while server.poll_timeout().is_some_and(|due| due <= Instant::now()) {
+            server.handle_timeout(Instant::now());
+        }
+        server.poll_transmit()
+    }));
+    let mut street = Street::with(nature(Generation::HostLbs), devices(0..METERS), behind, &more);
+    secret(&street.path("keys.toml"), &keys);
+    street.start().await;
+    street.import(0..METERS);
+    street
+        .until("everything is read", |street| {
+            let status = street.ask(&["status"]).1;
+            status.first().is_some_and(electricity::is_complete)
+        })
+        .await;
+    let status = street.ask(&["status"]).1.remove(0);
+    assert!(status["electricity"]["all"]["settled"].as_u64().unwrap() >= u64::from(METERS) * 23, "{status}");
+}
+
+const METERS: u32 = 5;
