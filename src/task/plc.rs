@@ -7,9 +7,6 @@ mod answers;
 mod line;
 mod tunnel;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -100,10 +97,9 @@ impl Plc {
         clock: ReadClock,
     ) -> Result<Self, JournalError> {
         let now = clock();
-        let mut keys = [None; 2];
-        keys[usize::from(said.key_index & 1)] = Some(Key(random_block()));
-        let first = Ring::new(Key([0; 16]));
-        let first = Ring { keyring: Keyring { active: said.key_index & 1, keys }, ..first };
+        let key = Key(random_block());
+        let keys = if said.key_index == 0 { [Some(key), None] } else { [None, Some(key)] };
+        let first = Ring { keyring: Keyring { active: said.key_index & 1, keys }, ..Ring::new(key) };
         let mut network = Network::open(&state_dir.join(format!("plc-{}", said.name)), first)?;
         let own = match said.eui64 {
             Some(own) => own,

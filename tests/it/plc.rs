@@ -119,7 +119,7 @@ impl Drop for Street {
 }
 
 fn devices(numbers: std::ops::Range<u32>) -> Vec<Device> {
-    numbers.map(|number| identity(number)).map(|(eui64, psk)| Device::new(eui64, psk)).collect()
+    numbers.map(identity).map(|(eui64, psk)| Device::new(eui64, psk)).collect()
 }
 
 fn nature(generation: Generation) -> Nature {
