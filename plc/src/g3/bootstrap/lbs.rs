@@ -110,7 +110,11 @@ impl Server {
     fn ask(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
         let is_copy = |slot: &Slot| slot.purpose == Purpose::Join && slot.since + DUPLICATE_TIME > now;
         if !self.slots.get(&eui64).is_some_and(is_copy) {
-            self.slots.remove(&eui64);
+            let left = self.slots.remove(&eui64);
+            if left.is_some_and(|slot| slot.is_delegated_join()) {
+                self.strike(eui64, now);
+                self.events.push_back(Event::JoinFailed { eui64, why: Failure::NoAnswer });
+            }
             self.kicked.remove(&eui64);
             self.unpark(now);
             self.wait(eui64, source, media, now);
@@ -279,6 +283,7 @@ impl Server {
                 });
                 self.campaign.joined(eui64, &self.ring);
                 self.kicked.remove(&eui64);
+                self.strikes.remove(&eui64);
                 self.events.push_back(Event::Joined { eui64, short_addr: slot.short_addr });
             }
             Purpose::Rekey(task) => {
@@ -305,6 +310,9 @@ impl Server {
         let (tries, time) = (self.limits.tries, self.limits.message_time);
         let Some(slot) = self.slots.get_mut(&eui64) else { return };
         if slot.tries >= tries || matches!(slot.stage, Stage::Durable | Stage::Delegated) {
+            if slot.is_delegated_join() {
+                self.strike(eui64, now);
+            }
             return self.fail(eui64, Failure::NoAnswer, now);
         }
         slot.tries += 1;
@@ -338,6 +346,20 @@ impl Server {
         has_room
     }
 
+    /// One that does not come to its end in the server of the modem, as with a wrong key, keeps all others from joining:
+    /// it has to wait, the longer the more often it does that.
+    fn strike(&mut self, eui64: Eui64, now: Instant) {
+        if self.strikes.len() >= MAX_REFUSED && !self.strikes.contains_key(&eui64) {
+            self.strikes.clear();
+        }
+        let strikes = self.strikes.entry(eui64).or_default();
+        *strikes = strikes.saturating_add(1);
+        // The air may be to blame once.
+        if let Some(more) = strikes.checked_sub(2) {
+            self.refused.insert(eui64, now + STRIKE_TIME * 4u32.pow(more.min(MAX_STRIKES)));
+        }
+    }
+
     fn next_identifier(&mut self) -> u8 {
         let identifier = self.identifier;
         self.identifier = identifier.wrapping_add(1);
@@ -353,6 +375,9 @@ const DUPLICATE_TIME: Duration = Duration::from_secs(5);
 const WAITING_TIME: Duration = Duration::from_secs(60);
 /// Who was refused is not listened to for so long.
 const REFUSED_TIME: Duration = Duration::from_secs(30);
+/// Four times as long with each one, four hours at most.
+const STRIKE_TIME: Duration = Duration::from_secs(60);
+const MAX_STRIKES: u32 = 4;
 /// A disk that is slower fails the join.
 const DURABLE_TIME: Duration = Duration::from_secs(30);
 const MAX_WAITING: usize = 64;

@@ -51,6 +51,8 @@ pub struct Server {
     parked: BTreeMap<Eui64, Waiting>,
     /// Who was refused, and until when that is not said again.
     refused: BTreeMap<Eui64, Instant>,
+    /// Who left the server in the modem waiting to its end, and how often in a row: nobody else could join meanwhile.
+    strikes: BTreeMap<Eui64, u32>,
     /// Who was sent away: when it is told again, as nobody says that it has heard it, and how often still.
     kicked: BTreeMap<Eui64, (Instant, u32)>,
     identifier: u8,
@@ -173,6 +175,7 @@ impl Server {
             waiting: BTreeMap::new(),
             parked: BTreeMap::new(),
             refused: BTreeMap::new(),
+            strikes: BTreeMap::new(),
             kicked: BTreeMap::new(),
             identifier: 0,
             rejects: Rejects::default(),
@@ -205,6 +208,7 @@ impl Server {
     pub fn set_admission(&mut self, admission: Box<dyn Admission>) {
         self.admission = admission;
         self.refused.clear();
+        self.strikes.clear();
     }
 
     /// The modem runs, and its bootstrap server is here or there.

@@ -30,6 +30,13 @@ pub(super) struct Slot {
     pub(super) due: Instant,
 }
 
+impl Slot {
+    /// The server in the modem admits it.
+    pub(super) fn is_delegated_join(&self) -> bool {
+        self.stage == Stage::Delegated && self.purpose == Purpose::Join
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Join,

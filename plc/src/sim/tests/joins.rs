@@ -163,6 +163,25 @@ fn the_service_may_be_killed_at_every_moment_of_a_join() {
 }
 
 #[test]
+fn nodes_with_a_wrong_key_do_not_keep_the_others_out() {
+    let mut devices: Vec<_> = (0..40).map(device).collect();
+    devices.extend((40..43).map(|number| device(number).with(Flaw::WrongPsk)));
+    let mut house = House::with(nature(Generation::ModemLbs), devices, Behind::nothing());
+    assert!(house.until(|house| house.pair.modem.joined() == 40), "{}", house.pair.modem.joined());
+    house.run(MINUTE);
+    house.agree();
+    // Later they are hardly heard any more, so that whoever comes back is in at once.
+    house.run(MINUTE * 60 * 12);
+    for place in 0..40 {
+        house.pair.modem.switch(place, false, house.pair.now);
+    }
+    let before = house.count(|event| matches!(event, Event::Bootstrap(bootstrap::Event::JoinFailed { .. })));
+    house.run(MINUTE * 60 * 12);
+    let after = house.count(|event| matches!(event, Event::Bootstrap(bootstrap::Event::JoinFailed { .. })));
+    assert!(after > before && after - before < 3 * 4, "{}", after - before);
+}
+
+#[test]
 fn a_modem_that_loses_its_power_again_and_again_is_taken_up_again() {
     let mut house = House::new(Nature { hop_time: Duration::from_millis(20), ..nature(Generation::HostLbs) }, 0..40);
     for _ in 0..20 {
