@@ -67,6 +67,29 @@ pub(super) fn open(
     Ok((watcher, arrivals))
 }
 
+/// Ends it. It hands over what it has before, so that what still arrives is taken meanwhile.
+pub(super) async fn close(
+    watcher: Watcher,
+    arrivals: &mut mpsc::Receiver<Arrival>,
+    mut take: impl FnMut(&Arrival),
+) -> Result<(), Error> {
+    let mut stopped = std::pin::pin!(watcher.stop());
+    loop {
+        tokio::select! {
+            biased;
+            Some(arrival) = arrivals.recv() => take(&arrival),
+            stopped = &mut stopped => {
+                stopped?;
+                break;
+            }
+        }
+    }
+    while let Ok(arrival) = arrivals.try_recv() {
+        take(&arrival);
+    }
+    Ok(())
+}
+
 /// Writes an arrival into the account.
 pub(super) fn arrive(account: &mut Account, arrival: &Arrival) {
     let stream = &arrival.stream;

@@ -254,10 +254,8 @@ impl<'a> Stage<'a> {
         let decoded = self.figures.borrow().decoded().max(last.map_or(0, |status| status.meters.readings));
         self.service.stop(STOP).await?;
         let repeated = self.watcher.news().borrow().counts.repeated;
-        self.watcher.stop().await?;
-        while let Ok(arrival) = self.arrivals.try_recv() {
-            consumer::arrive(&mut self.account, &arrival);
-        }
+        let account = &mut self.account;
+        consumer::close(self.watcher, &mut self.arrivals, |arrival| consumer::arrive(account, arrival)).await?;
         let verdict = self.account.verdict(self.options.commit_window, self.options.policy == COMPLETE);
         let ledger = self.account.ledger();
         let usage = self.service.usage();

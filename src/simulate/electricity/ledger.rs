@@ -19,6 +19,8 @@ pub struct Ledger {
     doubled: u64,
     strange: u64,
     samples: Vec<String>,
+    /// A period, and how many values of its slots have not arrived.
+    waited_for: Option<(i64, i64, u64)>,
 }
 
 /// One meter's profiles.
@@ -75,7 +77,18 @@ impl Ledger {
             doubled: 0,
             strange: 0,
             samples: Vec::new(),
+            waited_for: None,
         }
+    }
+
+    /// From now on the values of these slots are waited for: those that end after `from` and not after `to`.
+    pub fn wait_for(&mut self, from: i64, to: i64) {
+        self.waited_for = Some((from, to, self.tally(from, to, |_| true).missing()));
+    }
+
+    /// Nothing that is waited for is missing.
+    pub fn is_whole(&self) -> bool {
+        self.waited_for.is_some_and(|(_, _, missing)| missing == 0)
     }
 
     /// A reading arrived, in a record that had not come before. What belongs to no slot of a profile does not count.
@@ -92,7 +105,11 @@ impl Ledger {
         }
         let count = self.arrived.entry(key).or_default();
         *count += 1;
-        self.doubled += u64::from(*count > 1);
+        if *count > 1 {
+            self.doubled += 1;
+        } else if let Some((from, to, missing)) = &mut self.waited_for {
+            *missing -= u64::from((*from + 1..=*to).contains(&key.end));
+        }
     }
 
     /// The slots that ended after `from` and not after `to`, seconds since 1970 UTC, of those meters.
@@ -239,16 +256,22 @@ mod tests {
         // The night of 2026-10-25 in Berlin: 100 quarters of two registers, one day of six.
         let (from, to) = (1_792_879_200, 1_792_969_200);
         assert_eq!(ledger.tally(from, to, |_| true), Tally { expected: 206, delivered: 0 });
+        ledger.wait_for(from, from + 900);
         let value = |end| model.curve(import).at(end) as i64;
         ledger.arrive(&reading(&model, import, from + 900, 900, value(from + 900)));
+        assert!(!ledger.is_whole(), "there is another register");
+        let export = Obis::new(1, 0, 2, 8, 0, 255);
+        let other = model.curve(export).at(from + 900) as i64;
+        ledger.arrive(&reading(&model, export, from + 900, 900, other));
+        assert!(ledger.is_whole());
         ledger.arrive(&reading(&model, import, to, 900, value(to)));
         ledger.arrive(&reading(&model, import, to, 90_000, value(to)));
-        assert_eq!((ledger.tally(from, to, |_| true).delivered, ledger.doubled(), ledger.strange()), (3, 0, 0));
+        assert_eq!((ledger.tally(from, to, |_| true).delivered, ledger.doubled(), ledger.strange()), (4, 0, 0));
         ledger.arrive(&reading(&model, import, to, 900, value(to)));
         ledger.arrive(&reading(&model, import, to, 900, value(to) + 1));
         // An instantaneous value is of no slot.
         ledger.arrive(&reading(&model, import, to, 0, 1));
-        assert_eq!((ledger.delivered(), ledger.doubled(), ledger.strange()), (3, 1, 1));
+        assert_eq!((ledger.delivered(), ledger.doubled(), ledger.strange()), (4, 1, 1));
         assert_eq!(ledger.missing(from, to).len(), 10);
         assert_eq!(Tally { expected: 4, delivered: 3 }.completeness(), 0.75);
     }

@@ -166,18 +166,14 @@ impl<'a> Stage<'a> {
     /// What is on its way arrives, and gaps are filled. False: not all of it within the time.
     async fn drain(&mut self, audience: &mut Audience<'_>) -> Result<bool, Error> {
         let ended = now();
-        let mut looked = ended;
+        let (from, to) = self.period();
+        self.ledger.wait_for(from, to);
         loop {
             self.weather(ended.checked_sub(self.options.limit).unwrap_or(ended));
-            if now() > looked + LOOK {
-                looked = now();
-                let (from, to) = self.period();
-                let is_whole = self.ledger.tally(from, to, |_| true).missing() == 0;
-                // The service reads on and on: what it promises from then on is not waited for.
-                self.is_closed |= is_whole;
-                if self.is_closed && self.account.is_settled(false) && self.outage.is_over() {
-                    return Ok(true);
-                }
+            // The service reads on and on: what it promises from then on is not waited for.
+            self.is_closed |= self.ledger.is_whole();
+            if self.is_closed && self.account.is_settled(false) && self.outage.is_over() {
+                return Ok(true);
             }
             if now() > ended + DRAIN + self.options.faults.longest_outage() || self.is_told_to_end {
                 return Ok(false);
@@ -195,10 +191,8 @@ impl<'a> Stage<'a> {
         let repeated = self.watcher.news().borrow().counts.repeated;
         let (from, to) = self.period();
         let start = self.start;
-        self.watcher.stop().await?;
-        while let Ok(arrival) = self.arrivals.try_recv() {
-            arrive(&mut self.account, &mut self.ledger, &arrival);
-        }
+        let (account, ledger) = (&mut self.account, &mut self.ledger);
+        consumer::close(self.watcher, &mut self.arrivals, |arrival| arrive(account, ledger, arrival)).await?;
         let all = self.ledger.tally(from, to, |_| true);
         let (mut gaps, mut backfilled) = (0, 0);
         for meter in &self.fleet.meters {
@@ -342,7 +336,6 @@ fn now() -> Instant {
 
 const SUBSCRIBED: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(250);
-const LOOK: Duration = Duration::from_millis(500);
 /// For what is on its way, for gaps, and for one publication that has to be repeated.
 const DRAIN: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(15);
