@@ -408,6 +408,7 @@ fn what_goes_wrong_is_told_with_what_to_do_and_has_its_exit_code() {
     check(&[&["set", IMPORT, "integer=1"], &way[..]].concat(), 6, "read-write denied: this client may not");
     check(&[&["set", IMPORT, "int=1"], &way[..]].concat(), 2, "is no type");
     check(&["profile", LOAD_PROFILE, "--wrapper", &address], 6, "associate: ");
+    check(&[&["profile", LOAD_PROFILE, "--to", "2001-01-01"], &way[..]].concat(), 0, "there is no such row");
     let several = dcu(&[&["get", "3:9-9:9.9.9*9:2", CLOCK, "--json"], &way[..]].concat());
     assert_eq!(several.code, Some(4));
     assert!(several.lines()[0]["error"].is_string() && several.lines()[1]["utc"].is_string());

@@ -88,12 +88,17 @@ pub(super) fn run(
         _ => 1,
     };
     let mut table = Table::new(&profile.heads());
-    let (mut number, mut exit) = (first, Exit::Done);
+    let (mut number, mut exit, mut shown) = (first, Exit::Done, 0_u32);
     while let Some(row) = rows.next() {
         match row {
             Ok(row) if !profile.is_wanted(&row, number, wanted) => {}
-            Ok(row) if json => out.json(&profile.line(&row, number))?,
-            Ok(row) => table.row(profile.cells(&row)),
+            Ok(row) => {
+                shown += 1;
+                match json {
+                    true => out.json(&profile.line(&row, number))?,
+                    false => table.row(profile.cells(&row)),
+                }
+            }
             Err(reject) => {
                 eprintln!("dcu: row {number}: {reject}");
                 exit = Exit::Failed;
@@ -103,6 +108,9 @@ pub(super) fn run(
     }
     if !json {
         out.text(table.text())?;
+    }
+    if shown == 0 && exit == Exit::Done {
+        eprintln!("dcu: there is no such row in the profile {obis}");
     }
     Ok(exit)
 }
