@@ -15,9 +15,12 @@ use dcu::store::{Body, Lane, Limit, Options, Record, Store};
 use dcu::task::mqtt::Settings;
 use dcu::wire;
 use dcu::wire::v1;
+use dlms::Data;
+use dlms::apdu::{Attribute, CaptureObject};
 use dlms::client::Authentication;
 use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SystemTitle};
+use dlms::sim::object::Stored;
 use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
 use dlms::time::DeviationSign;
 use prost::Message as _;
@@ -635,4 +638,41 @@ fn clocks_are_shifted_or_set_or_left_to_people() {
         let detail = told.iter().find(|(id, told, _)| *id == meter.id() && told == code).map(|(.., detail)| detail);
         assert!(detail.is_some_and(|detail| detail.starts_with(found)), "{told:?}");
     }
+}
+
+#[test]
+fn a_clock_that_was_set_back_tells_no_slot_twice() {
+    let meter = Emulated::plain(8);
+    // For the hours before it was set, its rows stand beside those that it wrote again.
+    let hour = unix_now() / 3_600 * 3_600;
+    let profile = dlms::Obis::new(1, 0, 99, 1, 0, 255);
+    let stamps: Vec<i64> = (1..=8).chain(5..=12).map(|n| hour - (14 - n) * 900).collect();
+    let buffer = dlms::data::encode(|out| {
+        out.array(stamps.len());
+        let clock = &meter.server.lock().unwrap().meter.world.clock;
+        for (value, stamp) in (0..).zip(&stamps) {
+            let stamp = clock.date_time(*stamp).octets();
+            out.structure(2).put(Data::OctetString(&stamp)).put(Data::DoubleLongUnsigned(value));
+        }
+    });
+    let columns = dlms::data::encode(|out| {
+        out.array(2);
+        for (class_id, name) in [(8, dlms::Obis::new(0, 0, 1, 0, 0, 255)), (3, dlms::Obis::new(1, 0, 1, 8, 0, 255))] {
+            CaptureObject::new(Attribute::new(class_id, name, 2)).write(out);
+        }
+    });
+    let object = Stored::new(7, 1).with(2, buffer).with(3, columns).with(4, Data::DoubleLongUnsigned(900).octets());
+    meter.server.lock().unwrap().meter.insert(profile, Box::new(object));
+    let (text, keys) = configure(&[&meter], &PROFILE.replace("2d", "6h").replace("at_once = 8", "at_once = 96"));
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until(&["task", "show", "profile"], |card| card["each"][0]["state"] == "active");
+    unit.terminate();
+    let readings = unit.readings();
+    let mut ends: Vec<i64> = readings.iter().filter_map(|(_, it)| it.interval).map(|it| it.end_utc).collect();
+    ends.sort_unstable();
+    let expected: Vec<i64> = (1..=12).map(|n| hour - (14 - n) * 900).collect();
+    assert_eq!(ends, expected, "each slot once");
+    let again = readings.iter().filter(|(_, it)| it.interval.is_none()).count();
+    assert_eq!(again, 4, "what was written again is told as what it is");
 }

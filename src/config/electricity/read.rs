@@ -249,6 +249,8 @@ fn what(table: &mut Table<'_>) -> Option<What> {
     };
     if let Some(wanted) = wanted.filter(|wanted| !table.contains(wanted)) {
         table.blame(wanted, Problem::wrong("is missing"));
+    } else if kind == Some(2) && objects.is_empty() {
+        table.blame("objects", Problem::wrong("names no register"));
     }
     if table.contains(unwanted) {
         table.blame(unwanted, Problem::wrong("has no use here"));

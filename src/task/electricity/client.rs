@@ -68,6 +68,7 @@ fn settings(
         ciphering,
         protection: (manner.security != 0).then_some(Protection { control, form: Form::Global }),
         timeout,
+        value_limit: VALUE_LIMIT,
         counter_restarts: manner.counter_restarts,
         system_title: own_title.map(SystemTitle),
         ..Settings::default()
@@ -97,5 +98,7 @@ fn link(manner: &Manner, channel: &Channel) -> Box<dyn Link> {
 
 /// Octets of an APDU that fits a packet through a mesh, which has 1280.
 const DATAGRAM: u16 = 1024;
+/// Octets of one value: ten thousand rows of a dozen columns.
+const VALUE_LIMIT: usize = 2 << 20;
 /// Octets of one APDU.
 const APDU_LIMIT: usize = 1 << 17;

@@ -149,7 +149,9 @@ impl Collector {
             let mut lines = Vec::new();
             for number in &known.tasks {
                 let Some(said) = self.config.tasks.get(*number) else { continue };
-                let begin = said.grid.last_ended(now.utc_ms.div_euclid(1_000)) + 1 - i64::from(said.history);
+                // What has just ended is not due yet, and counts as of now.
+                let due = now.utc_ms.div_euclid(1_000) - said.delay.as_secs() as i64;
+                let begin = said.grid.last_ended(due) + 1 - i64::from(said.history);
                 let progress = kept.progress(&said.id, &said.grid).cloned().unwrap_or_else(|| Progress::new(begin));
                 let layout = kept.lines.iter().find(|line| *line.task == *said.id).map_or(0, |line| line.layout);
                 known.layout_marks.insert(*number, layout);

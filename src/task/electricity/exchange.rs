@@ -4,6 +4,7 @@ mod associate;
 mod clock;
 mod trouble;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicBool;
@@ -203,7 +204,8 @@ impl Job {
         let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
         let mut rows = Rows::new(Data::parse_all(&buffer)?, &columns, layout.period)?;
         let mut undated = 0_u32;
-        let mut seen = None;
+        // Of a clock that was set back there are two rows for one slot: the first is the slot's.
+        let mut seen = BTreeSet::new();
         while let Some(row) = rows.next() {
             // What stood before a row that cannot be read is good.
             let row = row?;
@@ -211,18 +213,29 @@ impl Job {
                 undated += 1;
                 continue;
             };
-            let meant = self.grid.meant(stamp, tolerance).filter(|slot| !self.is_log() && seen != Some(*slot));
+            let meant = self.grid.meant(stamp, tolerance).filter(|slot| !self.is_log() && !seen.contains(slot));
             let slot = meant.unwrap_or_else(|| self.grid.last_ended(stamp - 1) + 1);
             if !self.slots.contains(&slot) {
                 continue;
             }
-            seen = meant.or(seen);
+            if outcome.rows.len() >= ROWS_MAX {
+                return Err(Trouble::refused(format!("{object}: more than {ROWS_MAX} rows")));
+            }
+            seen.extend(meant);
             let interval = meant.map(|slot| self.interval(slot));
             let mut readings = context.row(&row, &layout.columns, interval);
             if self.moved.is_some_and(|moved| self.grid.touches(slot, moved)) {
                 readings.iter_mut().for_each(|it| it.quality = it.quality.with(Quality::CLOCK_ADJUSTED));
             }
             outcome.rows.push((slot, readings));
+        }
+        let task_period = match self.grid {
+            Grid::Every { seconds } if !self.is_log() => seconds,
+            _ => layout.period,
+        };
+        if layout.period != 0 && layout.period != task_period {
+            outcome.detail =
+                Some(format!("{object} has a row every {} s, the task wants one every {task_period} s", layout.period));
         }
         match undated {
             0 => Ok(()),
@@ -377,5 +390,7 @@ impl Party {
 
 /// Of one order, whatever it is.
 const LONGEST: Duration = Duration::from_secs(900);
+/// Rows of one order: more are a meter's mistake, or meant to fill our memory.
+const ROWS_MAX: usize = 20_000;
 /// A session takes one for each request and each block.
 const COUNTERS_AT_ONCE: u64 = 64;
