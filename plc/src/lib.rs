@@ -12,6 +12,7 @@ mod eui64;
 pub mod g3;
 mod key;
 pub mod net;
+pub mod poll;
 mod reject;
 pub mod sim;
 pub mod usi;

@@ -51,10 +51,16 @@ struct Receiving {
 #[derive(Debug, Clone, Copy)]
 struct Job {
     frame: Frame,
+    /// Of the segment that is under way.
     attempts: u8,
-    /// Segments that are not acknowledged, and those that have not arrived.
+    /// Segments that are not acknowledged, their octets, and with what they are sent.
     left: u16,
-    missing: u16,
+    segment: u16,
+    modulation: Modulation,
+    /// The segment has arrived, but its acknowledgement has not.
+    has_arrived: bool,
+    /// The segments before were acknowledged: this one needs no contention.
+    goes_on: bool,
 }
 
 /// One transmission that is under way.
@@ -74,6 +80,23 @@ pub(super) struct Tones {
     modulation: Modulation,
     pub(super) lqi: u8,
     pub(super) until: Micros,
+}
+
+impl Job {
+    fn new(frame: Frame) -> Self {
+        let modulation = Modulation::Robo;
+        Self { frame, attempts: 0, left: 0, segment: 0, modulation, has_arrived: false, goes_on: false }
+    }
+
+    /// Cuts what is left anew where another modulation is used.
+    fn cut(&mut self, octets: u16, modulation: Modulation, most: u16) {
+        if self.left == 0 || modulation != self.modulation {
+            let octets = if self.left == 0 { octets } else { self.left * self.segment };
+            self.left = octets.div_ceil(most);
+            self.segment = octets.div_ceil(self.left);
+            (self.modulation, self.has_arrived) = (modulation, false);
+        }
+    }
 }
 
 impl Mac {
@@ -108,7 +131,7 @@ impl World {
             self.figures.overflows += 1;
             return self.confirm(node, frame, false);
         }
-        mac.queue.push_back(Job { frame, attempts: 0, left: 0, missing: 0 });
+        mac.queue.push_back(Job::new(frame));
         if mac.state == State::Idle {
             self.contend(node, channel);
         }
@@ -138,7 +161,8 @@ impl World {
         if mac.state != State::Waiting || mac.waits_until != now {
             return;
         }
-        let is_busy = mac.receiving.is_some() || (mac.busy.from <= now && now < mac.busy.until);
+        let goes_on = mac.queue.front_mut().is_some_and(|job| std::mem::take(&mut job.goes_on));
+        let is_busy = !goes_on && (mac.receiving.is_some() || (mac.busy.from <= now && now < mac.busy.until));
         if !is_busy {
             let Some(frame) = mac.queue.front().map(|job| job.frame) else { return };
             let refreshed = self.refresh(node, frame);
@@ -171,22 +195,15 @@ impl World {
         let known = frame.to.and_then(|to| sender.tones.get(&to)).filter(|tones| tones.until > now);
         // The last attempts are as safe as they can be.
         let modulation = known.filter(|_| job.attempts < SAFE_FROM).map_or(Modulation::Robo, |tones| tones.modulation);
-        let octets = frame.message.octets(medium);
-        let most = medium.segment(modulation);
-        if job.left == 0 || job.attempts > 0 {
-            // Another modulation has segments of another length: what arrived of the old ones is sent again.
-            let segments = octets.div_ceil(most);
-            (job.left, job.missing) = match job.attempts {
-                0 => (segments, segments),
-                _ => (job.left.min(segments), job.missing.min(segments)),
-            };
-        }
-        let segment = octets.min(most);
+        job.cut(frame.message.octets(medium), modulation, medium.segment(modulation));
+        let segment = job.segment;
         let one = medium.airtime(modulation, segment);
         let answered = if frame.to.is_some() { medium.acknowledgement() } else { 0 };
         // The receiver tells what it hears where that is not known.
         let tones = if frame.to.is_some() && known.is_none() { medium.airtime(Modulation::Robo, 20) } else { 0 };
-        let length = u64::from(job.left) * (one + answered) + u64::from(job.left - 1) * medium.silence();
+        let length = one + answered;
+        // What follows without contention is announced too.
+        let goes_on = if job.left > 1 { medium.silence() + medium.detection() } else { 0 };
         if !mac.may_send(medium, node, length, now) {
             figures.duty_refusals += 1;
             return self.finish(node, channel, false);
@@ -194,6 +211,7 @@ impl World {
         mac.state = State::Sending;
         mac.receiving = None;
         let end = now + length;
+        let reserved = end + tones + goes_on;
         let number = air.iter().position(Option::is_none).unwrap_or_else(|| {
             air.push(None);
             air.len() - 1
@@ -215,8 +233,8 @@ impl World {
             is_heard_at_station |= link.to == 0;
             let from = now + medium.detection();
             mac.busy = match mac.busy.until > now {
-                true => Busy { from: mac.busy.from.min(from), until: mac.busy.until.max(end + tones) },
-                false => Busy { from, until: end + tones },
+                true => Busy { from: mac.busy.from.min(from), until: mac.busy.until.max(reserved) },
+                false => Busy { from, until: reserved },
             };
             if mac.state != State::Sending && (mac.receiving.is_none() || is_stronger) {
                 let heard = others.iter().filter_map(|other| {
@@ -275,7 +293,7 @@ impl World {
         }
     }
 
-    /// Draws which segments arrive and which of them are acknowledged.
+    /// Draws whether a segment arrives and whether its acknowledgement does.
     #[expect(clippy::too_many_arguments, reason = "one transmission, taken apart")]
     fn acknowledge(
         &mut self,
@@ -295,32 +313,38 @@ impl World {
         let acknowledgement = there.medium.success(Modulation::Robo, 20, back);
         let Some(sender) = nodes.get_mut(from) else { return };
         let Some(job) = sender.macs.get_mut(channel).and_then(|mac| mac.queue.front_mut()) else { return };
-        let is_new = job.missing > 0;
-        for _ in 0..job.left {
-            if !random.chance(data) {
-                continue;
-            }
-            // Which one it is does not matter: the missing ones come first.
-            job.missing = job.missing.saturating_sub(1);
-            if random.chance(acknowledgement) {
-                job.left -= 1;
-            }
-        }
-        let (is_whole, is_over) = (is_new && job.missing == 0, job.left == 0);
-        if is_over {
-            let margin = 1.0;
-            let tones = Tones { modulation: Modulation::for_snr(snr - margin), lqi: lqi(snr), until: now + TONES_TTL };
-            sender.tones.insert(to, tones);
+        let is_new = !job.has_arrived && random.chance(data);
+        job.has_arrived |= is_new;
+        let is_acknowledged = job.has_arrived && random.chance(acknowledgement);
+        let is_whole = is_new && job.left == 1;
+        if is_acknowledged {
+            (job.left, job.attempts, job.has_arrived) = (job.left - 1, 0, false);
+            let lqi = lqi(snr);
+            // A safe attempt got through: the next one may be a faster one again.
+            sender
+                .tones
+                .insert(to, Tones { modulation: Modulation::for_snr(snr - MARGIN), lqi, until: now + TONES_TTL });
         } else {
             sender.tones.remove(&to);
         }
+        let is_over = is_acknowledged && job.left == 0;
         if is_whole {
             self.hear(to, from, channel, lqi(snr), frame.message);
         }
-        match is_over {
-            true => self.finish(from, channel, true),
-            false => self.retry(from, channel),
+        match (is_over, is_acknowledged) {
+            (true, _) => self.finish(from, channel, true),
+            (false, true) => self.go_on(from, channel),
+            (false, false) => self.retry(from, channel),
         }
+    }
+
+    /// The next segment follows the acknowledgement of the one before.
+    fn go_on(&mut self, node: NodeNo, channel: usize) {
+        let Some(at) = self.channels.get(channel).map(|channel| self.now + channel.medium.silence()) else { return };
+        let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
+        (mac.state, mac.waits_until, mac.exponent) = (State::Waiting, at, LEAST_EXPONENT);
+        mac.queue.iter_mut().take(1).for_each(|job| job.goes_on = true);
+        self.at(at, Event::Try { node, channel });
     }
 
     fn retry(&mut self, node: NodeNo, channel: usize) {
@@ -379,6 +403,8 @@ const DEFERRED: u8 = 50;
 const RETRIES: u8 = 5;
 /// From this attempt on the most robust modulation is used.
 const SAFE_FROM: u8 = 2;
+/// Below what was heard, for what changes.
+const MARGIN: f64 = 1.0;
 const TONES_TTL: Micros = 120_000_000;
 const HOUR: i64 = 3_600_000_000;
 

@@ -71,9 +71,9 @@ impl World {
         hops
     }
 
-    /// The first hop from the coordinator to a node, as its routing table has it.
-    pub fn first_hop(&self, node: NodeNo) -> Option<NodeNo> {
-        self.next_hop(0, node)
+    /// The first hop from the coordinator to a node and the hops of the route, as its routing table has them.
+    pub fn route(&self, node: NodeNo) -> Option<(NodeNo, u8)> {
+        self.nodes.first()?.table.to(node, self.now).map(|route| (route.next, route.rank.hops))
     }
 
     /// Where a node would send a message for another one now.

@@ -77,12 +77,12 @@ fn a_relay_that_goes_is_gone_round() {
     let mut world = world(150, 6);
     world.commission();
     let far = world.meters().find(|node| world.trace(0, *node) == (2, true)).unwrap();
-    let relay = world.first_hop(far).unwrap();
+    let relay = world.next_hop(0, far).unwrap();
     world.switch_off(relay);
     world.request(far, Request { tag: 1, octets: 90, answer: 90 });
     let until = world.now() + 5 * MINUTE;
     let answered = outputs(&mut world, until).iter().any(|output| matches!(output, Output::Answered { .. }));
-    let next = world.first_hop(far);
+    let next = world.next_hop(0, far);
     assert!(answered && next.is_some() && next != Some(relay), "{answered} {next:?}");
 }
 

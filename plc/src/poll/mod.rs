@@ -1,0 +1,326 @@
+//! Whom to ask when, and how much at once, so that the airtime of a mesh is used and not fought for.
+//!
+//! Exchanges are opaque: a node, lengths, a priority, a deadline. The scheduler keeps one exchange under way for each
+//! node, a window for each branch (the nodes behind one first hop) and one for the whole, grows them by what is answered
+//! and halves them by what is lost or had to wait for a route; it waits for as long as the hops and the node's own history
+//! make likely, counted from the confirm of the modem on, and asks who does not answer less and less often. It sends
+//! nothing and knows no protocol. Goals: `../shared/facts/plc-routes.md`, 4.
+
+mod node;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::Eui64;
+use node::Node;
+use window::Window;
+
+/// Something to send to a node, and what is expected back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exchange {
+    /// The caller's own number, used once.
+    pub ticket: u64,
+    pub node: Eui64,
+    pub priority: Priority,
+    /// Of the request and of the expected answer, on the air.
+    pub octets: u16,
+    pub answer: u16,
+    /// After that nobody wants the answer any more.
+    pub deadline: Instant,
+}
+
+/// The most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    OnDemand,
+    Event,
+    Billing,
+    Profile,
+    Firmware,
+}
+
+/// To be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    pub ticket: u64,
+    pub node: Eui64,
+    /// From 1.
+    pub attempt: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The deadline has passed.
+    Expired { ticket: u64, node: Eui64 },
+    /// So many times in a row it did not answer; it is asked less and less often.
+    Silent { node: Eui64, failures: u32 },
+    /// A silent node has answered.
+    Back { node: Eui64 },
+}
+
+/// How the network sees the way to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// The first hop; the node itself where there is no other.
+    pub first_hop: Eui64,
+    pub hops: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Exchanges under way at most, in all and in one branch.
+    pub window: f64,
+    pub branch: f64,
+    /// How long the modem may take to confirm.
+    pub confirm_time: Duration,
+    /// A confirm that took longer had to wait for a route.
+    pub slow_confirm: Duration,
+    /// How long a node that failed once is left alone; twice as long each time, up to the longest.
+    pub pause: Duration,
+    pub longest_pause: Duration,
+    /// A node that answered goes on before others begin, within this time.
+    pub keep: Duration,
+}
+
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    nodes: BTreeMap<Eui64, Node>,
+    branches: BTreeMap<Eui64, Branch>,
+    flights: BTreeMap<u64, Flight>,
+    window: Window,
+    places: u64,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+struct Branch {
+    window: Window,
+    in_flight: usize,
+    served: u64,
+}
+
+/// One exchange that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Flight {
+    exchange: Exchange,
+    attempts: u32,
+    branch: Eui64,
+    sent: Instant,
+    confirmed: bool,
+    until: Instant,
+}
+
+impl Limits {
+    /// For a network of so many nodes.
+    pub fn of(nodes: usize) -> Self {
+        Self {
+            // What is answered at the same time collides at the coordinator, because meters of two branches do not hear
+            // each other. In a dense network the flood for one route that breaks of it costs more than ten exchanges.
+            window: if nodes > DENSE { 1.0 } else { 2.0 },
+            branch: 1.0,
+            confirm_time: Duration::from_secs(60),
+            slow_confirm: Duration::from_secs(4),
+            // A modem looks for the same route once in 30 s.
+            pause: Duration::from_secs(32),
+            longest_pause: Duration::from_secs(2 * 3600),
+            keep: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Scheduler {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            nodes: BTreeMap::new(),
+            branches: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            window: Window::new(2.0, limits.window),
+            places: 0,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Wants an exchange. Those of one node go in order of priority, and of request.
+    pub fn request(&mut self, exchange: Exchange, now: Instant) {
+        self.places += 1;
+        let place = self.places;
+        self.nodes.entry(exchange.node).or_default().push(exchange, place, self.limits.keep, now);
+        self.fill(now);
+    }
+
+    /// What is known of the way to a node; without it a node is taken for a neighbour.
+    pub fn path(&mut self, node: Eui64, path: Path) {
+        self.nodes.entry(node).or_default().path = Some(path);
+    }
+
+    /// The modem has sent a request to the first hop, or could not.
+    pub fn confirmed(&mut self, ticket: u64, is_sent: bool, now: Instant) {
+        let Some(flight) = self.flights.get_mut(&ticket).filter(|flight| !flight.confirmed) else { return };
+        if !is_sent {
+            return self.failed(ticket, true, now);
+        }
+        flight.confirmed = true;
+        let (node, is_slow) = (flight.exchange.node, now - flight.sent > self.limits.slow_confirm);
+        flight.until = now + self.nodes.entry(node).or_default().patience(&flight.exchange);
+        if is_slow {
+            // It had to look for a route: what others send now gets lost between the requests for it.
+            self.window.shrink(now);
+        }
+    }
+
+    /// A node has answered.
+    pub fn answered(&mut self, ticket: u64, now: Instant) {
+        let Some(flight) = self.land(ticket) else { return self.answered_late(ticket, now) };
+        self.window.grow();
+        if let Some(branch) = self.branches.get_mut(&flight.branch) {
+            branch.window.grow();
+        }
+        let id = flight.exchange.node;
+        let node = self.nodes.entry(id).or_default();
+        if node.answered(&flight.exchange, now - flight.sent, now) {
+            self.events.push_back(Event::Back { node: id });
+        }
+        self.fill(now);
+    }
+
+    /// Nobody wants it any more.
+    pub fn cancel(&mut self, ticket: u64, now: Instant) {
+        self.land(ticket);
+        self.transmits.retain(|transmit| transmit.ticket != ticket);
+        for node in self.nodes.values_mut() {
+            node.take(ticket);
+        }
+        self.fill(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let over = self.flights.iter().filter(|(_, flight)| flight.until <= now);
+        let over: Vec<u64> = over.map(|(ticket, _)| *ticket).collect();
+        over.into_iter().for_each(|ticket| self.failed(ticket, false, now));
+        for (id, node) in &mut self.nodes {
+            let expired = node.expire(now).into_iter().map(|ticket| Event::Expired { ticket, node: *id });
+            self.events.extend(expired);
+        }
+        self.fill(now);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let flights = self.flights.values().map(|flight| flight.until);
+        let nodes = self.nodes.values().filter_map(|node| node.wakes(self.window.has_room(self.flights.len())));
+        flights.chain(nodes).min()
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Exchanges that are under way.
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Exchanges that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.nodes.values().map(Node::waiting).sum()
+    }
+
+    fn land(&mut self, ticket: u64) -> Option<Flight> {
+        let flight = self.flights.remove(&ticket)?;
+        if let Some(branch) = self.branches.get_mut(&flight.branch) {
+            branch.in_flight -= 1;
+        }
+        if let Some(node) = self.nodes.get_mut(&flight.exchange.node) {
+            node.is_busy = false;
+        }
+        Some(flight)
+    }
+
+    /// The answer to an exchange that waits to be sent again.
+    fn answered_late(&mut self, ticket: u64, now: Instant) {
+        let taken = self.nodes.iter_mut().find_map(|(id, node)| node.take(ticket).map(|_| (*id, node)));
+        if let Some((id, node)) = taken {
+            if node.came_late(now) {
+                self.events.push_back(Event::Back { node: id });
+            }
+            self.fill(now);
+        }
+    }
+
+    /// `is_lost` where there was no way to the node; else there was no answer.
+    fn failed(&mut self, ticket: u64, is_lost: bool, now: Instant) {
+        let Some(flight) = self.land(ticket) else { return };
+        self.window.shrink(now);
+        if let Some(branch) = self.branches.get_mut(&flight.branch) {
+            branch.window.shrink(now);
+        }
+        let id = flight.exchange.node;
+        let node = self.nodes.entry(id).or_default();
+        let failures = node.failed(flight.exchange, flight.attempts);
+        // A first loss is mended at once, but a search for a route is not repeated.
+        if is_lost || failures > 1 {
+            let pause = self.limits.pause.saturating_mul(1 << (failures - 1).min(16)).min(self.limits.longest_pause);
+            node.held_until = Some(now + pause);
+        }
+        if failures >= SILENT {
+            self.events.push_back(Event::Silent { node: id, failures });
+        }
+        self.fill(now);
+    }
+
+    /// Sends what there is room for.
+    fn fill(&mut self, now: Instant) {
+        while self.window.has_room(self.flights.len()) {
+            let Some(id) = self.next(now) else { return };
+            let Some(node) = self.nodes.get_mut(&id) else { return };
+            let Some((exchange, attempts)) = node.pop() else { return };
+            node.is_busy = true;
+            let branch = node.path.map_or(id, |path| path.first_hop);
+            self.places += 1;
+            let there = self.branches.entry(branch).or_insert_with(|| Branch::new(self.limits.branch));
+            there.in_flight += 1;
+            there.served = self.places;
+            let until = now + self.limits.confirm_time;
+            let attempts = attempts + 1;
+            let flight = Flight { exchange, attempts, branch, sent: now, confirmed: false, until };
+            self.flights.insert(exchange.ticket, flight);
+            self.transmits.push_back(Transmit { ticket: exchange.ticket, node: id, attempt: attempts });
+        }
+    }
+
+    /// Who is next: by priority, then who has begun already, then the branch that was served longest ago.
+    fn next(&self, now: Instant) -> Option<Eui64> {
+        let ready = self.nodes.iter().filter_map(|(id, node)| {
+            let priority = node.ready(now)?;
+            let branch = self.branches.get(&node.path.map_or(*id, |path| path.first_hop));
+            if branch.is_some_and(|branch| !branch.window.has_room(branch.in_flight)) {
+                return None;
+            }
+            let (in_flight, served) = branch.map_or((0, 0), |branch| (branch.in_flight, branch.served));
+            let has_begun = node.has_begun(self.limits.keep, now);
+            Some(((priority, !has_begun, in_flight, served, node.place), *id))
+        });
+        ready.min().map(|(_, id)| id)
+    }
+}
+
+impl Branch {
+    fn new(most: f64) -> Self {
+        Self { window: Window::new(1.0, most), in_flight: 0, served: 0 }
+    }
+}
+
+/// From so many nodes on a network is dense (Energies 2021, 14(7), 1937).
+const DENSE: usize = 400;
+/// After so many failures in a row a node counts as silent.
+const SILENT: u32 = 3;

@@ -1,0 +1,153 @@
+#![allow(clippy::disallowed_methods, reason = "any instant to count from")]
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn node(number: u8) -> Eui64 {
+    Eui64([2, 0, 0, 0, 0, 0, 0, number])
+}
+
+fn exchange(ticket: u64, number: u8, priority: Priority, now: Instant) -> Exchange {
+    Exchange { ticket, node: node(number), priority, octets: 90, answer: 120, deadline: now + 3600 * SECOND }
+}
+
+fn sent(scheduler: &mut Scheduler) -> Vec<u64> {
+    std::iter::from_fn(|| scheduler.poll_transmit()).map(|transmit| transmit.ticket).collect()
+}
+
+fn with(window: f64, branch: f64) -> (Scheduler, Instant) {
+    (Scheduler::new(Limits { window, branch, ..Limits::of(100) }), Instant::now())
+}
+
+#[test]
+fn the_urgent_comes_first_and_a_node_is_asked_one_thing_at_a_time() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    scheduler.request(exchange(2, 1, Priority::Profile, now), now);
+    scheduler.request(exchange(3, 2, Priority::Firmware, now), now);
+    scheduler.request(exchange(4, 1, Priority::OnDemand, now), now);
+    assert_eq!(sent(&mut scheduler), [1]);
+    for (answered, next) in [(1, 4), (4, 2), (2, 3)] {
+        scheduler.confirmed(answered, true, now);
+        scheduler.answered(answered, now);
+        assert_eq!(sent(&mut scheduler), [next]);
+    }
+    assert_eq!((scheduler.in_flight(), scheduler.waiting()), (1, 0));
+}
+
+#[test]
+fn a_branch_is_not_asked_more_than_its_window() {
+    let (mut scheduler, now) = with(2.0, 1.0);
+    for (number, first_hop) in [(1, 9), (2, 9), (3, 8)] {
+        scheduler.path(node(number), Path { first_hop: node(first_hop), hops: 2 });
+        scheduler.request(exchange(number.into(), number, Priority::Profile, now), now);
+    }
+    assert_eq!(sent(&mut scheduler), [1, 3]);
+    scheduler.answered(1, now);
+    assert_eq!(sent(&mut scheduler), [2]);
+}
+
+#[test]
+fn a_session_goes_on_before_another_begins() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    scheduler.request(exchange(2, 2, Priority::Profile, now), now);
+    assert_eq!(sent(&mut scheduler), [1]);
+    // What is asked next is known before the answer to the last one is told.
+    scheduler.request(exchange(3, 1, Priority::Profile, now), now);
+    scheduler.answered(1, now + SECOND);
+    assert_eq!(sent(&mut scheduler), [3]);
+}
+
+#[test]
+fn it_is_waited_for_from_the_confirm_on_and_longer_for_more_hops() {
+    let until = |hops| {
+        let (mut scheduler, now) = with(1.0, 1.0);
+        scheduler.path(node(1), Path { first_hop: node(1), hops });
+        scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+        assert_eq!(scheduler.poll_timeout(), Some(now + 60 * SECOND));
+        scheduler.confirmed(1, true, now + SECOND);
+        scheduler.poll_timeout().unwrap() - now
+    };
+    assert_eq!((until(1), until(4)), (Duration::from_millis(4_500), Duration::from_secs(9)));
+}
+
+#[test]
+fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
+    let (mut scheduler, begin) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, begin), begin);
+    let (mut asked, mut events) = (Vec::new(), Vec::new());
+    let mut now = begin;
+    for _ in 0..100 {
+        while let Some(transmit) = scheduler.poll_transmit() {
+            asked.push((now - begin).as_secs());
+            assert_eq!(transmit.attempt as usize, asked.len());
+            scheduler.confirmed(1, true, now);
+        }
+        events.extend(std::iter::from_fn(|| scheduler.poll_event()));
+        let Some(next) = scheduler.poll_timeout() else { break };
+        assert!(next > now, "it goes on for ever at {:?}", now - begin);
+        now = next;
+        scheduler.handle_timeout(now);
+    }
+    // 3.5 s each; the first loss is mended at once, then pauses of 64, 128, 256, ... s.
+    assert_eq!(asked, [0, 3, 71, 202, 462, 977, 2005]);
+    assert!(
+        matches!(events[..], [Event::Silent { failures: 3, .. }, .., Event::Expired { ticket: 1, .. }]),
+        "{events:?}"
+    );
+    assert_eq!((scheduler.in_flight(), scheduler.waiting()), (0, 0));
+}
+
+#[test]
+fn a_late_answer_counts_and_is_told_once() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    for _ in 0..4 {
+        let until = scheduler.poll_timeout().unwrap();
+        scheduler.handle_timeout(until);
+    }
+    scheduler.answered(1, now + 900 * SECOND);
+    scheduler.answered(1, now + 901 * SECOND);
+    let back =
+        std::iter::from_fn(|| scheduler.poll_event()).filter(|event| matches!(event, Event::Back { .. })).count();
+    assert_eq!((back, scheduler.waiting(), scheduler.in_flight()), (1, 0, 0));
+}
+
+#[test]
+fn no_way_is_not_looked_for_again_at_once() {
+    let (mut scheduler, now) = with(2.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    assert_eq!(sent(&mut scheduler), [1]);
+    scheduler.confirmed(1, false, now);
+    assert_eq!(sent(&mut scheduler), []);
+    assert_eq!(scheduler.poll_timeout(), Some(now + 32 * SECOND));
+    scheduler.handle_timeout(now + 32 * SECOND);
+    assert_eq!(sent(&mut scheduler), [1]);
+}
+
+#[test]
+fn what_was_cancelled_is_neither_sent_nor_expires() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    scheduler.request(exchange(2, 2, Priority::Profile, now), now);
+    scheduler.cancel(1, now);
+    scheduler.cancel(2, now);
+    assert_eq!(sent(&mut scheduler), []);
+    assert_eq!((scheduler.in_flight(), scheduler.waiting(), scheduler.poll_timeout()), (0, 0, None));
+}
+
+#[test]
+fn a_window_grows_slowly_and_halves_once_for_what_is_lost_together() {
+    let now = Instant::now();
+    let mut window = Window::new(1.0, 4.0);
+    (0..1_000).for_each(|_| window.grow());
+    assert!(window.has_room(3) && !window.has_room(4));
+    window.shrink(now);
+    window.shrink(now + SECOND);
+    assert!(window.has_room(1) && !window.has_room(2));
+    window.shrink(now + 10 * SECOND);
+    window.shrink(now + 20 * SECOND);
+    assert!(window.has_room(0) && !window.has_room(1));
+}

@@ -1,0 +1,261 @@
+//! Joins a poller with a simulated network: what each wants of the other, and the time of both.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use plc::Eui64;
+use plc::poll::{Event, Exchange, Limits, Path, Priority, Scheduler, Transmit};
+use plc::sim::identity;
+use plc::sim::net::{Medium, Micros, Modulation, NodeNo, Output, Request, World};
+
+/// What decides who is asked when.
+pub(crate) trait Poller {
+    fn request(&mut self, exchange: Exchange, now: Instant);
+    fn path(&mut self, node: Eui64, path: Path);
+    fn confirmed(&mut self, ticket: u64, is_sent: bool, now: Instant);
+    fn answered(&mut self, ticket: u64, now: Instant);
+    fn handle_timeout(&mut self, now: Instant);
+    fn poll_timeout(&self) -> Option<Instant>;
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+}
+
+/// Asks the meters in their order, so many at once whatever happens, waits for each as long, tries each three times, and
+/// comes back to those that failed when it is through.
+pub(crate) struct Naive {
+    window: usize,
+    queue: VecDeque<(Exchange, u32)>,
+    flights: BTreeMap<u64, (Exchange, u32, Instant)>,
+    transmits: VecDeque<Transmit>,
+}
+
+/// A network, its poller and what came of it.
+pub(crate) struct Drive<P> {
+    pub(crate) world: World,
+    pub(crate) poller: P,
+    begin: Instant,
+    wanted: BTreeMap<u64, Wanted>,
+    tickets: u64,
+    /// Exchanges that were begun, answered, and answered without another attempt.
+    pub(crate) begun: u64,
+    pub(crate) answered: u64,
+    pub(crate) at_once: u64,
+    /// How long those took that were not.
+    pub(crate) repairs: Vec<Micros>,
+    /// The airtime of all that was answered, one after the other, with nothing lost.
+    pub(crate) bound: Micros,
+}
+
+/// A row of exchanges with one meter.
+struct Wanted {
+    node: NodeNo,
+    priority: Priority,
+    asked: Micros,
+    exchange: Exchange,
+    rest: VecDeque<(u16, u16)>,
+    attempts: u32,
+    sent: Micros,
+}
+
+/// A session that is through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    pub(crate) node: NodeNo,
+    pub(crate) priority: Priority,
+    pub(crate) asked: Micros,
+    pub(crate) at: Micros,
+}
+
+/// The daily read: association with its two steps, billing values, a profile of 2.7 kB in nine blocks, release.
+pub(crate) fn daily() -> Vec<(u16, u16)> {
+    let mut session = vec![(110, 110), (100, 100), (90, 300)];
+    session.extend([(90, 340); 9]);
+    session.push((50, 50));
+    session
+}
+
+pub(crate) fn scheduler(nodes: usize) -> Scheduler {
+    Scheduler::new(Limits::of(nodes))
+}
+
+impl Naive {
+    pub(crate) fn new(window: usize) -> Self {
+        Self { window, queue: VecDeque::new(), flights: BTreeMap::new(), transmits: VecDeque::new() }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        while self.flights.len() < self.window {
+            let busy: BTreeSet<Eui64> = self.flights.values().map(|(exchange, ..)| exchange.node).collect();
+            let Some(at) = self.queue.iter().position(|(exchange, _)| !busy.contains(&exchange.node)) else { return };
+            let Some((exchange, attempts)) = self.queue.remove(at) else { return };
+            self.flights.insert(exchange.ticket, (exchange, attempts + 1, now + PATIENCE));
+            let Exchange { ticket, node, .. } = exchange;
+            self.transmits.push_back(Transmit { ticket, node, attempt: attempts + 1 });
+        }
+    }
+}
+
+impl Poller for Naive {
+    fn request(&mut self, exchange: Exchange, now: Instant) {
+        // What goes on with a meter comes before the next one.
+        let goes_on = exchange.priority == Priority::OnDemand || self.flights.len() < self.window;
+        match goes_on {
+            true => self.queue.push_front((exchange, 0)),
+            false => self.queue.push_back((exchange, 0)),
+        }
+        self.fill(now);
+    }
+
+    fn path(&mut self, _: Eui64, _: Path) {}
+
+    fn confirmed(&mut self, _: u64, _: bool, _: Instant) {}
+
+    fn answered(&mut self, ticket: u64, _: Instant) {
+        // The next one is sent with the next request, which comes at once, or with the next turn.
+        self.flights.remove(&ticket);
+        self.queue.retain(|(exchange, _)| exchange.ticket != ticket);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let over: Vec<u64> = self.flights.iter().filter(|(_, (.., until))| *until <= now).map(|(t, _)| *t).collect();
+        for (exchange, attempts, _) in over.into_iter().filter_map(|ticket| self.flights.remove(&ticket)) {
+            match attempts % TRIES {
+                0 => self.queue.push_back((exchange, attempts)),
+                _ => self.queue.push_front((exchange, attempts)),
+            }
+        }
+        self.fill(now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.flights.values().map(|(.., until)| *until).min()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+}
+
+impl Poller for Scheduler {
+    fn request(&mut self, exchange: Exchange, now: Instant) {
+        self.request(exchange, now);
+    }
+
+    fn path(&mut self, node: Eui64, path: Path) {
+        self.path(node, path);
+    }
+
+    fn confirmed(&mut self, ticket: u64, is_sent: bool, now: Instant) {
+        self.confirmed(ticket, is_sent, now);
+    }
+
+    fn answered(&mut self, ticket: u64, now: Instant) {
+        self.answered(ticket, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+        while let Some(event) = self.poll_event() {
+            assert!(!matches!(event, Event::Expired { .. }), "deadlines are far away");
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.poll_transmit()
+    }
+}
+
+impl<P: Poller> Drive<P> {
+    #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
+    pub(crate) fn new(world: World, poller: P) -> Self {
+        let begin = Instant::now();
+        let (wanted, repairs) = (BTreeMap::new(), Vec::new());
+        let (begun, answered, at_once, bound) = (0, 0, 0, 0);
+        Self { world, poller, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
+    }
+
+    /// Asks a meter for a row of exchanges.
+    pub(crate) fn ask(&mut self, node: NodeNo, priority: Priority, session: Vec<(u16, u16)>) {
+        let asked = self.world.now();
+        self.exchange(node, priority, asked, session.into());
+    }
+
+    fn exchange(&mut self, node: NodeNo, priority: Priority, asked: Micros, mut rest: VecDeque<(u16, u16)>) {
+        let Some((octets, answer)) = rest.pop_front() else { return };
+        self.tickets += 1;
+        let (ticket, now, eui64) = (self.tickets, self.now(), identity(node as u32).0);
+        if let Some((next, hops)) = self.world.route(node) {
+            self.poller.path(eui64, Path { first_hop: identity(next as u32).0, hops });
+        }
+        let deadline = self.begin + Duration::from_secs(30 * 86_400);
+        let exchange = Exchange { ticket, node: eui64, priority, octets, answer, deadline };
+        self.wanted.insert(ticket, Wanted { node, priority, asked, exchange, rest, attempts: 0, sent: 0 });
+        self.poller.request(exchange, now);
+    }
+
+    /// Goes on to the end of the next row of exchanges, or to `until`.
+    pub(crate) fn run(&mut self, until: Micros) -> Option<Done> {
+        loop {
+            while let Some(transmit) = self.poller.poll_transmit() {
+                let Some(wanted) = self.wanted.get_mut(&transmit.ticket) else { continue };
+                wanted.attempts += 1;
+                if wanted.attempts == 1 {
+                    self.begun += 1;
+                    wanted.sent = self.world.now();
+                }
+                let Exchange { octets, answer, ticket: tag, .. } = wanted.exchange;
+                self.world.request(wanted.node, Request { tag, octets, answer });
+            }
+            let wakes =
+                self.poller.poll_timeout().map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
+            match self.world.run(wakes) {
+                None if wakes == until => return None,
+                None => self.poller.handle_timeout(self.now()),
+                Some(Output::Joined { .. }) => {}
+                Some(Output::Confirmed { tag, is_sent, .. }) => self.poller.confirmed(tag, is_sent, self.now()),
+                Some(Output::Answered { tag, hops, .. }) => {
+                    let now = self.now();
+                    self.poller.answered(tag, now);
+                    // An answer that came twice is known by its ticket.
+                    let Some(wanted) = self.wanted.remove(&tag) else { continue };
+                    let Wanted { node, priority, asked, rest, attempts, sent, exchange } = wanted;
+                    self.answered += 1;
+                    match attempts {
+                        1 => self.at_once += 1,
+                        _ => self.repairs.push(self.world.now() - sent),
+                    }
+                    self.bound += u64::from(hops) * (airtime(exchange.octets) + airtime(exchange.answer));
+                    if rest.is_empty() {
+                        self.poller.handle_timeout(now);
+                        return Some(Done { node, priority, asked, at: self.world.now() });
+                    }
+                    self.exchange(node, priority, asked, rest);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.begin + Duration::from_micros(self.world.now())
+    }
+}
+
+/// Of one hop in the usual modulation, with headers and acknowledgements.
+fn airtime(octets: u16) -> Micros {
+    let (medium, modulation) = (Medium::Plc, Modulation::Dbpsk);
+    let segments = (octets + HEADERS).div_ceil(medium.segment(modulation));
+    let one = medium.airtime(modulation, (octets + HEADERS) / segments) + medium.acknowledgement() + medium.silence();
+    u64::from(segments) * one
+}
+
+fn micros(duration: Duration) -> Micros {
+    // Rounded up, so that it is over when it is waited for.
+    Micros::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(Micros::MAX)
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const TRIES: u32 = 3;
+const HEADERS: u16 = 33;
