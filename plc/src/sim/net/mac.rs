@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::channel::linear;
+use super::job::Job;
 use super::message::{Frame, Message, NodeNo};
 use super::phy::{Micros, Modulation, lqi};
 use super::world::{Event, World};
@@ -48,21 +49,6 @@ struct Receiving {
     interference: f64,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Job {
-    frame: Frame,
-    /// Of the segment that is under way.
-    attempts: u8,
-    /// Segments that are not acknowledged, their octets, and with what they are sent.
-    left: u16,
-    segment: u16,
-    modulation: Modulation,
-    /// The segment has arrived, but its acknowledgement has not.
-    has_arrived: bool,
-    /// The segments before were acknowledged: this one needs no contention.
-    goes_on: bool,
-}
-
 /// One transmission that is under way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Air {
@@ -80,23 +66,6 @@ pub(super) struct Tones {
     modulation: Modulation,
     pub(super) lqi: u8,
     pub(super) until: Micros,
-}
-
-impl Job {
-    fn new(frame: Frame) -> Self {
-        let modulation = Modulation::Robo;
-        Self { frame, attempts: 0, left: 0, segment: 0, modulation, has_arrived: false, goes_on: false }
-    }
-
-    /// Cuts what is left anew where another modulation is used.
-    fn cut(&mut self, octets: u16, modulation: Modulation, most: u16) {
-        if self.left == 0 || modulation != self.modulation {
-            let octets = if self.left == 0 { octets } else { self.left * self.segment };
-            self.left = octets.div_ceil(most);
-            self.segment = octets.div_ceil(self.left);
-            (self.modulation, self.has_arrived) = (modulation, false);
-        }
-    }
 }
 
 impl Mac {

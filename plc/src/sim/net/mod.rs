@@ -7,6 +7,7 @@
 
 mod channel;
 mod figures;
+mod job;
 mod join;
 mod mac;
 mod message;
