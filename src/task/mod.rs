@@ -216,6 +216,9 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         (Some(questions), Some(tokio::spawn(collector.run(questions_out, stop_receivers.clone()))))
     };
 
+    // Each meter has its own by now.
+    drop(credentials);
+
     let (queries, queries_out) = mpsc::channel(QUERIES);
     let desk = desk::Desk {
         config: config.clone(),
