@@ -44,6 +44,7 @@ Examples:
   dcu simulate --meters 500 --rate 125 --faults garbage=300 --for 10min
   dcu simulate --kills 50                        SIGKILL at random moments
   dcu simulate --electricity 200 --faults meter-loss=10%,clock-drift=10s,dst
+  dcu simulate --electricity 500 --plc           behind a G3-PLC modem
   dcu head-end keys keys                         with a real broker:
   mosquitto -c keys/mosquitto.conf &
   dcu simulate --broker mqtts://localhost:8883 --keys keys"

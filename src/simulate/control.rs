@@ -7,7 +7,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::control::{ANSWER_LIMIT, Answer, Ask, CommitLine, Reply, Request, Status, Stream, VERSION};
+use crate::control::{
+    ANSWER_LIMIT, Answer, Ask, CommitLine, MeshAsk, MeshSaid, NodeSecret, Reply, Request, Status, Stream, VERSION,
+};
 
 /// The socket of one service, which may be there or not.
 #[derive(Debug, Clone)]
@@ -53,6 +55,17 @@ impl Control {
         connection.ask(Request::Status).await?;
         match connection.answer().await? {
             Reply::Status(status) => Ok(*status),
+            _ => Err(Error::Strange(VERSION)),
+        }
+    }
+
+    /// Tells a network of nodes that may join.
+    pub async fn import(&self, network: &str, nodes: Vec<NodeSecret>) -> Result<(), Error> {
+        let mut connection = self.connect().await?;
+        let ask = MeshAsk::Import { nodes };
+        connection.ask(Request::Mesh { network: network.to_owned(), ask }).await?;
+        match connection.answer().await? {
+            Reply::Mesh(MeshSaid::Imported { .. }) => Ok(()),
             _ => Err(Error::Strange(VERSION)),
         }
     }

@@ -95,6 +95,8 @@ pub enum Error {
     NotReady(String),
     #[error("note commits in {}", path.display())]
     Note { path: PathBuf, source: std::io::Error },
+    #[error("ask the service")]
+    Control(#[from] super::control::Error),
     #[error("wait for signals")]
     Signals(#[source] std::io::Error),
 }

@@ -19,6 +19,7 @@ pub(super) fn run(meters: usize, args: Args, out: &mut Out) -> Outcome {
     let options = Options {
         program: std::env::current_exe().context("find this program")?,
         meters,
+        has_plc: args.plc,
         limit: args.limit.unwrap_or(LIMIT),
         day: args.day,
         unit: args.unit,

@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Electricity meters instead of those with radios: read over TCP, days pass quickly
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), conflicts_with_all = ["meters", "receivers", "rate", "readings", "kills", "policy", "broker", "keys", "state_dir", "commits"])]
     electricity: Option<u32>,
+    /// The electricity meters are behind the nodes of an emulated G3-PLC modem, which takes no airtime
+    #[arg(long, requires = "electricity")]
+    pub(super) plc: bool,
     /// How long a day takes, with --electricity
     #[arg(long, value_name = "DURATION", default_value = "30s", requires = "electricity", value_parser = day)]
     pub(super) day: Duration,

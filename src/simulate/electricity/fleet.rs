@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dlms::client::Authentication;
@@ -15,10 +16,13 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wmbus::sim::random::Random;
 
+use super::Options;
+use super::street::Street;
 use crate::clock::Pace;
 use crate::reading::MeterId;
 use crate::simulate::faults::Faults;
 use crate::simulate::fleet::fork;
+use crate::simulate::run::Error;
 use crate::simulate::scene::More;
 
 /// One meter as it is commissioned.
@@ -38,7 +42,14 @@ pub(super) struct Meter {
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) meters: Vec<Meter>,
-    pub(super) addresses: Vec<SocketAddr>,
+    place: Place,
+}
+
+/// Where the meters are reached.
+#[derive(Debug)]
+enum Place {
+    Sockets(Vec<SocketAddr>),
+    Nodes(Street),
 }
 
 /// When virtual time began, by both clocks.
@@ -119,24 +130,37 @@ impl Meter {
 }
 
 impl Fleet {
-    /// `count` meters whose time begins at `start`. They answer for `limit`, but where they are away, and on after it.
+    /// The meters that are asked for, whose time begins at `start`, on sockets, or behind a modem at `modem`. They answer
+    /// on and on, but where they are away.
     pub(super) async fn open(
-        count: usize,
-        faults: &Faults,
-        seed: u64,
+        options: &Options,
         start: Start,
-        limit: Duration,
+        modem: Option<&Path>,
         stop: &CancellationToken,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Error> {
         let begin = start.pace.start_ms.div_euclid(1_000) - HISTORY;
-        let meters: Vec<_> = (0..count).map(|number| Meter::new(number, begin, faults, seed)).collect();
+        let new = |number| Meter::new(number, begin, &options.faults, options.seed);
+        let meters: Vec<_> = (0..options.meters).map(new).collect();
+        let served = meters.iter().map(|meter| {
+            let at = |part: f64| start.at + options.limit.mul_f64(part);
+            (meter.server(start), meter.away.as_ref().map(|away| at(away.start)..at(away.end)))
+        });
+        let place = match modem {
+            Some(link) => Place::Nodes(Street::open(served.collect(), options.seed, link)?),
+            None => Place::Sockets(Self::listen(served, stop).await.map_err(Error::Meters)?),
+        };
+        Ok(Self { meters, place })
+    }
+
+    async fn listen(
+        meters: impl Iterator<Item = (Server, Option<Range<Instant>>)>,
+        stop: &CancellationToken,
+    ) -> io::Result<Vec<SocketAddr>> {
         let mut addresses = Vec::new();
-        for meter in &meters {
+        for (server, away) in meters {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             addresses.push(listener.local_addr()?);
-            let at = |part: f64| start.at + limit.mul_f64(part);
-            let away = meter.away.as_ref().map(|away| at(away.start)..at(away.end));
-            let (server, stop) = (meter.server(start), stop.clone());
+            let stop = stop.clone();
             tokio::spawn(async move {
                 tokio::select! {
                     () = serve(listener, server, away) => {}
@@ -144,7 +168,15 @@ impl Fleet {
                 }
             });
         }
-        Ok(Self { meters, addresses })
+        Ok(addresses)
+    }
+
+    /// Who has to be let into a network before anything can be read.
+    pub(super) fn street(&self) -> Option<&Street> {
+        match &self.place {
+            Place::Sockets(_) => None,
+            Place::Nodes(street) => Some(street),
+        }
     }
 
     /// The section of the configuration, and the keys.
@@ -152,14 +184,25 @@ impl Fleet {
         let mut section = format!(
             "[electricity]\nkeys = \"{}\"\nsystem_title = \"{}\"\nclient = {CLIENT}\nserver = 1\nauth = \"gmac\"\n\
              security = \"authenticated-encrypted\"\nclock = \"{ZONE}\"\n\n\
-             [[electricity.channel]]\nname = \"modems\"\nlink = \"wrapper\"\nat_once = 32\ntimeout = \"5s\"\n\n",
+             [[electricity.channel]]\nname = \"modems\"\nlink = \"wrapper\"\nat_once = 32\ntimeout = \"5s\"\n",
             More::FILE,
             hex::encode(UNIT),
         );
+        if let Place::Nodes(street) = &self.place {
+            let (network, port) = (Street::NETWORK, street.port());
+            section +=
+                &format!("plc = \"{network}\"\n\n[[plc]]\nname = \"{network}\"\nport = {port:?}\npan_id = \"781d\"\n");
+        }
         let mut keys = String::new();
-        for (meter, address) in self.meters.iter().zip(&self.addresses) {
+        for (number, meter) in self.meters.iter().enumerate() {
             let id = meter.id();
-            section += &format!("[[electricity.meter]]\nid = \"{id}\"\nchannel = \"modems\"\ntcp = \"{address}\"\n");
+            section += &format!("\n[[electricity.meter]]\nid = \"{id}\"\nchannel = \"modems\"\n");
+            section += &match &self.place {
+                Place::Sockets(addresses) => {
+                    addresses.get(number).map_or_else(String::new, |address| format!("tcp = \"{address}\"\n"))
+                }
+                Place::Nodes(_) => format!("node = \"{}\"\n", Street::node(number)),
+            };
             if meter.sign == DeviationSign::Inverted {
                 section += "deviation = \"inverted\"\n";
             }

@@ -6,6 +6,7 @@ mod fleet;
 mod ledger;
 mod report;
 mod stage;
+mod street;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct Options {
     /// The program that is the service as well.
     pub program: PathBuf,
     pub meters: usize,
+    /// They stand behind the nodes of a G3-PLC modem.
+    pub has_plc: bool,
     /// How long days pass.
     pub limit: Duration,
     /// How long a day takes.

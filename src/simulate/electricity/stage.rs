@@ -8,6 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::fleet::{Fleet, Start};
+use super::street::Street;
 use super::{Audience, Ledger, Options, Progress, Report};
 use crate::clock::Pace;
 use crate::control::CommitLine;
@@ -37,6 +38,7 @@ pub(super) struct Stage<'a> {
     proxy: Proxy,
     outage: Outage,
     fleet: Fleet,
+    control: Control,
     watcher: Watcher,
     arrivals: mpsc::Receiver<Arrival>,
     commits: mpsc::Receiver<CommitLine>,
@@ -84,8 +86,8 @@ impl<'a> Stage<'a> {
         let (watcher, arrivals) = consumer::open(options.keep || options.dir.is_some(), options.seed, scene, &address)?;
         let stop = CancellationToken::new();
         let start = begin(options);
-        let fleet = Fleet::open(options.meters, &options.faults, options.seed, start, options.limit, &stop);
-        let fleet = fleet.await.map_err(Error::Meters)?;
+        let modem = options.has_plc.then(|| scene.dir().join("modem"));
+        let fleet = Fleet::open(options, start, modem.as_deref(), &stop).await?;
         let settings = Settings {
             receivers: Vec::new(),
             unit: options.unit.clone(),
@@ -122,6 +124,7 @@ impl<'a> Stage<'a> {
             stored: 0,
             ledger: Ledger::new(fleet.meters.iter().map(|meter| &meter.model)),
             fleet,
+            control,
             is_closed: false,
             is_told_to_end: false,
             tick,
@@ -144,6 +147,22 @@ impl<'a> Stage<'a> {
         while !self.figures.borrow().is_ready(self.service.pid(), true) && !self.is_told_to_end {
             if now() > deadline {
                 return Err(Error::NotReady(self.figures.borrow().complaint(&self.service.last_words())));
+            }
+            self.step(audience).await?;
+        }
+        self.form(audience).await
+    }
+
+    /// Nodes are let into their network, and join it, before anything counts.
+    async fn form(&mut self, audience: &mut Audience<'_>) -> Result<(), Error> {
+        let Some(street) = self.fleet.street() else { return Ok(()) };
+        for nodes in street.nodes().chunks(NODES) {
+            self.control.import(Street::NETWORK, nodes.to_vec()).await?;
+        }
+        let deadline = now() + FORMED;
+        while self.fleet.street().is_some_and(|street| street.joined() < self.options.meters) && !self.is_told_to_end {
+            if now() > deadline {
+                return Err(Error::NotReady(format!("not all nodes joined: {}", self.service.last_words())));
             }
             self.step(audience).await?;
         }
@@ -335,6 +354,10 @@ fn now() -> Instant {
 }
 
 const SUBSCRIBED: Duration = Duration::from_secs(15);
+/// For all nodes to join.
+const FORMED: Duration = Duration::from_secs(120);
+/// Nodes in one request.
+const NODES: usize = 12;
 const TICK: Duration = Duration::from_millis(250);
 /// For what is on its way, for gaps, and for one publication that has to be repeated.
 const DRAIN: Duration = Duration::from_secs(60);
