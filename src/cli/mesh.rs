@@ -135,11 +135,7 @@ pub(super) fn strange() -> Failure {
 
 fn print(status: &MeshStatus, now: i64) -> String {
     let mut items = Table::new(&["", ""]);
-    let state = match status.state {
-        MeshState::Absent => "absent",
-        MeshState::Starting => "starting",
-        MeshState::Up => "up",
-    };
+    let state = status.state.name();
     let why = status.error.as_deref().map_or(String::new(), |error| format!(": {}", printable(error)));
     items.row(["state".into(), format!("{state} since {}{why}", ago(now, status.since_ms))]);
     items.row(["modem".into(), format!("{}, {}", printable(&status.source), status.band)]);

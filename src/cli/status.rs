@@ -10,8 +10,8 @@ use super::client::{Service, unexpected};
 use super::text::{ago, counted, lasting, octets, percent, printable, span, utc};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::control::{
-    BufferStat, Collection, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status, UplinkStatus, Verdict,
-    left,
+    BufferStat, Collection, MeshStatus, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status, UplinkStatus,
+    Verdict, left,
 };
 use crate::reading::TimeQuality;
 
@@ -96,6 +96,13 @@ fn screen(status: &Status, verdict: Verdict, reasons: &[String]) -> String {
     screen.item("meters", &format!("{known} known, {hour} heard within 1 h, {day} within 24 h{keys}"));
     if let Some(collection) = &status.electricity {
         electricity_lines(&mut screen, collection);
+    }
+    for (n, network) in status.networks.iter().enumerate() {
+        let label = if n == 0 { "networks" } else { "" };
+        let MeshStatus { network, state, since_ms, joined, listed, alive, .. } = network;
+        let (network, state, since) = (printable(network), state.name(), lasting(now, *since_ms));
+        screen
+            .item(label, &format!("{network}: {state} for {since}; {joined} of {listed} nodes joined, {alive} heard"));
     }
     buffer_lines(&mut screen, &status.buffer, now);
     uplink_lines(&mut screen, &status.uplink, now);

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
-    Answer, Ask, BufferVerify, Collection, CommitLine, MeterCard, MeterLine, OrderLine, Range, Refusal, RefusalKind,
-    Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, left,
+    Answer, Ask, BufferVerify, Collection, CommitLine, MeshState, MeshStatus, MeterCard, MeterLine, OrderLine, Range,
+    Refusal, RefusalKind, Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, left,
 };
 
 #[derive(Clone, Default)]
@@ -87,6 +87,28 @@ fn ill() -> Status {
     let (all, reachable) = (Share { expected: 9_600, settled: 9_523 }, Share { expected: 9_504, settled: 9_504 });
     let counts = Collection { meters: 100, active: 98, unreachable: 1, refusing: 1, ..Collection::default() };
     status.electricity = Some(Collection { new: 1, all, reachable, lost: 4, ..counts });
+    status.networks = vec![MeshStatus {
+        network: "feeder".into(),
+        source: "/dev/ttyAMA1".into(),
+        state: MeshState::Starting,
+        since_ms: status.time.now_ms - 90_000,
+        error: Some("no answer to INITIALIZE".into()),
+        bootstrap_server: None,
+        band: "cenelec-a".into(),
+        pan_id: "781d".into(),
+        eui64: "001122ffff000001".into(),
+        key_generation: 2,
+        rekey: "grace".into(),
+        rekey_missing: 3,
+        listed: 120,
+        joined: 117,
+        alive: 88,
+        unlisted: 2,
+        foreign_pans: vec!["1034".into()],
+        conflict_ms: None,
+        rejected: [("crc".to_owned(), 7)].into(),
+        starts: 1,
+    }];
     status.uplink.is_connected = false;
     status.uplink.error = Some("connect 192.0.2.1:8883: connection refused".into());
     status.meters.without_key = 3;

@@ -225,6 +225,16 @@ pub struct HopLine {
     pub medium: String,
 }
 
+impl MeshState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Starting => "starting",
+            Self::Up => "up",
+        }
+    }
+}
+
 impl NodePresence {
     pub const fn name(self) -> &'static str {
         match self {

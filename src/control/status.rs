@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BufferStat, Collection};
+use super::{BufferStat, Collection, MeshStatus};
 use crate::reading::TimeQuality;
 
 /// The unit at one moment. All `_ms` without another word are milliseconds since 1970 UTC by the unit's clock.
@@ -24,6 +24,9 @@ pub struct Status {
     /// None where no electricity meter is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electricity: Option<Collection>,
+    /// Mesh networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<MeshStatus>,
     pub buffer: BufferStat,
     pub uplink: UplinkStatus,
     pub alarms: Vec<Alarm>,

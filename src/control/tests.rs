@@ -46,6 +46,7 @@ pub(crate) fn well() -> Status {
             verdicts: [("decrypted".to_owned(), 81_187)].into(),
         },
         electricity: None,
+        networks: Vec::new(),
         buffer: BufferStat {
             epoch: "0123456789abcdef".into(),
             lanes: vec![

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReceiverState, Severity, Status};
+use super::{MeshState, ReceiverState, Severity, Status};
 use crate::reading::TimeQuality;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,7 +82,14 @@ impl Status {
                 );
             }
         }
-        if self.receivers.is_empty() && self.electricity.is_none() {
+        for network in self.networks.iter().filter(|network| network.state != MeshState::Up) {
+            let error = network.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+            because(Verdict::Degraded, format!("network {} is not up{error}", network.network));
+        }
+        if self.networks.iter().any(|network| network.conflict_ms.is_some_and(|at| self.time.now_ms - at < DAY_MS)) {
+            because(Verdict::Degraded, "another network has the PAN id of one of ours: see `dcu mesh status`".into());
+        }
+        if self.receivers.is_empty() && self.electricity.is_none() && self.networks.is_empty() {
             because(Verdict::Degraded, "no receiver is configured".into());
         }
         if !self.uplink.is_configured {
@@ -107,3 +114,4 @@ impl Status {
 }
 
 const FILL_PERCENT: u64 = 80;
+const DAY_MS: i64 = 86_400_000;

@@ -25,6 +25,8 @@ pub struct Network {
     /// The coordinator's own address, where it was made here.
     own: Option<Eui64>,
     journal: Journal,
+    /// Octets at which the file is written anew.
+    compact_at: u64,
 }
 
 /// A node that was told of, by its address.
@@ -69,6 +71,7 @@ impl Network {
             listed: BTreeMap::new(),
             own: None,
             journal,
+            compact_at: OCTETS,
         };
         let mut has_ring = false;
         for entry in &recovered.entries {
@@ -207,7 +210,7 @@ impl Network {
     }
 
     fn append(&mut self, entry: &[u8]) -> Result<(), JournalError> {
-        if self.journal.octets() > OCTETS {
+        if self.journal.octets() > self.compact_at {
             self.compact()?;
         }
         self.journal.append(entry)
@@ -230,7 +233,10 @@ impl Network {
             listed.emit(*eui64, &mut entry);
             entry
         }));
-        self.journal.compact(entries.iter().map(Vec::as_slice))
+        self.journal.compact(entries.iter().map(Vec::as_slice))?;
+        // What is there may be more than that, and is not to be written anew with every change.
+        self.compact_at = OCTETS.max(2 * self.journal.octets());
+        Ok(())
     }
 
     /// None: the entry is not one of ours.

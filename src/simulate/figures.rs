@@ -129,6 +129,7 @@ mod tests {
             receivers: Vec::new(),
             meters: MeterCounts { readings, ..MeterCounts::default() },
             electricity: None,
+            networks: Vec::new(),
             buffer: BufferStat::default(),
             uplink: UplinkStatus::default(),
             alarms: Vec::new(),

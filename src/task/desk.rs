@@ -20,8 +20,8 @@ use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
-    Alarm, BufferStat, BufferVerify, MeshAsk, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
-    RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
+    Alarm, BufferStat, BufferVerify, MeshAsk, MeshSaid, MeshStatus, MeterCard, MeterLine, Process, ReceiverState,
+    ReceiverStatus, Refusal, RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
 use crate::registry::Action;
 use crate::store::Store;
@@ -174,11 +174,24 @@ impl Desk {
             receivers: self.receivers(now),
             meters,
             electricity: self.collect(electricity::Question::Collection).await.ok(),
+            networks: self.meshes().await,
             buffer: self.buffer(),
             uplink: self.uplink.borrow().clone(),
             alarms: self.alarms(),
             process: process(),
         })
+    }
+
+    /// How each network is; one that does not answer is left out.
+    async fn meshes(&self) -> Vec<MeshStatus> {
+        let mut networks = Vec::new();
+        for (_, network) in &self.networks {
+            let question = |reply| plc::Question::Ask(MeshAsk::Status, reply);
+            if let Ok(Ok(MeshSaid::Status(status))) = ask(network, question, "the network").await {
+                networks.push(*status);
+            }
+        }
+        networks
     }
 
     async fn meters(&self) -> Result<Vec<MeterLine>, Refusal> {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod line;
+mod told;
 mod tunnel;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use plc::g3::pib::{Layer, adp};
 use plc::{Eui64, Key};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
-use tokio::time::sleep_until;
+use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -36,6 +37,7 @@ use crate::store::{Body, Lane, Store};
 
 use answers::Asked;
 use line::Line;
+use told::Told;
 pub(super) use tunnel::Tunnel;
 use tunnel::Tunnels;
 
@@ -63,6 +65,7 @@ pub(super) struct Plc {
     unkept: Unkept,
     asked: BTreeMap<Ticket, Asked>,
     tunnels: Tunnels,
+    told: Told,
     view: View,
 }
 
@@ -138,6 +141,7 @@ impl Plc {
             unkept: Unkept::default(),
             asked: BTreeMap::new(),
             tunnels: Tunnels::default(),
+            told: Told::default(),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
         })
     }
@@ -146,6 +150,7 @@ impl Plc {
     pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Question>, seed: u64, stop: CancellationToken) {
         let mut line = Line::new(self.source.clone(), seed);
         let mut tables = tokio::time::interval(TABLES);
+        tables.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.drain();
             let is_blocked = !self.waiting.hand_over(&self.store, (self.clock)());
@@ -246,6 +251,8 @@ impl Plc {
                 let where_lbs = if generation == Generation::HostLbs { "the host" } else { "the modem" };
                 self.tell("plc.up", format!("the bootstrap server is in {where_lbs}"), now);
             }
+            // The port was opened: it is no fault.
+            modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
                 warn!(network = %self.name, %cause, "network down");
                 self.view.error = Some(cause.to_string());
@@ -280,12 +287,16 @@ impl Plc {
                 self.tell("plc.node_left", format!("node {eui64}"), now);
             }
             bootstrap::Event::JoinFailed { eui64, why } => {
-                warn!(network = %self.name, node = %eui64, %why, "join failed");
-                self.tell("plc.join_failed", format!("node {eui64}: {why}"), now);
+                if self.told.is_news(*eui64, "plc.join_failed", now.utc_ms) {
+                    warn!(network = %self.name, node = %eui64, %why, "join failed");
+                    self.tell("plc.join_failed", format!("node {eui64}: {why}"), now);
+                }
             }
             bootstrap::Event::Refused { eui64, is_declined } => {
-                info!(network = %self.name, node = %eui64, is_declined, "node not admitted");
-                self.tell("plc.node_refused", format!("node {eui64} asked and may not join"), now);
+                if self.told.is_news(*eui64, "plc.node_refused", now.utc_ms) {
+                    info!(network = %self.name, node = %eui64, is_declined, "node not admitted");
+                    self.tell("plc.node_refused", format!("node {eui64} asked and may not join"), now);
+                }
             }
             bootstrap::Event::Rekey { phase, missing } => {
                 info!(network = %self.name, ?phase, missing, "new key");

@@ -1,0 +1,66 @@
+//! What of a network is told to the head-end: nobody who asks again and again, or under many names, fills its lane.
+
+use std::collections::BTreeMap;
+
+use plc::Eui64;
+
+/// When what was told of which node.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    nodes: BTreeMap<(Eui64, &'static str), i64>,
+    hour: i64,
+    /// In this hour.
+    count: u32,
+}
+
+impl Told {
+    /// Whether this is to be told of the node: once a day, and so much of all nodes in an hour.
+    pub(super) fn is_news(&mut self, eui64: Eui64, code: &'static str, now_ms: i64) -> bool {
+        let is_recent = |at_ms: i64| now_ms.saturating_sub(at_ms) < DAY_MS;
+        if self.nodes.get(&(eui64, code)).is_some_and(|at_ms| is_recent(*at_ms)) {
+            return false;
+        }
+        let hour = now_ms.div_euclid(HOUR_MS);
+        if hour != self.hour {
+            (self.hour, self.count) = (hour, 0);
+        }
+        if self.count >= PER_HOUR {
+            return false;
+        }
+        self.count += 1;
+        if self.nodes.len() >= NODES {
+            self.nodes.retain(|_, at_ms| is_recent(*at_ms));
+        }
+        if self.nodes.len() < NODES {
+            self.nodes.insert((eui64, code), now_ms);
+        }
+        true
+    }
+}
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// A street that is switched on with a file of wrong keys is told in a few hours.
+const PER_HOUR: u32 = 100;
+const NODES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_again_and_again_is_told_once_a_day_and_many_names_are_told_slowly() {
+        let mut told = Told::default();
+        let eui64 = |number: u64| Eui64(number.to_be_bytes());
+        let ask = |told: &mut Told, numbers: std::ops::Range<u64>, at_ms| {
+            numbers.filter(|number| told.is_news(eui64(*number), "plc.node_refused", at_ms)).count()
+        };
+        assert_eq!((ask(&mut told, 0..1, 0), ask(&mut told, 0..1, HOUR_MS)), (1, 0));
+        assert!(told.is_news(eui64(0), "plc.join_failed", HOUR_MS));
+        assert_eq!(ask(&mut told, 0..1, DAY_MS), 1);
+        for hour in 30..200 {
+            assert_eq!(ask(&mut told, 1000 * hour as u64..1000 * hour as u64 + 500, hour * HOUR_MS), PER_HOUR as usize);
+        }
+        assert!(told.nodes.len() <= NODES);
+    }
+}
