@@ -26,8 +26,9 @@ enum Verb {
     /// Report every fault of a file at once
     ///
     /// The files that it names are read too: keys, certificates, whom the unit trusts. Ends with 0 when there is no
-    /// fault, with 78 when there is any. A fault marked "absent now" does not keep the service from starting: it waits
-    /// until that is mended, for example for a receiver.
+    /// fault, with 78 when there is any. A fault marked "absent now" is of the surroundings, not of the file: the service
+    /// waits until it is mended, for example for a receiver. With a disk that cannot be written to it ends with 1, and
+    /// systemd starts it again.
     Check {
         /// The file
         #[arg(default_value = super::run::CONFIG)]

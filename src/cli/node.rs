@@ -93,8 +93,16 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                     || line.short_addr.as_ref() == Some(&node)
                     || (!node.is_empty() && line.meter == node)
             };
-            let Some(line) = nodes.iter().find(is_it) else {
-                return Err(Failure::said(Exit::NotFound, format!("no node {node:?}; `dcu node list` shows all")));
+            let mut found = nodes.iter().filter(is_it);
+            let line = match (found.next(), found.next()) {
+                (Some(line), None) => line,
+                (Some(one), Some(other)) => {
+                    let text = format!("{node:?} means {} and {}: name the EUI-64", one.eui64, other.eui64);
+                    return Err(Failure::said(Exit::NotFound, text));
+                }
+                (None, _) => {
+                    return Err(Failure::said(Exit::NotFound, format!("no node {node:?}; `dcu node list` shows all")));
+                }
             };
             match common.json {
                 true => out.json(line)?,
@@ -166,7 +174,11 @@ fn read(file: &Path) -> Result<String, Failure> {
             Err(Failure::said(Exit::Configuration, format!("{} is longer than 16 MiB", file.display())))
         }
         Ok(_) => Ok(text),
-        Err(error) => Err(Failure::said(Exit::NotFound, format!("{}: {error}", file.display()))),
+        Err(error) => {
+            let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+            let exit = if is_denied { Exit::NotPermitted } else { Exit::NotFound };
+            Err(Failure::said(exit, format!("{}: {error}", file.display())))
+        }
     }
 }
 
@@ -200,7 +212,13 @@ fn node(line: &str) -> Result<NodeSecret, String> {
     let eui64: Eui64 =
         eui64.parse().map_err(|_| "the first field is not an EUI-64 of 16 hexadecimal digits".to_owned())?;
     let psk = psk.ok_or_else(|| format!("{eui64} has no key: a line is eui64,psk[,meter]"))?;
-    if psk.len() != 32 || !psk.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if [[0; 8], [0xff; 8]].contains(&eui64.0) {
+        return Err(format!("{eui64} is nobody's address"));
+    }
+    if psk.len() == 32 && !psk.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(format!("the key of {eui64} has characters that are no hexadecimal digits"));
+    }
+    if psk.len() != 32 {
         return Err(format!("the key of {eui64} has {} characters, it must have 32 hexadecimal digits", psk.len()));
     }
     if meter.len() > crate::registry::NODE_METER_LIMIT || meter.chars().any(char::is_control) {
@@ -294,7 +312,8 @@ mod tests {
         let said: Vec<_> = nodes.iter().map(|node| (node.eui64.as_str(), node.meter.as_str())).collect();
         assert_eq!(said, [("001122ffff000001", "flat 3, left"), ("001122ffff000002", "")]);
         let bad = format!(
-            "001122ffff000001,{psk}\n1122,{psk}\n001122ffff000002\n001122ffff000003,00ff\n001122ffff000001,{psk}\n"
+            "001122ffff000001,{psk}\n1122,{psk}\n001122ffff000002\n001122ffff000003,00ff\n001122ffff000001,{psk}\n0000000000000000,{psk}\n001122ffff000004,{}\n",
+            "0g".repeat(16)
         );
         let faults = parse(&bad).unwrap_err();
         assert_eq!(
@@ -304,6 +323,8 @@ mod tests {
                 "3: 001122ffff000002 has no key: a line is eui64,psk[,meter]",
                 "4: the key of 001122ffff000003 has 4 characters, it must have 32 hexadecimal digits",
                 "5: 001122ffff000001 stands in line 1 already",
+                "6: 0000000000000000 is nobody's address",
+                "7: the key of 001122ffff000004 has characters that are no hexadecimal digits",
             ]
         );
         assert_eq!(parse("# nothing\n").unwrap_err().len(), 1);

@@ -45,12 +45,17 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path) -> Vec<Plc> {
     let mut networks = Vec::new();
     let mut names = BTreeSet::new();
     let mut pans = BTreeSet::new();
+    let mut sources = BTreeSet::new();
     for (n, mut table) in tables.into_iter().enumerate() {
         let name = table.read("name", format!("plc{n}"), topic_level);
         if !names.insert(name.clone()) {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another network")));
         }
         let source = source(&mut table, base);
+        if let Some(source) = source.as_ref().filter(|source| !sources.insert(source.to_string())) {
+            let key = if matches!(source, ReceiverSource::Tcp(_)) { "tcp" } else { "port" };
+            table.blame(key, Problem::wrong(format!("\"{source}\" is another network's")));
+        }
         let band = table.read("band", Band::default(), one_of(&Band::ALL.map(|band| (band.name(), band))));
         let pan_id = table.required("pan_id", pan_id);
         if let Some(pan_id) = pan_id.filter(|pan_id| !pans.insert(*pan_id)) {

@@ -111,6 +111,10 @@ fn source(table: &mut Table<'_>, kind: Option<&Kind>, base: &Path) -> Option<Rec
         );
         return None;
     }
+    if table.contains("command") && command.first().is_none_or(String::is_empty) {
+        table.blame("command", Problem::wrong("is empty: the first word is the program"));
+        return None;
+    }
     let is_missing = |program: &&String| program.contains('/') && !Path::new(program).exists();
     if let Some(program) = command.first().filter(is_missing) {
         table.blame("command", Problem::absent(format!("{program:?} does not exist")));

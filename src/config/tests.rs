@@ -407,7 +407,7 @@ key_index = 2
 
 [[plc]]
 name = "b"
-tcp = "192.0.2.1:4002"
+tcp = "192.0.2.1:4001"
 pan_id = "781d"
 eui64 = "12"
 prefix = "2001:db8::/64"
@@ -433,6 +433,7 @@ channel = "feeder"
             "dcu.toml:9: plc[1].pan_id: \"791d\" has bits of 0300 set, which no PAN id may; 781d has not",
             "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"arib\", \"rf\"",
             "dcu.toml:11: plc[1].key_index: 2 is not between 0 and 1",
+            "dcu.toml:15: plc[2].tcp: \"192.0.2.1:4001\" is another network's",
             "dcu.toml:16: plc[2].pan_id: 781d is another network's",
             "dcu.toml:17: plc[2].eui64: \"12\" is not an EUI-64 such as \"001122ffff000001\"",
             "dcu.toml:18: plc[2].prefix: \"2001:db8::/64\" is not a prefix such as \"fd00:1:2:3::/64\"",

@@ -3,15 +3,23 @@
 //! One append file a network, readable for its owner alone. An entry is an octet that says what it is, then its fields,
 //! big endian; a later entry about the same thing takes the place of an earlier one.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::{Buf, BufMut};
-use plc::g3::bootstrap::{Admission, Member, Phase, Ring, Verdict};
-use plc::g3::modem::{Counters, Keyring};
+use plc::g3::bootstrap::{Admission, Member, Ring, Verdict};
+use plc::g3::modem::Counters;
 use plc::{Eui64, Key};
+
+pub use entry::METER_LIMIT;
+use entry::{
+    COUNTERS, LISTED, MEMBER, OWN, RING, emit_member, own_entry, parse_eui64, parse_member, parse_ring, ring_entry,
+};
 
 use crate::journal::{Journal, JournalError};
 
@@ -22,6 +30,8 @@ pub struct Network {
     ring: Ring,
     members: BTreeMap<Eui64, Member>,
     listed: BTreeMap<Eui64, Listed>,
+    /// What of it the bootstrap server asks.
+    verdicts: Arc<RwLock<BTreeMap<Eui64, Verdict>>>,
     /// The coordinator's own address, where it was made here.
     own: Option<Eui64>,
     journal: Journal,
@@ -69,6 +79,7 @@ impl Network {
             ring: first,
             members: BTreeMap::new(),
             listed: BTreeMap::new(),
+            verdicts: Arc::default(),
             own: None,
             journal,
             compact_at: OCTETS,
@@ -81,9 +92,11 @@ impl Network {
         if !has_ring {
             network.journal.append(&ring_entry(&network.ring))?;
         }
+        network.judge(network.listed.keys().copied().collect());
         if network.journal.octets() > OCTETS {
             network.compact()?;
         }
+        network.protect()?;
         Ok(network)
     }
 
@@ -110,9 +123,25 @@ impl Network {
 
     /// The list as the bootstrap server asks it. `unlisted` is the answer to all others.
     pub fn admission(&self, unlisted: Verdict) -> Box<dyn Admission> {
+        Box::new(List { nodes: Arc::clone(&self.verdicts), unlisted })
+    }
+
+    /// Tells the bootstrap server's list of these nodes.
+    fn judge(&self, nodes: Vec<Eui64>) {
         let verdict = |listed: &Listed| if listed.is_denied { Verdict::Decline } else { Verdict::Admit(listed.psk) };
-        let nodes = self.listed.iter().map(|(eui64, listed)| (*eui64, verdict(listed))).collect();
-        Box::new(List { nodes, unlisted })
+        let listed = nodes.into_iter().filter_map(|eui64| Some((eui64, verdict(self.listed.get(&eui64)?))));
+        self.verdicts.write().unwrap_or_else(PoisonError::into_inner).extend(listed);
+    }
+
+    /// The file holds keys: it is its owner's alone.
+    fn protect(&self) -> Result<(), JournalError> {
+        let path = self.journal.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(JournalError::io("protect", path))
+    }
+
+    /// How many nodes may still be listed: a network has no more addresses.
+    pub fn room(&self) -> usize {
+        NODES.saturating_sub(self.listed.len())
     }
 
     /// Makes a reservation of counters durable; blocks.
@@ -190,7 +219,9 @@ impl Network {
         }
         if !news.is_empty() {
             self.append(&entry)?;
+            let nodes = news.keys().copied().collect();
             self.listed.append(&mut news);
+            self.judge(nodes);
         }
         Ok(imported)
     }
@@ -206,6 +237,7 @@ impl Network {
         listed.emit(eui64, &mut entry);
         self.append(&entry)?;
         self.listed.insert(eui64, listed);
+        self.judge(vec![eui64]);
         Ok(true)
     }
 
@@ -236,7 +268,7 @@ impl Network {
         self.journal.compact(entries.iter().map(Vec::as_slice))?;
         // What is there may be more than that, and is not to be written anew with every change.
         self.compact_at = OCTETS.max(2 * self.journal.octets());
-        Ok(())
+        self.protect()
     }
 
     /// None: the entry is not one of ours.
@@ -271,114 +303,30 @@ impl Network {
     }
 }
 
-impl Listed {
-    fn emit(&self, eui64: Eui64, out: &mut Vec<u8>) {
-        let meter = self.meter.as_bytes();
-        let meter = meter.get(..METER_LIMIT).unwrap_or(meter);
-        out.put_slice(&eui64.0);
-        out.put_slice(&self.psk.0);
-        out.put_u8(self.is_denied.into());
-        out.put_u8(meter.len() as u8);
-        out.put_slice(meter);
-    }
-
-    fn parse(buf: &mut &[u8]) -> Option<(Eui64, Self)> {
-        let eui64 = parse_eui64(buf)?;
-        let psk = parse_key(buf)?;
-        let is_denied = buf.try_get_u8().ok()? != 0;
-        let len = usize::from(buf.try_get_u8().ok()?);
-        let (meter, rest) = buf.split_at_checked(len)?;
-        *buf = rest;
-        Some((eui64, Self { psk, meter: String::from_utf8(meter.to_vec()).ok()?, is_denied }))
-    }
-}
-
 /// Who may join, as the bootstrap server asks it.
 #[derive(Debug)]
 struct List {
-    nodes: BTreeMap<Eui64, Verdict>,
+    nodes: Arc<RwLock<BTreeMap<Eui64, Verdict>>>,
     unlisted: Verdict,
 }
 
 impl Admission for List {
     fn verdict(&self, eui64: Eui64) -> Verdict {
-        self.nodes.get(&eui64).unwrap_or(&self.unlisted).clone()
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.get(&eui64).unwrap_or(&self.unlisted).clone()
     }
-}
-
-fn emit_member(member: &Member, out: &mut Vec<u8>) {
-    out.put_slice(&member.eui64.0);
-    out.put_u16(member.short_addr);
-    out.put_u8(member.is_joined.into());
-    out.put_u32(member.key_generation);
-    out.put_u32(member.active_generation);
-}
-
-fn parse_member(buf: &mut &[u8]) -> Option<Member> {
-    Some(Member {
-        eui64: parse_eui64(buf)?,
-        short_addr: buf.try_get_u16().ok()?,
-        is_joined: buf.try_get_u8().ok()? != 0,
-        key_generation: buf.try_get_u32().ok()?,
-        active_generation: buf.try_get_u32().ok()?,
-    })
-}
-
-fn own_entry(own: Eui64) -> Vec<u8> {
-    [&[OWN][..], &own.0].concat()
-}
-
-fn ring_entry(ring: &Ring) -> Vec<u8> {
-    let phase = PHASES.iter().position(|phase| *phase == ring.phase).unwrap_or(0);
-    let mut entry = vec![RING];
-    entry.put_u32(ring.generation);
-    entry.put_u8(phase as u8);
-    entry.put_u8(ring.keyring.active);
-    for key in ring.keyring.keys {
-        entry.put_u8(key.is_some().into());
-        entry.put_slice(&key.map_or([0; 16], |key| key.0));
-    }
-    entry
-}
-
-fn parse_ring(buf: &mut &[u8]) -> Option<Ring> {
-    let generation = buf.try_get_u32().ok()?;
-    let phase = *PHASES.get(usize::from(buf.try_get_u8().ok()?))?;
-    let active = buf.try_get_u8().ok().filter(|active| *active < 2)?;
-    let mut keys = [None; 2];
-    for key in &mut keys {
-        let is_there = buf.try_get_u8().ok()? != 0;
-        *key = Some(parse_key(buf)?).filter(|_| is_there);
-    }
-    Some(Ring { keyring: Keyring { active, keys }, generation, phase })
-}
-
-fn parse_eui64(buf: &mut &[u8]) -> Option<Eui64> {
-    let mut octets = [0; 8];
-    buf.try_copy_to_slice(&mut octets).ok()?;
-    Some(Eui64(octets))
-}
-
-fn parse_key(buf: &mut &[u8]) -> Option<Key> {
-    let mut octets = [0; 16];
-    buf.try_copy_to_slice(&mut octets).ok()?;
-    Some(Key(octets))
 }
 
 const KIND: [u8; 3] = *b"g3n";
-const COUNTERS: u8 = 1;
-const RING: u8 = 2;
-const MEMBER: u8 = 3;
-const LISTED: u8 = 4;
-const OWN: u8 = 5;
-const PHASES: [Phase; 4] = [Phase::Settled, Phase::Distribute, Phase::Activate, Phase::Grace];
-/// Octets of a meter's name.
-pub const METER_LIMIT: usize = 64;
+/// Short addresses of G3.
+const NODES: usize = 0x7fff;
 /// Octets at which the file is written anew: several times what 2,000 nodes take.
 const OCTETS: u64 = 2 << 20;
 
 #[cfg(test)]
 mod tests {
+    use plc::g3::bootstrap::Phase;
+
     use super::*;
 
     fn eui64(number: u64) -> Eui64 {

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{PROC_SUPER_MAGIC, SYSFS_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::Group;
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::mqtt::Transport;
 use super::tls::Tls;
 use super::{chain, electricity, settings};
-use crate::config::{Acknowledge, Config, Fault, Gravity};
+use crate::config::{Acknowledge, Config, Control, Fault, Gravity};
 use crate::journal::sync_parent;
 use crate::reading::MeterId;
 use crate::registry::{CredentialError, Credentials, KeyError, MeterKeys};
@@ -67,6 +68,7 @@ impl Files {
                 faults.push(wrong("electricity.keys", format!("{}: {text}", MeterId::SystemTitle(meter.id))));
             }
         }
+        faults.extend(no_group(&config.control).map(|text| wrong("control.group", text)));
         let mut trust = Trust::default();
         let mut device_key = None;
         if let Some(uplink) = &config.uplink {
@@ -162,6 +164,13 @@ fn no_state_dir(path: &Path) -> Option<String> {
     }
     let is_kernels = statfs(there).is_ok_and(|fs| [PROC_SUPER_MAGIC, SYSFS_MAGIC].contains(&fs.filesystem_type()));
     is_kernels.then(|| format!("\"{}\" is on a file system that cannot be written to", there.display()))
+}
+
+/// The default group need not exist where the service was not installed.
+fn no_group(control: &Control) -> Option<String> {
+    let name = control.group.as_ref().filter(|name| Some(*name) != Control::default().group.as_ref())?;
+    let is_there = Group::from_name(name).is_ok_and(|group| group.is_some());
+    (!is_there).then(|| format!("there is no group {name:?} on this machine"))
 }
 
 fn read_only(path: &Path) -> Option<String> {

@@ -158,7 +158,8 @@ impl Plc {
                 line.write(&octets).await;
             }
             self.look_at(&line);
-            let due = self.coordinator.poll_timeout().map_or_else(super::far, Into::into);
+            // Nobody can answer while there is no port: nothing is waited for.
+            let due = self.coordinator.poll_timeout().filter(|_| line.is_open()).map_or_else(super::far, Into::into);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -192,8 +193,11 @@ impl Plc {
             MeshState::Absent => MeshState::Starting,
             state => state,
         };
-        if state == MeshState::Absent {
-            self.view.error = line.error().map(str::to_owned);
+        match (self.view.state, state) {
+            (_, MeshState::Absent) => self.view.error = line.error().map(str::to_owned),
+            // Why there was no port is no reason any more.
+            (MeshState::Absent, _) => self.view.error = None,
+            _ => {}
         }
         self.enter(state);
     }

@@ -10,7 +10,8 @@ use crate::simulate::head_end::verify::{Options, Report, Verifier};
 ///
 /// Takes the files of any number of consumers, batches and records, in any order. Ends with 8 when something is wrong
 /// and names it, with 4 when there is nothing in them. Batches that changed places are found with --order only: what
-/// several consumers share comes in any order.
+/// several consumers share comes in any order. Batches are checked octet by octet; of a file of records, that there is a
+/// line for each record and from which batch, not what stands in it.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:

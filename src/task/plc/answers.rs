@@ -5,7 +5,7 @@ use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
 use plc::g3::pib::Typed;
 use plc::{Eui64, Key};
 use tokio::task::block_in_place;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{Plc, Question, Reply, chain, random_block};
 use crate::clock::Now;
@@ -138,10 +138,15 @@ impl Plc {
 
     fn import(&mut self, nodes: &[NodeSecret]) -> Result<MeshSaid, Refusal> {
         let nodes = nodes.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+        let new = nodes.iter().filter(|(eui64, ..)| !self.network.listed().contains_key(eui64)).count();
+        if new > self.network.room() {
+            let text = format!("no room: a network has 32767 nodes, {} are listed", self.network.listed().len());
+            return Err(Refusal::new(RefusalKind::Failed, text));
+        }
         let imported = block_in_place(|| self.network.import(nodes)).map_err(|error| failed(&error))?;
         self.admission_changed();
         let Imported { added, changed, same } = imported;
-        info!(network = %self.name, added, changed, same, "nodes listed");
+        debug!(network = %self.name, added, changed, same, "nodes listed");
         Ok(MeshSaid::Imported { added, changed, same })
     }
 
@@ -250,6 +255,9 @@ pub(super) const fn phase(phase: Phase) -> &'static str {
 fn listed(node: &NodeSecret) -> Result<(Eui64, Key, String), Refusal> {
     let malformed = |text: String| Refusal::new(RefusalKind::Malformed, text);
     let eui64: Eui64 = node.eui64.parse().map_err(|_| malformed(format!("{:?} is not an EUI-64", node.eui64)))?;
+    if [[0; 8], [0xff; 8]].contains(&eui64.0) {
+        return Err(malformed(format!("{eui64} is nobody's address")));
+    }
     let psk = hex::decode(&node.psk).ok().and_then(|octets| octets.try_into().ok());
     let psk = psk.ok_or_else(|| malformed(format!("the key of {eui64} does not have 32 hexadecimal digits")))?;
     if node.meter.len() > NODE_METER_LIMIT {

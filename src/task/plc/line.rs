@@ -63,7 +63,11 @@ impl Line {
             None => Ok(0),
         };
         match read {
-            Ok(count @ 1..) => Happening::Octets(self.buf.get(..count).unwrap_or_default()),
+            Ok(count @ 1..) => {
+                // A server that only takes the connection is not pressed.
+                self.backoff.reset();
+                Happening::Octets(self.buf.get(..count).unwrap_or_default())
+            }
             Ok(0) => {
                 self.lose("gone".to_owned());
                 Happening::Lost
@@ -88,7 +92,6 @@ impl Line {
                 Ok(Ok(open)) => {
                     self.port = Some(open);
                     self.error = None;
-                    self.backoff.reset();
                     return Happening::Opened;
                 }
                 Ok(Err(error)) => self.lose(chain(&error)),

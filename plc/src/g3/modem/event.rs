@@ -12,7 +12,7 @@ pub enum Event {
     Reserve(Counters),
     /// The network runs.
     Up(Generation),
-    /// The modem is lost and is being started again; said once until it is up.
+    /// The modem is lost and is being started again; said once until it is up, or twice where it was asked for first.
     Down(Cause),
     /// The modem does without something that it was told at its start.
     NotTaken {

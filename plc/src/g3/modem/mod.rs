@@ -51,7 +51,8 @@ pub struct Modem {
     found: Option<Generation>,
     /// Starts of this life, by which the forms of INITIALIZE take turns.
     starts: u32,
-    is_down_said: bool,
+    /// Why it is down, as it was said last.
+    down_said: Option<Cause>,
     exchange: Lane,
     /// What takes long: path, route and neighbour discovery.
     discovery: Lane,
@@ -97,7 +98,7 @@ impl Modem {
             failures: 0,
             found: None,
             starts: 0,
-            is_down_said: false,
+            down_said: None,
             exchange: Lane::default(),
             discovery: Lane::default(),
             outbox: Outbox::new(),
@@ -306,8 +307,9 @@ impl Modem {
 
     /// Says what is not known any more.
     fn lose(&mut self, cause: Cause) {
-        if !self.is_down_said {
-            self.is_down_said = true;
+        // Once until it is up; but when it was asked for, what comes of it is news.
+        if matches!(self.down_said, None | Some(Cause::Asked)) && self.down_said != Some(cause) {
+            self.down_said = Some(cause);
             self.events.push_back(Event::Down(cause));
         }
         self.wanted = None;

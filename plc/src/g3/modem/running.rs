@@ -251,7 +251,7 @@ impl Modem {
     fn run(&mut self, now: Instant) {
         self.stage = Stage::Running;
         self.failures = 0;
-        self.is_down_said = false;
+        self.down_said = None;
         self.watch_due = now + WATCH_INTERVAL;
         self.events.push_back(Event::Up(self.generation));
     }
