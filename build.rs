@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
         "signed",
         "state",
         "time",
+        "topology",
     ]
     .map(|name| format!("dcu/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"]).map_err(io::Error::other)?;

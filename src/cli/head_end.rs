@@ -1,8 +1,9 @@
-//! `dcu head-end keys|watch|verify|resend`: the reference head-end.
+//! `dcu head-end keys|watch|verify|resend|topology`: the reference head-end.
 
 mod broker;
 mod keys;
 mod resend;
+mod topology;
 mod verify;
 mod watch;
 
@@ -23,6 +24,7 @@ enum Verb {
     Watch(watch::Args),
     Verify(verify::Args),
     Resend(resend::Args),
+    Topology(topology::Args),
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
@@ -31,5 +33,6 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Watch(args) => watch::run(args, out),
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Resend(args) => resend::run(args, out),
+        Verb::Topology(args) => topology::run(args, out),
     }
 }

@@ -280,6 +280,14 @@ fn print(node: &NodeLine, now: i64) -> String {
         let weak = weak.map_or(String::new(), |weak| format!(", {}", counted(weak.into(), "weak link")));
         row("route", format!("by {next_hop}{hops}{weak}"));
     }
+    if let Some(parent) = &node.parent {
+        let medium = node.medium.as_deref().map_or(String::new(), |medium| format!(", {medium}"));
+        let phase = node.phase_differential.map_or(String::new(), |phase| format!(", {}°", 60 * u16::from(phase)));
+        row("last hop", format!("from {parent}{medium}{phase}"));
+    }
+    if let (Some(lqi), Some(kind), Some(scheme)) = (node.lqi_forward, node.modulation_type, node.modulation_scheme) {
+        row("neighbour", format!("hears the coordinator with LQI {lqi}, modulation type {kind}, scheme {scheme}"));
+    }
     for parent in node.parents.iter().rev().skip(1) {
         row("", format!("by {} since {}", parent.next_hop, ago(now, parent.since_ms)));
     }

@@ -203,6 +203,7 @@ fn help_pages_are_as_reviewed() {
             ("help-head-end.txt", &["head-end"]),
             ("help-head-end-keys.txt", &["head-end", "keys"]),
             ("help-head-end-resend.txt", &["head-end", "resend"]),
+            ("help-head-end-topology.txt", &["head-end", "topology"]),
             ("help-head-end-verify.txt", &["head-end", "verify"]),
             ("help-head-end-watch.txt", &["head-end", "watch"]),
             ("help-simulate.txt", &["simulate"]),

@@ -133,6 +133,8 @@ pub struct Uplink {
     pub in_flight: u32,
     pub inbound_limit: u64,
     pub checkpoint: Duration,
+    /// Changes of mesh networks are published not more often.
+    pub topology_interval: Duration,
 }
 
 /// Two durations, the first not longer than the last.
@@ -323,6 +325,7 @@ impl Uplink {
             in_flight: 20,
             inbound_limit: 256 << 10,
             checkpoint: HOUR,
+            topology_interval: MINUTE,
         }
     }
 }

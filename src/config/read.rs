@@ -294,6 +294,7 @@ fn uplink(mut table: Table<'_>, base: &Path) -> Option<Uplink> {
     uplink.in_flight = table.integer("in_flight", 1..101).unwrap_or(uplink.in_flight);
     uplink.inbound_limit = table.read("inbound_limit", uplink.inbound_limit, size_within(4 << 10, 16 << 20));
     uplink.checkpoint = table.read("checkpoint", uplink.checkpoint, duration_within(MINUTE, DAY));
+    uplink.topology_interval = table.read("topology_interval", uplink.topology_interval, duration_within(second, DAY));
     if !is_tls {
         for key in ["ca", "certificate", "key", "server_name", "tls"] {
             if table.contains(key) {

@@ -85,7 +85,7 @@ pub enum MeshSaid {
 }
 
 /// One network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshStatus {
     pub network: String,
     /// Where its modem is.
@@ -125,14 +125,17 @@ pub struct MeshStatus {
     pub starts: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MeshState {
     /// The modem's port is not there.
+    #[default]
     Absent,
     /// The modem is being started.
     Starting,
     Up,
+    /// It does not run, and will not before the service is started anew.
+    Failed,
 }
 
 /// One node.
@@ -154,6 +157,23 @@ pub struct NodeLine {
     pub next_hop: Option<String>,
     /// Weak links on its route.
     pub weak_links: Option<u8>,
+    /// The node before it on the last traced path, its short address; the coordinator's is `0000`.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// `plc` or `rf`: of its route, or of its last hop on the last traced path.
+    #[serde(default)]
+    pub medium: Option<String>,
+    /// How well it hears the coordinator; only of the coordinator's neighbours, like modulation.
+    #[serde(default)]
+    pub lqi_forward: Option<u8>,
+    /// Numbers of macNeighbourTable.
+    #[serde(default)]
+    pub modulation_type: Option<u8>,
+    #[serde(default)]
+    pub modulation_scheme: Option<u8>,
+    /// Multiples of 60 degrees between the phases of both ends of its last hop.
+    #[serde(default)]
+    pub phase_differential: Option<u8>,
     pub joins: u32,
     /// Times that it left or was lost.
     pub losses: u32,
@@ -231,6 +251,7 @@ impl MeshState {
             Self::Absent => "absent",
             Self::Starting => "starting",
             Self::Up => "up",
+            Self::Failed => "failed",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MeshState, ReceiverState, Severity, Status};
+use super::{MeshState, MeshStatus, ReceiverState, Severity, Status};
 use crate::reading::TimeQuality;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,7 +82,9 @@ impl Status {
                 );
             }
         }
-        for network in self.networks.iter().filter(|network| network.state != MeshState::Up) {
+        // Of those that failed an alarm tells.
+        let is_down = |network: &&MeshStatus| ![MeshState::Up, MeshState::Failed].contains(&network.state);
+        for network in self.networks.iter().filter(is_down) {
             let error = network.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
             because(Verdict::Degraded, format!("network {} is not up{error}", network.network));
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use plc::Eui64;
 use plc::g3::adp::{Hop, Path};
 use plc::g3::bootstrap::{Event, Member};
-use plc::g3::pib::Route;
+use plc::g3::pib::{Neighbour, Route};
 
 use super::network::Network;
 use crate::control::{HopLine, NodeLine, NodePresence, ParentLine, PathLine, RouteLine};
@@ -20,6 +20,8 @@ pub struct Mesh {
     /// Nodes that asked and are not listed, and when; the oldest goes when there are too many.
     unlisted: BTreeMap<Eui64, i64>,
     routes: Vec<Route>,
+    /// The coordinator's neighbours over PLC, by short address.
+    neighbours: BTreeMap<u16, Neighbour>,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +35,19 @@ struct Seen {
     asked_ms: Option<i64>,
     hops: Option<u8>,
     weak_links: Option<u8>,
+    /// Of its route, where the modem says it.
+    medium: Option<u8>,
+    /// The last hop of the path that was traced: who is before it, and how it hears that one.
+    last_hop: Option<LastHop>,
     /// Next hops of its route, the newest last.
     parents: VecDeque<(i64, u16)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct LastHop {
+    parent: u16,
+    medium: u8,
+    phase_differential: u8,
 }
 
 impl Mesh {
@@ -89,6 +102,7 @@ impl Mesh {
             };
             seen.hops = Some(route.hop_count);
             seen.weak_links = Some(route.weak_link_count);
+            seen.medium = route.medium;
             seen.goes_by(route.next_hop, now_ms);
         }
         self.routes = routes;
@@ -101,6 +115,19 @@ impl Mesh {
         if let Some(first) = path.forward.first() {
             seen.goes_by(first.short_addr, now_ms);
         }
+        // The last hop is the one to the node itself.
+        if let Some((last, before)) = path.forward.split_last() {
+            seen.last_hop = Some(LastHop {
+                parent: before.last().map_or(COORDINATOR, |hop| hop.short_addr),
+                medium: last.medium_rx,
+                phase_differential: last.phase_differential,
+            });
+        }
+    }
+
+    /// The modem's macNeighbourTable.
+    pub fn set_neighbours(&mut self, neighbours: impl Iterator<Item = Neighbour>) {
+        self.neighbours = neighbours.map(|neighbour| (neighbour.short_addr, neighbour)).collect();
     }
 
     pub fn unlisted(&self) -> usize {
@@ -140,6 +167,8 @@ impl Mesh {
             Some(_) => NodePresence::Listed,
             None => NodePresence::Unlisted,
         };
+        let neighbour = member.and_then(|member| self.neighbours.get(&member.short_addr));
+        let last_hop = seen.last_hop;
         let parents = seen
             .parents
             .iter()
@@ -155,6 +184,14 @@ impl Mesh {
             hops: seen.hops,
             next_hop: seen.parents.back().map(|(_, next_hop)| short(*next_hop)),
             weak_links: seen.weak_links,
+            parent: last_hop.map(|last| short(last.parent)),
+            medium: seen.medium.or(last_hop.map(|last| last.medium)).map(|medium| self::medium(medium).to_owned()),
+            lqi_forward: neighbour.map(|neighbour| neighbour.lqi),
+            modulation_type: neighbour.map(|neighbour| neighbour.modulation_type),
+            modulation_scheme: neighbour.map(|neighbour| neighbour.modulation_scheme),
+            phase_differential: last_hop
+                .map(|last| last.phase_differential)
+                .or(neighbour.map(|neighbour| neighbour.phase_differential)),
             joins: seen.joins,
             losses: seen.losses,
             key_generation: member.map(|member| member.key_generation),
@@ -195,6 +232,8 @@ impl Seen {
             self.parents.pop_front();
         }
         self.parents.push_back((now_ms, next_hop));
+        // It was traced on another way.
+        self.last_hop = None;
     }
 }
 
@@ -225,6 +264,7 @@ const fn medium(medium: u8) -> &'static str {
 /// Nodes that asked and are not listed: anybody can pretend to be some.
 const UNLISTED: usize = 256;
 const PARENTS: usize = 32;
+const COORDINATOR: u16 = 0;
 const ALIVE_MS: i64 = 3_600_000;
 
 #[cfg(test)]

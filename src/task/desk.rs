@@ -1,6 +1,9 @@
 //! Answers the questions of the control socket from what the other tasks make known. It decides nothing.
 
+mod mesh;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,11 +23,12 @@ use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
 use crate::control::{
-    Alarm, BufferStat, BufferVerify, MeshAsk, MeshSaid, MeshStatus, MeterCard, MeterLine, Process, ReceiverState,
-    ReceiverStatus, Refusal, RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
+    Alarm, BufferStat, BufferVerify, MeshStatus, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
+    RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
 use crate::registry::Action;
 use crate::store::Store;
+use crate::uplink::Snapshot;
 use crate::wire::v1;
 
 /// What the desk looks at.
@@ -41,12 +45,15 @@ pub(super) struct Desk {
     pub(super) electricity: Option<mpsc::Sender<electricity::Question>>,
     /// Mesh networks by name.
     pub(super) networks: Vec<(String, mpsc::Sender<plc::Question>)>,
+    /// Those that are configured and do not run.
+    pub(super) failed_networks: Vec<MeshStatus>,
     /// When this boot was first dated.
     pub(super) anchored: watch::Receiver<Option<i64>>,
     /// What the start found that somebody must look at.
     pub(super) alarms: Vec<Alarm>,
     /// What the head-end is told now and then.
     pub(super) health: watch::Sender<v1::Health>,
+    pub(super) topology: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Desk {
@@ -55,17 +62,21 @@ impl Desk {
         let mut status_due = interval_at(Instant::now() + FIRST_STATUS, LEAVE_STATUS);
         let mut health_due = interval_at(Instant::now() + FIRST_HEALTH, HEALTH);
         let mut meters_due = interval_at(Instant::now() + FIRST_METERS, LEAVE_METERS);
+        // A network that has nothing to say yet need not be told of.
+        let pace = self.config.uplink.as_ref().map_or(LEAVE_STATUS, |uplink| uplink.topology_interval);
+        let mut topology_due = interval_at(Instant::now() + pace, pace);
         loop {
             tokio::select! {
                 Some(Query { request, reply }) = queries.recv() => match request {
                     // Some take as long as a packet through the mesh: others are answered meanwhile.
                     Request::Mesh { network, ask } => {
-                        let network = self.network(&network);
+                        let said = self.mesh(&network, ask);
                         // A client that hung up wants no answer, here and below.
-                        tokio::spawn(async move { drop(reply.send(ask_network(network, ask).await)) });
+                        tokio::spawn(async move { drop(reply.send(said.await)) });
                     }
                     request => drop(reply.send(self.answer(request).await)),
                 },
+                _ = topology_due.tick(), if self.is_seen() => self.tell_topology().await,
                 _ = health_due.tick() => self.tell_health().await,
                 _ = status_due.tick() => self.leave_status().await,
                 _ = meters_due.tick() => self.leave_meters().await,
@@ -126,17 +137,11 @@ impl Desk {
             }
             Request::Task { id } => self.task(id).await,
             Request::Networks => {
-                Reply::Networks { networks: self.networks.iter().map(|(name, _)| name.clone()).collect() }
+                Reply::Networks { networks: self.config.plc.iter().map(|said| said.name.clone()).collect() }
             }
-            Request::Mesh { network, ask } => ask_network(self.network(&network), ask).await,
+            Request::Mesh { network, ask } => self.mesh(&network, ask).await,
             Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
         }
-    }
-
-    fn network(&self, name: &str) -> Result<mpsc::Sender<plc::Question>, Refusal> {
-        let found = self.networks.iter().find(|(network, _)| network == name);
-        let missing = || Refusal::new(RefusalKind::NotFound, format!("no network {name:?} runs here"));
-        found.map(|(_, network)| network.clone()).ok_or_else(missing)
     }
 
     async fn order(&self, meter: &str, action: &str, expires_s: u64) -> Reply {
@@ -180,18 +185,6 @@ impl Desk {
             alarms: self.alarms(),
             process: process(),
         })
-    }
-
-    /// How each network is; one that does not answer is left out.
-    async fn meshes(&self) -> Vec<MeshStatus> {
-        let mut networks = Vec::new();
-        for (_, network) in &self.networks {
-            let question = |reply| plc::Question::Ask(MeshAsk::Status, reply);
-            if let Ok(Ok(MeshSaid::Status(status))) = ask(network, question, "the network").await {
-                networks.push(*status);
-            }
-        }
-        networks
     }
 
     async fn meters(&self) -> Result<Vec<MeterLine>, Refusal> {
@@ -333,14 +326,6 @@ async fn ask_within<Q, T>(
     }
 }
 
-async fn ask_network(network: Result<mpsc::Sender<plc::Question>, Refusal>, ask: MeshAsk) -> Reply {
-    let said = match network {
-        Ok(network) => ask_within(MESH_PATIENCE, &network, |reply| plc::Question::Ask(ask, reply), "the network").await,
-        Err(refusal) => Err(refusal),
-    };
-    said.and_then(|said| said).map_or_else(Into::into, Reply::Mesh)
-}
-
 /// What the kernel says of this process.
 fn process() -> Process {
     let text = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
@@ -375,8 +360,6 @@ const FIRST_HEALTH: Duration = Duration::from_secs(5);
 const HEALTH: Duration = Duration::from_secs(300);
 /// A task that does not answer within this time is stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A path discovery takes 40 s at most.
-const MESH_PATIENCE: Duration = Duration::from_secs(60);
 /// A receiver that heard nothing for so long is called silent.
 const SILENCE: Duration = Duration::from_secs(3600);
 

@@ -24,6 +24,7 @@ pub mod receiver;
 pub mod serial;
 mod settings;
 pub mod tls;
+mod topology;
 mod uplink;
 mod waiting;
 
@@ -36,15 +37,12 @@ use tokio::task::{JoinHandle, block_in_place};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Acknowledge, Config};
+use crate::config::Config;
 use crate::control::UplinkStatus;
-use crate::journal::{Audit, JournalError};
+use crate::journal::JournalError;
 use crate::reading::{Gather, RawGate, Selector};
 use crate::store::{self, OpenError, Store};
-use crate::uplink::{Topics, Uplink};
 use crate::wire;
-use crate::wire::signed::PrivateKey;
-use crate::wire::trust::Trust;
 use control::{Server, Streams};
 pub use files::{FileError, Files};
 
@@ -114,6 +112,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
 
     let (uplink_status, uplink_seen) = watch::channel(UplinkStatus::default());
     let (health, health_seen) = watch::channel(wire::v1::Health::default());
+    let (topology, topology_seen) = watch::channel(Arc::default());
     let uplink_task = match &config.uplink {
         None => {
             warn!("no uplink is configured: readings are kept and forwarded to nobody");
@@ -122,8 +121,17 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         Some(said) => {
             let key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
             let (news, stop) = (news.clone(), stop.clone());
-            let parts = Parts { audit, trust, key, news, status: uplink_status, health: health_seen, stop };
-            Some(start_uplink(&config.unit, said, &clock, &store, parts)?)
+            let parts = uplink::Parts {
+                audit,
+                trust,
+                key,
+                news,
+                status: uplink_status,
+                health: health_seen,
+                topology: topology_seen,
+                stop,
+            };
+            Some(uplink::start(&config.unit, said, &clock, &store, parts)?)
         }
     };
 
@@ -191,13 +199,16 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
 
     let stop_networks = CancellationToken::new();
     let mut networks = Vec::new();
+    let mut failed_networks = Vec::new();
     let mut network_tasks = Vec::new();
     for said in &config.plc {
         let opened = block_in_place(|| plc::Plc::open(said, &state_dir, store.clone(), Arc::clone(&read_clock)));
         let network = match opened {
             Ok(network) => network,
             Err(error) => {
-                alarms.push(opening::no_network(&said.name, &error, started));
+                let (alarm, status) = opening::no_network(said, &error, started);
+                alarms.push(alarm);
+                failed_networks.push(status);
                 continue;
             }
         };
@@ -230,10 +241,12 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         receivers: receivers_seen,
         meters: questions,
         networks,
+        failed_networks,
         electricity,
         anchored,
         alarms,
         health,
+        topology,
     };
     let stop_desk = CancellationToken::new();
     let desk_task = tokio::spawn(desk.run(queries_out, stop_desk.clone()));
@@ -265,57 +278,6 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     join([clock_task, control_task, watchdog].into_iter().chain(uplink_task.into_iter().flatten())).await;
     info!("stopped");
     ended.and(closed)
-}
-
-/// What only the uplink needs.
-struct Parts {
-    audit: Option<Audit>,
-    trust: Trust,
-    key: PrivateKey,
-    news: watch::Receiver<news::News>,
-    status: watch::Sender<UplinkStatus>,
-    health: watch::Receiver<wire::v1::Health>,
-    stop: CancellationToken,
-}
-
-/// Builds the uplink and its driver, and starts both.
-fn start_uplink(
-    unit: &config::Unit,
-    said: &config::Uplink,
-    clock: &clock::Clock,
-    store: &Store,
-    parts: Parts,
-) -> Result<[JoinHandle<()>; 2], ServiceError> {
-    let Parts { audit, trust, key, news, status, health, stop } = parts;
-    let topics = Topics::new(&unit.utility, &unit.id)?;
-    let now = clock.now();
-    info!(key = %key.id(), broker = %said.broker, "device key");
-    status.send_modify(|status| {
-        status.is_configured = true;
-        let scheme = if said.tls.is_some() { "mqtts" } else { "mqtt" };
-        status.broker = Some(format!("{scheme}://{}", said.broker));
-        status.acknowledge = Some(
-            match said.acknowledge {
-                Acknowledge::HeadEnd { .. } => "head-end",
-                Acknowledge::Broker => "broker",
-            }
-            .to_owned(),
-        );
-    });
-    let (topic, payload) = crate::uplink::status::will(&topics, store.epoch(), key.id(), now);
-    let will = mqtt::Publication { topic, payload, retain: true, content_type: Some(crate::uplink::PROTOBUF) };
-    let stop_driver = CancellationToken::new();
-    let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
-    let start = crate::uplink::Start { epoch: store.epoch(), heads: store.heads() };
-    let uplink = Uplink::new(settings::uplink(said), topics.clone(), trust, key, &start, now);
-    let (clock, store) = (clock.reader(), store.clone());
-    let task = uplink::Task { uplink, store, audit, clock, door, status, health, topics, connection: None };
-    // The driver outlives the task: the goodbye still goes through it.
-    let task = tokio::spawn(async move {
-        task.run(events, news, stop).await;
-        stop_driver.cancel();
-    });
-    Ok([task, driver])
 }
 
 async fn told_to_stop() {

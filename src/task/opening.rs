@@ -9,7 +9,8 @@ use super::chain;
 use super::meters::Files;
 use super::meters::talk::{Port, Talk};
 use crate::clock::Now;
-use crate::control::{Alarm, Severity};
+use crate::config;
+use crate::control::{Alarm, MeshState, MeshStatus, Severity};
 use crate::journal::{Audit, Counters, JournalError};
 use crate::reading::{Event, EventKind, MeterId};
 use crate::registry::{Admission, Late, MeterKeys, Registry, TwoWay};
@@ -168,13 +169,22 @@ fn tell(store: &Store, now: Now, code: &str, detail: String) {
 }
 
 /// A network whose keys and counters are not known for sure does not run: one that begins anew would lock its nodes out.
-pub(super) fn no_network(name: &str, error: &JournalError, now: Now) -> Alarm {
-    error!(network = name, err = %super::chain(error), "open network");
-    let text = format!(
-        "network {name} does not run: {}; restore the file, or move it away to begin a new network",
-        super::chain(error)
-    );
-    alarm("network-lost", now, text)
+pub(super) fn no_network(said: &config::Plc, error: &JournalError, now: Now) -> (Alarm, MeshStatus) {
+    let (name, why) = (&said.name, super::chain(error));
+    error!(network = name, err = %why, "open network");
+    let advice = "restore the file, or move it away to begin a new network";
+    let status = MeshStatus {
+        network: name.clone(),
+        source: said.source.to_string(),
+        state: MeshState::Failed,
+        since_ms: now.utc_ms,
+        error: Some(format!("{why}; {advice}")),
+        band: said.band.name().to_owned(),
+        pan_id: format!("{:04x}", said.pan_id),
+        rekey: "settled".to_owned(),
+        ..MeshStatus::default()
+    };
+    (alarm("network-lost", now, format!("network {name} does not run: {why}; {advice}")), status)
 }
 
 fn alarm(code: &str, now: Now, text: String) -> Alarm {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use plc::g3::bootstrap::{self, Entropy, Limits, Member, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
-use plc::g3::pib::{Layer, adp};
+use plc::g3::pib::{Layer, adp, mac};
 use plc::{Eui64, Key};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
@@ -180,7 +180,10 @@ impl Plc {
                 }
                 () = sleep_until(due) => self.coordinator.handle_timeout((self.clock)().mono),
                 () = sleep_until(self.unkept.retry.unwrap_or_else(super::far)) => self.keep(),
-                _ = tables.tick(), if self.view.state == MeshState::Up => self.read_routes(None),
+                _ = tables.tick(), if self.view.state == MeshState::Up => {
+                    self.read_routes(None);
+                    self.read_neighbours();
+                }
                 () = tokio::time::sleep(STORE_BUSY), if is_blocked => {}
             }
         }
@@ -349,6 +352,12 @@ impl Plc {
         self.wait_for(asked, Asked::Routes(reply));
     }
 
+    fn read_neighbours(&mut self) {
+        let now = (self.clock)().mono;
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
+        self.wait_for(asked, Asked::Neighbours);
+    }
+
     /// An event of the unit, for lane P1.
     fn tell(&mut self, code: &str, detail: String, now: Now) {
         let kind = EventKind::Unit { code: code.to_owned(), detail: format!("network {}: {detail}", self.name) };
@@ -368,7 +377,7 @@ fn locally_administered([a, b, c, d, e, f, g, h, ..]: [u8; 16]) -> Eui64 {
     Eui64([a & 0xfc | 0x02, b, c, d, e, f, g, h])
 }
 
-/// How often the modem's routing table is read: it costs nothing in the air.
+/// How often the modem's routing and neighbour tables are read: it costs nothing in the air.
 const TABLES: Duration = Duration::from_secs(15 * 60);
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(50);

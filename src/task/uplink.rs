@@ -2,6 +2,11 @@
 //!
 //! What is to be published when is decided in `crate::uplink`; how octets reach the broker in `mqtt`.
 
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::{mpsc, watch};
 use tokio::task::block_in_place;
 use tokio::time::sleep_until;
@@ -15,28 +20,33 @@ use crate::control::UplinkStatus;
 use crate::journal::Audit;
 use crate::reading::{Event, LaneHead};
 use crate::store::{Batch, Body, Lane, Limit, Store, StoreError};
-use crate::uplink::{Request, Topic, Topics, Uplink, status};
+use crate::uplink::{Request, Snapshot, Topic, Topics, Uplink, status};
 use crate::wire::v1;
 
+pub(super) use start::{Parts, start};
+
 /// Everything the task owns.
-pub(super) struct Task {
-    pub(super) uplink: Uplink,
-    pub(super) store: Store,
+struct Task {
+    uplink: Uplink,
+    store: Store,
     /// None on a disk that was full at the start.
-    pub(super) audit: Option<Audit>,
-    pub(super) clock: ReadClock,
-    pub(super) door: Door,
-    pub(super) status: watch::Sender<UplinkStatus>,
+    audit: Option<Audit>,
+    clock: ReadClock,
+    door: Door,
+    status: watch::Sender<UplinkStatus>,
     /// What the desk has to tell of the unit.
-    pub(super) health: watch::Receiver<v1::Health>,
-    pub(super) topics: Topics,
+    health: watch::Receiver<v1::Health>,
+    /// What the desk sees of mesh networks.
+    topology: watch::Receiver<Arc<Snapshot>>,
+    topology_pace: Duration,
+    topics: Topics,
     /// The number of the connection that stands.
-    pub(super) connection: Option<u64>,
+    connection: Option<u64>,
 }
 
 impl Task {
     /// Runs until `stop`, and then until the broker has the unit's goodbye or does not answer.
-    pub(super) async fn run(
+    async fn run(
         mut self,
         mut broker: mpsc::Receiver<mqtt::Event>,
         mut news: watch::Receiver<News>,
@@ -59,6 +69,10 @@ impl Task {
                     self.sealed(&latest);
                 }
                 Ok(()) = self.health.changed() => self.publish_health(),
+                Ok(()) = self.topology.changed() => {
+                    let snapshot = Arc::clone(&self.topology.borrow_and_update());
+                    self.uplink.handle_topology(&snapshot, self.topology_pace, (self.clock)());
+                }
                 () = sleep_until(deadline.map_or_else(super::far, Into::into)) => self.uplink.handle_timeout((self.clock)()),
             }
         }
@@ -109,6 +123,7 @@ impl Task {
                     status.is_connected = true;
                     status.error = None;
                 });
+                self.uplink.handle_broker(connected.maximum_packet_size, connected.session_present);
                 self.uplink.handle_connected(connected.window, now);
             }
             mqtt::Event::Subscribed => debug!("subscribed"),
@@ -282,4 +297,4 @@ fn some(batches: usize) -> Limit {
 }
 
 const WINDOW_OCTETS: usize = 256 << 10;
-const GOODBYE: std::time::Duration = std::time::Duration::from_secs(2);
+const GOODBYE: Duration = Duration::from_secs(2);

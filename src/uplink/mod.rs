@@ -13,11 +13,13 @@ mod acknowledge;
 mod allowance;
 mod command;
 mod lane;
+mod options;
 mod ranges;
 mod request;
 mod schedule;
 pub mod status;
 pub mod topic;
+pub mod topology;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -33,49 +35,14 @@ use crate::wire::trust::Trust;
 use allowance::Allowance;
 use command::{Answered, Job};
 use lane::{Key, LaneQueue};
+pub use options::{Acknowledge, Options};
 pub use request::Request;
 use request::{Asked, Class};
 pub use status::Figures;
+use topic::Part;
 pub use topic::{Topic, TopicError, Topics};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    pub acknowledge: Acknowledge,
-    /// Publishes in flight; the broker's receive maximum lowers it.
-    pub in_flight: usize,
-    /// Batches of one lane that may wait for an acknowledgement; more are not published until some are acknowledged.
-    pub awaiting: usize,
-    /// A batch with a PUBACK and no acknowledgement is published again after the first, doubling up to the second.
-    pub republish: (Duration, Duration),
-    /// Between two batches that are published again.
-    pub republish_pace: Duration,
-    /// How long a lane pauses that the broker refuses or nobody listens to, doubling from the first to the second.
-    pub pause: (Duration, Duration),
-    pub checkpoint: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            acknowledge: Acknowledge::HeadEnd,
-            in_flight: 20,
-            awaiting: 1024,
-            republish: (Duration::from_secs(60), Duration::from_secs(3600)),
-            republish_pace: Duration::from_secs(1),
-            pause: (Duration::from_secs(5), Duration::from_secs(300)),
-            checkpoint: Duration::from_secs(3600),
-        }
-    }
-}
-
-/// What it takes to delete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// A signed `Ack` of the head-end.
-    HeadEnd,
-    /// The broker's PUBACK with reason Success: for users whose broker is their archive.
-    Broker,
-}
+use topology::Publisher;
+pub use topology::Snapshot;
 
 /// What the store holds when the uplink starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +50,8 @@ pub struct Start {
     pub epoch: Epoch,
     /// Sealed heads of the current epoch; lanes without one are left out.
     pub heads: Vec<LaneHead>,
+    /// 64 random bits.
+    pub random: u64,
 }
 
 /// To be published at QoS 1.
@@ -114,6 +83,7 @@ pub struct Uplink {
     flying: BTreeMap<u64, Flying>,
     /// Waits for a place in flight, before all batches.
     control: VecDeque<(Topic, Bytes)>,
+    topology: Publisher,
     transmit: VecDeque<Publish>,
     requests: VecDeque<Request>,
     asked: BTreeMap<u64, Asked>,
@@ -135,7 +105,7 @@ pub struct Uplink {
     figures: Figures,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Flying {
     Batch {
         lane: Lane,
@@ -149,6 +119,10 @@ enum Flying {
     },
     Control {
         is_checkpoint: bool,
+    },
+    Topology {
+        part: Part,
+        payload: Bytes,
     },
 }
 
@@ -168,6 +142,7 @@ impl Uplink {
             last_id: 0,
             flying: BTreeMap::new(),
             control: VecDeque::new(),
+            topology: Publisher::new(start.random),
             transmit: VecDeque::new(),
             requests: VecDeque::new(),
             asked: BTreeMap::new(),
@@ -214,6 +189,7 @@ impl Uplink {
                 }
                 Flying::Resent { command, first, .. } => self.rewind(command, first),
                 Flying::Control { .. } => {}
+                Flying::Topology { part, payload } => self.topology_unsent(part, payload),
             }
         }
         for queue in self.lanes.values_mut() {
@@ -235,6 +211,7 @@ impl Uplink {
             Some(Flying::Batch { lane, key }) => self.batch_puback(id, lane, key, reason, now),
             Some(Flying::Resent { command, lane, first }) => self.resent_puback(id, command, lane, first, reason, now),
             Some(Flying::Control { is_checkpoint }) => self.control_puback(is_checkpoint, reason, now),
+            Some(Flying::Topology { .. }) => self.topology_puback(reason),
             None => self.figures.unexpected += 1,
         }
         self.progress(now);

@@ -39,7 +39,7 @@ impl Uplink {
         self.ask_heads(now.mono);
         self.ask_republish(now.mono);
         loop {
-            while self.has_room() && (self.send_control() || self.send_batch(now)) {}
+            while self.has_room() && (self.send_control() || self.send_topology() || self.send_batch(now)) {}
             if !self.finish_job(now) {
                 break;
             }

@@ -21,12 +21,23 @@ pub enum Topic {
     /// Retained.
     Health,
     Checkpoint,
+    /// Retained: the mesh networks.
+    Topology(Part),
     /// Acknowledgements, head-end to unit.
     Ack,
     /// Commands, head-end to unit.
     Command,
     /// Where the command with this id stands, unit to head-end.
     CommandState([u8; 16]),
+}
+
+/// A part of the topology; in the order in which they are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Chunk(u32),
+    /// It says which chunks belong together.
+    Index,
+    Delta,
 }
 
 impl Topics {
@@ -71,6 +82,12 @@ impl Topics {
         format!("{ROOT}/{}/+/batch/+", utility.unwrap_or("+"))
     }
 
+    /// Filters for everything of this unit's topology.
+    pub fn topology(&self) -> [String; 1] {
+        // `#` stands for the level itself, too.
+        [format!("{}/#", self.name(&Topic::Topology(Part::Index)))]
+    }
+
     /// Filter for checkpoints of all units of a utility, or of all utilities.
     pub fn all_checkpoints(utility: Option<&str>) -> String {
         format!("{ROOT}/{}/+/checkpoint", utility.unwrap_or("+"))
@@ -80,7 +97,7 @@ impl Topics {
 impl Topic {
     /// Does the broker keep the last message of it?
     pub const fn is_retained(&self) -> bool {
-        matches!(self, Self::State | Self::Health)
+        matches!(self, Self::State | Self::Health | Self::Topology(_))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -91,8 +108,14 @@ impl Topic {
                 hex::decode_to_slice(id, &mut octets).ok()?;
                 Some(Self::CommandState(octets))
             }
+            Some(("topology", "delta")) => Some(Self::Topology(Part::Delta)),
+            Some(("topology", number)) => {
+                let is_number = number.bytes().all(|digit| digit.is_ascii_digit());
+                number.parse().ok().filter(|_| is_number).map(|number| Self::Topology(Part::Chunk(number)))
+            }
             Some(_) => None,
             None => match text {
+                "topology" => Some(Self::Topology(Part::Index)),
                 "state" => Some(Self::State),
                 "health" => Some(Self::Health),
                 "checkpoint" => Some(Self::Checkpoint),
@@ -112,6 +135,9 @@ impl fmt::Display for Topic {
             Self::State => f.write_str("state"),
             Self::Health => f.write_str("health"),
             Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Topology(Part::Index) => f.write_str("topology"),
+            Self::Topology(Part::Chunk(number)) => write!(f, "topology/{number}"),
+            Self::Topology(Part::Delta) => f.write_str("topology/delta"),
             Self::Ack => f.write_str("ack"),
             Self::Command => f.write_str("command"),
             Self::CommandState(id) => write!(f, "command/{}", hex::encode(id)),
@@ -143,6 +169,7 @@ mod tests {
         let mut rows = Lane::ALL.map(Topic::Batch).to_vec();
         rows.extend([Topic::State, Topic::Health, Topic::Checkpoint, Topic::Ack, Topic::Command]);
         rows.push(Topic::CommandState([0xa5; 16]));
+        rows.extend([Part::Index, Part::Delta, Part::Chunk(0), Part::Chunk(17)].map(Topic::Topology));
         for row in rows {
             assert_eq!(Topics::parse(&topics.name(&row)), Some((topics.clone(), row)));
         }
@@ -159,9 +186,15 @@ mod tests {
 
     #[test]
     fn foreign_topics_are_nobodys() {
-        for text in
-            ["", "dcu/v1", "dcu/v2/a/b/ack", "dcu/v1/a/b/batch/none", "dcu/v1/a/b/ack/x", "dcu/v1/a/b/command/12"]
-        {
+        for text in [
+            "",
+            "dcu/v1",
+            "dcu/v2/a/b/ack",
+            "dcu/v1/a/b/batch/none",
+            "dcu/v1/a/b/ack/x",
+            "dcu/v1/a/b/command/12",
+            "dcu/v1/a/b/topology/+1",
+        ] {
             assert_eq!(Topics::parse(text), None, "{text:?}");
         }
     }

@@ -16,6 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::electricity;
+use crate::support::head_end::head_end;
+use crate::support::mosquitto::Mosquitto;
 use crate::support::service::{LIMIT, secret};
 
 const NODES: u32 = 20;
@@ -38,7 +40,7 @@ impl Street {
         let link = dir.path().join("modem");
         let modem = EmulatedModem::open(Modem::new(nature, devices, behind, Instant::now()), Some(&link)).unwrap();
         let text = format!(
-            "[unit]\nid = \"dcu-1\"\nstate_dir = \"state\"\n[store]\ncommit_window = \"200ms\"\n\
+            "[unit]\nutility = \"acme\"\nid = \"dcu-1\"\nstate_dir = \"state\"\n[store]\ncommit_window = \"200ms\"\n\
              [time]\nsource = \"trusted\"\n[control]\nsocket = \"control.sock\"\n\
              [[plc]]\nname = \"feeder\"\nport = {link:?}\nband = \"cenelec-a\"\npan_id = \"781d\"\n{more}"
         );
@@ -221,7 +223,10 @@ async fn keys_that_cannot_be_read_for_sure_run_no_network() {
             street.ask(&["status"]).1.first().is_some_and(|status| status["alarms"][0]["code"] == "network-lost")
         })
         .await;
-    assert_eq!(street.ask(&["mesh", "status"]).0, Some(4));
+    let (code, said) = street.ask(&["mesh", "status"]);
+    assert_eq!((code, &said[0]["state"]), (Some(7), &"failed".into()));
+    assert!(said[0]["error"].as_str().unwrap().contains("damaged"), "{said:?}");
+    assert_eq!(street.ask(&["node", "list"]).0, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -270,3 +275,55 @@ async fn meters_are_read_through_the_network() {
 }
 
 const METERS: u32 = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_end_sees_the_networks() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let own = broker.kit.unit("dcu-1");
+    let more = format!(
+        "[uplink]\nbroker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\ntrust = {:?}\n\
+         signing_key = {:?}\ntopology_interval = \"1s\"\n",
+        broker.port,
+        broker.kit.ca(),
+        own.certificate,
+        own.key,
+        broker.kit.trust(),
+        broker.kit.device_key("dcu-1"),
+    );
+    let mut street = Street::with(nature(Generation::HostLbs), devices(0..NODES), Behind::nothing(), &more);
+    street.start().await;
+    let view = || {
+        let mut command = head_end(&broker, "topology");
+        command.args(["--utility", "acme", "--dcu", "dcu-1", "--json"]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["networks"][0].clone()
+    };
+    let count = |view: &Value, presence: &str| {
+        view["nodes"].as_array().unwrap().iter().filter(|node| node["presence"] == presence).count() as u32
+    };
+    street.until("strangers are seen", |_| count(&view(), "unlisted") == NODES).await;
+    street.import(0..NODES);
+    street.until("all are seen", |_| count(&view(), "alive") == NODES).await;
+    let before = addresses(&street.nodes("alive"));
+    let (node, short_addr) = before.last().unwrap();
+    assert_eq!(street.ask(&["route", "trace", short_addr]).0, Some(0));
+    assert_eq!(street.ask(&["node", "deny", &before[0].0]).0, Some(0));
+    street
+        .until("what was traced and who was denied is seen", |_| {
+            let view = view();
+            let traced = view["nodes"].as_array().unwrap().iter().find(|seen| seen["eui64"] == node.as_str()).unwrap();
+            count(&view, "denied") == 1
+                && traced["hops"].is_u64()
+                && traced["parent"].is_u64()
+                && traced["medium"] == "plc"
+        })
+        .await;
+    let seen = view();
+    assert_eq!((&seen["state"], &seen["pan_id"], &seen["name"]), (&"up".into(), &"781d".into(), &"feeder".into()));
+    // The view outlives the unit, and a new run of it says it anew.
+    street.kill();
+    assert_eq!(count(&view(), "alive"), NODES - 1);
+    street.start().await;
+    street.until("nobody was heard since", |_| count(&view(), "routed") == NODES - 1).await;
+}

@@ -67,11 +67,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let broker = args.broker.settings(&own_id("head-end")?)?;
     let devices = args.broker.devices()?;
     let state = give(&order, broker, &args.broker.ingest_key()?, devices.as_ref(), args.timeout);
-    let state = state.map_err(|error| match error {
-        PlayError::Order(OrderError::Silent { .. }) => Failure::new(Exit::TimedOut, error),
-        PlayError::Order(OrderError::Refused(_)) => Failure::new(Exit::NotPermitted, error),
-        error => Failure::new(Exit::Failed, error),
-    })?;
+    let state = state.map_err(unanswered)?;
     let (name, exit) = match (state.state(), state.code.as_str()) {
         (State::Succeeded, _) => ("succeeded", Exit::Done),
         (State::Failed, "range_not_stored") => ("failed", Exit::NotFound),
@@ -89,6 +85,16 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         }
     }
     Ok(exit)
+}
+
+/// The unit did not answer.
+pub(super) fn unanswered(error: PlayError) -> Failure {
+    let exit = match error {
+        PlayError::Order(OrderError::Silent { .. }) => Exit::TimedOut,
+        PlayError::Order(OrderError::Refused(_)) => Exit::NotPermitted,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, error)
 }
 
 fn epoch(text: &str) -> Result<u64, String> {

@@ -9,6 +9,7 @@ pub mod line;
 pub mod order;
 pub mod play;
 pub mod stream;
+pub mod topology;
 pub mod verify;
 pub mod watcher;
 

@@ -9,9 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::order::{self, Order, OrderError};
+use super::topology::{self, View};
 use super::watcher::{Options, WatchError, Watcher};
 use super::{Arrival, Counts};
 use crate::task::mqtt::Settings;
+use crate::uplink::Topics;
 use crate::wire::signed::PrivateKey;
 use crate::wire::trust::Trust;
 use crate::wire::v1::CommandState;
@@ -81,6 +83,16 @@ pub fn give(
     limit: Duration,
 ) -> Result<CommandState, PlayError> {
     Ok(runtime()?.block_on(order::give(order, broker, key, devices, limit))?)
+}
+
+/// Hears a unit's mesh networks until `seen` has seen enough.
+pub fn hear_topology(
+    topics: &Topics,
+    broker: Settings,
+    limit: Duration,
+    seen: impl FnMut(&View) -> bool,
+) -> Result<(), PlayError> {
+    Ok(runtime()?.block_on(topology::hear(topics, broker, limit, seen))?)
 }
 
 enum Said {

@@ -16,6 +16,7 @@ use crate::registry::{Imported, NODE_METER_LIMIT, path_line};
 #[derive(Debug)]
 pub(super) enum Asked {
     Routes(Option<Reply>),
+    Neighbours,
     Trace(Eui64, Reply),
     Refresh(Eui64, Reply),
 }
@@ -87,6 +88,10 @@ impl Plc {
                 self.mesh.set_routes(routes.collect(), eui64_at, now.utc_ms);
                 let routes = self.mesh.route_lines(&self.network, eui64_at);
                 reply.map(|reply| reply.send(Ok(MeshSaid::Routes { routes })).ok());
+            }
+            (Asked::Neighbours, Answer::Rows(rows)) => {
+                let is_neighbour = |row| if let Typed::Neighbour(neighbour) = row { Some(neighbour) } else { None };
+                self.mesh.set_neighbours(rows.into_iter().filter_map(is_neighbour));
             }
             (Asked::Trace(eui64, reply), Answer::Path(path)) => {
                 self.mesh.set_path(eui64, &path, now.utc_ms);
@@ -232,7 +237,7 @@ impl Plc {
 impl Asked {
     fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Routes(None) => {}
+            Self::Routes(None) | Self::Neighbours => {}
             // A client that hung up wants no answer.
             Self::Routes(Some(reply)) | Self::Trace(_, reply) | Self::Refresh(_, reply) => {
                 drop(reply.send(Err(refusal)));

@@ -80,7 +80,7 @@ impl World {
     ) -> Self {
         let now = start_time();
         let topics = Topics::new("acme", "u").unwrap();
-        let start = Start { epoch: EPOCH, heads: heads(&store) };
+        let start = Start { epoch: EPOCH, heads: heads(&store), random: 77 };
         Self {
             uplink: Uplink::new(options, topics, trust(), key(1), &start, now),
             now,

@@ -146,6 +146,57 @@ fn golden_files_are_read_and_written_as_ever() {
         audit_head: vec![],
     };
     check_golden(&format!("{directory}/checkpoint.bin"), &super::super::signed::sign(&checkpoint, &[&key]));
+    check_golden(&format!("{directory}/topology-delta.bin"), &topology_delta(checkpoint.made).encode_to_vec());
+}
+
+fn topology_delta(at: Option<v1::Received>) -> v1::TopologyDelta {
+    let network = v1::MeshNetwork {
+        name: "feeder".into(),
+        state: v1::mesh_network::State::Up.into(),
+        error: String::new(),
+        band: "cenelec-a".into(),
+        pan_id: 0x781d,
+        eui64: 0x0211_2233_4455_6677,
+        key_generation: 2,
+        rekey: "grace".into(),
+        rekey_missing: 1,
+        foreign_pans: vec![0x1234],
+        conflict_ms: Some(1_785_000_000_000),
+    };
+    let node = v1::MeshNode {
+        name: Some(v1::MeshNodeName { network: 0, eui64: 0x0011_22ff_ff00_0001 }),
+        presence: v1::mesh_node::Presence::Alive.into(),
+        short_addr: Some(7),
+        meter: "flat 3".into(),
+        joined_s: Some(1_785_000_000),
+        heard_s: Some(1_785_000_100),
+        asked_s: Some(1_784_999_999),
+        failure: "no answer".into(),
+        joins: 2,
+        losses: 1,
+        key_generation: Some(2),
+        hops: Some(2),
+        weak_links: Some(0),
+        next_hop: Some(3),
+        parent: Some(3),
+        medium: Some(v1::mesh_node::Medium::Rf.into()),
+        lqi_forward: Some(80),
+        lqi_reverse: Some(90),
+        modulation_type: Some(1),
+        modulation_scheme: Some(0),
+        phase_differential: Some(4),
+        parent_since_s: vec![1_785_000_000, 60],
+        parent_short_addr: vec![4, 3],
+    };
+    v1::TopologyDelta {
+        dcu: "dcu-0001".into(),
+        at,
+        generation: 0x0123_4567_89ab_cdef,
+        number: 5,
+        networks: vec![network],
+        nodes: vec![node],
+        gone: vec![v1::MeshNodeName { network: 0, eui64: 9 }],
+    }
 }
 
 /// `DCU_PYTHON` names a Python with protobuf, grpcio-tools and zstandard; without them there is nothing to run.

@@ -1,0 +1,133 @@
+//! `dcu head-end topology`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::broker::{Broker, own_id};
+use super::resend::unanswered;
+use crate::cli::text::{Table, age, counted, printable};
+use crate::cli::{Exit, OrExit, Out, Outcome};
+use crate::simulate::head_end::play::hear_topology;
+use crate::simulate::head_end::topology::View;
+use crate::uplink::Topics;
+use crate::wire::v1::{MeshNetwork, MeshNode};
+
+/// Show a unit's mesh networks and nodes as it published them
+///
+/// Puts the retained messages together as `proto/dcu/v1/topology.proto` says. Ends with 5 when there is nothing whole.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu head-end topology --keys ./keys --utility acme --dcu dcu-1
+  dcu head-end topology --keys ./keys --utility acme --dcu dcu-1 \\
+      --json --follow --timeout 1h            one object for each change")]
+pub(super) struct Args {
+    #[command(flatten)]
+    broker: Broker,
+    /// The unit's utility, as in its topics
+    #[arg(long, value_name = "NAME")]
+    utility: String,
+    /// The unit's identifier
+    #[arg(long, value_name = "ID")]
+    dcu: String,
+    /// How long to wait for the unit
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::super::duration)]
+    timeout: Duration,
+    /// Show each change, until the time is over
+    #[arg(long)]
+    follow: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    let topics = Topics::new(&args.utility, &args.dcu).or_exit(Exit::Usage)?;
+    let broker = args.broker.settings(&own_id("head-end")?)?;
+    let (mut views, mut failure) = (0, None);
+    let heard = hear_topology(&topics, broker, args.timeout, |view| {
+        views += 1;
+        let shown = if args.json { out.json(&json(view)) } else { out.text(print(view)) };
+        failure = shown.and_then(|()| out.flush()).err();
+        !args.follow || failure.is_some()
+    });
+    match (heard, failure) {
+        (_, Some(failure)) => Err(failure),
+        (Ok(()), None) => Ok(Exit::Done),
+        (Err(_), None) if args.follow && views > 0 => Ok(Exit::Done),
+        (Err(error), None) => Err(unanswered(error)),
+    }
+}
+
+fn print(view: &View) -> String {
+    let mut text = String::new();
+    for (number, network) in (0..).zip(&view.networks) {
+        let MeshNetwork { name, pan_id, key_generation, .. } = network;
+        let why = if network.error.is_empty() { String::new() } else { format!(": {}", printable(&network.error)) };
+        let nodes: Vec<_> = nodes(view, number).collect();
+        let count = counted(nodes.len() as u64, "node");
+        let state = lower(network.state().as_str_name(), "STATE_");
+        text += &format!("{}: {state}{why}; pan {pan_id:04x}, key {key_generation}, {count}\n", printable(name));
+        let mut table = Table::new(&["node", "short", "meter", "presence", ">heard", ">hops", "by", ">lqi", ">weak"]);
+        let figure = |figure: Option<u32>| figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string());
+        let short = |short: Option<u32>| short.map_or_else(|| "-".to_owned(), |short| format!("{short:04x}"));
+        for node in nodes {
+            table.row([
+                format!("{:016x}", node.name.map_or(0, |name| name.eui64)),
+                short(node.short_addr),
+                printable(&node.meter),
+                lower(node.presence().as_str_name(), "PRESENCE_"),
+                node.heard_s.map_or_else(|| "never".into(), |heard_s| age(view.utc_ms, heard_s.saturating_mul(1000))),
+                figure(node.hops),
+                short(node.next_hop),
+                figure(node.lqi_reverse),
+                figure(node.weak_links),
+            ]);
+        }
+        text += &table.text();
+    }
+    text
+}
+
+fn json(view: &View) -> serde_json::Value {
+    let networks = (0..).zip(&view.networks).map(|(number, network)| {
+        json!({
+            "name": network.name, "state": lower(network.state().as_str_name(), "STATE_"), "error": network.error,
+            "band": network.band, "pan_id": format!("{:04x}", network.pan_id),
+            "eui64": format!("{:016x}", network.eui64), "key_generation": network.key_generation,
+            "rekey": network.rekey, "rekey_missing": network.rekey_missing, "foreign_pans": network.foreign_pans,
+            "conflict_ms": network.conflict_ms, "nodes": nodes(view, number).map(node).collect::<Vec<_>>(),
+        })
+    });
+    json!({ "utc_ms": view.utc_ms, "networks": networks.collect::<Vec<_>>() })
+}
+
+fn node(node: &MeshNode) -> serde_json::Value {
+    let medium = node.medium.map(|_| lower(node.medium().as_str_name(), "MEDIUM_"));
+    let mut since_s = 0i64;
+    let parents = node.parent_since_s.iter().zip(&node.parent_short_addr).map(|(step, next_hop)| {
+        since_s = since_s.saturating_add(*step);
+        json!({ "since_s": since_s, "next_hop": next_hop })
+    });
+    let parents: Vec<_> = parents.collect();
+    json!({
+        "eui64": format!("{:016x}", node.name.map_or(0, |name| name.eui64)),
+        "presence": lower(node.presence().as_str_name(), "PRESENCE_"), "short_addr": node.short_addr,
+        "meter": node.meter, "joined_s": node.joined_s, "heard_s": node.heard_s, "asked_s": node.asked_s,
+        "failure": node.failure, "joins": node.joins, "losses": node.losses, "key_generation": node.key_generation,
+        "hops": node.hops, "weak_links": node.weak_links, "next_hop": node.next_hop, "parent": node.parent,
+        "medium": medium, "lqi_forward": node.lqi_forward, "lqi_reverse": node.lqi_reverse,
+        "modulation_type": node.modulation_type, "modulation_scheme": node.modulation_scheme,
+        "phase_differential": node.phase_differential, "parents": parents,
+    })
+}
+
+fn nodes(view: &View, network: u32) -> impl Iterator<Item = &MeshNode> {
+    view.nodes.iter().filter(move |node| node.name.is_some_and(|name| name.network == network))
+}
+
+/// The name of a value as people write it.
+fn lower(name: &str, prefix: &str) -> String {
+    name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
+}

@@ -1,0 +1,73 @@
+//! Questions about mesh networks, and what the head-end is told of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Desk, ask, ask_within};
+use crate::control::{MeshAsk, MeshSaid, MeshStatus, Refusal, RefusalKind, Reply};
+use crate::task::{plc, topology};
+use crate::uplink::Snapshot;
+
+impl Desk {
+    /// Is there an uplink, and are there networks to tell it of?
+    pub(super) fn is_seen(&self) -> bool {
+        self.config.uplink.is_some() && !self.config.plc.is_empty()
+    }
+
+    pub(super) async fn tell_topology(&self) {
+        let mut snapshot = Snapshot::default();
+        for (number, (_, network)) in (0..).zip(&self.networks) {
+            let question = |ask| move |reply| plc::Question::Ask(ask, reply);
+            let status = ask(network, question(MeshAsk::Status), "the network").await;
+            let nodes = ask(network, question(MeshAsk::Nodes), "the network").await;
+            // What it was is not what it is: where one does not answer, nothing is said this time.
+            let (Ok(Ok(MeshSaid::Status(status))), Ok(Ok(MeshSaid::Nodes { nodes }))) = (status, nodes) else { return };
+            snapshot.networks.push(topology::network(&status));
+            snapshot.nodes.extend(nodes.iter().filter_map(|node| topology::node(number, node)));
+        }
+        snapshot.networks.extend(self.failed_networks.iter().map(topology::network));
+        // Without an uplink nobody is told.
+        drop(self.topology.send(Arc::new(snapshot)));
+    }
+
+    /// What a network answers; one that does not run says why.
+    pub(super) fn mesh(&self, network: &str, ask: MeshAsk) -> impl Future<Output = Reply> + Send + use<> {
+        let door = self.networks.iter().find(|(name, _)| name == network).map(|(_, door)| door.clone());
+        let failed = self.failed_networks.iter().find(|status| status.network == network).cloned();
+        let missing = Refusal::new(RefusalKind::NotFound, format!("no network {network:?} is configured"));
+        async move {
+            match (door, failed) {
+                (Some(door), _) => ask_network(&door, ask).await,
+                (None, Some(status)) if ask == MeshAsk::Status => Reply::Mesh(MeshSaid::Status(Box::new(status))),
+                (None, Some(MeshStatus { network, error, .. })) => {
+                    let why = error.unwrap_or_default();
+                    Refusal::new(RefusalKind::Failed, format!("network {network} does not run: {why}")).into()
+                }
+                (None, None) => missing.into(),
+            }
+        }
+    }
+
+    /// How each network is; one that does not answer is left out.
+    pub(super) async fn meshes(&self) -> Vec<MeshStatus> {
+        let mut networks = Vec::new();
+        for (_, network) in &self.networks {
+            let question = |reply| plc::Question::Ask(MeshAsk::Status, reply);
+            if let Ok(Ok(MeshSaid::Status(status))) = ask(network, question, "the network").await {
+                networks.push(*status);
+            }
+        }
+        networks.extend(self.failed_networks.iter().cloned());
+        networks
+    }
+}
+
+async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Reply {
+    let said = ask_within(MESH_PATIENCE, network, |reply| plc::Question::Ask(ask, reply), "the network").await;
+    said.and_then(|said| said).map_or_else(Into::into, Reply::Mesh)
+}
+
+/// A path discovery takes 40 s at most.
+const MESH_PATIENCE: Duration = Duration::from_secs(60);
