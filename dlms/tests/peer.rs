@@ -120,7 +120,7 @@ fn an_independent_client_reads_the_emulated_meter() {
             let first = UNIX - 900 * 9_999;
             let expected = format!(
                 "associated\nname DCU{:013}\nclock 06/25/26 10:00:00\nenergy {} 1.0 30\ntext True\nrelay False 0\n\
-                 columns 4\nin use 10000\nentries 200 {} {}\nrange 25 {}\nobjects 26\nclosed",
+                 columns 4\nin use 10000\nentries 200 {} {}\nrange 25 {}\nobjects 27\nclosed",
                 4711,
                 energy.at(UNIX),
                 energy.at(first),

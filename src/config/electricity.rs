@@ -3,6 +3,7 @@
 mod read;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dlms::time::DeviationSign;
@@ -11,7 +12,7 @@ use plc::Eui64;
 
 pub(super) use read::electricity;
 
-use crate::reading::Obis;
+use crate::reading::{EventTable, Obis};
 use crate::schedule::{Discipline, Grid, Priority, Window};
 
 /// `[electricity]`: meters that are read over DLMS.
@@ -29,6 +30,8 @@ pub struct Electricity {
     pub meters: Vec<Meter>,
     /// `[[electricity.task]]`; ids are unique.
     pub tasks: Vec<Task>,
+    /// What codes in the meters' logs mean.
+    pub events: Arc<EventTable>,
 }
 
 /// `[[electricity.channel]]`: a medium that meters are reached over.
@@ -156,7 +159,15 @@ pub enum What {
 
 impl Default for Electricity {
     fn default() -> Self {
-        Self { keys: None, system_title: None, retries: 3, channels: Vec::new(), meters: Vec::new(), tasks: Vec::new() }
+        Self {
+            keys: None,
+            system_title: None,
+            retries: 3,
+            channels: Vec::new(),
+            meters: Vec::new(),
+            tasks: Vec::new(),
+            events: Arc::default(),
+        }
     }
 }
 

@@ -46,7 +46,9 @@ fn the_template_is_the_default() {
 #[test]
 fn the_template_with_everything_switched_on_is_legal() {
     let base = tempfile::tempdir().unwrap();
-    for name in ["meters.keys", "electricity.keys", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"] {
+    for name in
+        ["meters.keys", "electricity.keys", "events.toml", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"]
+    {
         let path = base.path().join(name);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -4,6 +4,7 @@
 //! are two things and never mixed.
 
 mod event;
+mod event_table;
 pub mod from_cosem;
 pub mod from_wmbus;
 mod gather;
@@ -22,7 +23,8 @@ mod value;
 
 use std::sync::Arc;
 
-pub use event::{Event, EventKind, LaneHead};
+pub use event::{EndDeviceEventType, Event, EventKind, LaneHead, MeterEvent, NotEventType};
+pub use event_table::{EventTable, NotEventTable};
 pub use gather::{Gather, Gathered};
 pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
 pub use mark::Mark;

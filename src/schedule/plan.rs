@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::grid::Slot;
 use super::meter::{Line, Meter, MeterNo, MeterState, Place, jitter};
+use super::order::{End, Order, Ticket, Work};
 use super::progress::{Progress, Tally};
 use super::task::{Priority, Reach, Task};
 use crate::clock::Now;
@@ -38,43 +39,6 @@ struct Channel {
     flying: usize,
     ready: BTreeSet<(Priority, u64, MeterNo, usize)>,
     asked: VecDeque<(MeterNo, u64)>,
-}
-
-/// One exchange that is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
-
-/// What is to be done now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    pub ticket: Ticket,
-    pub meter: MeterNo,
-    pub work: Work,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Work {
-    /// Rows of a task.
-    Read {
-        /// As in the configuration, from 0.
-        task: usize,
-        slots: RangeInclusive<Slot>,
-    },
-    /// What somebody asked for, by his own number.
-    OnDemand(u64),
-}
-
-/// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The meter told everything it has of what was asked.
-    Complete,
-    /// It broke off; what came is good.
-    Broken,
-    /// The meter answered that it will not or cannot.
-    Refused,
-    /// The meter did not answer.
-    Unreachable,
 }
 
 /// How much of a task was read in a time.
@@ -217,12 +181,20 @@ impl Schedule {
                     // Only behind a row that there is can one be missing for good: a meter whose clock is late, or whose
                     // profile stands still, may have it yet.
                     let sure = said.grid.last_ended(now.utc_ms.div_euclid(1_000) - i64::from(said.delay) - PATIENCE);
-                    let sure = sure.min(line.progress.newest().unwrap_or(Slot::MIN));
+                    let sure = match said.is_sparse {
+                        true => sure,
+                        false => sure.min(line.progress.newest().unwrap_or(Slot::MIN)),
+                    };
                     for slot in slots.clone().take_while(|slot| *slot <= sure) {
                         line.progress.has_none(slot);
                     }
-                    if slots.into_iter().any(|slot| !line.progress.is_settled(slot)) {
-                        line.refused(no, now.utc_ms);
+                    match slots.into_iter().find(|slot| !line.progress.is_settled(*slot)) {
+                        Some(open) if said.is_sparse => {
+                            let end = said.grid.end(open).saturating_add(i64::from(said.delay) + PATIENCE);
+                            line.not_before = end.saturating_mul(1_000);
+                        }
+                        Some(_) => line.refused(no, now.utc_ms),
+                        None => {}
                     }
                 }
                 End::Broken | End::Refused => line.refused(no, now.utc_ms),

@@ -20,6 +20,8 @@ pub struct Task {
     pub spread: u32,
     /// Slots that one exchange may ask for.
     pub at_once: u32,
+    /// Rows are written when something happens: a slot without one is as good as one with several.
+    pub is_sparse: bool,
 }
 
 /// Which slots can still be read.

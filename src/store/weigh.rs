@@ -25,6 +25,7 @@ pub(super) fn weight(body: &Body) -> usize {
                 EventKind::EpochStarted { heads, reason, .. } => 48 * heads.len() + reason.len(),
                 EventKind::Gap { reason, .. } => 80 + reason.len(),
                 EventKind::AckRefused { reason, .. } => 32 + reason.len(),
+                EventKind::Meter(event) => 48 + event.name.len(),
                 EventKind::Unit { code, detail } => code.len() + detail.len(),
                 EventKind::TimeAnchor { .. } | EventKind::StatusChanged { .. } => 32,
             },

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dcu::reading::{Event, EventKind, MeterId, Origin, Reading, TimeQuality};
+use dcu::reading::{Event, EventKind, MeterEvent, MeterId, Origin, Reading, TimeQuality};
 use dcu::store::{Body, Lane, Limit, Options, Record, Store};
 use dcu::task::mqtt::Settings;
 use dcu::wire;
@@ -20,7 +20,7 @@ use dlms::apdu::{Attribute, CaptureObject};
 use dlms::client::Authentication;
 use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SystemTitle};
-use dlms::sim::object::Stored;
+use dlms::sim::object::{EventLog, Stored};
 use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
 use dlms::time::DeviationSign;
 use prost::Message as _;
@@ -256,6 +256,16 @@ impl Unit {
             _ => None,
         };
         self.records(&[Lane::Security]).into_iter().filter_map(event).collect()
+    }
+
+    /// What meters' logs say, and what meters pushed.
+    fn events_of_meters(&self) -> Vec<(Lane, MeterEvent)> {
+        let lanes = [Lane::Outage, Lane::Security, Lane::PowerQuality, Lane::Information];
+        let event = |record: Record| match record.body {
+            Body::Event(Event { meter: Some(_), kind: EventKind::Meter(event), .. }) => Some((record.lane, event)),
+            _ => None,
+        };
+        self.records(&lanes).into_iter().filter_map(event).collect()
     }
 
     fn records(&self, lanes: &[Lane]) -> Vec<Record> {
@@ -502,6 +512,48 @@ fn a_year_of_hours_is_whole_over_both_change_overs_and_every_quirk() {
     let hours_out: u64 = outages.iter().map(|outage| (outage.end / 3_600 - (outage.start - 1) / 3_600) as u64).sum();
     // The last hours may still come, as far as the unit knows.
     assert!(absent <= hours_out && absent + 2 >= hours_out, "{absent} of {hours_out}");
+}
+
+#[test]
+fn event_logs_are_told_by_the_table_of_events() {
+    let [usual, other] = [Emulated::ciphered(6), Emulated::plain(7)];
+    let begin = unix_now() - 5 * 3_600;
+    for meter in [&usual, &other] {
+        let entries = vec![(begin - 86_400, 8), (begin, 1), (begin + 700, 2), (begin + 710, 40), (begin + 720, 77)];
+        let entries = entries.into_iter().chain([(begin + 730, 48), (begin + 730, 200)]).collect();
+        let log = EventLog { code: dlms::Obis::new(0, 0, 96, 11, 0, 255), entries };
+        meter.server.lock().unwrap().meter.insert(dlms::Obis::new(0, 0, 99, 98, 0, 255), Box::new(log));
+    }
+    let tasks = "[[electricity.task]]\nid = \"log\"\nwhat = \"events\"\nobject = \"0-0:99.98.0*255\"\n\
+                 period = \"1h\"\nhistory = \"12h\"\n";
+    let (text, keys) = configure(&[&usual, &other], tasks);
+    let mut unit = Unit::new(&format!("events = \"own.toml\"\n{text}"), &keys);
+    let said = Command::new(env!("CARGO_BIN_EXE_dcu")).args(["config", "check"]).arg(unit.path("dcu.toml")).output();
+    let said = said.unwrap();
+    let said = [said.stdout, said.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("electricity.events: \"own.toml\" does not exist"));
+    let own = "[[event]]\ncodes = [48]\nname = \"keys changed\"\ntype = \"3.12.32.24\"\nlane = \"p1\"\n";
+    fs::write(unit.path("own.toml"), own).unwrap();
+    unit.start();
+    // The last hour may still get an entry, as far as the unit knows.
+    unit.until(&["task", "show", "log"], |card| {
+        let each = card["each"].as_array().map_or(&[][..], Vec::as_slice);
+        each.iter().all(|meter| meter["missing"].as_u64() <= Some(1) && meter["state"] == "active")
+    });
+    unit.terminate();
+    let told = unit.events_of_meters();
+    // The table of this unit has one code only; all of them are told, each twice, for there are two meters.
+    assert_eq!(told.len(), 12, "{told:?}");
+    for code in [1, 2, 40, 77, 48, 200] {
+        let found: Vec<_> = told.iter().filter(|(_, event)| event.code == code).collect();
+        let expected =
+            if code == 48 { (Lane::Security, Some("3.12.32.24".parse().unwrap())) } else { (Lane::Information, None) };
+        assert!(found.iter().all(|(lane, event)| (*lane, event.event_type) == expected), "{found:?}");
+        let (_, event) = found[0];
+        assert_eq!((found.len(), event.log.to_string().as_str(), event.is_pushed), (2, "0-0:99.98.0*255", false));
+        assert!(event.time.unwrap().utc.unwrap() - begin <= 730);
+    }
+    assert!(unit.readings().is_empty(), "an event is no reading");
 }
 
 #[test]

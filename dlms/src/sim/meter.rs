@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::object::{
-    ClockObject, DisconnectControl, ImageTransfer, MbusChannel, Object, ProfileGeneric, PushSetup, Register, Returned,
-    SecuritySetup, Stored, name,
+    ClockObject, DisconnectControl, EventLog, ImageTransfer, MbusChannel, Object, ProfileGeneric, PushSetup, Register,
+    Returned, SecuritySetup, Stored, name,
 };
 use super::{Cadence, Capture, Curve, MeterClock, ProfileModel, Quirks, SplitMix, Zone};
 use crate::apdu::{Attribute, CaptureObject, Method, Selection};
@@ -123,6 +123,8 @@ impl Model {
         for (logical_name, profile) in self.profiles() {
             objects.insert(logical_name, Box::new(ProfileGeneric { model: profile }));
         }
+        let log = EventLog { code: Obis::new(0, 0, 96, 11, 0, 255), entries: vec![(self.begin, 2)] };
+        objects.insert(EVENT_LOG, Box::new(log));
         objects.insert(RELAY, Box::new(DisconnectControl::new(self.control_mode)));
         objects.insert(Obis::new(0, 0, 44, 0, 0, 255), Box::new(ImageTransfer::new(128)));
         let security = SecuritySetup {
@@ -273,6 +275,7 @@ pub(super) const CLOCK: Obis = Obis::new(0, 0, 1, 0, 0, 255);
 pub(super) const RELAY: Obis = Obis::new(0, 0, 96, 3, 10, 255);
 pub(super) const CURRENT_ASSOCIATION: Obis = Obis::new(0, 0, 40, 0, 0, 255);
 pub(super) const LOAD_PROFILE: Obis = Obis::new(1, 0, 99, 1, 0, 255);
+const EVENT_LOG: Obis = Obis::new(0, 0, 99, 98, 0, 255);
 const ACTIVE_IMPORT: Obis = Obis::new(1, 0, 1, 8, 0, 255);
 const ACTIVE_EXPORT: Obis = Obis::new(1, 0, 2, 8, 0, 255);
 const GAS_VOLUME: Obis = Obis::new(0, 1, 24, 2, 1, 255);

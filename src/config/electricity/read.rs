@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dlms::time::DeviationSign;
@@ -12,16 +13,17 @@ use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, Pr
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
-use crate::config::values::{duration_within, one_of, path_from, port_problem, secret_from};
+use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from};
 use crate::config::words::{host_and_port, topic_level, word, zone};
 use crate::config::{DAY, HOUR, MINUTE};
-use crate::reading::{MeterId, Obis};
+use crate::reading::{EventTable, MeterId, Obis};
 use crate::schedule::{Discipline, Grid, Priority, Window};
 
 pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], base: &Path) -> Electricity {
     let keys = table.optional("keys", secret_from(base));
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
+    let events = table.optional("events", event_table(base)).unwrap_or_default();
     let everybody = manner(&mut table, Manner::default());
     let channels = channels(table.tables("channel"), networks, base);
     let groups: Vec<(String, Manner)> =
@@ -42,7 +44,17 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
         );
     }
     table.finish();
-    Electricity { keys, system_title, retries, channels, meters, tasks }
+    Electricity { keys, system_title, retries, channels, meters, tasks, events }
+}
+
+/// A file that is read at once: what is wrong in it is a fault of the configuration.
+fn event_table(base: &Path) -> impl Fn(&str) -> Result<Arc<EventTable>, Problem> {
+    move |text| {
+        let path = file_from(base)(text)?;
+        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let table = read.and_then(|read| EventTable::read(&read).map_err(|error| error.to_string()));
+        table.map(Arc::new).map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
+    }
 }
 
 fn title(text: &str) -> Result<[u8; 8], Problem> {

@@ -53,6 +53,13 @@ impl Column {
         self.object.attribute.class_id == class::DATA && (a, c, d) == (0, 96, 10)
     }
 
+    /// The last code that a log captures: 0-b:96.11.x, IEC 62056-6-1.
+    pub fn is_event_code(&self) -> bool {
+        let [a, _, c, d, ..] = self.object.attribute.logical_name.0;
+        (self.object.attribute.class_id, self.object.attribute.attribute) == (class::DATA, 2)
+            && (a, c, d) == (0, 96, 11)
+    }
+
     /// The value of the object, and not its time, its status and so on.
     pub fn is_value(&self) -> bool {
         !self.is_clock() && !self.is_status()

@@ -39,6 +39,7 @@ fn profile() -> Task {
         delay: 60,
         spread: 0,
         at_once: 96,
+        is_sparse: false,
     }
 }
 
@@ -104,6 +105,23 @@ fn it_sleeps_until_a_row_may_be_there() {
     assert!(schedule.poll(clock.at(960)).is_some());
     // It is under way, and nothing else is due.
     assert_eq!(schedule.poll_timeout(clock.at(960)), None);
+}
+
+#[test]
+fn a_log_without_entries_is_read_as_well_as_one_with_them() {
+    let clock = Clock(anchor());
+    let log = Task { is_sparse: true, ..billing() };
+    let mut schedule = Schedule::new(vec![log], &[1], 3);
+    let meter = schedule.commission(0, vec![(0, None)], clock.at(0));
+    let mut asked = Vec::new();
+    for second in (0..86_400).step_by(30) {
+        let served = serve(&mut schedule, clock.at(second), |_| (Vec::new(), End::Complete));
+        asked.extend((served > 0).then_some(second));
+    }
+    // When an hour ends, and once more when a meter whose clock is late has told of it too.
+    assert_eq!(asked.get(..4), Some(&[3_660, 4_560, 7_260, 8_160][..]));
+    let progress = schedule.progress(meter, 0).unwrap();
+    assert_eq!((progress.absent(), progress.lost(), progress.watermark()), (23, 0, BEGIN / 3_600 + 24));
 }
 
 #[test]

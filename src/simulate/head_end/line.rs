@@ -133,6 +133,11 @@ fn event_fields(event: &Event) -> Json {
         EventKind::StatusChanged { previous, current } => json!({
             "event": "status_changed", "previous": previous, "current": current,
         }),
+        EventKind::Meter(event) => json!({
+            "event": "meter", "log": event.log.to_string(), "code": event.code,
+            "end_device_event_type": event.event_type.map(|it| it.to_string()), "name": event.name,
+            "is_pushed": event.is_pushed, "time": event.time.map(|time| time.civil.to_string()),
+        }),
         EventKind::Unit { code, detail } => json!({ "event": "unit", "code": code, "detail": detail }),
     };
     merge(&mut fields, more);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::exchange::{Corrected, Job, Outcome, Wanted};
-use super::known::{Known, event, lane, origin, task};
+use super::known::{self, Known, event, lane, origin, task};
 use super::lines::Tasks;
 use crate::clock::{Now, ReadClock};
 use crate::config::Electricity;
@@ -185,6 +185,7 @@ impl Collector {
             received: known.received,
             layout: object.and_then(|object| known.layouts.get(object)).cloned(),
             counters: Arc::clone(&self.counters),
+            event_table: Arc::clone(&self.config.events),
             clock: Arc::clone(&self.clock),
         };
         debug!(meter = %known.id(), task = said.id, slots = ?slots, "read");
@@ -209,7 +210,7 @@ impl Collector {
             return;
         };
         let now = (self.clock)();
-        let Outcome { end, detail, rows, received, layout, offset, counter_restarted, corrected } = outcome;
+        let Outcome { end, detail, rows, events, received, layout, offset, counter_restarted, corrected } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
         if end != End::Unreachable {
             known.answered_ms = Some(now.utc_ms);
@@ -239,6 +240,8 @@ impl Collector {
         let lane = lane(said);
         let is_new = |slot| self.schedule.progress(no, task).is_some_and(|progress| !progress.is_settled(slot));
         let fresh: Vec<_> = rows.into_iter().filter(|(slot, _)| is_new(*slot)).collect();
+        let events = events.into_iter().filter(|(slot, ..)| is_new(*slot));
+        records.extend(events.map(|(_, lane, event)| known::of_meter(lane, event, meter, now)));
         for (slot, readings) in fresh {
             self.schedule.settle(no, task, slot);
             records.extend(readings.into_iter().map(|reading| (lane, Body::Reading(reading))));
@@ -318,6 +321,7 @@ impl Outcome {
             end: End::Broken,
             detail: Some(detail),
             rows: Vec::new(),
+            events: Vec::new(),
             received: None,
             layout: None,
             offset: None,

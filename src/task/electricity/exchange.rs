@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use dlms::apdu::{Attribute, CaptureObject, RangeDescriptor, Selection};
 use dlms::client::{Association, Cause, Failure};
-use dlms::cosem::{self, Rows, ScalerUnit, class};
+use dlms::cosem::{self, Row, Rows, ScalerUnit, class};
 use dlms::data::Items;
 use dlms::{Data, Reject};
 use tokio::sync::{mpsc, oneshot};
@@ -29,9 +29,10 @@ use crate::clock::{Now, ReadClock};
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
-use crate::reading::{Interval, Link, MeterId, Obis, Origin, Quality, Reading, Security};
+use crate::reading::{EventTable, Interval, Link, MeterEvent, MeterId, Obis, Origin, Quality, Reading, Security};
 use crate::registry::Credential;
 use crate::schedule::{Discipline, End, Grid, Slot};
+use crate::store::Lane;
 use crate::task::receiver::{Open, Source};
 use crate::task::{chain, plc};
 
@@ -52,6 +53,7 @@ pub(super) struct Job {
     /// What is known of the profile from before.
     pub(super) layout: Option<Arc<Layout>>,
     pub(super) counters: Arc<Mutex<Counters>>,
+    pub(super) event_table: Arc<EventTable>,
     pub(super) clock: ReadClock,
 }
 
@@ -95,6 +97,8 @@ pub(super) struct Outcome {
     pub(super) detail: Option<String>,
     /// Readings by the slot they belong to, in the order of the meter.
     pub(super) rows: Vec<(Slot, Vec<Reading>)>,
+    /// What rows of a log tell, likewise.
+    pub(super) events: Vec<(Slot, Lane, MeterEvent)>,
     pub(super) received: Option<u32>,
     pub(super) layout: Option<Arc<Layout>>,
     /// Milliseconds that the meter's clock is ahead, and how uncertain that is.
@@ -110,6 +114,7 @@ impl Job {
             end: End::Unreachable,
             detail: None,
             rows: Vec::new(),
+            events: Vec::new(),
             received: self.received,
             layout: self.layout.clone(),
             offset: None,
@@ -224,6 +229,12 @@ impl Job {
             seen.extend(meant);
             let interval = meant.map(|slot| self.interval(slot));
             let mut readings = context.row(&row, &layout.columns, interval);
+            if let Some((code, number)) = self.event_code(&row, &layout) {
+                readings.retain(|reading| reading.register.obis != Some(code));
+                let time = row.clock.and_then(|clock| rule.meter_time(&clock));
+                let (lane, event) = self.event_table.event(object, number, false, time);
+                outcome.events.push((slot, lane, event));
+            }
             if self.moved.is_some_and(|moved| self.grid.touches(slot, moved)) {
                 readings.iter_mut().for_each(|it| it.quality = it.quality.with(Quality::CLOCK_ADJUSTED));
             }
@@ -321,6 +332,13 @@ impl Job {
                 Ok(())
             }
         }
+    }
+
+    /// The code that a row of a log has, and the object that it is captured from.
+    fn event_code(&self, row: &Row<'_, '_>, layout: &Layout) -> Option<(Obis, u32)> {
+        let columns = layout.columns.iter().zip(row.values).take(row.sent);
+        let (column, code) = columns.filter(|_| self.is_log()).find(|(column, _)| column.is_event_code())?;
+        Some((Obis(column.object.attribute.logical_name.0), code.number().ok()?))
     }
 
     fn is_log(&self) -> bool {

@@ -10,7 +10,7 @@ use super::exchange::{Layout, Party};
 use crate::clock::Now;
 use crate::config::Electricity;
 use crate::config::electricity::{self, Place, What};
-use crate::reading::{Event, EventKind, MeterId, Obis, Origin};
+use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::Credentials;
 use crate::schedule::{MeterState, Priority, Reach};
 use crate::store::{Body, Lane};
@@ -101,6 +101,11 @@ pub(super) fn event(code: &str, detail: String, meter: MeterId, now: Now) -> (La
     (Lane::Security, Body::Event(Event { received: now.received(), meter: Some(meter), kind }))
 }
 
+/// What a meter's log says, or the meter unasked.
+pub(super) fn of_meter(lane: Lane, event: MeterEvent, meter: MeterId, now: Now) -> (Lane, Body) {
+    (lane, Body::Event(Event { received: now.received(), meter: Some(meter), kind: EventKind::Meter(event) }))
+}
+
 /// A task as the schedule wants it.
 pub(super) fn task(said: &electricity::Task) -> crate::schedule::Task {
     let is_kept = matches!(said.what, What::Profile(_) | What::Events(_));
@@ -113,6 +118,7 @@ pub(super) fn task(said: &electricity::Task) -> crate::schedule::Task {
         delay: said.delay.as_secs() as u32,
         spread: said.spread.as_secs() as u32,
         at_once: said.at_once,
+        is_sparse: matches!(said.what, What::Events(_)),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::Reject;
 use super::name::{from_meter, from_received, from_security, narrow, octets, to_meter, to_received, to_security};
-use crate::reading::{Event, EventKind, LaneHead, Link, RawTelegram, Wize};
+use crate::reading::{
+    CivilDate, CivilTime, ClockStatus, Event, EventKind, LaneHead, Link, MeterEvent, MeterTime, Obis, RawTelegram, Wize,
+};
 use crate::wire::v1::{self, event::Kind};
 
 pub(super) fn from_event(event: &Event) -> v1::Event {
@@ -113,6 +115,14 @@ fn from_kind(kind: &EventKind) -> Kind {
         EventKind::StatusChanged { previous, current } => {
             Kind::StatusChanged(v1::StatusChanged { previous: (*previous).into(), current: (*current).into() })
         }
+        EventKind::Meter(event) => Kind::OfMeter(v1::MeterEvent {
+            log: event.log.0.to_vec(),
+            code: event.code,
+            end_device_event_type: event.event_type.map_or_else(String::new, |it| it.to_string()),
+            name: event.name.clone(),
+            is_pushed: event.is_pushed,
+            time: event.time.as_ref().map(from_moment),
+        }),
         EventKind::Unit { code, detail } => Kind::Unit(v1::UnitEvent { code: code.clone(), detail: detail.clone() }),
     }
 }
@@ -147,8 +157,45 @@ fn to_kind(kind: Kind) -> Result<EventKind, Reject> {
             previous: narrow(event.previous, "previous")?,
             current: narrow(event.current, "current")?,
         },
+        Kind::OfMeter(event) => EventKind::Meter(MeterEvent {
+            log: Obis(octets(&event.log, "log")?),
+            code: event.code,
+            event_type: match event.end_device_event_type.as_str() {
+                "" => None,
+                text => Some(text.parse().map_err(|_| Reject::Field("end_device_event_type"))?),
+            },
+            name: event.name,
+            is_pushed: event.is_pushed,
+            time: event.time.as_ref().map(to_moment).transpose()?,
+        }),
         Kind::Unit(event) => EventKind::Unit { code: event.code, detail: event.detail },
     })
+}
+
+fn from_moment(time: &MeterTime) -> v1::MeterMoment {
+    let CivilTime { date, hour, minute, second } = time.civil;
+    v1::MeterMoment {
+        year: date.year.into(),
+        month: date.month.into(),
+        day: date.day.into(),
+        hour: hour.into(),
+        minute: minute.into(),
+        second: second.map(Into::into),
+        invalid: time.status.invalid,
+        summer_time: time.status.summer_time,
+        utc: time.utc,
+    }
+}
+
+fn to_moment(time: &v1::MeterMoment) -> Result<MeterTime, Reject> {
+    let date = CivilDate {
+        year: narrow(time.year, "year")?,
+        month: narrow(time.month, "month")?,
+        day: narrow(time.day, "day")?,
+    };
+    let second = time.second.map(|second| narrow(second, "second")).transpose()?;
+    let civil = CivilTime { date, hour: narrow(time.hour, "hour")?, minute: narrow(time.minute, "minute")?, second };
+    Ok(MeterTime { civil, status: ClockStatus { invalid: time.invalid, summer_time: time.summer_time }, utc: time.utc })
 }
 
 fn from_head(head: &LaneHead) -> v1::LaneHead {

@@ -81,17 +81,17 @@ fn links() -> impl Strategy<Value = Vec<Link>> {
     )
 }
 
+fn meter_time() -> impl Strategy<Value = MeterTime> {
+    (time(), (any::<bool>(), any::<Option<bool>>()), any::<Option<i64>>()).prop_map(
+        |(civil, (invalid, summer_time), utc)| MeterTime { civil, status: ClockStatus { invalid, summer_time }, utc },
+    )
+}
+
 fn source() -> impl Strategy<Value = Arc<Source>> {
     use Origin::*;
-    let clock = (any::<bool>(), any::<Option<bool>>());
-    let meter_time = (time(), clock, any::<Option<i64>>()).prop_map(|(civil, (invalid, summer_time), utc)| MeterTime {
-        civil,
-        status: ClockStatus { invalid, summer_time },
-        utc,
-    });
     (
         (meter(), prop::sample::select(vec![Profile, Spontaneous, OnDemand, Snapshot, Billing]), of(meter())),
-        (of(meter_time), received(), vec(any::<u8>(), 0..3), links(), any::<Option<u8>>()),
+        (of(meter_time()), received(), vec(any::<u8>(), 0..3), links(), any::<Option<u8>>()),
         (security(), any::<Option<u32>>(), of(vec(any::<u8>(), 0..40))),
     )
         .prop_map(
@@ -192,6 +192,12 @@ fn event_kind() -> impl Strategy<Value = EventKind> {
             reason: "forged".into()
         }),
         any::<(u8, u8)>().prop_map(|(previous, current)| EventKind::StatusChanged { previous, current }),
+        (any::<([u8; 6], u32, bool)>(), of(any::<[u16; 4]>()), ".{0,8}", of(meter_time())).prop_map(
+            |((log, code, is_pushed), event_type, name, time)| {
+                let event_type = event_type.map(EndDeviceEventType);
+                EventKind::Meter(MeterEvent { log: Obis(log), code, event_type, name, is_pushed, time })
+            }
+        ),
         ".{0,8}".prop_map(|detail| EventKind::Unit { code: "uplink.refused".into(), detail }),
     ]
 }

@@ -1,6 +1,7 @@
 //! Objects of an emulated meter.
 
 mod clock;
+mod event_log;
 mod image;
 mod mbus;
 mod profile;
@@ -13,6 +14,7 @@ mod stored;
 use std::fmt;
 
 pub use clock::ClockObject;
+pub use event_log::EventLog;
 pub use image::ImageTransfer;
 pub use mbus::MbusChannel;
 pub use profile::ProfileGeneric;

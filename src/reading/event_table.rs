@@ -1,0 +1,191 @@
+//! What the codes in meters' event logs mean: a table that is a file, because no two head-ends and companions agree.
+
+use std::collections::HashMap;
+
+use super::{EndDeviceEventType, MeterEvent, MeterTime, Obis};
+use crate::store::Lane;
+
+/// The rows of such a file; the default is the one that comes with the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTable {
+    /// The first that fits counts.
+    rows: Vec<Row>,
+    /// Rows by code.
+    by_code: HashMap<u32, Vec<usize>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    /// Value groups of a log, None for any; empty means any log.
+    logs: Vec<[Option<u8>; 6]>,
+    name: String,
+    event_type: Option<EndDeviceEventType>,
+    lane: Lane,
+}
+
+/// What is no table of events: everything that is wrong in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct NotEventTable(pub Vec<String>);
+
+impl EventTable {
+    /// Reads the text of such a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by row.
+    pub fn read(text: &str) -> Result<Self, NotEventTable> {
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| NotEventTable(vec![format!("not TOML: {}", error.message())]))?;
+        let (mut found, mut faults) = (Self { rows: Vec::new(), by_code: HashMap::new() }, Vec::new());
+        faults.extend(table.keys().filter(|key| *key != "event").map(|key| format!("{key}: unknown key")));
+        let rows = match table.get("event") {
+            None => &[][..],
+            Some(rows) => rows.as_array().map_or_else(
+                || {
+                    faults.push("event: not a list of tables".to_owned());
+                    &[][..]
+                },
+                Vec::as_slice,
+            ),
+        };
+        for (number, row) in rows.iter().enumerate() {
+            let mut wrong = |key: &str, text: &str| faults.push(format!("event[{number}].{key}: {text}"));
+            let Some(row) = row.as_table() else {
+                wrong("", "not a table");
+                continue;
+            };
+            let mut new = Row { logs: Vec::new(), name: String::new(), event_type: None, lane: Lane::Information };
+            let mut codes = Vec::new();
+            for (key, value) in row {
+                let list = || value.as_array().map(Vec::as_slice);
+                let refused = match key.as_str() {
+                    "logs" => list()
+                        .and_then(|logs| logs.iter().map(|log| pattern(log.as_str()?)).collect())
+                        .map(|logs| new.logs = logs)
+                        .is_none()
+                        .then_some("not a list of logical names such as \"0-0:99.98.0*255\""),
+                    "codes" => list()
+                        .and_then(|all| all.iter().map(|code| u32::try_from(code.as_integer()?).ok()).collect())
+                        .map(|all| codes = all)
+                        .is_none()
+                        .then_some("not a list of numbers"),
+                    "name" => value
+                        .as_str()
+                        .filter(|name| name.len() <= NAME && !name.chars().any(char::is_control))
+                        .map(|name| new.name = name.to_owned())
+                        .is_none()
+                        .then_some("not a text of 64 octets at most"),
+                    "type" => value
+                        .as_str()
+                        .and_then(|text| text.parse().ok())
+                        .map(|event_type| new.event_type = Some(event_type))
+                        .is_none()
+                        .then_some("not an end device event type such as \"3.26.0.47\""),
+                    "lane" => value
+                        .as_str()
+                        .and_then(|text| LANES.into_iter().find(|lane| lane.name() == text))
+                        .map(|lane| new.lane = lane)
+                        .is_none()
+                        .then_some("not one of \"p0\", \"p1\", \"p2\", \"p3\""),
+                    _ => Some("unknown key: logs, codes, name, type and lane are known"),
+                };
+                if let Some(text) = refused {
+                    wrong(key, text);
+                }
+            }
+            if codes.is_empty() && !row.contains_key("codes") {
+                wrong("codes", "is missing");
+            }
+            let place = found.rows.len();
+            codes.iter().for_each(|code| found.by_code.entry(*code).or_default().push(place));
+            found.rows.push(new);
+        }
+        if faults.is_empty() { Ok(found) } else { Err(NotEventTable(faults)) }
+    }
+
+    /// An entry of a log, and its lane. A code that is not in the table is told as it is.
+    pub fn event(&self, log: Obis, code: u32, is_pushed: bool, time: Option<MeterTime>) -> (Lane, MeterEvent) {
+        let rows = self.by_code.get(&code).into_iter().flatten().filter_map(|place| self.rows.get(*place));
+        let row = rows.into_iter().find(|row| row.is_for(log));
+        let (lane, event_type, name) =
+            row.map_or((Lane::Information, None, String::new()), |row| (row.lane, row.event_type, row.name.clone()));
+        (lane, MeterEvent { log, code, event_type, name, is_pushed, time })
+    }
+}
+
+impl Default for EventTable {
+    fn default() -> Self {
+        Self::read(include_str!("events.toml")).expect("a test reads the file that comes with the program")
+    }
+}
+
+impl Row {
+    fn is_for(&self, log: Obis) -> bool {
+        let fits =
+            |pattern: &[Option<u8>; 6]| pattern.iter().zip(log.0).all(|(group, own)| group.is_none_or(|it| it == own));
+        self.logs.is_empty() || self.logs.iter().any(fits)
+    }
+}
+
+/// `0-0:99.98.0*255`, with `*` for any group B or E: `0-*:24.5.0*255`.
+fn pattern(text: &str) -> Option<[Option<u8>; 6]> {
+    let (front, end) =
+        text.rsplit_once('*').filter(|(front, _)| front.ends_with(|c: char| c.is_ascii_digit() || c == '*'))?;
+    let any = [front.contains("-*:"), front.ends_with(".*")];
+    let plain = format!("{}*{end}", front.replace("-*:", "-0:").replace(".*", ".0"));
+    let Obis([a, b, c, d, e, f]) = plain.parse().ok()?;
+    let group = |is_any: bool, number: u8| (!is_any).then_some(number);
+    Some([Some(a), group(any[0], b), Some(c), Some(d), group(any[1], e), Some(f)])
+}
+
+const LANES: [Lane; 4] = [Lane::Outage, Lane::Security, Lane::PowerQuality, Lane::Information];
+/// Octets.
+const NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANDARD: Obis = Obis([0, 0, 99, 98, 0, 255]);
+
+    #[test]
+    fn the_file_that_comes_with_the_program_says_what_meters_have_in_common() {
+        let table = EventTable::default();
+        let said = |code| {
+            let (lane, event) = table.event(STANDARD, code, false, None);
+            (lane, event.event_type.map(|it| it.to_string()).unwrap_or_default(), event.name)
+        };
+        assert_eq!(said(1), (Lane::Outage, "3.26.0.47".to_owned(), "power down".to_owned()));
+        assert_eq!(said(40), (Lane::Security, "3.12.29.39".to_owned(), "terminal cover removed".to_owned()));
+        assert_eq!(said(77), (Lane::PowerQuality, "3.26.38.150".to_owned(), "under voltage".to_owned()));
+        assert_eq!(said(114).1, "3.36.114.24");
+        // Where public sources contradict each other.
+        assert_eq!(said(48), (Lane::Information, String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_row_may_be_for_some_logs_only() {
+        let text = "[[event]]\nlogs = [\"0-*:24.5.0*255\"]\ncodes = [1]\nname = \"valve\"\nlane = \"p0\"\n\
+                    [[event]]\ncodes = [1, 2]\nname = \"other\"\n";
+        let table = EventTable::read(text).unwrap();
+        let name = |log, code| table.event(Obis(log), code, true, None).1.name;
+        assert_eq!(name([0, 3, 24, 5, 0, 255], 1), "valve");
+        assert_eq!(name([0, 3, 24, 5, 0, 255], 2), "other");
+        assert_eq!(name([0, 0, 99, 98, 1, 255], 1), "other");
+        assert_eq!(name([0, 0, 99, 98, 1, 255], 3), "");
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let text = "colour = 1\n[[event]]\nname = 7\n[[event]]\ncodes = [-1]\ntype = \"3.26\"\nlane = \"p7\"\nhue = 1\n\
+                    logs = [\"1.8.0\"]\n";
+        let NotEventTable(faults) = EventTable::read(text).unwrap_err();
+        assert_eq!(faults.len(), 8, "{faults:?}");
+        assert!(EventTable::read("[[event]").is_err());
+        assert!(EventTable::read("event = 7").is_err());
+        assert!(
+            "3.26.0.+4".parse::<EndDeviceEventType>().is_err() && "1.2.3.4.5".parse::<EndDeviceEventType>().is_err()
+        );
+    }
+}
