@@ -2,12 +2,11 @@
 
 mod associate;
 mod clock;
+mod party;
 mod trouble;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::ops::RangeInclusive;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,25 +15,23 @@ use dlms::client::{Association, Cause, Failure};
 use dlms::cosem::{self, Row, Rows, ScalerUnit, class};
 use dlms::data::Items;
 use dlms::{Data, Reject};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
 pub(super) use clock::Corrected;
+pub(super) use party::Party;
 use trouble::Trouble;
 
 use super::{Note, Session, SessionError};
 use crate::clock::{Now, ReadClock};
-use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
+use crate::config::electricity::ProfileStatus;
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
 use crate::reading::{EventTable, Interval, Link, MeterEvent, MeterId, Obis, Origin, Quality, Reading, Security};
-use crate::registry::Credential;
 use crate::schedule::{Discipline, End, Grid, Slot};
 use crate::store::Lane;
-use crate::task::receiver::{Open, Source};
-use crate::task::{chain, plc};
+use crate::task::chain;
 
 /// What is asked of whom.
 #[derive(Clone)]
@@ -55,19 +52,6 @@ pub(super) struct Job {
     pub(super) counters: Arc<Mutex<Counters>>,
     pub(super) event_table: Arc<EventTable>,
     pub(super) clock: ReadClock,
-}
-
-/// A meter, and all that is needed to reach it.
-#[derive(Debug)]
-pub(super) struct Party {
-    pub(super) meter: Meter,
-    pub(super) channel: Channel,
-    pub(super) credential: Option<Credential>,
-    pub(super) own_title: Option<[u8; 8]>,
-    /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
-    pub(super) is_unconfirmed: AtomicBool,
-    /// The PLC network that its node is in, if that runs.
-    pub(super) network: Option<mpsc::Sender<plc::Question>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -381,28 +365,6 @@ impl Job {
             clock: self.rule(),
             has_idis_status: meter.manner.profile_status == ProfileStatus::Idis,
         }
-    }
-}
-
-impl Party {
-    /// A port to the meter, or a conversation with the node that it is behind.
-    async fn open(&self) -> Result<Open, SessionError> {
-        let source = match (&self.meter.tcp, &self.channel.place) {
-            (Some(address), _) | (None, Some(Place::Tcp(address))) => Source::Tcp(address.clone()),
-            (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
-            (None, Some(Place::Plc(_))) => return self.tunnel().await,
-            // It does not pass the configuration, and is reached nowhere.
-            (None, None) => Source::Tcp(String::new()),
-        };
-        Ok(source.open().await?)
-    }
-
-    async fn tunnel(&self) -> Result<Open, SessionError> {
-        let missing = || SessionError::Port(io::Error::other("its network does not run"));
-        let (Some(network), Some(node)) = (&self.network, self.meter.node) else { return Err(missing()) };
-        let (reply, tunnel) = oneshot::channel();
-        network.send(plc::Question::Connect(node, reply)).await.map_err(|_| missing())?;
-        tunnel.await.map(Open::from).map_err(|_| missing())
     }
 }
 

@@ -1,0 +1,47 @@
+//! Who is spoken with: what the configuration says of a meter, and the way to it.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::electricity::{Channel, Meter, Place};
+use crate::registry::Credential;
+use crate::task::electricity::SessionError;
+use crate::task::plc;
+use crate::task::receiver::{Open, Source};
+
+/// A meter, and all that is needed to reach it.
+#[derive(Debug)]
+pub(in crate::task::electricity) struct Party {
+    pub(in crate::task::electricity) meter: Meter,
+    pub(in crate::task::electricity) channel: Channel,
+    pub(in crate::task::electricity) credential: Option<Credential>,
+    pub(in crate::task::electricity) own_title: Option<[u8; 8]>,
+    /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
+    pub(in crate::task::electricity) is_unconfirmed: AtomicBool,
+    /// The PLC network that its node is in, if that runs.
+    pub(in crate::task::electricity) network: Option<mpsc::Sender<plc::Question>>,
+}
+
+impl Party {
+    /// A port to the meter, or a conversation with the node that it is behind.
+    pub(super) async fn open(&self) -> Result<Open, SessionError> {
+        let source = match (&self.meter.tcp, &self.channel.place) {
+            (Some(address), _) | (None, Some(Place::Tcp(address))) => Source::Tcp(address.clone()),
+            (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
+            (None, Some(Place::Plc(_))) => return self.tunnel().await,
+            // It does not pass the configuration, and is reached nowhere.
+            (None, None) => Source::Tcp(String::new()),
+        };
+        Ok(source.open().await?)
+    }
+
+    async fn tunnel(&self) -> Result<Open, SessionError> {
+        let missing = || SessionError::Port(io::Error::other("its network does not run"));
+        let (Some(network), Some(node)) = (&self.network, self.meter.node) else { return Err(missing()) };
+        let (reply, tunnel) = oneshot::channel();
+        network.send(plc::Question::Connect(node, reply)).await.map_err(|_| missing())?;
+        tunnel.await.map(Open::from).map_err(|_| missing())
+    }
+}
