@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::{Exit, Failure};
-use crate::config::{self, Config};
+use crate::config::{self, Config, text_of};
 use crate::control::{ANSWER_LIMIT, Answer, Ask, RefusalKind, Reply, Request, Stream, VERSION};
 
 /// Where the service is asked, and how long.
@@ -156,7 +156,7 @@ impl Connection {
 
 /// The socket that the installed configuration names, whatever else is wrong with it.
 fn installed(file: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(file).ok()?;
+    let text = text_of(file, Config::LIMIT).ok()?;
     let base = file.parent().unwrap_or(Path::new("/"));
     Some(Config::parse(&text, base).0.control.socket)
 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Exit, Out, Outcome};
-use crate::config::{Config, Fault, Gravity};
+use crate::config::{Config, Fault, Gravity, text_of};
 use crate::task::Files;
 
 /// Check a configuration, or print the annotated default
@@ -51,7 +51,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
 fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
     let faults = match Config::load(&file) {
         Ok((config, mut faults)) => {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let text = text_of(&file, Config::LIMIT).unwrap_or_default();
             let found = Files::read(&config).err().into_iter().flatten().chain(Files::absent(&config));
             faults.extend(found.map(|fault| Fault { line: Config::line_of(&text, &fault.key), ..fault }));
             faults

@@ -143,6 +143,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             let wanted = match (entries, from, to) {
                 (Some((first, last)), ..) => Wanted::Entries(first, last),
                 (None, None, None) => Wanted::All,
+                (None, Some(from), Some(to)) if from.is_after(to) => {
+                    return Err(Failure::said(Exit::Usage, "--from is after --to"));
+                }
                 (None, from, to) => Wanted::Range(from, to),
             };
             with(&way, |meter| profile::run(meter, profile, wanted, way.sign(), way.json, out))

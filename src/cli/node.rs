@@ -1,7 +1,5 @@
 //! `dcu node list|show|import|admit|deny|kick`
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -11,7 +9,7 @@ use super::mesh::{Common, strange};
 use super::meter::now_ms;
 use super::text::{Table, age, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome};
-use crate::config::private;
+use crate::config::{private, text_from, text_of};
 use crate::control::{MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
 
 /// Nodes of a mesh network: who may join, who is in it
@@ -162,24 +160,20 @@ fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let result = if file == Path::new("-") {
-        std::io::stdin().lock().take(LIMIT).read_to_string(&mut text)
+    let read = if file == Path::new("-") {
+        text_from(std::io::stdin().lock(), LIMIT)
     } else {
         private(file).map_err(|error| Failure::said(Exit::NotPermitted, error))?;
-        fs::File::open(file).and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+        text_of(file, LIMIT)
     };
-    match result {
-        Ok(_) if text.len() as u64 >= LIMIT => {
-            Err(Failure::said(Exit::Configuration, format!("{} is longer than 16 MiB", file.display())))
-        }
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-            let exit = if is_denied { Exit::NotPermitted } else { Exit::NotFound };
-            Err(Failure::said(exit, format!("{}: {error}", file.display())))
-        }
-    }
+    read.map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            std::io::ErrorKind::FileTooLarge => Exit::Configuration,
+            _ => Exit::NotFound,
+        };
+        Failure::said(exit, format!("{}: {error}", file.display()))
+    })
 }
 
 /// The nodes of a file, or all that is wrong with it, by line; a key is in none of it.

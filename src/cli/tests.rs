@@ -498,12 +498,25 @@ fn wrong_usage_ends_with_2() {
     assert_eq!(dcu(&[]).0, Exit::Usage);
     assert_eq!(dcu(&["config", "check", "--frobnicate"]).0, Exit::Usage);
     assert_eq!(dcu(&["status", "--timeout", "7"]).0, Exit::Usage);
+    // Before anybody is asked: nobody answers here.
+    let profile = |from: &str, to: &str| {
+        let place = ["dlms", "profile", "--wrapper", "127.0.0.1:1", "1-0:99.1.0*255"];
+        dcu(&[&place[..], &["--from", from, "--to", to]].concat()).0
+    };
+    assert_eq!(profile("2026-06-02T00:00:00Z", "2026-06-01T00:00:00Z"), Exit::Usage);
+    assert_eq!(profile("2026-06-02", "2026-06-01"), Exit::Usage);
+    assert_eq!(profile("2026-06-05", "2026-06-01T00:00:00Z"), Exit::Usage);
+    assert_ne!(profile("2026-06-01", "2026-06-01"), Exit::Usage);
+    // Its own time may be behind.
+    assert_ne!(profile("2026-06-01T12:00:00Z", "2026-06-01"), Exit::Usage);
 }
 
 #[test]
 fn a_faulty_configuration_ends_with_78() {
     assert_eq!(dcu(&["config", "check", "/nowhere/dcu.toml"]).0, Exit::Configuration);
     assert_eq!(dcu(&["run", "--config", "/nowhere/dcu.toml"]).0, Exit::Configuration);
+    // Without an end: it is not read to it.
+    assert_eq!(dcu(&["config", "check", "/dev/zero"]).0, Exit::Configuration);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::reading::{Groups, MeterId};
 pub use electricity::Electricity;
 pub use fault::{ConfigError, Fault, Gravity};
 pub use plc::Plc;
-pub use values::{duration, private, said, size};
+pub use values::{duration, private, said, size, text_from, text_of};
 
 /// Everything the service is told.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -204,7 +204,7 @@ impl Config {
     /// Every fault of [`Gravity::Wrong`]; what is merely absent is handed back beside the configuration.
     pub fn load(path: &Path) -> Result<(Self, Vec<Fault>), ConfigError> {
         let refuse = |faults| ConfigError { file: path.to_owned(), faults };
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = text_of(path, Self::LIMIT).map_err(|error| {
             let text = format!("cannot be read: {error}");
             refuse(vec![Fault { gravity: Gravity::Wrong, line: None, key: String::new(), text }])
         })?;
@@ -227,6 +227,8 @@ impl Config {
         read::config(text, base)
     }
 
+    /// The most octets that a file may have: far more than ten thousand meters need.
+    pub const LIMIT: u64 = 16 << 20;
     /// The annotated default, as it is installed.
     pub const TEMPLATE: &str = include_str!("../../systemd/dcu.toml");
 }

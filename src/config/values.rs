@@ -1,6 +1,7 @@
 //! Values with their units: durations, sizes, shares, and paths with what must be true of them.
 
 use std::fs;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -140,6 +141,27 @@ pub fn private(path: &Path) -> Result<(), String> {
     }
 }
 
+/// The text of a file of at most `limit` octets; whatever is larger is not read to its end.
+///
+/// # Errors
+/// The file cannot be read, is larger, or is no text.
+pub fn text_of(path: &Path, limit: u64) -> io::Result<String> {
+    text_from(fs::File::open(path)?, limit)
+}
+
+/// The same of anything that is read.
+///
+/// # Errors
+/// As for files.
+pub fn text_from(source: impl Read, limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    source.take(limit + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > limit {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} KiB", limit >> 10))),
+        false => Ok(text),
+    }
+}
+
 fn unreadable(text: &str, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => format!("{text:?} does not exist"),
@@ -204,6 +226,15 @@ mod tests {
         for value in [1, 512, 7 << 10, 200 << 20, 1 << 30] {
             assert_eq!(size(&octets(value)), Ok(value));
         }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read_to_its_end() {
+        let (text, larger) = ("12345", io::ErrorKind::FileTooLarge);
+        assert_eq!(text_from(text.as_bytes(), 5).unwrap(), text);
+        assert_eq!(text_from(text.as_bytes(), 4).unwrap_err().kind(), larger);
+        assert_eq!(text_from(io::repeat(b' '), 1 << 20).unwrap_err().kind(), larger);
+        assert_eq!(text_of(Path::new("/dev/zero"), 1 << 20).unwrap_err().to_string(), "larger than 1024 KiB");
     }
 
     #[test]

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use dlms::security::{AuthenticationKey, EncryptionKey, Secret};
 
-use crate::config::private;
+use super::keys::LIMIT;
+use crate::config::{private, text_of};
 use crate::reading::MeterId;
 
 /// What meters and unit prove themselves with, by system title. `Debug` tells how many, not which.
@@ -55,8 +56,7 @@ impl Credentials {
     /// Says what keeps the file from being read, or everything that is wrong in it.
     pub fn load(path: &Path) -> Result<Self, CredentialError> {
         private(path).map_err(CredentialError::Open)?;
-        let text =
-            std::fs::read_to_string(path).map_err(|source| CredentialError::Read { path: path.to_owned(), source })?;
+        let text = text_of(path, LIMIT).map_err(|source| CredentialError::Read { path: path.to_owned(), source })?;
         Self::read(&text).map_err(|faults| CredentialError::Faults { path: path.to_owned(), faults })
     }
 

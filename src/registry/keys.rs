@@ -17,13 +17,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use wmbus::{Address, Key, Keys};
 
-use crate::config::private;
+use crate::config::{private, text_of};
 use crate::reading::from_wmbus::meter_id;
 use crate::reading::{MeterId, MeterPattern, Shape};
 
@@ -46,7 +44,7 @@ pub enum KeyError {
     Read {
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: std::io::Error,
     },
     #[error("read meter keys: {0}")]
     Open(String),
@@ -70,12 +68,7 @@ impl MeterKeys {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::Read { path: path.to_owned(), source };
         private(path).map_err(KeyError::Open)?;
-        let file = fs::File::open(path).map_err(failed)?;
-        let mut text = String::new();
-        file.take(LIMIT + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() as u64 > LIMIT {
-            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB")));
-        }
+        let text = text_of(path, LIMIT).map_err(failed)?;
         Self::read(&text).map_err(|faults| KeyError::Faults { path: path.to_owned(), faults })
     }
 
@@ -237,12 +230,13 @@ fn listed(faults: &[KeyFault]) -> String {
 }
 
 /// Octets; some hundred thousand meters.
-const LIMIT: u64 = 16 << 20;
+pub(super) const LIMIT: u64 = 16 << 20;
 /// Faults that one message lists.
 const MANY: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::mqtt::Transport;
 use super::tls::Tls;
 use super::{chain, electricity, settings};
-use crate::config::{Acknowledge, Config, Control, Fault, Gravity};
+use crate::config::{Acknowledge, Config, Control, Fault, Gravity, text_of};
 use crate::journal::sync_parent;
 use crate::reading::MeterId;
 use crate::registry::{CredentialError, Credentials, KeyError, MeterKeys};
@@ -212,7 +212,7 @@ fn draw() -> Result<PrivateKey, FileError> {
 }
 
 fn read(path: &Path) -> Result<String, FileError> {
-    std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
+    text_of(path, LARGEST).map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
 /// Durable before it has its name; readable as `mode` says from its first moment on.
@@ -228,6 +228,9 @@ fn write(path: &Path, octets: &[u8], mode: u32) -> Result<(), FileError> {
     };
     written().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
+
+/// Octets of a key, or of whom the unit trusts.
+const LARGEST: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

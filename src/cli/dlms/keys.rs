@@ -1,8 +1,8 @@
 //! The keys file: TOML, with what a client must know of a meter. Its invocation counter is moved on, durably, before
 //! counters are used. No value of it is ever repeated in an error.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use dlms::security::{AuthenticationKey, EncryptionKey, Secret, SigningKey, Suite
 use toml_edit::{ImDocument, Value};
 
 use crate::cli::{Exit, Failure};
+use crate::config::text_of;
 use crate::journal::sync_parent;
 use crate::task::lock;
 
@@ -41,7 +42,7 @@ pub(super) struct Counter {
 impl Keys {
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let said = path.display();
-        let text = read(path).map_err(|error| {
+        let text = text_of(path, LIMIT).map_err(|error| {
             let exit = match error.kind() {
                 io::ErrorKind::NotFound => Exit::NotFound,
                 io::ErrorKind::PermissionDenied => Exit::NotPermitted,
@@ -142,7 +143,7 @@ impl Counter {
     fn rewrite(&self, change: impl FnOnce(u32) -> Option<u32>) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let _lock = lock::directory(directory)?;
-        let text = read(&self.path)?;
+        let text = text_of(&self.path, LIMIT)?;
         let document = ImDocument::parse(text.as_str())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no TOML any more"))?;
         let item = document.get("invocation_counter");
@@ -217,15 +218,6 @@ impl Field<'_> {
     fn suite(&self) -> Result<Suite, String> {
         let number = self.value.and_then(Value::as_integer).and_then(|number| u8::try_from(number).ok());
         number.and_then(|number| Suite::try_from(number).ok()).ok_or_else(|| self.fault("must be 0, 1 or 2"))
-    }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LIMIT + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > LIMIT {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 KiB")),
-        false => Ok(text),
     }
 }
 

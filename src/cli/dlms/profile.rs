@@ -44,6 +44,15 @@ impl Bound {
         let civil: jiff::civil::DateTime = text.parse().map_err(form)?;
         Ok(Self::Local(civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(form)?.timestamp().as_second()))
     }
+
+    /// Whether it is later whatever the meter's own time is.
+    pub(super) const fn is_after(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Utc(a), Self::Utc(b)) | (Self::Local(a), Self::Local(b)) => a > b,
+            // No clock is a day off UTC.
+            (Self::Utc(a), Self::Local(b)) | (Self::Local(a), Self::Utc(b)) => a > b + 86_400,
+        }
+    }
 }
 
 /// `A-B`, `A-`, `-B` or `A`.
