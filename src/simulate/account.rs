@@ -42,7 +42,10 @@ pub struct Tally {
     pub unheard: u64,
     /// Telegrams that one more receiver heard, each time.
     pub copies: u64,
+    /// Of meters with radios.
     pub stored: u64,
+    /// All other records.
+    pub others_stored: u64,
     /// Records that came more than once.
     pub duplicates: u64,
     pub delivered_records: u64,
@@ -65,6 +68,8 @@ pub struct Verdict {
     pub in_window: u64,
     /// Reported as durable and not arrived: part of `lost`.
     pub broken_promises: u64,
+    /// The same of all other records.
+    pub others_lost: u64,
     /// Records of one meter whose register went backwards in the order of their sequences.
     pub disordered: u64,
 }
@@ -107,7 +112,7 @@ impl Account {
     /// What was promised has arrived, and with `is_complete` everything that was heard, too.
     pub fn is_settled(&self, is_complete: bool) -> bool {
         let nothing_missing = !is_complete || self.ledger.missing() == 0;
-        self.outgoing.is_none() && nothing_missing && self.broken_promises() == 0
+        self.outgoing.is_none() && nothing_missing && self.broken_promises(|_| true) == 0
     }
 
     pub fn sent(&mut self, sent: Sent, now: Instant) {
@@ -140,26 +145,35 @@ impl Account {
         }
     }
 
-    pub fn committed(&mut self, commit: &CommitLine) {
+    /// With `is_closed`, only what meters with radios said is held to be promised.
+    pub fn committed(&mut self, commit: &CommitLine, is_closed: bool) {
         for range in &commit.ranges {
+            let is_radio = range.lane == Lane::MBus.name();
+            if !is_radio {
+                self.tally.others_stored += range.last + 1 - range.first;
+                if is_closed {
+                    continue;
+                }
+            }
             let sequences = self.committed.entry((commit.epoch.clone(), range.lane.clone())).or_default();
             let added = sequences.insert(range.first, range.last);
-            if range.lane == Lane::MBus.name() {
+            if is_radio {
                 self.tally.stored += added;
             }
         }
     }
 
-    /// A record arrived at the head-end, for the first time or again; `reading` is what it says, if it is a reading.
-    pub fn arrived(&mut self, epoch: Epoch, lane: Lane, sequence: u64, reading: Option<&Reading>) {
+    /// A record arrived at the head-end, for the first time or again; `reading` is what it says, if it is the reading
+    /// of a meter with a radio. True where it had not come before.
+    pub fn arrived(&mut self, epoch: Epoch, lane: Lane, sequence: u64, reading: Option<&Reading>) -> bool {
         let key = (epoch.to_string(), lane.name().to_owned());
         let added = self.delivered.entry(key).or_default().insert(sequence, sequence);
         if added == 0 {
             self.tally.duplicates += 1;
-            return;
+            return false;
         }
         self.tally.delivered_records += 1;
-        let Some(reading) = reading else { return };
+        let Some(reading) = reading else { return true };
         self.ledger.arrive(reading);
         self.meters.insert(reading.source.meter);
         if self.last.len() == LAST {
@@ -172,6 +186,7 @@ impl Account {
                 self.grown.entry(reading.source.meter).or_default().insert(name, amount);
             }
         }
+        true
     }
 
     pub fn killed(&mut self, at: Instant) {
@@ -186,7 +201,8 @@ impl Account {
     /// Judges what has not arrived by now. `window` is the service's commit window; `is_complete` says that its policy
     /// keeps every reading.
     pub fn verdict(&self, window: Duration, is_complete: bool) -> Verdict {
-        let broken_promises = self.broken_promises();
+        let is_radio = |lane: &str| lane == Lane::MBus.name();
+        let broken_promises = self.broken_promises(is_radio);
         let (mut missing, mut in_window) = (0, 0);
         for (_, open, excused) in self.open(window).filter(|_| is_complete) {
             missing += open;
@@ -194,7 +210,13 @@ impl Account {
         }
         // A broken promise is mostly a missing reading too; it is not counted twice, and never excused.
         let lost = (missing - in_window).max(broken_promises);
-        Verdict { lost, in_window: missing.saturating_sub(lost), broken_promises, disordered: self.disordered() }
+        Verdict {
+            lost,
+            in_window: missing.saturating_sub(lost),
+            broken_promises,
+            others_lost: self.broken_promises(|lane| !is_radio(lane)),
+            disordered: self.disordered(),
+        }
     }
 
     /// The first readings that are missing without an excuse, for people.
@@ -218,10 +240,11 @@ impl Account {
         })
     }
 
-    fn broken_promises(&self) -> u64 {
+    fn broken_promises(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
         let nothing = Sequences::default();
         self.committed
             .iter()
+            .filter(|((_, lane), _)| is_meant(lane))
             .map(|(key, promised)| promised.missing_in(self.delivered.get(key).unwrap_or(&nothing)))
             .sum()
     }

@@ -7,6 +7,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use wmbus::sim::random::Random;
 
+use super::electricity::Start;
 use super::faults::Faults;
 use super::fleet::Fleet;
 use super::ledger::Expected;
@@ -40,18 +41,20 @@ pub enum Fate {
 
 /// How long the fleet speaks, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(super) struct Plan {
     pub faults: Faults,
     pub seed: u64,
     /// Enough after so many readings.
     pub readings: Option<u64>,
+    /// What the meters' clocks go by.
+    pub start: Start,
     /// Wait while nobody has the port open, instead of speaking to nobody.
     pub is_patient: bool,
 }
 
 /// Lets the fleet speak until enough was said, or it is told to stop. A telegram that goes out is never cut off.
 #[expect(clippy::disallowed_methods, reason = "a simulation reads the clock")]
-pub async fn speak(
+pub(super) async fn speak(
     mut fleet: Fleet,
     receivers: &Receivers,
     plan: Plan,
@@ -76,7 +79,7 @@ pub async fn speak(
         if behind > MOST_BEHIND {
             fleet.postpone(behind);
         }
-        let Some((meter, utterance)) = fleet.speak(clock()) else { return };
+        let Some((meter, utterance)) = fleet.speak(clock(plan.start.unix(Instant::now()))) else { return };
         let (meter, kind, rssi_dbm) = (meter.id(), meter.kind.name(), meter.rssi_dbm);
         number += 1;
         readings += utterance.readings.len() as u64;
@@ -95,9 +98,9 @@ pub async fn speak(
     }
 }
 
-/// What the meters' clocks show: UTC, to the minute.
-fn clock() -> CivilTime {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+/// What the meters' clocks show, seconds since 1970 UTC: to the minute.
+fn clock(unix: i64) -> CivilTime {
+    let now = jiff::Timestamp::from_second(unix).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
     CivilTime {
         date: CivilDate {
             year: now.year().unsigned_abs(),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::account::Account;
+use super::electricity;
 use super::head_end::archive::{Archive, Content};
 use super::head_end::{self, Arrival, Intake, Watcher};
 use super::run::Error;
 use super::scene::{Scene, UTILITY};
+use crate::reading::MeterId;
 use crate::store::Body;
 use crate::task::mqtt;
 use crate::task::tls::{self, Tls};
@@ -90,15 +92,23 @@ pub(super) async fn close(
     Ok(())
 }
 
-/// Writes an arrival into the account.
-pub(super) fn arrive(account: &mut Account, arrival: &Arrival) {
+/// Writes an arrival into the account, and what electricity meters said into theirs.
+pub(super) fn arrive(account: &mut Account, electricity: Option<&mut electricity::Part<'_>>, arrival: &Arrival) {
     let stream = &arrival.stream;
+    let mut electricity = electricity;
     for record in &arrival.records {
         let reading = match &record.body {
             Body::Reading(reading) => Some(reading),
             Body::Event(_) | Body::Raw(_) => None,
         };
-        account.arrived(stream.epoch, stream.lane, record.sequence, reading);
+        let (wired, aired) = match reading.map(|reading| reading.source.meter) {
+            Some(MeterId::SystemTitle(_)) => (reading, None),
+            _ => (None, reading),
+        };
+        let is_new = account.arrived(stream.epoch, stream.lane, record.sequence, aired);
+        if let (Some(electricity), Some(reading), true) = (&mut electricity, wired, is_new) {
+            electricity.arrive(reading);
+        }
     }
 }
 

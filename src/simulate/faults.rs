@@ -29,13 +29,17 @@ pub struct Faults {
     pub clock_drift: Option<Duration>,
     /// Electricity meters see the next change-over of summer time, half of them with an inverted deviation.
     pub dst: bool,
+    /// Of what a modem and its host say to each other: lost, damaged or told twice, per million each.
+    pub modem_loss_ppm: u32,
+    /// Once in the run, a modem loses its power for a moment, with all that it knew.
+    pub modem_reset: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error(
         "unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after, delay and garbage; of \
-         electricity meters meter-loss, clock-drift and dst"
+         electricity meters meter-loss, clock-drift and dst, behind a modem modem-loss and modem-reset"
     )]
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
@@ -64,6 +68,14 @@ impl Faults {
         [(self.meter_loss_ppm > 0, "meter-loss"), (self.clock_drift.is_some(), "clock-drift"), (self.dst, "dst")]
             .into_iter()
             .find_map(|(is_set, name)| is_set.then_some(name))
+            .or(self.of_modem())
+    }
+
+    /// The first fault that only a modem has.
+    pub fn of_modem(&self) -> Option<&'static str> {
+        [(self.modem_loss_ppm > 0, "modem-loss"), (self.modem_reset, "modem-reset")]
+            .into_iter()
+            .find_map(|(is_set, name)| is_set.then_some(name))
     }
 
     /// Zero without outages.
@@ -89,6 +101,8 @@ impl FromStr for Faults {
                 "garbage" => faults.garbage = rate(value)?,
                 "meter-loss" => faults.meter_loss_ppm = share("meter-loss", value)?,
                 "clock-drift" => faults.clock_drift = Some(said("clock-drift", duration(value))?),
+                "modem-loss" => faults.modem_loss_ppm = share("modem-loss", value)?,
+                "modem-reset" if value.is_empty() => faults.modem_reset = true,
                 "dst" if value.is_empty() => faults.dst = true,
                 _ => return Err(Error::Unknown(name.to_owned())),
             }
@@ -100,7 +114,12 @@ impl FromStr for Faults {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut items = Vec::new();
-        let shares = [("loss", self.loss_ppm), ("corrupt", self.corrupt_ppm), ("meter-loss", self.meter_loss_ppm)];
+        let shares = [
+            ("loss", self.loss_ppm),
+            ("corrupt", self.corrupt_ppm),
+            ("meter-loss", self.meter_loss_ppm),
+            ("modem-loss", self.modem_loss_ppm),
+        ];
         for (name, ppm) in shares {
             if ppm > 0 {
                 items.push(format!("{name}={}%", f64::from(ppm) / 10_000.0));
@@ -116,9 +135,8 @@ impl fmt::Display for Faults {
             items.push(format!("garbage={}", self.garbage));
         }
         items.extend(self.clock_drift.map(|drift| format!("clock-drift={drift:?}")));
-        if self.dst {
-            items.push("dst".to_owned());
-        }
+        let flags = [(self.dst, "dst"), (self.modem_reset, "modem-reset")];
+        items.extend(flags.into_iter().filter_map(|(is_set, name)| is_set.then(|| name.to_owned())));
         f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
     }
 }
@@ -170,7 +188,7 @@ mod tests {
         }
         let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms,garbage=300";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
-        let text = "meter-loss=10%,clock-drift=10s,dst";
+        let text = "meter-loss=10%,modem-loss=1%,clock-drift=10s,dst,modem-reset";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
         check("dst=1", Err(Error::Unknown("dst".into())));
         assert_eq!(none.to_string(), "none");

@@ -6,7 +6,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::control::{Control, Error};
-use crate::control::{CommitLine, ReceiverState, Status};
+use crate::control::{CommitLine, LaneStat, ReceiverState, Status};
+use crate::store::Lane;
 
 /// What the service last said of itself.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +45,13 @@ impl Figures {
         let is_fresh = self.asked.is_some_and(|asked| asked > since);
         let buffer = self.status.as_ref().map(|status| &status.buffer);
         is_fresh && buffer.is_some_and(|buffer| buffer.backlog == 0 && buffer.uncommitted == 0)
+    }
+
+    /// Everything of this lane is acknowledged; as asked for after `since`.
+    pub fn is_lane_empty(&self, lane: Lane, since: Instant) -> bool {
+        let lanes = self.status.as_ref().map(|status| &status.buffer.lanes);
+        let is_empty = |lanes: &Vec<LaneStat>| lanes.iter().all(|stat| stat.lane != lane.name() || stat.backlog == 0);
+        self.asked.is_some_and(|asked| asked > since) && lanes.is_some_and(is_empty)
     }
 
     /// Why the service is not ready, as well as can be told.

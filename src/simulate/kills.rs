@@ -1,4 +1,5 @@
-//! When the service is killed: after random numbers of readings, and then a random moment later.
+//! When the service is killed: at random points of the run, and then a random moment later. How far a run is, is counted in
+//! readings that were sent, or where meters are read in milliseconds.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use wmbus::sim::random::Random;
 
 #[derive(Debug)]
 pub struct Kills {
-    /// Numbers of readings, ascending.
+    /// Points of the run, ascending.
     marks: VecDeque<u64>,
     due: Option<Instant>,
     done: u32,
@@ -15,17 +16,17 @@ pub struct Kills {
 }
 
 impl Kills {
-    /// `count` kills while `readings` readings are sent.
-    pub fn new(count: u32, readings: u64, mut random: Random) -> Self {
-        // Not after the last ones: a kill shall have something to interrupt.
-        let mut marks: Vec<_> = (0..count).map(|_| 1 + random.below(readings * 49 / 50)).collect();
+    /// `count` kills in a run of this length.
+    pub fn new(count: u32, length: u64, mut random: Random) -> Self {
+        // Not at its end: a kill shall have something to interrupt.
+        let mut marks: Vec<_> = (0..count).map(|_| 1 + random.below(length * 49 / 50)).collect();
         marks.sort_unstable();
         Self { marks: marks.into(), due: None, done: 0, random }
     }
 
-    /// So many readings were sent by `now`.
-    pub fn sent(&mut self, readings: u64, now: Instant) {
-        if self.due.is_none() && self.marks.front().is_some_and(|mark| *mark <= readings) {
+    /// The run is so far by `now`.
+    pub fn pass(&mut self, point: u64, now: Instant) {
+        if self.due.is_none() && self.marks.front().is_some_and(|mark| *mark <= point) {
             self.marks.pop_front();
             self.due = Some(now + Duration::from_micros(self.random.below(LATER)));
         }
@@ -66,7 +67,7 @@ mod tests {
         let mut spread = Vec::new();
         for readings in (0..9_900).step_by(5) {
             now += Duration::from_millis(25);
-            kills.sent(readings, now);
+            kills.pass(readings, now);
             if let Some(due) = kills.due().filter(|due| *due <= now) {
                 spread.push(now.duration_since(due));
                 kills.done();

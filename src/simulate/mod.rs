@@ -1,4 +1,5 @@
-//! The digital twin: fleets of meters, an emulated receiver, a broker, outages and the reference head-end around a real service.
+//! The digital twin: meters of all kinds, emulated receivers and modems, a broker, outages and the reference head-end around a
+//! real service.
 //!
 //! `dcu simulate` writes a configuration and starts `dcu run` as a child process; the service knows nothing of any of this.
 //! What should arrive is taken from the values the fleet generated, never from the parsers under test. All randomness comes
@@ -21,6 +22,7 @@ pub mod modem;
 mod outage;
 pub mod proxy;
 mod pty;
+mod radio;
 pub mod receiver;
 pub mod receivers;
 pub mod report;

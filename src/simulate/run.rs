@@ -1,4 +1,7 @@
 //! One run, seen from outside: what is simulated, and what keeps it from running.
+//!
+//! There are meters with radios, electricity meters, or both. With electricity meters days pass quickly for everybody:
+//! for the unit, for them, and for the clocks of the meters with radios, which speak at their own pace all the same.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,14 +21,11 @@ use super::{broker, receiver, scene, service};
 pub struct Options {
     /// The program that is the service as well.
     pub program: PathBuf,
-    pub meters: usize,
-    /// What kinds of receivers the unit has, at least one.
-    pub receivers: Vec<&'static EmulatorKind>,
-    /// Telegrams a second, all meters together; None for the natural pace of each.
-    pub rate: Option<f64>,
-    /// Ends when that many readings were sent and every one of them arrived.
-    pub readings: Option<u64>,
-    /// The meters do not speak for longer.
+    /// Gas, water and heat meters; None for none.
+    pub radio: Option<Radio>,
+    /// None for none.
+    pub electricity: Option<Electricity>,
+    /// The meters do not speak, and days do not pass, for longer.
     pub limit: Duration,
     /// None for a broker in this process.
     pub broker: Option<RealBroker>,
@@ -48,6 +48,28 @@ pub struct Options {
     pub seal_age: Duration,
     /// The service's log level.
     pub log: String,
+}
+
+/// Meters that speak, and what hears them.
+#[derive(Debug, Clone)]
+pub struct Radio {
+    pub meters: usize,
+    /// What kinds of receivers the unit has, at least one.
+    pub receivers: Vec<&'static EmulatorKind>,
+    /// Telegrams a second, all meters together; None for the natural pace of each.
+    pub rate: Option<f64>,
+    /// Ends when that many readings were sent and every one of them arrived; without electricity meters only.
+    pub readings: Option<u64>,
+}
+
+/// Meters that are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Electricity {
+    pub meters: usize,
+    /// They stand behind the nodes of a G3-PLC modem, not on sockets.
+    pub has_plc: bool,
+    /// How long a day takes.
+    pub day: Duration,
 }
 
 /// A broker that runs already.

@@ -1,14 +1,11 @@
-//! One run, from inside: everybody comes on, the meters speak, what they said arrives, and the account is closed.
-//!
-//! Whoever has a part runs by itself and talks to this loop over channels; the account is the loop's alone.
+//! The run: meters of either kind or both, broker, proxy, head-end and the service, and what came of them.
 
+mod close;
 mod look;
 
 use std::fs::File;
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::io::Write as _;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -16,39 +13,34 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::account::Account;
-use super::air::{self, Plan, Sent};
+use super::air::Sent;
 use super::broker::{Broker, Identity};
-use super::consumer;
 use super::control::Control;
+use super::electricity::{Start, Street};
 use super::figures::{self, Figures};
-use super::fleet::{Fleet, fork};
-use super::garbage;
+use super::fleet::fork;
 use super::head_end::{Arrival, Watcher};
 use super::kills::Kills;
 use super::outage::Outage;
 use super::proxy::Proxy;
-use super::receivers::{Receivers, places};
-use super::report::{Memory, Phase, Report, each};
+use super::report::{Memory, Phase, Report};
 use super::run::{Audience, Error, Options};
 use super::scene::{Scene, Settings};
 use super::service::Service;
+use super::{consumer, electricity, radio};
 use crate::control::CommitLine;
+use crate::store::Lane;
 
 /// Everybody who has a part.
 pub(super) struct Stage<'a> {
     options: &'a Options,
     began: Instant,
+    start: Start,
     phase: Phase,
     proxy: Proxy,
     outage: Outage,
-    receivers: Arc<Receivers>,
-    /// The outage of one of them.
-    receiver_outage: Outage,
-    fleet: Option<Fleet>,
-    sent: Option<mpsc::Receiver<Sent>>,
-    fleet_stop: CancellationToken,
-    /// Telegrams that were none, as many as receivers told.
-    garbage: Arc<AtomicU64>,
+    radio: Option<radio::Part<'a>>,
+    electricity: Option<electricity::Part<'a>>,
     memory: Memory,
     watcher: Watcher,
     arrivals: mpsc::Receiver<Arrival>,
@@ -64,7 +56,7 @@ pub(super) struct Stage<'a> {
     is_told_to_end: bool,
     tick: Interval,
     signals: [Signal; 2],
-    /// Ends the fleet with the stage.
+    /// Ends the meters with the stage.
     _stop: DropGuard,
 }
 
@@ -98,9 +90,16 @@ impl<'a> Stage<'a> {
             line.cut_after = options.faults.cut_after;
             line.delay = options.faults.delay;
         });
-        let fleet = Fleet::new(options.meters, options.rate, options.seed, began);
+        let stop = CancellationToken::new();
+        let start = begin(options);
+        let radio =
+            options.radio.as_ref().map(|radio| radio::Part::open(options, radio, scene, began, &stop)).transpose()?;
+        let electricity = match options.electricity {
+            Some(electricity) => Some(electricity::Part::open(options, electricity, scene, start, &stop).await?),
+            None => None,
+        };
         let settings = Settings {
-            receivers: places(&options.receivers, scene, &options.program),
+            receivers: radio.as_ref().map_or(Vec::new(), |radio| radio.places().to_vec()),
             unit: options.unit.clone(),
             broker: proxy.address(),
             server_name: options.broker.as_ref().map_or_else(|| "localhost".into(), |broker| broker.host.clone()),
@@ -109,10 +108,9 @@ impl<'a> Stage<'a> {
             seal_age: options.seal_age,
             state: options.state.clone(),
             log: options.log.clone(),
-            more: None,
+            more: electricity.as_ref().map(electricity::Part::configuration),
         };
-        scene.write(fleet.meters(), &settings)?;
-        let receivers = Receivers::open(&settings.receivers, options.faults.corrupt_ppm, options.seed)?;
+        scene.write(radio.as_ref().map_or(&[], radio::Part::meters), &settings)?;
         let is_kept = options.keep || options.dir.is_some();
         let (watcher, arrivals) = consumer::open(is_kept, options.seed, scene, &address)?;
         let control = Control::new(scene.socket());
@@ -124,21 +122,23 @@ impl<'a> Stage<'a> {
             .commits
             .as_ref()
             .map(|path| File::create(path).map_err(|source| Error::Note { path: path.clone(), source }));
-        let fleet_stop = CancellationToken::new();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let readings = options.readings.unwrap_or(0);
+        let readings = options.radio.as_ref().and_then(|radio| radio.readings);
+        let length = match (&electricity, readings) {
+            (None, Some(readings)) => readings,
+            _ => options.limit.as_millis() as u64,
+        };
+        let pace = electricity.is_some().then_some(start.pace);
         Ok(Self {
             options,
             began,
+            start,
             phase: Phase::Starting,
             proxy,
             outage: Outage::new(options.faults.broker_outage),
-            receivers: Arc::new(receivers),
-            receiver_outage: Outage::new(options.faults.receiver_outage),
-            fleet: Some(fleet),
-            sent: None,
-            garbage: Arc::default(),
+            radio,
+            electricity,
             memory: Memory::default(),
             watcher,
             arrivals,
@@ -146,9 +146,9 @@ impl<'a> Stage<'a> {
             notes: notes.transpose()?,
             control,
             figures,
-            service: Service::new(options.program.clone(), scene.config(), scene.log(), None)?,
+            service: Service::new(options.program.clone(), scene.config(), scene.log(), pace)?,
             account: Account::new(options.kills > 0),
-            kills: Kills::new(options.kills, readings, fork(options.seed, KILLS)),
+            kills: Kills::new(options.kills, length, fork(options.seed, KILLS)),
             is_healing: false,
             is_told_to_end: false,
             tick,
@@ -156,8 +156,7 @@ impl<'a> Stage<'a> {
                 signal(SignalKind::interrupt()).map_err(Error::Signals)?,
                 signal(SignalKind::terminate()).map_err(Error::Signals)?,
             ],
-            _stop: fleet_stop.clone().drop_guard(),
-            fleet_stop,
+            _stop: stop.drop_guard(),
         })
     }
 
@@ -175,116 +174,100 @@ impl<'a> Stage<'a> {
             }
             self.step(audience).await?;
         }
-        // A program says nothing that shows that it hears.
-        let _ = timeout(READY, self.receivers.listening()).await;
+        if let Some(radio) = &self.radio {
+            radio.listening(READY).await;
+        }
+        self.form(audience).await
+    }
+
+    /// Nodes are let into their network, and join it, before anything counts.
+    async fn form(&mut self, audience: &mut Audience<'_>) -> Result<(), Error> {
+        let Some(street) = self.street() else { return Ok(()) };
+        for nodes in street.nodes().chunks(NODES) {
+            self.control.import(Street::NETWORK, nodes.to_vec()).await?;
+        }
+        let deadline = now() + FORMED;
+        while self.street().is_some_and(|street| !street.is_formed()) && !self.is_told_to_end {
+            if now() > deadline {
+                return Err(Error::NotReady(format!("not all nodes joined: {}", self.service.last_words())));
+            }
+            self.step(audience).await?;
+        }
         Ok(())
     }
 
-    /// The meters speak, until enough was said or the time is over.
+    fn street(&self) -> Option<&Street> {
+        self.electricity.as_ref().and_then(electricity::Part::street)
+    }
+
+    /// The meters speak, and days pass, until enough was said or the time is over.
     async fn speak(&mut self, began: Instant, audience: &mut Audience<'_>) -> Result<(), Error> {
         self.phase = Phase::Speaking;
-        let Some(mut fleet) = self.fleet.take() else { return Ok(()) };
-        if let Some(due) = fleet.due() {
-            fleet.postpone(began.saturating_duration_since(due));
+        if let Some(radio) = &mut self.radio {
+            radio.speak(began, self.start);
         }
-        let plan = Plan {
-            faults: self.options.faults,
-            seed: self.options.seed,
-            readings: self.options.readings,
-            is_patient: self.options.kills > 0,
-        };
-        let (to_sent, sent) = mpsc::channel(SENT);
-        self.sent = Some(sent);
-        let (receivers, stop) = (Arc::clone(&self.receivers), self.fleet_stop.clone());
-        let garbage = CancellationToken::new();
-        if self.options.faults.garbage > 0 {
-            let (receivers, stop, told) = (Arc::clone(&receivers), garbage.clone(), Arc::clone(&self.garbage));
-            let (rate, seed) = (self.options.faults.garbage.into(), self.options.seed);
-            tokio::spawn(async move { garbage::pour(&receivers, rate, seed, told, stop).await });
+        if let Some(electricity) = &mut self.electricity {
+            electricity.begin(began);
         }
-        let _garbage = garbage.drop_guard();
-        tokio::spawn(async move { air::speak(fleet, &receivers, plan, to_sent, stop).await });
         let deadline = began + self.options.limit;
-        while self.sent.is_some() {
+        let mut is_over = false;
+        while self.radio.as_ref().is_some_and(radio::Part::is_speaking) || self.electricity.is_some() && !is_over {
             self.step(audience).await?;
             let now = now();
-            if now > deadline || self.is_told_to_end {
-                self.fleet_stop.cancel();
-            }
-            if now > deadline + LAST_WORD {
-                // The port does not take the last telegram: it was not heard.
-                self.sent = None;
+            is_over |= now > deadline || self.is_told_to_end;
+            if let Some(radio) = self.radio.as_mut().filter(|_| is_over) {
+                radio.hush();
+                if now > deadline + LAST_WORD {
+                    radio.give_up();
+                }
             }
             self.weather(began, now);
+            if self.electricity.is_some() && !is_over {
+                self.kills.pass(now.duration_since(began).as_millis() as u64, now);
+            }
+        }
+        if let Some(electricity) = &mut self.electricity {
+            electricity.end(now());
         }
         Ok(())
     }
 
-    /// What is on its way arrives. False: not all of it within the time.
+    /// What is on its way arrives, and gaps are filled. False: not all of it within the time.
     async fn drain(&mut self, audience: &mut Audience<'_>) -> Result<bool, Error> {
         self.phase = Phase::Draining;
         let ended = now();
         let is_complete = self.options.policy == COMPLETE;
-        let patience = DRAIN + self.options.commit_window + self.options.seal_age;
+        let patience = if self.electricity.is_some() { FILL } else { DRAIN };
+        let patience = patience + self.options.commit_window + self.options.seal_age;
+        // Who wants it to end now asks once more.
+        self.is_told_to_end = false;
         loop {
             let now = now();
             self.weather(ended, now);
-            // What lies in the port is read within this time.
-            let is_quiet = now > ended + QUIET && self.figures.borrow().is_empty(ended + QUIET);
             // After kills something is missing for ever; then silence has to do.
             let is_settled = self.account.is_settled(is_complete && self.kills.count() == 0);
-            let is_over = is_quiet && is_settled && !self.is_healing && self.kills.due().is_none();
+            let is_over = self.is_quiet(ended) && is_settled && !self.is_healing && self.kills.due().is_none();
             let outage = self.options.faults.longest_outage();
-            if (is_over && self.are_whole()) || now > ended + patience + outage {
+            if (is_over && self.are_whole()) || now > ended + patience + outage || self.is_told_to_end {
                 return Ok(is_over);
             }
             self.step(audience).await?;
         }
     }
 
-    /// Everybody goes off; what came of it.
-    async fn close(mut self, lasted: Duration, timed_out: bool) -> Result<Report, Error> {
-        let kills = self.kills.count();
-        let tally = self.account.tally();
-        let last = self.control.status().await.ok();
-        let of_lane = |status: &crate::control::Status| {
-            status.buffer.lanes.iter().find(|lane| lane.lane == "mbus").map_or(0, |lane| lane.last)
+    /// Nobody has anything to say any more that counts.
+    fn is_quiet(&mut self, ended: Instant) -> bool {
+        // What lies in the port is read within this time.
+        let read = ended + QUIET;
+        let committed = read + self.options.commit_window;
+        let figures = self.figures.borrow();
+        let is_heard = match (&self.radio, &self.electricity) {
+            (None, _) => true,
+            (Some(_), None) => figures.is_empty(read),
+            // The service goes on reading; but what was heard is committed by then.
+            (Some(_), Some(_)) => figures.is_lane_empty(Lane::MBus, committed),
         };
-        let stored = tally.stored.max(last.as_ref().map_or(0, of_lane));
-        let decoded = self.figures.borrow().decoded().max(last.map_or(0, |status| status.meters.readings));
-        self.service.stop(STOP).await?;
-        let repeated = self.watcher.news().borrow().counts.repeated;
-        let account = &mut self.account;
-        consumer::close(self.watcher, &mut self.arrivals, |arrival| consumer::arrive(account, arrival)).await?;
-        let verdict = self.account.verdict(self.options.commit_window, self.options.policy == COMPLETE);
-        let ledger = self.account.ledger();
-        let usage = self.service.usage();
-        let delivered = ledger.matched();
-        Ok(Report {
-            sent: tally.sent,
-            heard: ledger.expected(),
-            decoded,
-            stored,
-            delivered,
-            duplicates: tally.duplicates + repeated,
-            lost: verdict.lost,
-            wire_bytes_per_reading: each(self.proxy.up() + self.proxy.down(), delivered),
-            written_bytes_per_reading: usage.written_bytes.filter(|written| *written > 0).and_then(|n| each(n, stored)),
-            peak_rss_bytes: usage.peak_rss_bytes,
-            seconds: (lasted.as_secs_f64() * 1e3).round() / 1e3,
-            in_window: verdict.in_window,
-            strange: ledger.strange(),
-            disordered: verdict.disordered,
-            telegrams: tally.telegrams,
-            copies: tally.copies,
-            garbage: self.garbage.load(Ordering::Relaxed),
-            rss_kib: self.memory.samples,
-            kills,
-            seed: self.options.seed,
-            timed_out,
-            strange_samples: ledger.samples().to_vec(),
-            lost_samples: if verdict.lost > 0 { self.account.strays(self.options.commit_window) } else { Vec::new() },
-        })
+        is_heard && self.electricity.as_mut().is_none_or(electricity::Part::is_closed)
     }
 
     /// Whatever happens next.
@@ -294,15 +277,18 @@ impl<'a> Stage<'a> {
         tokio::select! {
             // What was sent is written down before it can arrive.
             biased;
-            sent = next(&mut self.sent), if self.sent.is_some() => match sent {
-                Some(sent) => {
+            sent = next(&mut self.radio), if self.radio.as_ref().is_some_and(radio::Part::is_speaking) => {
+                if let Some(sent) = sent {
                     self.account.sent(sent, now());
-                    self.kills.sent(self.account.tally().sent, now());
+                    if self.electricity.is_none() {
+                        self.kills.pass(self.account.tally().sent, now());
+                    }
                 }
-                None => self.sent = None,
-            },
+            }
             Some(commit) = self.commits.recv() => self.committed(&commit)?,
-            Some(arrival) = self.arrivals.recv() => consumer::arrive(&mut self.account, &arrival),
+            Some(arrival) = self.arrivals.recv() => {
+                consumer::arrive(&mut self.account, self.electricity.as_mut(), &arrival);
+            }
             () = sleep_until(kill.unwrap_or(self.began).into()), if kill.is_some() => self.kill().await?,
             _ = self.tick.tick() => self.look(audience)?,
             _ = interrupt.recv() => self.is_told_to_end = true,
@@ -312,11 +298,11 @@ impl<'a> Stage<'a> {
     }
 
     fn are_whole(&self) -> bool {
-        self.outage.is_over() && self.receiver_outage.is_over() && self.receivers.are_whole()
+        self.outage.is_over() && self.radio.as_ref().is_none_or(radio::Part::is_whole)
     }
 
     fn committed(&mut self, commit: &CommitLine) -> Result<(), Error> {
-        self.account.committed(commit);
+        self.account.committed(commit, self.electricity.as_mut().is_some_and(electricity::Part::is_closed));
         if let (Some(notes), Some(path)) = (&mut self.notes, &self.options.commits) {
             let mut line = serde_json::to_vec(commit).expect("texts and numbers are always JSON");
             line.push(b'\n');
@@ -335,10 +321,21 @@ impl<'a> Stage<'a> {
     }
 }
 
-async fn next(sent: &mut Option<mpsc::Receiver<Sent>>) -> Option<Sent> {
-    match sent {
-        Some(sent) => sent.recv().await,
+async fn next(radio: &mut Option<radio::Part<'_>>) -> Option<Sent> {
+    match radio {
+        Some(radio) => radio.next().await,
         None => None,
+    }
+}
+
+/// The clocks at the beginning. With electricity meters days pass quickly, and there may be a change-over to come.
+fn begin(options: &Options) -> Start {
+    #[expect(clippy::disallowed_methods, reason = "where virtual time begins")]
+    let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (at, real_ms) = (now(), i64::try_from(real.as_millis()).unwrap_or(i64::MAX));
+    match options.electricity {
+        Some(electricity) => Start::new(at, real_ms, electricity.day, options.faults.dst),
+        None => Start::real(at, real_ms),
     }
 }
 
@@ -351,14 +348,18 @@ fn now() -> Instant {
 const COMPLETE: &str = "all";
 const SUBSCRIBED: Duration = Duration::from_secs(15);
 pub(super) const READY: Duration = Duration::from_secs(30);
+/// For all nodes to join.
+const FORMED: Duration = Duration::from_secs(120);
+/// Nodes in one request.
+const NODES: usize = 12;
 const TICK: Duration = Duration::from_millis(250);
 /// After the end of the time, for the telegram that is going out.
 const LAST_WORD: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(300);
 /// Beside windows and ages: for the way, and for one publication that has to be repeated.
 const DRAIN: Duration = Duration::from_secs(20);
-const STOP: Duration = Duration::from_secs(15);
-const SENT: usize = 256;
+/// The same, and for gaps to be filled.
+const FILL: Duration = Duration::from_secs(60);
 const COMMITS: usize = 1_024;
 /// Keeps these draws apart from the fleet's.
 const KILLS: u64 = u64::MAX - 1;

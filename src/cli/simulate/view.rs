@@ -11,7 +11,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Gauge, Paragraph, Sparkline};
 
-use crate::simulate::report::{Phase, Progress};
+use crate::simulate::report::{ElectricityProgress, Phase, Progress};
 use crate::simulate::run::Wish;
 
 /// The terminal, taken over until this is dropped.
@@ -37,7 +37,7 @@ impl View {
         let _ = self.terminal.draw(|frame| {
             let [head, flow, state, sent, delivered, last] = Layout::vertical([
                 Constraint::Length(1),
-                Constraint::Length(7),
+                Constraint::Length(7 + u16::from(progress.electricity.is_some())),
                 Constraint::Length(3),
                 Constraint::Length(5),
                 Constraint::Length(5),
@@ -116,7 +116,7 @@ fn flows(progress: &Progress) -> Vec<Line<'static>> {
         Line::from(vec![Span::raw(format!("{name:<10}")), Span::raw(format!("{figure:>10}  ")).bold(), rest.into()])
     };
     let written = usage.written_bytes.map_or_else(|| "-".to_owned(), |octets| format!("{} KiB", octets >> 10));
-    vec![
+    let mut rows = vec![
         row(
             "sent",
             tally.sent,
@@ -130,7 +130,12 @@ fn flows(progress: &Progress) -> Vec<Line<'static>> {
         ),
         row("delivered", progress.delivered, format!("{} KiB on the wire", progress.wire_bytes >> 10)),
         row("memory", usage.peak_rss_bytes >> 10, format!("KiB at most, {written} written, {} kills", progress.kills)),
-    ]
+    ];
+    if let Some(ElectricityProgress { days, delivered, meters, active }) = progress.electricity {
+        let rest = format!("values of {days:.2} days; {active} of {meters} electricity meters answer");
+        rows.push(row("read", delivered, rest));
+    }
+    rows
 }
 
 /// Whether `q` or Ctrl-C was pressed since the last look.

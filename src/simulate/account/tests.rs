@@ -59,7 +59,7 @@ fn speak(account: &mut Account, number: u64, fate: Fate, now: Instant) {
 
 fn commit(account: &mut Account, first: u64, last: u64) {
     let range = Range { lane: Lane::MBus.name().into(), first, last };
-    account.committed(&CommitLine { epoch: EPOCH.to_string(), at_ms: 0, ranges: vec![range] });
+    account.committed(&CommitLine { epoch: EPOCH.to_string(), at_ms: 0, ranges: vec![range] }, false);
 }
 
 fn arrive(account: &mut Account, sequence: u64, mantissa: i64) {
@@ -120,6 +120,23 @@ fn a_kill_excuses_its_open_window_and_nothing_else() {
     assert_eq!(account.verdict(WINDOW, true), Verdict { lost: 2, in_window: 2, ..Verdict::default() });
     // A selection keeps what it likes.
     assert_eq!(account.verdict(WINDOW, false), Verdict::default());
+}
+
+#[test]
+fn what_others_were_promised_counts_until_it_is_closed() {
+    let mut account = Account::new(false);
+    let mut promise = |sequence, is_closed| {
+        let range = Range { lane: Lane::LoadProfile.name().into(), first: sequence, last: sequence };
+        account.committed(&CommitLine { epoch: EPOCH.to_string(), at_ms: 0, ranges: vec![range] }, is_closed);
+    };
+    promise(1, false);
+    promise(2, false);
+    promise(3, true);
+    assert!(account.arrived(EPOCH, Lane::LoadProfile, 1, None));
+    assert!(!account.arrived(EPOCH, Lane::LoadProfile, 1, None));
+    assert!(!account.is_settled(true));
+    assert_eq!(account.verdict(WINDOW, true), Verdict { others_lost: 1, ..Verdict::default() });
+    assert_eq!((account.tally().others_stored, account.tally().stored), (3, 0));
 }
 
 #[test]

@@ -16,13 +16,11 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wmbus::sim::random::Random;
 
-use super::Options;
-use super::street::Street;
-use crate::clock::Pace;
+use super::{Start, Street};
 use crate::reading::MeterId;
 use crate::simulate::faults::Faults;
 use crate::simulate::fleet::fork;
-use crate::simulate::run::Error;
+use crate::simulate::run::{Error, Options};
 use crate::simulate::scene::More;
 
 /// One meter as it is commissioned.
@@ -50,21 +48,6 @@ pub(super) struct Fleet {
 enum Place {
     Sockets(Vec<SocketAddr>),
     Nodes(Street),
-}
-
-/// When virtual time began, by both clocks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Start {
-    pub(super) at: Instant,
-    pub(super) pace: Pace,
-}
-
-impl Start {
-    /// The meters' time, seconds since 1970 UTC.
-    pub(super) fn unix(&self, at: Instant) -> i64 {
-        let passed = at.saturating_duration_since(self.at).as_millis() as i64;
-        self.pace.at(self.pace.real_ms + passed).div_euclid(1_000)
-    }
 }
 
 impl Meter {
@@ -134,19 +117,20 @@ impl Fleet {
     /// on and on, but where they are away.
     pub(super) async fn open(
         options: &Options,
+        meters: usize,
         start: Start,
         modem: Option<&Path>,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let begin = start.pace.start_ms.div_euclid(1_000) - HISTORY;
         let new = |number| Meter::new(number, begin, &options.faults, options.seed);
-        let meters: Vec<_> = (0..options.meters).map(new).collect();
+        let meters: Vec<_> = (0..meters).map(new).collect();
         let served = meters.iter().map(|meter| {
             let at = |part: f64| start.at + options.limit.mul_f64(part);
             (meter.server(start), meter.away.as_ref().map(|away| at(away.start)..at(away.end)))
         });
         let place = match modem {
-            Some(link) => Place::Nodes(Street::open(served.collect(), options.seed, link)?),
+            Some(link) => Place::Nodes(Street::open(served.collect(), &options.faults, options.seed, link)?),
             None => Place::Sockets(Self::listen(served, stop).await.map_err(Error::Meters)?),
         };
         Ok(Self { meters, place })
@@ -172,8 +156,15 @@ impl Fleet {
     }
 
     /// Who has to be let into a network before anything can be read.
-    pub(super) fn street(&self) -> Option<&Street> {
+    pub(super) const fn street(&self) -> Option<&Street> {
         match &self.place {
+            Place::Sockets(_) => None,
+            Place::Nodes(street) => Some(street),
+        }
+    }
+
+    pub(super) const fn street_mut(&mut self) -> Option<&mut Street> {
+        match &mut self.place {
             Place::Sockets(_) => None,
             Place::Nodes(street) => Some(street),
         }

@@ -1,43 +1,70 @@
 //! The meters behind the nodes of an emulated G3-PLC modem, which takes no time for anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dlms::sim::Server;
 use plc::Eui64;
-use plc::sim::{Behind, Device, Modem, Nature, identity};
+use plc::sim::{self, Behind, Device, Modem, Nature, identity};
 
 use crate::control::NodeSecret;
+use crate::simulate::faults::Faults;
 use crate::simulate::modem::EmulatedModem;
+use crate::simulate::outage::Outage;
 use crate::simulate::receiver::Error;
 
 /// The modem, and who is behind it.
 #[derive(Debug)]
-pub(super) struct Street {
+pub(in crate::simulate) struct Street {
     modem: EmulatedModem,
     nodes: Vec<NodeSecret>,
+    /// When which node loses its power, and when it has it again.
+    switches: BTreeSet<(Instant, usize, bool)>,
+    /// The modem loses its power for a moment, once.
+    reset: Outage,
 }
 
 impl Street {
     /// The name of the network.
-    pub(super) const NETWORK: &str = "street";
+    pub(in crate::simulate) const NETWORK: &str = "street";
 
-    /// A modem at `link`, and a node for each meter; a meter is away for a time.
-    pub(super) fn open(meters: Vec<(Server, Option<Range<Instant>>)>, seed: u64, link: &Path) -> Result<Self, Error> {
+    /// A modem at `link`, and a node for each meter; where a meter is away for a time, its node is too.
+    pub(super) fn open(
+        meters: Vec<(Server, Option<Range<Instant>>)>,
+        faults: &Faults,
+        seed: u64,
+        link: &Path,
+    ) -> Result<Self, Error> {
         let mut servers = BTreeMap::new();
+        let mut switches = BTreeSet::new();
         let (mut devices, mut nodes) = (Vec::new(), Vec::new());
-        for (number, meter) in (0..).zip(meters) {
-            let (eui64, psk) = identity(number);
+        for (number, (server, away)) in meters.into_iter().enumerate() {
+            let (eui64, psk) = identity(number as u32);
             devices.push(Device::new(eui64, psk));
             nodes.push(NodeSecret { eui64: eui64.to_string(), psk: hex::encode(psk.0), meter: String::new() });
-            servers.insert(eui64, meter);
+            servers.insert(eui64, server);
+            switches.extend(away.iter().flat_map(|away| [(away.start, number, false), (away.end, number, true)]));
         }
         let answers = move |eui64, port, payload: &[u8]| answer(&mut servers, eui64, port, payload);
-        let nature = Nature { seed, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
+        let ppm = faults.modem_loss_ppm;
+        let nature = Nature {
+            seed,
+            join_window: Duration::from_secs(1),
+            buffers: 32,
+            faults: sim::Faults {
+                lost_ppm: ppm,
+                corrupt_ppm: ppm,
+                duplicate_ppm: ppm,
+                deaf_ppm: ppm,
+                ..sim::Faults::default()
+            },
+            ..Nature::default()
+        };
         let modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
-        Ok(Self { modem: EmulatedModem::open(modem, Some(link))?, nodes })
+        let reset = Outage::new(faults.modem_reset.then_some(Duration::ZERO));
+        Ok(Self { modem: EmulatedModem::open(modem, Some(link))?, nodes, switches, reset })
     }
 
     /// The node of the meter of this number.
@@ -46,7 +73,7 @@ impl Street {
     }
 
     /// What the service must be told of the nodes.
-    pub(super) fn nodes(&self) -> &[NodeSecret] {
+    pub(in crate::simulate) fn nodes(&self) -> &[NodeSecret] {
         &self.nodes
     }
 
@@ -54,22 +81,32 @@ impl Street {
         self.modem.path()
     }
 
-    /// Nodes that are in the network.
-    pub(super) fn joined(&self) -> usize {
-        self.modem.modem().joined()
+    /// All nodes are in the network.
+    pub(in crate::simulate) fn is_formed(&self) -> bool {
+        self.modem.modem().joined() == self.nodes.len()
+    }
+
+    /// How often nodes have joined, all together.
+    pub(super) fn joins(&self) -> u64 {
+        self.modem.modem().devices().iter().map(|device| u64::from(device.joins())).sum()
+    }
+
+    /// Power fails here and there.
+    pub(super) fn weather(&mut self, is_half: bool, now: Instant) {
+        if self.reset.pass(is_half, now) == Some(true) {
+            self.modem.modem().power_cut();
+        }
+        while let Some((_, place, is_on)) = self.switches.first().copied().filter(|(due, ..)| *due <= now) {
+            self.switches.pop_first();
+            self.modem.modem().switch(place, is_on, now);
+        }
     }
 }
 
-type Servers = BTreeMap<Eui64, (Server, Option<Range<Instant>>)>;
-
 /// What the meter behind a node says to a datagram.
-fn answer(servers: &mut Servers, eui64: Eui64, port: u16, payload: &[u8]) -> Option<Vec<u8>> {
-    let (server, away) = servers.get_mut(&eui64).filter(|_| port == PORT)?;
-    let now = now();
-    if away.as_ref().is_some_and(|away| away.contains(&now)) {
-        return None;
-    }
-    server.handle_bytes(payload, now);
+fn answer(servers: &mut BTreeMap<Eui64, Server>, eui64: Eui64, port: u16, payload: &[u8]) -> Option<Vec<u8>> {
+    let server = servers.get_mut(&eui64).filter(|_| port == PORT)?;
+    server.handle_bytes(payload, now());
     let mut answer = Vec::new();
     while let Some(octets) = server.poll_transmit() {
         answer.extend(octets);

@@ -1,10 +1,9 @@
 //! What is looked at a few times a second: the service, the weather of outages, and what the audience is shown.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{Stage, now};
-use crate::simulate::report::{Phase, Progress};
+use crate::simulate::report::{ElectricityProgress, Phase, Progress};
 use crate::simulate::run::{Audience, Error, Wish};
 
 impl Stage<'_> {
@@ -24,15 +23,19 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Begins and ends the outage. Half of the run is over when half of the readings were sent, or half of the time went by.
+    /// Begins and ends outages. Half of the run is over when half of the readings were sent, or half of the time went by.
     pub(super) fn weather(&mut self, began: Instant, now: Instant) {
-        let half_sent = self.options.readings.is_some_and(|all| self.account.tally().sent * 2 >= all);
+        let readings = self.radio.as_ref().and_then(|radio| radio.options().readings);
+        let half_sent = readings.is_some_and(|all| self.account.tally().sent * 2 >= all);
         let is_half = half_sent || now > began + self.options.limit / 2 || self.phase == Phase::Draining;
         if let Some(is_down) = self.outage.pass(is_half, now) {
             self.proxy.change(|line| line.is_down = is_down);
         }
-        if self.receiver_outage.pass(is_half, now) == Some(true) {
-            self.receivers.fail(self.options.faults.receiver_outage.unwrap_or_default());
+        if let Some(radio) = &mut self.radio {
+            radio.weather(is_half, now);
+        }
+        if let Some(electricity) = &mut self.electricity {
+            electricity.weather(is_half, now);
         }
     }
 
@@ -40,6 +43,12 @@ impl Stage<'_> {
         let figures = self.figures.borrow();
         let ledger = self.account.ledger();
         let status = figures.status.as_ref();
+        let electricity = self.electricity.as_ref().map(|electricity| ElectricityProgress {
+            days: self.start.days(now()),
+            delivered: electricity.ledger().delivered(),
+            meters: electricity.meters(),
+            active: status.and_then(|status| status.electricity.as_ref()).map_or(0, |it| it.active),
+        });
         Progress {
             phase: self.phase,
             elapsed: now().duration_since(self.began),
@@ -47,8 +56,8 @@ impl Stage<'_> {
             heard: ledger.expected(),
             decoded: figures.decoded(),
             delivered: ledger.matched(),
-            missing: ledger.missing(),
-            meters: (self.options.meters, self.account.meters()),
+            meters: (self.options.radio.as_ref().map_or(0, |radio| radio.meters), self.account.meters()),
+            electricity,
             backlog: status.map_or(0, |status| status.buffer.backlog),
             acknowledged: status.map_or(0, |status| status.uplink.acknowledged),
             is_connected: status.is_some_and(|status| status.uplink.is_connected),
@@ -56,7 +65,7 @@ impl Stage<'_> {
             kills: self.kills.count(),
             usage: self.service.usage(),
             rss_bytes: status.map_or(0, |status| status.process.rss_bytes),
-            garbage: self.garbage.load(Ordering::Relaxed),
+            garbage: self.radio.as_ref().map_or(0, crate::simulate::radio::Part::garbage),
             wire_bytes: self.proxy.up() + self.proxy.down(),
             last: self.account.last().map(str::to_owned).collect(),
         }

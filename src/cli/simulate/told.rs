@@ -1,0 +1,161 @@
+//! What `dcu simulate` tells without the live view: a line every other second, and a summary.
+
+use std::time::Duration;
+
+use crate::simulate::report::{Electricity, ElectricityProgress, Phase, Progress, Radio, Report};
+use crate::simulate::run::{Options, Wish};
+
+/// What is simulated.
+pub(super) fn title(options: &Options) -> String {
+    let radio = options.radio.as_ref().map(|radio| format!(", {} meters", radio.meters));
+    let electricity = options.electricity.map(|electricity| {
+        let place = if electricity.has_plc { "behind a modem" } else { "on sockets" };
+        format!(", {} electricity meters {place}", electricity.meters)
+    });
+    let (radio, electricity) = (radio.unwrap_or_default(), electricity.unwrap_or_default());
+    format!("seed {}{radio}{electricity}, faults {}", options.seed, options.faults)
+}
+
+/// One line every other second.
+#[derive(Default)]
+pub(super) struct Lines {
+    next: Duration,
+    phase: Option<Phase>,
+}
+
+impl Lines {
+    pub(super) fn show(&mut self, progress: &Progress) -> Wish {
+        if progress.elapsed >= self.next || self.phase != Some(progress.phase) {
+            self.next = progress.elapsed + EVERY;
+            self.phase = Some(progress.phase);
+            eprintln!("{}", line(progress));
+        }
+        Wish::GoOn
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    let seconds = progress.elapsed.as_secs_f64();
+    let what = match progress.phase {
+        Phase::Starting => return format!("{seconds:6.1} s  starting"),
+        Phase::Speaking => "speaking",
+        Phase::Draining => "draining",
+    };
+    let Progress { tally, heard, delivered, backlog, meters: (meters, known), .. } = progress;
+    let mut line = format!("{seconds:6.1} s  {what}: ");
+    if *meters > 0 {
+        line.push_str(&format!(
+            "{} telegrams, readings {} sent, {heard} heard, {} stored, {delivered} delivered; {known} of {meters} meters, ",
+            tally.telegrams, tally.sent, tally.stored,
+        ));
+    }
+    if let Some(ElectricityProgress { days, delivered, meters, active }) = progress.electricity {
+        line.push_str(&format!(
+            "day {days:.2}, {delivered} values delivered, {} stored; {active} of {meters} meters answer, ",
+            tally.others_stored
+        ));
+    }
+    line.push_str(&format!("backlog {backlog}"));
+    if progress.is_down {
+        line.push_str(", broker away");
+    }
+    if progress.garbage > 0 {
+        line.push_str(&format!(", {} of garbage, {} KiB of memory", progress.garbage, progress.rss_bytes / 1024));
+    }
+    if progress.kills > 0 {
+        line.push_str(&format!(", {} kills", progress.kills));
+    }
+    line
+}
+
+/// What came of it.
+pub(super) fn summary(report: &Report, options: &Options) -> String {
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure}"));
+    let total = &report.total;
+    let mut text = String::new();
+    if let Some(part) = &report.radio {
+        let receivers = options.radio.as_ref().map_or(0, |radio| radio.receivers.len());
+        text.push_str(&radio(part, receivers, total.seconds));
+    }
+    if let Some(part) = &report.electricity {
+        text.push_str(&electricity(part, total.seconds));
+    }
+    if let Some(part) = report.radio.as_ref().filter(|part| part.garbage > 0) {
+        let series: Vec<_> = total.rss_kib.iter().map(u64::to_string).collect();
+        text.push_str(&format!(
+            "garbage      {:>9} telegrams that were none; memory every 30 s, KiB: {}\n",
+            part.garbage,
+            series.join(" ")
+        ));
+    }
+    if let Some(part) = report.radio.as_ref().filter(|_| total.kills > 0) {
+        text.push_str(&format!("in_window    {:>9} in open commit windows\n", part.in_window));
+    }
+    if total.kills > 0 {
+        text.push_str(&format!("kills        {:>9}\n", total.kills));
+    }
+    text.push_str(&format!(
+        "duplicates   {:>9} records arrived again and were dropped\n\
+         a reading    {:>9} octets between service and broker, {} written to the disk\n\
+         memory       {:>9} KiB at most\n\
+         seed         {:>9}\n",
+        total.duplicates,
+        figure(total.wire_bytes_per_reading),
+        figure(total.written_bytes_per_reading),
+        total.peak_rss_bytes / 1024,
+        total.seed,
+    ));
+    text
+}
+
+fn radio(part: &Radio, receivers: usize, seconds: f64) -> String {
+    let mut text = format!(
+        "sent         {:>9} readings in {} telegrams of {} meters, {seconds:.1} s\n\
+         heard        {:>9} intact at the service's ports\n\
+         decoded      {:>9}\n\
+         stored       {:>9} durable\n\
+         delivered    {:>9} at the head-end\n\
+         lost         {:>9}\n",
+        part.sent, part.telegrams, part.meters, part.heard, part.decoded, part.stored, part.delivered, part.lost,
+    );
+    if receivers > 1 {
+        text.push_str(&format!("copies       {:>9} telegrams from one more of {receivers} receivers\n", part.copies));
+    }
+    text
+}
+
+fn electricity(part: &Electricity, seconds: f64) -> String {
+    let mut text = format!(
+        "expected     {:>9} values of the slots of {:.2} days of {} electricity meters, {seconds:.1} s\n\
+         delivered    {:>9}\n\
+         completeness {:>9}\n\
+         gaps         {:>9} values of slots while their meter was away, {} filled in\n\
+         lost         {:>9}\n\
+         doubled      {:>9}\n\
+         stored       {:>9} records\n",
+        part.expected,
+        part.days,
+        part.meters,
+        part.delivered,
+        part.completeness,
+        part.gaps,
+        part.backfilled,
+        part.lost,
+        part.doubled,
+        part.stored,
+    );
+    if let Some(joins) = part.joins {
+        text.push_str(&format!("joins        {joins:>9} of nodes\n"));
+    }
+    text
+}
+
+/// The first of what must not be, a line each.
+pub(super) fn samples(report: &Report) -> impl Iterator<Item = String> + '_ {
+    let radio = report.radio.iter().flat_map(|it| [("never sent", &it.strange_samples), ("lost", &it.lost_samples)]);
+    let electricity = report.electricity.iter();
+    let electricity = electricity.flat_map(|it| [("never had", &it.strange_samples), ("missing", &it.missing_samples)]);
+    radio.chain(electricity).flat_map(|(what, samples)| samples.iter().map(move |sample| format!("{what}: {sample}")))
+}
+
+const EVERY: Duration = Duration::from_secs(2);
