@@ -29,8 +29,8 @@ pub struct Faults {
     pub clock_drift: Option<Duration>,
     /// Electricity meters see the next change-over of summer time, half of them with an inverted deviation.
     pub dst: bool,
-    /// Of what a modem and its host say to each other: lost, damaged or told twice, per million each.
-    pub modem_loss_ppm: u32,
+    /// Messages that get lost on the power line once the network has formed, per million.
+    pub plc_loss_ppm: u32,
     /// Once in the run, a modem loses its power for a moment, with all that it knew.
     pub modem_reset: bool,
 }
@@ -39,7 +39,7 @@ pub struct Faults {
 pub enum Error {
     #[error(
         "unknown fault {0:?}: known are loss, corrupt, broker-outage, receiver-outage, cut-after, delay and garbage; of \
-         electricity meters meter-loss, clock-drift and dst, behind a modem modem-loss and modem-reset"
+         electricity meters meter-loss, clock-drift and dst, behind a modem plc-loss and modem-reset"
     )]
     Unknown(String),
     #[error("{0}: {1:?} is not a share such as 5% or 0.05")]
@@ -73,7 +73,7 @@ impl Faults {
 
     /// The first fault that only a modem has.
     pub fn of_modem(&self) -> Option<&'static str> {
-        [(self.modem_loss_ppm > 0, "modem-loss"), (self.modem_reset, "modem-reset")]
+        [(self.plc_loss_ppm > 0, "plc-loss"), (self.modem_reset, "modem-reset")]
             .into_iter()
             .find_map(|(is_set, name)| is_set.then_some(name))
     }
@@ -101,7 +101,7 @@ impl FromStr for Faults {
                 "garbage" => faults.garbage = rate(value)?,
                 "meter-loss" => faults.meter_loss_ppm = share("meter-loss", value)?,
                 "clock-drift" => faults.clock_drift = Some(said("clock-drift", duration(value))?),
-                "modem-loss" => faults.modem_loss_ppm = share("modem-loss", value)?,
+                "plc-loss" => faults.plc_loss_ppm = share("plc-loss", value)?,
                 "modem-reset" if value.is_empty() => faults.modem_reset = true,
                 "dst" if value.is_empty() => faults.dst = true,
                 _ => return Err(Error::Unknown(name.to_owned())),
@@ -118,7 +118,7 @@ impl fmt::Display for Faults {
             ("loss", self.loss_ppm),
             ("corrupt", self.corrupt_ppm),
             ("meter-loss", self.meter_loss_ppm),
-            ("modem-loss", self.modem_loss_ppm),
+            ("plc-loss", self.plc_loss_ppm),
         ];
         for (name, ppm) in shares {
             if ppm > 0 {
@@ -188,7 +188,7 @@ mod tests {
         }
         let text = "loss=5%,corrupt=0.25%,broker-outage=10s,receiver-outage=5s,cut-after=4000B,delay=250ms,garbage=300";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
-        let text = "meter-loss=10%,modem-loss=1%,clock-drift=10s,dst,modem-reset";
+        let text = "meter-loss=10%,plc-loss=1%,clock-drift=10s,dst,modem-reset";
         assert_eq!(text.parse::<Faults>().unwrap().to_string(), text);
         check("dst=1", Err(Error::Unknown("dst".into())));
         assert_eq!(none.to_string(), "none");

@@ -57,7 +57,7 @@ pub(super) struct Args {
     /// Decides meters, values and faults; default: drawn and printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms garbage=300; of electricity meters meter-loss=10% clock-drift=10s dst; of a modem modem-loss=1% modem-reset
+    /// Separated by commas: loss=5% corrupt=1% broker-outage=10s receiver-outage=10s cut-after=100kB delay=50ms garbage=300; of electricity meters meter-loss=10% clock-drift=10s dst; behind a modem plc-loss=1% modem-reset
     #[arg(long, value_name = "FAULTS", default_value = "")]
     faults: Faults,
     /// Kill the service so often at random moments, and start it again; without --electricity default of --readings is then 10000

@@ -76,6 +76,9 @@ impl<'a> Part<'a> {
     /// Slots that end from now on count.
     pub(super) fn begin(&mut self, now: Instant) {
         self.counted.0 = self.start.unix(now);
+        if let Some(street) = self.fleet.street_mut() {
+            street.begin();
+        }
     }
 
     /// Slots that end from now on do not count, and what counts is waited for.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dlms::sim::Server;
 use plc::Eui64;
-use plc::sim::{self, Behind, Device, Modem, Nature, identity};
+use plc::sim::{Behind, Device, Modem, Nature, identity};
 
 use crate::control::NodeSecret;
 use crate::simulate::faults::Faults;
@@ -20,6 +20,8 @@ use crate::simulate::receiver::Error;
 pub(in crate::simulate) struct Street {
     modem: EmulatedModem,
     nodes: Vec<NodeSecret>,
+    /// Messages that get lost on the line, per million.
+    loss_ppm: u32,
     /// When which node loses its power, and when it has it again.
     switches: BTreeSet<(Instant, usize, bool)>,
     /// The modem loses its power for a moment, once.
@@ -48,23 +50,11 @@ impl Street {
             switches.extend(away.iter().flat_map(|away| [(away.start, number, false), (away.end, number, true)]));
         }
         let answers = move |eui64, port, payload: &[u8]| answer(&mut servers, eui64, port, payload);
-        let ppm = faults.modem_loss_ppm;
-        let nature = Nature {
-            seed,
-            join_window: Duration::from_secs(1),
-            buffers: 32,
-            faults: sim::Faults {
-                lost_ppm: ppm,
-                corrupt_ppm: ppm,
-                duplicate_ppm: ppm,
-                deaf_ppm: ppm,
-                ..sim::Faults::default()
-            },
-            ..Nature::default()
-        };
+        let nature = Nature { seed, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
         let modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
         let reset = Outage::new(faults.modem_reset.then_some(Duration::ZERO));
-        Ok(Self { modem: EmulatedModem::open(modem, Some(link))?, nodes, switches, reset })
+        let loss_ppm = faults.plc_loss_ppm;
+        Ok(Self { modem: EmulatedModem::open(modem, Some(link))?, nodes, loss_ppm, switches, reset })
     }
 
     /// The node of the meter of this number.
@@ -89,6 +79,11 @@ impl Street {
     /// How often nodes have joined, all together.
     pub(super) fn joins(&self) -> u64 {
         self.modem.modem().devices().iter().map(|device| u64::from(device.joins())).sum()
+    }
+
+    /// The network has formed, and from now on the line is as bad as it is meant to be.
+    pub(super) fn begin(&mut self) {
+        self.modem.modem().faults().air_loss_ppm = self.loss_ppm;
     }
 
     /// Power fails here and there.
