@@ -1,30 +1,72 @@
-//! Electricity meters of a digital twin, read while days pass quickly.
+//! Electricity meters of a digital twin, read while days pass quickly, alone and beside meters with radios.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-#[test]
-fn every_slot_arrives_once_though_meters_were_away_clocks_go_wrong_and_summer_time_begins() {
+/// Runs a simulation that must succeed; its report.
+fn simulate(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_dcu"))
-        .args(["simulate", "--electricity", "20", "--for", "12s", "--day", "10s", "--seed", "3", "--json"])
-        .args(["--faults", "meter-loss=30%,clock-drift=10s,dst"])
+        .args(["simulate", "--for", "12s", "--day", "10s", "--seed", "3", "--json"])
+        .args(args)
         .output()
         .unwrap();
     let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).unwrap_or_default();
     assert_eq!(output.status.code(), Some(0), "{report:#}\n{told}");
-    assert_eq!(report["completeness"], 1.0, "{report:#}");
-    for nothing in ["lost", "doubled", "strange"] {
-        assert_eq!(report[nothing], 0, "{report:#}");
-    }
+    assert_eq!((&report["completeness"], &report["lost"], &report["strange"]), (&1.0.into(), &0.into(), &0.into()));
+    report
+}
+
+#[test]
+fn every_slot_arrives_once_though_meters_were_away_clocks_go_wrong_and_summer_time_begins() {
+    let report = simulate(&["--electricity", "20", "--faults", "meter-loss=30%,clock-drift=10s,dst"]);
+    assert_eq!(report["doubled"], 0, "{report:#}");
     assert!(report["gaps"].as_u64() > Some(0) && report["gaps"] == report["backfilled"], "{report:#}");
 }
 
 #[test]
-fn faults_of_telegrams_are_none_of_electricity_meters_and_the_other_way_round() {
-    for args in [["--electricity", "2", "--faults", "loss=5%"], ["--meters", "2", "--faults", "meter-loss=5%"]] {
+fn both_kinds_of_meters_are_complete_in_one_unit_whatever_goes_wrong_with_them() {
+    let report = simulate(&[
+        "--electricity",
+        "10",
+        "--gas-water",
+        "10",
+        "--rate",
+        "20",
+        "--receivers",
+        "im871a,cul",
+        "--faults",
+        "loss=5%,receiver-outage=1s,broker-outage=2s,meter-loss=30%,clock-drift=10s,dst,plc-loss=1%,modem-reset",
+    ]);
+    let (radio, electricity) = (&report["gas_water"], &report["electricity"]);
+    assert!(radio["heard"].as_u64() > Some(100) && radio["heard"] == radio["delivered"], "{report:#}");
+    assert!(radio["sent"].as_u64() > radio["heard"].as_u64() && radio["copies"].as_u64() > Some(0), "{report:#}");
+    assert!(electricity["gaps"].as_u64() > Some(0), "{report:#}");
+    assert_eq!((&electricity["gaps"], &electricity["doubled"]), (&electricity["backfilled"], &0.into()), "{report:#}");
+    assert!(electricity["joins"].as_u64() >= Some(10), "they are behind a modem: {report:#}");
+}
+
+#[test]
+fn kills_cost_neither_kind_of_meters_anything_but_the_open_commit_window() {
+    let report = simulate(&["--electricity", "5", "--gas-water", "10", "--rate", "20", "--kills", "2"]);
+    let (radio, electricity) = (&report["gas_water"], &report["electricity"]);
+    assert_eq!((&report["kills"], &electricity["doubled"], &electricity["joins"]), (&2.into(), &0.into(), &5.into()));
+    assert!(radio["delivered"].as_u64() > Some(100), "{report:#}");
+}
+
+#[test]
+fn faults_of_what_is_not_there_are_wrong_usage() {
+    for args in [
+        &["--electricity", "2", "--faults", "loss=5%"][..],
+        &["--meters", "2", "--faults", "meter-loss=5%"],
+        &["--electricity", "2", "--faults", "modem-reset"],
+        &["--electricity", "2", "--gas-water", "2", "--tcp", "--faults", "plc-loss=1%"],
+        &["--electricity", "2", "--rate", "5"],
+        &["--electricity", "2", "--plc", "--tcp"],
+        &["--plc"],
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_dcu")).arg("simulate").args(args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
