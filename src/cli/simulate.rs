@@ -26,13 +26,15 @@ use super::{Out, Outcome};
 /// peak_rss_bytes is the service's, and rss_kib its memory every 30 s; garbage, telegrams that were none (random octets
 /// and strangers' telegrams, told by receivers of all kinds that delimit frames), none of which may arrive. With a --policy other than "all", lost means reported as durable and not delivered.
 ///
-/// With --electricity there are meters, ciphered and with HLS by GMAC, that the service reads on a
-/// schedule: load profile, daily values, clock. They are on TCP sockets; with --plc, or beside meters with radios
-/// (--gas-water), behind the nodes of an emulated G3-PLC modem, and --tcp puts them on sockets there too. What is scaled is UTC, the unit's and the meters' alike: a day takes --day,
-/// a quarter of an hour a 96th of it; telegrams, time-outs, back-off of connections, TLS and the commit window are in real time.
-/// Every value of every slot that ended is compared with the meters' own: completeness, delivered by expected; gaps, of
-/// slots that ended while their meter was away (with its node, where it has one), and how many of them were filled in later; lost, reported as durable and not
-/// delivered; doubled, arrived in two records; joins, of nodes into their network. With both kinds of meters, the JSON object has gas_water and electricity, and beside them what is of all.
+/// With --electricity there are meters, ciphered and with HLS by GMAC, that the service reads on a schedule: load
+/// profile, daily values, clock. They are on TCP sockets; with --plc, or beside meters with radios (--gas-water),
+/// behind the nodes of an emulated G3-PLC modem, and --tcp puts them on sockets there too. What is scaled is UTC, the
+/// unit's and the meters' alike: a day takes --day, a quarter of an hour a 96th of it; telegrams, time-outs, back-off
+/// of connections, TLS and the commit window are in real time. Every value of every slot that ended is compared with
+/// the meters' own: completeness, delivered by expected; gaps, of slots that ended while their meter was away (with its
+/// node, where it has one), and how many of them were filled in later; lost, reported as durable and not delivered;
+/// doubled, arrived in two records; joins, of nodes into their network. With both kinds of meters, the JSON object has
+/// gas_water and electricity, and beside them what is of all.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
