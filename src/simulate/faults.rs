@@ -136,7 +136,7 @@ impl fmt::Display for Faults {
         }
         items.extend(self.clock_drift.map(|drift| format!("clock-drift={drift:?}")));
         let flags = [(self.dst, "dst"), (self.modem_reset, "modem-reset")];
-        items.extend(flags.into_iter().filter_map(|(is_set, name)| is_set.then(|| name.to_owned())));
+        items.extend(flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()));
         f.write_str(&if items.is_empty() { "none".to_owned() } else { items.join(",") })
     }
 }
