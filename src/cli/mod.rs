@@ -23,6 +23,7 @@ mod status;
 mod task;
 mod telegram;
 mod text;
+mod topology;
 mod uplink;
 
 use std::ffi::OsString;
@@ -54,6 +55,7 @@ enum Command {
     Mesh(mesh::Args),
     Node(node::Args),
     Route(route::Args),
+    Topology(topology::Args),
     Buffer(buffer::Args),
     Dlms(Box<dlms::Args>),
     Uplink(uplink::Args),
@@ -74,6 +76,7 @@ fn dispatch(command: Command, out: &mut Out) -> Outcome {
         Command::Mesh(args) => mesh::run(args, out),
         Command::Node(args) => node::run(args, out),
         Command::Route(args) => route::run(args, out),
+        Command::Topology(args) => topology::run(args, out),
         Command::Buffer(args) => buffer::run(args, out),
         Command::Dlms(args) => dlms::run(*args, out),
         Command::Uplink(args) => uplink::run(args, out),

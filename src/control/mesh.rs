@@ -185,6 +185,12 @@ pub struct NodeLine {
     /// Next hops of its route, the last 32, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentLine>,
+    /// When its path was traced last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traced_ms: Option<i64>,
+    /// That path, the coordinator's neighbour first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<HopLine>,
 }
 
 /// The route to a node went this way from then on.

@@ -10,6 +10,7 @@ mod meters;
 mod orders;
 mod status;
 mod tasks;
+mod topology;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };
 pub use tasks::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter};
+pub use topology::{LinkQuality, ParentFrom, Topology, TopologyNode};
 pub use verdict::Verdict;
 
 /// Raised when an old client would misread an answer. New keys alone do not raise it.

@@ -37,17 +37,10 @@ struct Seen {
     weak_links: Option<u8>,
     /// Of its route, where the modem says it.
     medium: Option<u8>,
-    /// The last hop of the path that was traced: who is before it, and how it hears that one.
-    last_hop: Option<LastHop>,
     /// Next hops of its route, the newest last.
     parents: VecDeque<(i64, u16)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct LastHop {
-    parent: u16,
-    medium: u8,
-    phase_differential: u8,
+    /// The last path that was traced to it, and when; None once its route has changed.
+    path: Option<(i64, Vec<Hop>)>,
 }
 
 impl Mesh {
@@ -115,14 +108,7 @@ impl Mesh {
         if let Some(first) = path.forward.first() {
             seen.goes_by(first.short_addr, now_ms);
         }
-        // The last hop is the one to the node itself.
-        if let Some((last, before)) = path.forward.split_last() {
-            seen.last_hop = Some(LastHop {
-                parent: before.last().map_or(COORDINATOR, |hop| hop.short_addr),
-                medium: last.medium_rx,
-                phase_differential: last.phase_differential,
-            });
-        }
+        seen.path = Some((now_ms, path.forward.clone()));
     }
 
     /// The modem's macNeighbourTable.
@@ -168,7 +154,8 @@ impl Mesh {
             None => NodePresence::Unlisted,
         };
         let neighbour = member.and_then(|member| self.neighbours.get(&member.short_addr));
-        let last_hop = seen.last_hop;
+        // The last hop is the one to the node itself.
+        let last_hop = seen.path.as_ref().and_then(|(_, hops)| hops.split_last());
         let parents = seen
             .parents
             .iter()
@@ -184,13 +171,16 @@ impl Mesh {
             hops: seen.hops,
             next_hop: seen.parents.back().map(|(_, next_hop)| short(*next_hop)),
             weak_links: seen.weak_links,
-            parent: last_hop.map(|last| short(last.parent)),
-            medium: seen.medium.or(last_hop.map(|last| last.medium)).map(|medium| self::medium(medium).to_owned()),
+            parent: last_hop.map(|(_, before)| short(before.last().map_or(COORDINATOR, |hop| hop.short_addr))),
+            medium: seen
+                .medium
+                .or(last_hop.map(|(last, _)| last.medium_rx))
+                .map(|medium| self::medium(medium).to_owned()),
             lqi_forward: neighbour.map(|neighbour| neighbour.lqi),
             modulation_type: neighbour.map(|neighbour| neighbour.modulation_type),
             modulation_scheme: neighbour.map(|neighbour| neighbour.modulation_scheme),
             phase_differential: last_hop
-                .map(|last| last.phase_differential)
+                .map(|(last, _)| last.phase_differential)
                 .or(neighbour.map(|neighbour| neighbour.phase_differential)),
             joins: seen.joins,
             losses: seen.losses,
@@ -198,6 +188,8 @@ impl Mesh {
             failure: seen.failure.clone(),
             asked_ms: seen.asked_ms.or_else(|| self.unlisted.get(&eui64).copied()),
             parents: parents.collect(),
+            traced_ms: seen.path.as_ref().map(|(traced_ms, _)| *traced_ms),
+            path: seen.path.iter().flat_map(|(_, hops)| hops).map(hop_line).collect(),
         }
     }
 
@@ -233,23 +225,26 @@ impl Seen {
         }
         self.parents.push_back((now_ms, next_hop));
         // It was traced on another way.
-        self.last_hop = None;
+        self.path = None;
     }
 }
 
 /// A traced path, for people and scripts.
 pub fn path_line(eui64: Eui64, path: &Path) -> PathLine {
-    let hop = |hop: &Hop| HopLine {
+    PathLine {
+        node: eui64.to_string(),
+        short_addr: short(path.destination),
+        forward: path.forward.iter().map(hop_line).collect(),
+        reverse: path.reverse.iter().map(hop_line).collect(),
+    }
+}
+
+fn hop_line(hop: &Hop) -> HopLine {
+    HopLine {
         short_addr: short(hop.short_addr),
         link_cost: hop.link_cost,
         phase_differential: hop.phase_differential,
         medium: medium(hop.medium_rx).to_owned(),
-    };
-    PathLine {
-        node: eui64.to_string(),
-        short_addr: short(path.destination),
-        forward: path.forward.iter().map(hop).collect(),
-        reverse: path.reverse.iter().map(hop).collect(),
     }
 }
 

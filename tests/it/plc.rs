@@ -185,6 +185,15 @@ async fn a_network_lives(generation: Generation) {
     let (node, short_addr) = before[0].clone();
     assert_eq!(street.ask(&["route", "trace", &short_addr]).0, Some(0), "{}", street.log());
     assert_eq!(street.ask(&["route", "show"]).0, Some(0), "{}", street.log());
+    for (eui64, _) in &before {
+        assert_eq!(street.ask(&["route", "trace", eui64]).0, Some(0), "{}", street.log());
+    }
+    let picture = street.ask(&["topology"]).1.remove(0);
+    let joined = picture["nodes"].as_array().unwrap().iter().filter(|node| node["presence"] == "routed");
+    let parents: Vec<_> = joined.map(|node| &node["parent"]).collect();
+    let is_node = |parent: &Value| before.iter().any(|(eui64, _)| parent == eui64);
+    assert!(parents.iter().all(|parent| **parent == picture["coordinator"] || is_node(parent)), "{picture}");
+    assert!(parents.iter().any(|parent| is_node(parent)), "{picture}");
     assert_eq!(street.ask(&["node", "deny", "meter 0"]).0, Some(0));
     street.until("it is out", |street| street.nodes("denied").len() == 1).await;
     assert_eq!(street.nodes("denied")[0]["eui64"], node.as_str());

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::Random;
 use super::modem::{Happening, Modem, Stage};
 use crate::Eui64;
 use crate::g3::adp::{Address, Hop, Message, Path, Value};
@@ -69,7 +70,8 @@ impl Modem {
         }
         let source = self.source(place);
         let pdu = message.to_vec().into();
-        self.tell(&Message::LbpIndication { source, pdu, lqi: LQI, is_secured: source != NOBODY });
+        let lqi = self.near_lqi(place);
+        self.tell(&Message::LbpIndication { source, pdu, lqi, is_secured: source != NOBODY });
     }
 
     /// Whom a node's bootstrapping comes from: itself, its agent, or nobody when it is heard directly.
@@ -132,7 +134,7 @@ impl Modem {
         let (Some(short_addr), (key_index, Some(key))) = (device.short_addr, device.active_key()) else { return };
         let source = Address::Short(short_addr);
         self.tell(&if self.pib.key(key_index) == Some(key) {
-            Message::DataIndication { lqi: LQI, nsdu: packet.into() }
+            Message::DataIndication { lqi: self.near_lqi(place), nsdu: packet.into() }
         } else {
             Message::NetworkStatus {
                 pan_id: self.pan_id.unwrap_or(NOBODY),
@@ -150,17 +152,25 @@ impl Modem {
         let place = self.place_of(destination);
         let mut places: Vec<_> = std::iter::successors(place, |place| self.parent(*place)).collect();
         places.reverse();
-        let hop = |short_addr| Hop {
-            short_addr,
-            metric_not_supported: 0,
-            link_cost: 12,
-            phase_differential: 0,
-            medium_rx: 0,
-            medium_tx: 0,
+        let short = |place: Option<usize>| place.map_or(Some(0), |place| self.devices.get(place)?.short_addr);
+        // The hop to `short_addr` goes over the link between `place` and its parent, one way or the other.
+        let hop = |place: usize, short_addr, turn: fn(u8) -> u8| {
+            let Tie { lqi, phase_differential, medium } = self.tie(place);
+            let phase_differential = turn(phase_differential);
+            let link_cost = link_cost(lqi);
+            Hop {
+                short_addr,
+                metric_not_supported: 0,
+                link_cost,
+                phase_differential,
+                medium_rx: medium,
+                medium_tx: medium,
+            }
         };
-        let shorts = || places.iter().filter_map(|place| self.devices.get(*place)?.short_addr);
-        let forward: Vec<_> = shorts().map(hop).collect();
-        let reverse = shorts().rev().skip(1).chain(place.map(|_| 0)).map(hop).collect();
+        let forward =
+            places.iter().filter_map(|place| Some(hop(*place, short(Some(*place))?, |phase| phase))).collect();
+        let back = |place: &usize| Some(hop(*place, short(self.parent(*place))?, |phase| (6 - phase) % 6));
+        let reverse = places.iter().rev().filter_map(back).collect();
         let is_on = place.and_then(|place| self.devices.get(place)).is_some_and(|device| device.is_on);
         let status = if is_on { AdpStatus::SUCCESS } else { AdpStatus::INCOMPLETE_PATH };
         let delay = place.map_or(Duration::ZERO, |place| self.delay(place, 32) * 2);
@@ -179,16 +189,18 @@ impl Modem {
             .enumerate()
             .filter(|(_, device)| device.short_addr.is_some())
             .nth(usize::from(index))?;
-        let first = std::iter::successors(Some(place), |place| self.parent(*place)).last()?;
+        let way = || std::iter::successors(Some(place), |place| self.parent(*place));
+        let ties = || way().map(|place| self.tie(place));
+        let first = way().last()?;
         let hop_count = self.hops(place);
         Some(
             Typed::Route(Route {
                 destination: device.short_addr?,
                 next_hop: self.devices.get(first)?.short_addr.unwrap_or(NOBODY),
-                route_cost: 12 * u16::from(hop_count),
+                route_cost: ties().map(|tie| u16::from(link_cost(tie.lqi))).sum(),
                 hop_count,
-                weak_link_count: 0,
-                medium: (self.nature.generation == Generation::ModemLbs).then_some(0),
+                weak_link_count: ties().filter(|tie| tie.lqi < WEAK_LQI).count().min(15) as u8,
+                medium: (self.nature.generation == Generation::ModemLbs).then(|| self.tie(first).medium),
                 valid_time: 180,
             })
             .to_value(),
@@ -197,8 +209,9 @@ impl Modem {
 
     /// A row of a table of the MAC layer: who stands next to the coordinator.
     pub(super) fn mac_row(&self, attribute: u32, index: u16) -> Option<Value> {
-        let mut near = self.devices.iter().take(self.nature.fan_out).filter_map(|device| device.short_addr);
-        let short_addr = near.nth(usize::from(index))?;
+        let near = self.devices.iter().enumerate().take(self.nature.fan_out);
+        let mut near = near.filter_map(|(place, device)| Some((self.tie(place), device.short_addr?)));
+        let (Tie { lqi, phase_differential, .. }, short_addr) = near.nth(usize::from(index))?;
         match attribute {
             mac::NEIGHBOUR_TABLE => {
                 let is_old = self.nature.generation == Generation::HostLbs;
@@ -210,20 +223,20 @@ impl Modem {
                     tx_res: 0,
                     tx_coefficients: [0; 6],
                     modulation_scheme: 0,
-                    phase_differential: 0,
-                    lqi: LQI,
+                    phase_differential,
+                    lqi,
                     tmr_valid_time: 2,
                     neighbour_valid_time: is_old.then_some(255),
                 };
                 // The firmware says 18, whatever it sends.
                 Some(Value { announced: 18, ..Typed::Neighbour(row).to_value() })
             }
-            mac::POS_TABLE => Some(Typed::Pos(Pos { short_addr, lqi: LQI, valid_time: 255 }).to_value()),
+            mac::POS_TABLE => Some(Typed::Pos(Pos { short_addr, lqi, valid_time: 255 }).to_value()),
             mac::POS_TABLE_RF if self.nature.is_hybrid => Some(
                 Typed::PosRf(PosRf {
                     short_addr,
-                    forward_lqi: LQI,
-                    reverse_lqi: LQI,
+                    forward_lqi: lqi,
+                    reverse_lqi: lqi,
                     duty_cycle: 0,
                     forward_tx_power_offset: 0,
                     reverse_tx_power_offset: 0,
@@ -254,6 +267,26 @@ impl Modem {
         place.checked_sub(fan_out).map(|behind| behind / fan_out)
     }
 
+    /// What the link between a node and its parent is like: the same in every run of this seed.
+    fn tie(&self, place: usize) -> Tie {
+        let draw =
+            |place: usize| Random::new(self.nature.seed ^ (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)).number();
+        let drawn = draw(place);
+        // One of three phases, as sixths of a turn; the coordinator stands on the first.
+        let phase = |place| (draw(place) >> 32) as u8 % 3 * 2;
+        let before = self.parent(place).map_or(0, phase);
+        // The sum of two dice: most links are middling, few are weak.
+        let lqi = 36 + (drawn as u8 & 0x3f) + (drawn >> 8) as u8 % 0x30;
+        let is_rf = self.nature.is_hybrid && drawn >> 16 & 7 == 0;
+        Tie { lqi, phase_differential: (6 + phase(place) - before) % 6, medium: is_rf.into() }
+    }
+
+    /// Of the last hop on the way from a node to the coordinator.
+    fn near_lqi(&self, place: usize) -> u8 {
+        let first = std::iter::successors(Some(place), |place| self.parent(*place)).last();
+        self.tie(first.unwrap_or(place)).lqi
+    }
+
     fn hops(&self, place: usize) -> u8 {
         std::iter::successors(Some(place), |place| self.parent(*place)).count().min(15) as u8
     }
@@ -263,6 +296,20 @@ impl Modem {
     }
 }
 
-/// Of every link.
-const LQI: u8 = 0x5a;
+/// A link.
+struct Tie {
+    lqi: u8,
+    /// Sixths of a turn from the parent's phase to the node's.
+    phase_differential: u8,
+    /// 0 is PLC, 1 is RF.
+    medium: u8,
+}
+
+/// The default metric: Kh 4, Kq 10, LQI from 0 to 255.
+fn link_cost(lqi: u8) -> u8 {
+    4 + ((255 - u16::from(lqi)) * 10 / 255) as u8
+}
+
+/// adpWeakLQIValue.
+const WEAK_LQI: u8 = 52;
 const NOBODY: u16 = 0xffff;

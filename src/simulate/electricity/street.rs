@@ -50,7 +50,8 @@ impl Street {
             switches.extend(away.iter().flat_map(|away| [(away.start, number, false), (away.end, number, true)]));
         }
         let answers = move |eui64, port, payload: &[u8]| answer(&mut servers, eui64, port, payload);
-        let nature = Nature { seed, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
+        let nature =
+            Nature { seed, is_hybrid: true, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
         let modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
         let reset = Outage::new(faults.modem_reset.then_some(Duration::ZERO));
         let loss_ppm = faults.plc_loss_ppm;

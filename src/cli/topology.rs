@@ -1,0 +1,95 @@
+//! `dcu topology`: a mesh network as a picture.
+
+mod diff;
+mod forest;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use self::diff::Diff;
+use self::forest::Forest;
+use super::mesh::{Common, strange};
+use super::{Exit, Failure, Out, Outcome};
+use crate::control::{MeshAsk, MeshSaid, Topology};
+
+/// A mesh network as a picture: who stands behind whom
+///
+/// The routing table names the first hop to a node and how many hops there are; only a traced path (`dcu route trace`)
+/// names them all. What neither says is shown as unknown.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "\
+Examples:
+  dcu topology                          the tree, on the terminal
+  dcu topology --svg street.svg         a picture for a browser
+  dcu topology --json > monday.json     to compare with another day
+  dcu topology --diff monday.json       what has changed since
+  dcu topology --from monday.json --svg monday.svg")]
+pub(super) struct Args {
+    /// Print the tree (the default)
+    #[arg(long, conflicts_with_all = ["dot", "svg", "json"])]
+    tree: bool,
+    /// Print a graph for Graphviz
+    #[arg(long, conflicts_with_all = ["svg", "json"])]
+    dot: bool,
+    /// Draw a picture into this file
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    svg: Option<PathBuf>,
+    /// Print what has changed since the picture in this file, of --json; with --svg mark it
+    #[arg(long, value_name = "OLDER", conflicts_with_all = ["dot", "tree", "json"])]
+    diff: Option<PathBuf>,
+    /// Take the network from this file, of --json, instead of the service
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    let topology = match &args.from {
+        Some(file) => read(file)?,
+        None => ask(&args.common)?,
+    };
+    let older = args.diff.as_deref().map(read).transpose()?;
+    let diff = older.as_ref().map(|older| Diff::new(older, &topology));
+    let forest = Forest::new(&topology);
+    match (&args.svg, &diff) {
+        (Some(file), diff) => {
+            fs::write(file, svg::draw(&forest, diff.as_ref()))
+                .map_err(|error| Failure::said(Exit::Failed, format!("write {}: {error}", file.display())))?;
+        }
+        (None, Some(diff)) => out.text(diff.text(&topology))?,
+        (None, None) if args.dot => out.text(tree::dot(&forest))?,
+        (None, None) if args.common.json => out.json(&topology)?,
+        (None, None) => out.text(tree::text(&forest))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn ask(common: &Common) -> Result<Topology, Failure> {
+    let network = common.network()?;
+    let MeshSaid::Status(status) = common.ask_of(&network, MeshAsk::Status)? else { return Err(strange()) };
+    // The table as it is now; a network that is not up shows what it knew.
+    let _ = common.ask_of(&network, MeshAsk::Routes);
+    let MeshSaid::Nodes { nodes } = common.ask_of(&network, MeshAsk::Nodes)? else { return Err(strange()) };
+    Ok(Topology::new(status.network, status.pan_id, status.eui64, super::meter::now_ms(), &nodes))
+}
+
+fn read(file: &Path) -> Result<Topology, Failure> {
+    let failed = |exit, why: String| Failure::said(exit, format!("{}: {why}", file.display()));
+    let mut text = String::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+        .map_err(|error| failed(Exit::NotFound, error.to_string()))?;
+    if text.len() as u64 >= LIMIT {
+        return Err(failed(Exit::Failed, "is longer than 16 MiB".to_owned()));
+    }
+    serde_json::from_str(&text)
+        .map_err(|error| failed(Exit::Failed, format!("is not what `dcu topology --json` prints: {error}")))
+}
+
+const LIMIT: u64 = 16 << 20;

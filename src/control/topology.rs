@@ -1,0 +1,233 @@
+//! The tree of a mesh network, as far as the routing table and the traced paths show it.
+//!
+//! The modem's routing table names the first hop to a node and how many there are; only a traced path names them all.
+//! What neither says stays unknown: nothing here is guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{HopLine, NodeLine, NodePresence};
+
+/// A network at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    pub network: String,
+    /// Four hexadecimal digits.
+    pub pan_id: String,
+    /// EUI-64 of the coordinator: the parent of its neighbours.
+    pub coordinator: String,
+    pub at_ms: i64,
+    /// By EUI-64.
+    pub nodes: Vec<TopologyNode>,
+}
+
+/// One node, and the link before it on its way from the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologyNode {
+    pub eui64: String,
+    /// Four hexadecimal digits.
+    pub short_addr: Option<String>,
+    #[serde(default)]
+    pub meter: String,
+    pub presence: NodePresence,
+    /// EUI-64 of the node before it, or of the coordinator; None where nothing is known of its way.
+    pub parent: Option<String>,
+    /// None where there is no parent.
+    pub parent_from: Option<ParentFrom>,
+    pub hops: Option<u8>,
+    /// `plc` or `rf`, of the link to its parent.
+    pub medium: Option<String>,
+    /// Of the link to its parent.
+    pub link_cost: Option<u8>,
+    /// Of the last frame of it, where the coordinator heard it without another node between.
+    pub lqi: Option<u8>,
+    /// How well it hears the coordinator; only of the coordinator's neighbours.
+    #[serde(default)]
+    pub lqi_forward: Option<u8>,
+    /// Against the coordinator's phase: a multiple of 60.
+    pub phase_deg: Option<u16>,
+    pub weak_links: Option<u8>,
+    /// Times that it left or was lost.
+    #[serde(default)]
+    pub losses: u32,
+    pub heard_ms: Option<i64>,
+}
+
+/// How it is known who stands before a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParentFrom {
+    /// From a traced path.
+    Path,
+    /// From the routing table: the parent is the first hop to it, and more nodes may stand between.
+    Route,
+}
+
+/// How good a link is: by its LQI or, where that is not known, by its cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkQuality {
+    Good,
+    Fair,
+    /// Below adpWeakLQIValue.
+    Weak,
+    Unknown,
+}
+
+impl Topology {
+    /// Joins what is known of the nodes. `nodes` are the lines of one network.
+    pub fn new(network: String, pan_id: String, coordinator: String, at_ms: i64, nodes: &[NodeLine]) -> Self {
+        let by_short: BTreeMap<String, String> =
+            nodes.iter().filter_map(|node| Some((node.short_addr.clone()?, node.eui64.clone()))).collect();
+        let steps = steps(nodes);
+        let mut parents = BTreeMap::new();
+        for node in nodes {
+            let parent = parent(node, &steps, &by_short, &coordinator);
+            parents.extend(parent.map(|parent| (node.eui64.clone(), parent)));
+        }
+        cut_circles(&mut parents, nodes, &by_short, &coordinator);
+        let nodes = nodes
+            .iter()
+            .map(|node| {
+                let step = node.short_addr.as_ref().and_then(|short| steps.get(short));
+                let (parent, parent_from) = parents.remove(&node.eui64).unzip();
+                let step = step.filter(|_| parent_from == Some(ParentFrom::Path));
+                let is_next = node.hops == Some(1) || parent.as_ref() == Some(&coordinator);
+                TopologyNode {
+                    medium: step
+                        .map(|step| step.hop.medium.clone())
+                        .or_else(|| node.medium.clone().filter(|_| is_next)),
+                    link_cost: step.map(|step| step.hop.link_cost),
+                    phase_deg: step.map(|step| step.phase_deg),
+                    lqi: node.lqi.filter(|_| is_next),
+                    lqi_forward: node.lqi_forward,
+                    parent,
+                    parent_from,
+                    eui64: node.eui64.clone(),
+                    short_addr: node.short_addr.clone(),
+                    meter: node.meter.clone(),
+                    presence: node.presence,
+                    hops: node.hops,
+                    weak_links: node.weak_links,
+                    losses: node.losses,
+                    heard_ms: node.heard_ms,
+                }
+            })
+            .collect();
+        Self { network, pan_id, coordinator, at_ms, nodes }
+    }
+}
+
+impl TopologyNode {
+    /// A good link carries DQPSK (8 dB, LQI 72) both ways, a weak one stands below LQI 52 one way. Where only the cost is
+    /// known: what the metric's defaults (Kh 4, Kq 10) make of these two.
+    pub fn quality(&self) -> LinkQuality {
+        match (self.lqi.into_iter().chain(self.lqi_forward).min(), self.link_cost) {
+            (Some(72..), _) | (None, Some(..=10)) => LinkQuality::Good,
+            (Some(52..), _) | (None, Some(11)) => LinkQuality::Fair,
+            (Some(_), _) | (None, Some(_)) => LinkQuality::Weak,
+            (None, None) => LinkQuality::Unknown,
+        }
+    }
+
+    /// It belongs to the network now.
+    pub const fn is_joined(&self) -> bool {
+        matches!(self.presence, NodePresence::Alive | NodePresence::Routed)
+    }
+}
+
+impl LinkQuality {
+    pub const ALL: [Self; 4] = [Self::Good, Self::Fair, Self::Weak, Self::Unknown];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Fair => "fair",
+            Self::Weak => "weak",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a traced path says of one node on it.
+struct Step<'a> {
+    traced_ms: i64,
+    /// Short address of the node before it; None for the coordinator.
+    before: Option<&'a str>,
+    hop: &'a HopLine,
+    phase_deg: u16,
+}
+
+/// By short address; of several paths over one node the newest counts.
+fn steps(nodes: &[NodeLine]) -> BTreeMap<String, Step<'_>> {
+    let mut steps: BTreeMap<String, Step<'_>> = BTreeMap::new();
+    for node in nodes {
+        let Some(traced_ms) = node.traced_ms else { continue };
+        let (mut before, mut phase) = (None, 0);
+        for hop in &node.path {
+            phase = (phase + u16::from(hop.phase_differential)) % 6;
+            let is_newer = steps.get(&hop.short_addr).is_none_or(|known| known.traced_ms < traced_ms);
+            if is_newer {
+                steps.insert(hop.short_addr.clone(), Step { traced_ms, before, hop, phase_deg: 60 * phase });
+            }
+            before = Some(&hop.short_addr);
+        }
+    }
+    steps
+}
+
+fn parent(
+    node: &NodeLine,
+    steps: &BTreeMap<String, Step<'_>>,
+    by_short: &BTreeMap<String, String>,
+    coordinator: &str,
+) -> Option<(String, ParentFrom)> {
+    let short = node.short_addr.as_ref()?;
+    match steps.get(short) {
+        Some(Step { before: None, .. }) => Some((coordinator.to_owned(), ParentFrom::Path)),
+        Some(Step { before: Some(before), .. }) if by_short.contains_key(*before) => {
+            Some((by_short.get(*before)?.clone(), ParentFrom::Path))
+        }
+        _ => first_hop(node, by_short, coordinator),
+    }
+}
+
+/// What the routing table says.
+fn first_hop(node: &NodeLine, by_short: &BTreeMap<String, String>, coordinator: &str) -> Option<(String, ParentFrom)> {
+    let next_hop = node.next_hop.as_ref();
+    if node.hops == Some(1) || next_hop.is_some() && next_hop == node.short_addr.as_ref() {
+        return Some((coordinator.to_owned(), ParentFrom::Route));
+    }
+    by_short.get(next_hop?).map(|eui64| (eui64.clone(), ParentFrom::Route))
+}
+
+/// Paths of different times can contradict each other: who stands on a circle goes by the routing table, or nowhere.
+fn cut_circles(
+    parents: &mut BTreeMap<String, (String, ParentFrom)>,
+    nodes: &[NodeLine],
+    by_short: &BTreeMap<String, String>,
+    coordinator: &str,
+) {
+    for is_last in [false, true] {
+        let mut ends: BTreeSet<String> = BTreeSet::from([coordinator.to_owned()]);
+        for node in nodes {
+            let mut walked = BTreeSet::new();
+            let mut at = node.eui64.clone();
+            while !ends.contains(&at) && walked.insert(at.clone()) {
+                match parents.get(&at) {
+                    Some((parent, _)) => at.clone_from(parent),
+                    None => break,
+                }
+            }
+            if !ends.contains(&at) && parents.contains_key(&at) {
+                // `at` stands on the circle.
+                let by_table = nodes.iter().find(|node| node.eui64 == at).filter(|_| !is_last);
+                match by_table.and_then(|node| first_hop(node, by_short, coordinator)) {
+                    Some(parent) => parents.insert(at, parent),
+                    None => parents.remove(&at),
+                };
+            }
+            ends.extend(walked);
+        }
+    }
+}
