@@ -13,6 +13,7 @@ pub mod data;
 pub mod gateway;
 pub mod link;
 pub mod obis;
+pub mod push;
 pub mod reject;
 pub mod security;
 pub mod sim;

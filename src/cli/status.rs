@@ -10,8 +10,8 @@ use super::client::{Service, unexpected};
 use super::text::{ago, counted, lasting, octets, percent, printable, span, utc};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::control::{
-    BufferStat, Collection, MeshStatus, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status, UplinkStatus,
-    Verdict, left,
+    BufferStat, Collection, MeshStatus, Pushes, ReceiverState, ReceiverStatus, Reply, Request, Severity, Status,
+    UplinkStatus, Verdict, left,
 };
 use crate::reading::TimeQuality;
 
@@ -150,7 +150,7 @@ fn receiver_lines(receiver: &ReceiverStatus, now: i64) -> (String, String) {
 }
 
 fn electricity_lines(screen: &mut Screen, collection: &Collection) {
-    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost } = collection;
+    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost, push } = collection;
     let named = [(*new, "not yet asked"), (*silent, "silent"), (*unreachable, "unreachable"), (*refusing, "refusing")];
     let others: String =
         named.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}")).collect();
@@ -158,6 +158,12 @@ fn electricity_lines(screen: &mut Screen, collection: &Collection) {
     let given_up = if *lost > 0 { format!("; {} given up", counted(*lost, "slot")) } else { String::new() };
     let (all, reachable) = (percent(*all), percent(*reachable));
     screen.item("", &format!("24 h: {all} of all, {reachable} of those reachable{given_up}"));
+    if let Some(Pushes { taken, refused }) = push {
+        let total: u64 = refused.values().sum();
+        let reasons: Vec<_> = refused.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let refused = if total > 0 { format!(", {total} refused ({})", reasons.join(", ")) } else { String::new() };
+        screen.item("", &format!("pushed: {taken} taken{refused}"));
+    }
 }
 
 fn buffer_lines(screen: &mut Screen, buffer: &BufferStat, now: i64) {

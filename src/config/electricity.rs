@@ -30,8 +30,17 @@ pub struct Electricity {
     pub meters: Vec<Meter>,
     /// `[[electricity.task]]`; ids are unique.
     pub tasks: Vec<Task>,
+    /// `[electricity.push]`; without it nobody is listened to.
+    pub push: Option<Push>,
     /// What codes in the meters' logs mean.
     pub events: Arc<EventTable>,
+}
+
+/// `[electricity.push]`: where meters send what they send unasked; `ADDRESS:PORT`. At least one is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    pub tcp: Option<String>,
+    pub udp: Option<String>,
 }
 
 /// `[[electricity.channel]]`: a medium that meters are reached over.
@@ -105,6 +114,8 @@ pub struct Manner {
     pub clock: Option<TimeZone>,
     pub deviation: DeviationSign,
     pub profile_status: ProfileStatus,
+    /// What a push has in it, in this order; empty where a push says it itself.
+    pub push_objects: Vec<dlms::apdu::Attribute>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +177,7 @@ impl Default for Electricity {
             channels: Vec::new(),
             meters: Vec::new(),
             tasks: Vec::new(),
+            push: None,
             events: Arc::default(),
         }
     }
@@ -185,6 +197,7 @@ impl Default for Manner {
             clock: None,
             deviation: DeviationSign::Dlms,
             profile_status: ProfileStatus::Idis,
+            push_objects: Vec::new(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is read of electricity meters, and how much of it came.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Electricity meters and what was read of them within 24 hours.
@@ -21,6 +23,17 @@ pub struct Collection {
     pub reachable: Share,
     /// Slots that were given up since their meters were commissioned.
     pub lost: u64,
+    /// None where meters are not listened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Pushes>,
+}
+
+/// What meters sent unasked since the service started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushes {
+    pub taken: u64,
+    /// What was not taken, by reason.
+    pub refused: BTreeMap<String, u64>,
 }
 
 /// How much of what was expected is there.

@@ -104,6 +104,12 @@ impl EventTable {
         if faults.is_empty() { Ok(found) } else { Err(NotEventTable(faults)) }
     }
 
+    /// Whether a row names this log.
+    pub fn has(&self, log: Obis, code: u32) -> bool {
+        let rows = self.by_code.get(&code).into_iter().flatten().filter_map(|place| self.rows.get(*place));
+        rows.into_iter().any(|row| !row.logs.is_empty() && row.is_for(log))
+    }
+
     /// An entry of a log, and its lane. A code that is not in the table is told as it is.
     pub fn event(&self, log: Obis, code: u32, is_pushed: bool, time: Option<MeterTime>) -> (Lane, MeterEvent) {
         let rows = self.by_code.get(&code).into_iter().flatten().filter_map(|place| self.rows.get(*place));

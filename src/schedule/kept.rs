@@ -11,6 +11,8 @@ use super::progress::Progress;
 pub struct Kept {
     /// The highest invocation counter that came; None where none did.
     pub received: Option<u32>,
+    /// Of what it sent unasked.
+    pub pushed: Option<u32>,
     pub state: MeterState,
     /// When it answered last, milliseconds since 1970 UTC.
     pub answered_ms: Option<i64>,
@@ -34,7 +36,9 @@ impl Kept {
     /// Appends what [`Self::parse`] reads.
     pub fn emit(&self, out: &mut Vec<u8>) {
         out.put_u8(VERSION);
-        out.put_u64_le(self.received.map_or(0, |received| u64::from(received) + 1));
+        for counter in [self.received, self.pushed] {
+            out.put_u64_le(counter.map_or(0, |counter| u64::from(counter) + 1));
+        }
         out.put_u8(self.state as u8);
         out.put_i64_le(self.answered_ms.unwrap_or(i64::MIN));
         let (from, to) = self.moved.unwrap_or((i64::MIN, i64::MIN));
@@ -52,12 +56,17 @@ impl Kept {
     /// None where the octets are not what was written.
     pub fn parse(mut octets: &[u8]) -> Option<Self> {
         let buf = &mut octets;
-        if buf.try_get_u8().ok()? != VERSION {
-            return None;
-        }
-        let received = match buf.try_get_u64_le().ok()?.checked_sub(1) {
-            None => None,
-            Some(received) => Some(u32::try_from(received).ok()?),
+        let version = buf.try_get_u8().ok()?;
+        let counter = |buf: &mut &[u8]| match buf.try_get_u64_le().ok()?.checked_sub(1) {
+            None => Some(None),
+            Some(counter) => Some(Some(u32::try_from(counter).ok()?)),
+        };
+        let received = counter(buf)?;
+        let pushed = match version {
+            // Nobody was listened to.
+            1 => None,
+            VERSION => counter(buf)?,
+            _ => return None,
         };
         let state = MeterState::from_number(buf.try_get_u8().ok()?)?;
         let answered_ms = Some(buf.try_get_i64_le().ok()?).filter(|ms| *ms != i64::MIN);
@@ -72,7 +81,7 @@ impl Kept {
             let (grid, layout) = (buf.try_get_u64_le().ok()?, buf.try_get_u64_le().ok()?);
             lines.push(KeptLine { task, grid, layout, progress: Progress::parse(buf)? });
         }
-        Some(Self { received, state, answered_ms, moved, lines })
+        Some(Self { received, pushed, state, answered_ms, moved, lines })
     }
 
     /// How far a task had come by this grid.
@@ -94,7 +103,7 @@ pub fn signature(grid: &Grid) -> u64 {
     octets.fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3))
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -118,14 +127,17 @@ mod tests {
         let days = Grid::Daily { at: Time::midnight(), zone: zone.clone() };
         let (state, answered_ms) = (MeterState::Silent, Some(7));
         let moved = Some((5, 9));
-        let kept =
-            Kept { received: Some(0), state, answered_ms, moved, lines: vec![line("a", &quarters), line("b", &days)] };
+        let lines = vec![line("a", &quarters), line("b", &days)];
+        let kept = Kept { received: Some(0), pushed: Some(9), state, answered_ms, moved, lines };
         let mut out = Vec::new();
         kept.emit(&mut out);
         assert_eq!(Kept::parse(&out), Some(kept.clone()));
         for cut in 0..out.len() {
             assert!(Kept::parse(&out[..cut]).is_none_or(|parsed| parsed.lines.len() < 2), "cut at {cut}");
         }
+        // As version 1 had it.
+        let old = [&[1][..], &out[1..9], &out[17..]].concat();
+        assert_eq!(Kept::parse(&old), Some(Kept { pushed: None, ..kept.clone() }));
         assert_eq!(kept.progress("a", &quarters), Some(&progress));
         assert_eq!(kept.progress("a", &Grid::Every { seconds: 1800 }), None);
         assert_eq!(kept.progress("b", &Grid::Daily { at: Time::midnight(), zone: TimeZone::UTC }), None);

@@ -32,24 +32,24 @@ use crate::support::mosquitto::Mosquitto;
 use crate::support::service::{self, LIMIT, secret};
 
 /// An emulated meter behind a socket of its own.
-struct Emulated {
-    model: Model,
+pub(crate) struct Emulated {
+    pub(crate) model: Model,
     address: SocketAddr,
     is_ciphered: bool,
-    server: Arc<Mutex<Server>>,
+    pub(crate) server: Arc<Mutex<Server>>,
 }
 
 pub(crate) const UNIT: [u8; 8] = *b"DCU\0\0\0\0\x01";
 const GLOBAL: [u8; 16] = *b"0123456789abcdef";
 const AUTHENTICATION: [u8; 16] = *b"fedcba9876543210";
 
-fn unix_now() -> i64 {
+pub(crate) fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
 impl Emulated {
     /// Over the wrapper, with HLS by GMAC and ciphering.
-    fn ciphered(serial: u32) -> Self {
+    pub(crate) fn ciphered(serial: u32) -> Self {
         Self::of(Model::electricity(serial).unwrap(), Port::wrapper(1), true)
     }
 
@@ -60,7 +60,7 @@ impl Emulated {
     }
 
     /// Over the wrapper, with a password.
-    fn plain(serial: u32) -> Self {
+    pub(crate) fn plain(serial: u32) -> Self {
         Self::of(Model::electricity(serial).unwrap(), Port::wrapper(1), false)
     }
 
@@ -77,7 +77,7 @@ impl Emulated {
         Self { model, address, is_ciphered, server }
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         MeterId::SystemTitle(self.model.system_title().0).to_string()
     }
 
@@ -158,13 +158,13 @@ pub(crate) fn is_complete(status: &Value) -> bool {
 }
 
 /// A unit that reads such meters, and forwards nothing.
-struct Unit {
+pub(crate) struct Unit {
     dir: TempDir,
     child: Option<Child>,
 }
 
 impl Unit {
-    fn new(electricity: &str, keys: &str) -> Self {
+    pub(crate) fn new(electricity: &str, keys: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         secret(&dir.path().join("keys.toml"), keys);
         let text = format!(
@@ -177,35 +177,35 @@ impl Unit {
         Self { dir, child: None }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dcu"));
         command.args(["run", "--config"]).arg(self.path("dcu.toml")).stdin(Stdio::null()).stdout(Stdio::null());
         self.child = Some(command.stderr(log).spawn().unwrap());
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         let mut child = self.child.take().unwrap();
         let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert!(child.wait().unwrap().success(), "{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn ask(&self, words: &[&str]) -> Value {
+    pub(crate) fn ask(&self, words: &[&str]) -> Value {
         let output = Command::new(env!("CARGO_BIN_EXE_dcu"))
             .args(words)
             .args(["--json", "--socket"])
@@ -216,7 +216,7 @@ impl Unit {
     }
 
     #[track_caller]
-    fn until(&self, words: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, words: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Value {
         let begin = Instant::now();
         loop {
             let said = self.ask(words);
@@ -238,7 +238,7 @@ impl Unit {
     }
 
     /// All readings that are durable, after the end of the service.
-    fn readings(&self) -> Vec<(Lane, Reading)> {
+    pub(crate) fn readings(&self) -> Vec<(Lane, Reading)> {
         let records = self.records(&[Lane::LoadProfile, Lane::Billing, Lane::Information]).into_iter();
         let reading = |record: Record| match record.body {
             Body::Reading(reading) => Some((record.lane, reading)),
@@ -248,7 +248,7 @@ impl Unit {
     }
 
     /// What was told of meters: who, code and detail.
-    fn events(&self) -> Vec<(String, String, String)> {
+    pub(crate) fn events(&self) -> Vec<(String, String, String)> {
         let event = |record: Record| match record.body {
             Body::Event(Event { meter: Some(meter), kind: EventKind::Unit { code, detail }, .. }) => {
                 Some((meter.to_string(), code, detail))
@@ -259,7 +259,7 @@ impl Unit {
     }
 
     /// What meters' logs say, and what meters pushed.
-    fn events_of_meters(&self) -> Vec<(Lane, MeterEvent)> {
+    pub(crate) fn events_of_meters(&self) -> Vec<(Lane, MeterEvent)> {
         let lanes = [Lane::Outage, Lane::Security, Lane::PowerQuality, Lane::Information];
         let event = |record: Record| match record.body {
             Body::Event(Event { meter: Some(_), kind: EventKind::Meter(event), .. }) => Some((record.lane, event)),
@@ -317,7 +317,7 @@ impl Drop for Unit {
 }
 
 /// The configuration of these meters, each at its own address, and their keys.
-fn configure(meters: &[&Emulated], tasks: &str) -> (String, String) {
+pub(crate) fn configure(meters: &[&Emulated], tasks: &str) -> (String, String) {
     let channel = "[[electricity.channel]]\nname = \"lan\"\nlink = \"wrapper\"\ntimeout = \"2s\"\n";
     let (text, keys) = configured(meters, |meter| format!("tcp = \"{}\"\n", meter.address));
     (format!("{channel}{text}{tasks}"), keys)

@@ -16,6 +16,7 @@ mod electricity;
 mod forged;
 mod mqtt;
 mod plc;
+mod push;
 mod receivers;
 mod replay;
 mod resend;

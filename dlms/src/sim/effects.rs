@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use super::Effect;
 use super::server::Server;
+use super::session::Stage;
 use crate::Data;
 use crate::apdu::{Apdu, DataNotification};
 use crate::cosem::KeyKind;
 use crate::data::encode;
-use crate::security::{AuthenticationKey, EncryptionKey};
+use crate::security::{AuthenticationKey, EncryptionKey, Form, SecurityControl};
 
 impl Server {
     /// Sends the values of objects to a client that did not ask.
@@ -28,11 +29,22 @@ impl Server {
         self.notify(client, apdu, now);
     }
 
-    /// Sends an APDU to a client that did not ask, protected as its association is.
+    /// Sends an APDU to a client that did not ask, protected as its association is, or would be.
     pub fn notify(&mut self, client: u16, apdu: Vec<u8>, now: Instant) {
-        let apdu = match self.sessions.get(&client) {
+        let access = self.accesses.iter().find(|access| access.client == client && access.is_protected);
+        let keys = access.and_then(|access| access.ciphering.clone());
+        let apdu = match self.sessions.get(&client).filter(|session| session.stage == Stage::Associated) {
             Some(session) if session.is_protected => self.protect(client, apdu),
-            _ => apdu,
+            Some(_) => apdu,
+            None => match keys {
+                Some(keys) => {
+                    let counter = self.sent.entry(client).or_default();
+                    *counter += 1;
+                    let control = SecurityControl::full(keys.suite);
+                    keys.protect(&apdu, Form::Global, control, *counter - 1).unwrap_or(apdu)
+                }
+                None => apdu,
+            },
         };
         let mut out = VecDeque::new();
         self.port.notify(client, &apdu, now, &mut out);

@@ -9,7 +9,7 @@ use dlms::time::DeviationSign;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Task, What};
+use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Push, Task, What};
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
@@ -24,6 +24,7 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
     let events = table.optional("events", event_table(base)).unwrap_or_default();
+    let push = table.optional_table("push").and_then(push);
     let everybody = manner(&mut table, Manner::default());
     let channels = channels(table.tables("channel"), networks, base);
     let groups: Vec<(String, Manner)> =
@@ -44,7 +45,7 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
         );
     }
     table.finish();
-    Electricity { keys, system_title, retries, channels, meters, tasks, events }
+    Electricity { keys, system_title, retries, channels, meters, tasks, push, events }
 }
 
 /// A file that is read at once: what is wrong in it is a fault of the configuration.
@@ -55,6 +56,46 @@ fn event_table(base: &Path) -> impl Fn(&str) -> Result<Arc<EventTable>, Problem>
         let table = read.and_then(|read| EventTable::read(&read).map_err(|error| error.to_string()));
         table.map(Arc::new).map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
     }
+}
+
+fn push(mut table: Table<'_>) -> Option<Push> {
+    let (tcp, udp) = (table.optional("tcp", listening), table.optional("udp", listening));
+    if !table.contains("tcp") && !table.contains("udp") {
+        table.blame("tcp", Problem::wrong("is missing, and so is `udp`: meters have no address to send to"));
+    }
+    table.finish();
+    (tcp.is_some() || udp.is_some()).then_some(Push { tcp, udp })
+}
+
+fn listening(text: &str) -> Result<String, Problem> {
+    let refuse = || Problem::wrong(format!("{text:?} is not an address such as \"0.0.0.0:4059\""));
+    text.parse::<std::net::SocketAddr>().map(|_| text.to_owned()).map_err(|_| refuse())
+}
+
+/// `3:1-0:1.8.0*255:2`
+fn attribute(text: &str) -> Result<dlms::apdu::Attribute, Problem> {
+    let parts = text.split_once(':').and_then(|(class, rest)| Some((class, rest.rsplit_once(':')?)));
+    let read = |(class, (name, attribute)): (&str, (&str, &str))| {
+        let name: Obis = name.parse().ok()?;
+        Some(dlms::apdu::Attribute::new(class.parse().ok()?, dlms::Obis(name.0), attribute.parse().ok()?))
+    };
+    let refuse = || Problem::wrong(format!("{text:?} is not an attribute such as \"3:1-0:1.8.0*255:2\""));
+    parts.and_then(read).ok_or_else(refuse)
+}
+
+/// A list that is said anew where it is said at all.
+fn attributes(table: &mut Table<'_>, default: Vec<dlms::apdu::Attribute>) -> Vec<dlms::apdu::Attribute> {
+    if !table.contains("push_objects") {
+        return default;
+    }
+    let mut found = Vec::new();
+    for text in table.texts("push_objects") {
+        match attribute(&text) {
+            Ok(attribute) => found.push(attribute),
+            Err(problem) => table.blame("push_objects", problem),
+        }
+    }
+    found
 }
 
 fn title(text: &str) -> Result<[u8; 8], Problem> {
@@ -139,6 +180,7 @@ fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
         clock: table.optional("clock", zone).or(default.clock),
         deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
         profile_status: table.read("profile_status", default.profile_status, one_of(STATUSES)),
+        push_objects: attributes(table, default.push_objects),
     }
 }
 

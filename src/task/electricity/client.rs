@@ -49,19 +49,7 @@ fn settings(
         electricity::Authentication::Gmac => Authentication::Gmac,
     };
     let suite = Suite::try_from(manner.suite).map_err(|reject| reject.to_string())?;
-    let ciphering = match manner.is_ciphered() {
-        false => None,
-        true => {
-            let missing = |what: &str| format!("it has no {what}");
-            let global =
-                credential.and_then(|it| it.encryption_key.clone()).ok_or_else(|| missing("encryption_key"))?;
-            let authentication =
-                credential.and_then(|it| it.authentication_key.clone()).ok_or_else(|| missing("authentication_key"))?;
-            let own_title = SystemTitle(own_title.ok_or("the unit has no system title")?);
-            let peer_title = Some(SystemTitle(meter.id));
-            Some(Ciphering { suite, own_title, peer_title, global, broadcast: None, dedicated: None, authentication })
-        }
-    };
+    let ciphering = manner.is_ciphered().then(|| ciphering(meter, suite, credential, own_title)).transpose()?;
     let control = SecurityControl(manner.suite | manner.security);
     Ok(Settings {
         authentication,
@@ -73,6 +61,22 @@ fn settings(
         system_title: own_title.map(SystemTitle),
         ..Settings::default()
     })
+}
+
+/// The keys of a meter, for both directions.
+pub(super) fn ciphering(
+    meter: &Meter,
+    suite: Suite,
+    credential: Option<&Credential>,
+    own_title: Option<[u8; 8]>,
+) -> Result<Ciphering, String> {
+    let missing = |what: &str| format!("it has no {what}");
+    let global = credential.and_then(|it| it.encryption_key.clone()).ok_or_else(|| missing("encryption_key"))?;
+    let authentication =
+        credential.and_then(|it| it.authentication_key.clone()).ok_or_else(|| missing("authentication_key"))?;
+    let own_title = SystemTitle(own_title.ok_or("the unit has no system title")?);
+    let peer_title = Some(SystemTitle(meter.id));
+    Ok(Ciphering { suite, own_title, peer_title, global, broadcast: None, dedicated: None, authentication })
 }
 
 fn link(manner: &Manner, channel: &Channel) -> Box<dyn Link> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dlms::security::ReceivedCounter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet, block_in_place};
 use tokio::time::{sleep, sleep_until};
@@ -14,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::exchange::{Corrected, Job, Outcome, Wanted};
 use super::known::{self, Known, event, lane, origin, task};
 use super::lines::Tasks;
+use super::push::{Listener, PushCounts};
 use crate::clock::{Now, ReadClock};
 use crate::config::Electricity;
 use crate::config::electricity::What;
@@ -51,15 +53,16 @@ pub(in crate::task) struct Collector {
     counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
     orders: HashMap<Id, (Ticket, MeterNo, usize)>,
-    waiting: VecDeque<Batch>,
+    pub(super) waiting: VecDeque<Batch>,
+    pub(super) push_counts: PushCounts,
     /// What is read begins when the clock is known.
     is_begun: bool,
 }
 
 /// Records that the store has not taken yet, and how far their meter has come with them.
-struct Batch {
-    records: Vec<(Lane, Body)>,
-    marks: Vec<Mark>,
+pub(super) struct Batch {
+    pub(super) records: Vec<(Lane, Body)>,
+    pub(super) marks: Vec<Mark>,
 }
 
 impl Collector {
@@ -85,12 +88,19 @@ impl Collector {
             running: JoinSet::new(),
             orders: HashMap::new(),
             waiting: VecDeque::new(),
+            push_counts: PushCounts::default(),
             is_begun: false,
         }
     }
 
     /// Runs until it is told to stop. What is under way then is given up; what came of others is stored.
     pub(in crate::task) async fn run(mut self, mut questions: mpsc::Receiver<Question>, stop: CancellationToken) {
+        let (pushes, mut pushed) = mpsc::channel(PUSHES);
+        let listening: Vec<_> = self.config.push.iter().flat_map(Listener::of).collect();
+        for listener in listening {
+            tokio::spawn(listener.run(pushes.clone(), self.push_counts.clone(), stop.clone()));
+        }
+        drop(pushes);
         loop {
             let now = (self.clock)();
             let is_blocked = !self.hand_over();
@@ -113,6 +123,8 @@ impl Collector {
                         self.done(error.id(), Outcome::lost(error.to_string()));
                     }
                 },
+                // Which counters came before is known when the meters are.
+                Some(pushed) = pushed.recv(), if !is_blocked && self.is_begun => self.pushed(&pushed),
                 () = sleep_until(deadline.into()) => {}
             }
         }
@@ -145,7 +157,7 @@ impl Collector {
         for known in &mut self.meters {
             let kept =
                 marks.get(&mark_name(known.party.meter.id)).and_then(|octets| Kept::parse(octets)).unwrap_or_default();
-            known.received = kept.received;
+            (known.received, known.pushed) = (kept.received, ReceivedCounter(kept.pushed));
             let mut lines = Vec::new();
             for number in &known.tasks {
                 let Some(said) = self.config.tasks.get(*number) else { continue };
@@ -210,7 +222,19 @@ impl Collector {
             return;
         };
         let now = (self.clock)();
-        let Outcome { end, detail, rows, events, received, layout, offset, counter_restarted, corrected } = outcome;
+        let Outcome {
+            end,
+            detail,
+            rows,
+            events,
+            received,
+            layout,
+            offset,
+            counter_restarted,
+            corrected,
+            units,
+            notified,
+        } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
         if end != End::Unreachable {
             known.answered_ms = Some(now.utc_ms);
@@ -227,6 +251,7 @@ impl Collector {
             let detail = "it used invocation counters again under the same key".to_owned();
             records.push(event("electricity.counter_restarted", detail, meter, now));
         }
+        known.units.extend(units);
         known.is_refusing = end == End::Refused;
         if let Some(Corrected { code, detail, span }) = corrected {
             info!(meter = %meter, code, "clock of a meter");
@@ -258,12 +283,15 @@ impl Collector {
             info!(meter = %meter, code, "meter not as before");
             records.push(event(code, known.detail.clone().unwrap_or_default(), meter, now));
         }
+        for apdu in notified {
+            records.extend(self.notified(no, &apdu, now));
+        }
         let mark = self.mark(no);
         self.waiting.push_back(Batch { records, marks: mark.into_iter().collect() });
     }
 
     /// How far a meter has come.
-    fn mark(&self, no: MeterNo) -> Option<Mark> {
+    pub(super) fn mark(&self, no: MeterNo) -> Option<Mark> {
         let known = self.meters.get(no.0 as usize)?;
         let line = |number: &usize| {
             let said = self.config.tasks.get(*number)?;
@@ -276,6 +304,7 @@ impl Collector {
         };
         let kept = Kept {
             received: known.received,
+            pushed: known.pushed.0,
             state: self.schedule.state(no)?,
             answered_ms: known.answered_ms,
             moved: known.moved,
@@ -326,6 +355,8 @@ impl Outcome {
             layout: None,
             offset: None,
             counter_restarted: false,
+            units: Vec::new(),
+            notified: Vec::new(),
             corrected: None,
         }
     }
@@ -341,4 +372,6 @@ const MARK: &[u8] = b"electricity/";
 const STORE_BUSY: Duration = Duration::from_millis(20);
 /// Seconds: what profiles mostly have.
 const QUARTER: u32 = 900;
+/// Pushes that wait.
+const PUSHES: usize = 64;
 const LOOK: Duration = Duration::from_secs(5);

@@ -24,11 +24,10 @@ pub(super) use party::Party;
 use trouble::Trouble;
 
 use super::{Note, Session, SessionError};
-use crate::clock::{Now, ReadClock};
-use crate::config::electricity::ProfileStatus;
+use crate::clock::ReadClock;
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
-use crate::reading::{EventTable, Interval, Link, MeterEvent, MeterId, Obis, Origin, Quality, Reading, Security};
+use crate::reading::{EventTable, Interval, MeterEvent, MeterId, Obis, Origin, Quality, Reading};
 use crate::schedule::{Discipline, End, Grid, Slot};
 use crate::store::Lane;
 use crate::task::chain;
@@ -68,9 +67,9 @@ pub(super) enum Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) fingerprint: u64,
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Seconds.
-    period: u32,
+    pub(super) period: u32,
 }
 
 /// What came of it.
@@ -88,6 +87,10 @@ pub(super) struct Outcome {
     /// Milliseconds that the meter's clock is ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
     pub(super) counter_restarted: bool,
+    /// Scalers and units of registers.
+    pub(super) units: Vec<(Attribute, Option<ScalerUnit>)>,
+    /// What the meter sent unasked, deciphered.
+    pub(super) notified: Vec<Vec<u8>>,
     pub(super) corrected: Option<Corrected>,
 }
 
@@ -103,6 +106,8 @@ impl Job {
             layout: self.layout.clone(),
             offset: None,
             counter_restarted: false,
+            units: Vec::new(),
+            notified: Vec::new(),
             corrected: None,
         };
         match timeout(LONGEST, self.converse(&mut outcome)).await {
@@ -125,7 +130,11 @@ impl Job {
         let asked = self.ask(&mut session, &agreed, outcome).await;
         outcome.received = session.client().received_counter();
         while let Some(note) = session.poll_note() {
-            outcome.counter_restarted |= matches!(note, Note::CounterRestarted { .. });
+            match note {
+                Note::CounterRestarted { .. } => outcome.counter_restarted = true,
+                Note::Notified(apdu) => outcome.notified.push(apdu),
+                Note::Rejected(_) => {}
+            }
         }
         // What was read is read, however the meter says goodbye.
         if !matches!(asked, Err(Trouble { end: End::Unreachable, .. })) {
@@ -302,6 +311,7 @@ impl Job {
             .iter()
             .map(|(object, scaler_unit, value)| Ok((*object, *scaler_unit, Data::parse_all(value)?)))
             .collect();
+        outcome.units = values.iter().map(|(object, scaler_unit, _)| (object.attribute, *scaler_unit)).collect();
         let slot = *self.slots.end();
         let interval = Some(Interval { end_utc: self.grid.end(slot), length_s: 0 });
         let readings = self.context().registers(&parsed?, time.as_ref(), interval);
@@ -345,26 +355,11 @@ impl Job {
     }
 
     fn rule(&self) -> ClockRule {
-        let manner = &self.meter.meter.manner;
-        ClockRule { sign: manner.deviation, zone: manner.clock.clone() }
+        self.meter.rule()
     }
 
     fn context(&self) -> Context {
-        let Party { meter, channel, .. } = &*self.meter;
-        let now: Now = (self.clock)();
-        Context {
-            meter: MeterId::SystemTitle(meter.id),
-            origin: self.origin,
-            received: now.received(),
-            links: vec![Link { receiver: channel.name.as_str().into(), rssi_dbm: None, lqi: None }],
-            security: match meter.manner.security {
-                0 => Security::Plain,
-                control if control & 0x10 != 0 => Security::Authenticated,
-                _ => Security::Decrypted,
-            },
-            clock: self.rule(),
-            has_idis_status: meter.manner.profile_status == ProfileStatus::Idis,
-        }
+        self.meter.context(self.origin, (self.clock)())
     }
 }
 

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
+use dlms::apdu::Attribute;
+use dlms::cosem::ScalerUnit;
+use dlms::security::ReceivedCounter;
 use tokio::sync::mpsc;
 
 use super::exchange::{Layout, Party};
@@ -22,9 +26,15 @@ pub(super) struct Known {
     pub(super) tasks: Vec<usize>,
     /// Of the profiles that were read since the start.
     pub(super) layouts: HashMap<Obis, Arc<Layout>>,
+    /// Scalers and units of registers that were read since the start.
+    pub(super) units: HashMap<Attribute, Option<ScalerUnit>>,
     /// Of each task, over restarts: fingerprints.
     pub(super) layout_marks: HashMap<usize, u64>,
     pub(super) received: Option<u32>,
+    /// The highest invocation counter of what it sent unasked.
+    pub(super) pushed: ReceivedCounter,
+    /// When something was last said of its pushes: each of it once an hour.
+    pub(super) told_of_push: HashMap<&'static str, Instant>,
     pub(super) answered_ms: Option<i64>,
     /// Milliseconds ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
@@ -68,8 +78,11 @@ impl Known {
             party: Arc::new(party),
             tasks: numbered.filter(|(_, task)| is_member(task)).map(|(number, _)| number).collect(),
             layouts: HashMap::new(),
+            units: HashMap::new(),
             layout_marks: HashMap::new(),
             received: None,
+            pushed: ReceivedCounter(None),
+            told_of_push: HashMap::new(),
             answered_ms: None,
             offset: None,
             detail: None,

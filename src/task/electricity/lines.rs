@@ -85,6 +85,7 @@ impl Tasks<'_> {
             let progress = known.tasks.iter().filter_map(|task| self.0.schedule.progress(no, *task));
             sum.lost += progress.map(|progress| progress.lost()).sum::<u64>();
         }
+        sum.push = self.0.config.push.as_ref().map(|_| self.0.pushes());
         for line in self.lines() {
             sum.all += line.all;
             sum.reachable += line.reachable;

@@ -6,6 +6,8 @@ mod direct;
 mod exchange;
 mod known;
 mod lines;
+mod push;
+mod pushed;
 mod session;
 
 pub(in crate::task) use client::client;

@@ -5,7 +5,12 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::electricity::{Channel, Meter, Place};
+use dlms::security::SecurityControl;
+
+use crate::clock::Now;
+use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
+use crate::reading::from_cosem::{ClockRule, Context};
+use crate::reading::{Link, MeterId, Origin, Security};
 use crate::registry::Credential;
 use crate::task::electricity::SessionError;
 use crate::task::plc;
@@ -25,14 +30,46 @@ pub(in crate::task::electricity) struct Party {
 }
 
 impl Party {
+    /// What readings that come now have in common.
+    pub(in crate::task::electricity) fn context(&self, origin: Origin, now: Now) -> Context {
+        let manner = &self.meter.manner;
+        Context {
+            meter: MeterId::SystemTitle(self.meter.id),
+            origin,
+            received: now.received(),
+            links: vec![Link { receiver: self.channel.name.as_str().into(), rssi_dbm: None, lqi: None }],
+            security: match manner.security {
+                0 => Security::Plain,
+                control if control & SecurityControl::AUTHENTICATION != 0 => Security::Authenticated,
+                _ => Security::Decrypted,
+            },
+            clock: self.rule(),
+            has_idis_status: manner.profile_status == ProfileStatus::Idis,
+        }
+    }
+
+    /// Where it is reached over TCP: its own address, or its channel's.
+    pub(in crate::task::electricity) fn address(&self) -> Option<&str> {
+        match (&self.meter.tcp, &self.channel.place) {
+            (Some(address), _) | (None, Some(Place::Tcp(address))) => Some(address),
+            _ => None,
+        }
+    }
+
+    /// How its clock is read.
+    pub(in crate::task::electricity) fn rule(&self) -> ClockRule {
+        let manner = &self.meter.manner;
+        ClockRule { sign: manner.deviation, zone: manner.clock.clone() }
+    }
+
     /// A port to the meter, or a conversation with the node that it is behind.
     pub(super) async fn open(&self) -> Result<Open, SessionError> {
-        let source = match (&self.meter.tcp, &self.channel.place) {
-            (Some(address), _) | (None, Some(Place::Tcp(address))) => Source::Tcp(address.clone()),
+        let source = match (self.address(), &self.channel.place) {
+            (Some(address), _) => Source::Tcp(address.to_owned()),
             (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
             (None, Some(Place::Plc(_))) => return self.tunnel().await,
             // It does not pass the configuration, and is reached nowhere.
-            (None, None) => Source::Tcp(String::new()),
+            (None, Some(Place::Tcp(_)) | None) => Source::Tcp(String::new()),
         };
         Ok(source.open().await?)
     }

@@ -1,0 +1,216 @@
+//! Where meters send what they send unasked: wrappers over TCP and UDP. Nothing is believed here; what is whole goes to
+//! the collector, and what is not is counted.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dlms::Reject;
+use dlms::link::wrapper::{Deframer, Header};
+use dlms::push::Notifications;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::config::electricity::Push;
+use crate::control::Pushes;
+
+/// One address that is listened on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listener {
+    Tcp(String),
+    Udp(String),
+}
+
+/// A notification as it came.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    pub(super) peer: IpAddr,
+    pub(super) apdu: Vec<u8>,
+}
+
+/// What was taken, and what was not, by reason; shared by those who listen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PushCounts(Arc<Mutex<Pushes>>);
+
+impl PushCounts {
+    pub(super) fn taken(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).taken += 1;
+    }
+
+    pub(super) fn refused(&self, reason: &'static str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.refused.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn pushes(&self) -> Pushes {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Listener {
+    pub(super) fn of(push: &Push) -> Vec<Self> {
+        let tcp = push.tcp.iter().cloned().map(Self::Tcp);
+        tcp.chain(push.udp.iter().cloned().map(Self::Udp)).collect()
+    }
+
+    /// Listens until `stop`; an address that cannot be had is tried again.
+    pub(super) async fn run(self, out: mpsc::Sender<Pushed>, counts: PushCounts, stop: CancellationToken) {
+        let mut is_told = false;
+        loop {
+            let ended = tokio::select! {
+                ended = self.listen(&out, &counts, &stop) => ended,
+                () = stop.cancelled() => return,
+            };
+            let Err(error) = ended else { return };
+            if !std::mem::replace(&mut is_told, true) {
+                warn!(port = ?self, err = %error, "cannot listen for meters, tried again");
+            }
+            tokio::select! {
+                () = sleep(AGAIN) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn listen(
+        &self,
+        out: &mpsc::Sender<Pushed>,
+        counts: &PushCounts,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        match self {
+            Self::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                info!(port = ?self, "listen for meters");
+                let room = Arc::new(Semaphore::new(CONNECTIONS));
+                loop {
+                    let (stream, peer) = match listener.accept().await {
+                        Ok(accepted) => accepted,
+                        Err(error) => {
+                            debug!(err = %error, "accept");
+                            sleep(PAUSE).await;
+                            continue;
+                        }
+                    };
+                    let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                        counts.refused("connections");
+                        continue;
+                    };
+                    let (out, counts, stop) = (out.clone(), counts.clone(), stop.clone());
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = connection(stream, peer.ip(), out, counts) => {}
+                            () = stop.cancelled() => {}
+                        }
+                        drop(place);
+                    });
+                }
+            }
+            Self::Udp(address) => {
+                let socket = UdpSocket::bind(address).await?;
+                info!(port = ?self, "listen for meters");
+                datagrams(&socket, out, counts).await
+            }
+        }
+    }
+}
+
+/// One connection: whoever sends too fast waits.
+async fn connection(mut stream: TcpStream, peer: IpAddr, out: mpsc::Sender<Pushed>, counts: PushCounts) {
+    let (mut deframer, mut notifications) = (Deframer::default(), Notifications::new(LONGEST));
+    let mut buf = vec![0; READ];
+    while let Ok(Ok(read @ 1..)) = timeout(IDLE, stream.read(&mut buf)).await {
+        let mut whole = Vec::new();
+        let mut is_sound = true;
+        deframer.push(buf.get(..read).unwrap_or_default(), |found| {
+            match found.and_then(|(_, apdu)| notifications.take(apdu)) {
+                Ok(apdu) => whole.extend(apdu),
+                Err(reject) => {
+                    counts.refused(reason(reject));
+                    is_sound &= reject != Reject::Noise;
+                }
+            }
+        });
+        for apdu in whole {
+            if out.send(Pushed { peer, apdu }).await.is_err() {
+                return;
+            }
+        }
+        // Who speaks something else keeps no place that a meter might want.
+        if !is_sound {
+            return;
+        }
+    }
+}
+
+/// Datagrams: what there is no room for is lost, and counted.
+async fn datagrams(socket: &UdpSocket, out: &mpsc::Sender<Pushed>, counts: &PushCounts) -> io::Result<()> {
+    let mut buf = vec![0; DATAGRAM];
+    let mut senders = Senders::default();
+    loop {
+        let (length, peer) = match socket.recv_from(&mut buf).await {
+            Ok(received) => received,
+            // What the kernel heard of an earlier datagram.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+            Err(error) => return Err(error),
+        };
+        let mut datagram = buf.get(..length).unwrap_or_default();
+        let framed = Header::parse(&mut datagram).and_then(|header| match datagram.len() {
+            length if length == usize::from(header.length) => Ok(datagram),
+            length if length < usize::from(header.length) => Err(Reject::Truncated),
+            _ => Err(Reject::Trailing),
+        });
+        match framed.and_then(|apdu| senders.of(peer).take(apdu)) {
+            Ok(None) => {}
+            Ok(Some(apdu)) => {
+                if out.try_send(Pushed { peer: peer.ip(), apdu }).is_err() {
+                    counts.refused("flood");
+                }
+            }
+            Err(reject) => counts.refused(reason(reject)),
+        }
+    }
+}
+
+/// Those who sent blocks lately, the last one last.
+#[derive(Debug, Default)]
+struct Senders(VecDeque<(SocketAddr, Notifications)>);
+
+impl Senders {
+    fn of(&mut self, peer: SocketAddr) -> &mut Notifications {
+        let known = self.0.iter().position(|(other, _)| *other == peer).and_then(|place| self.0.remove(place));
+        if self.0.len() >= SENDERS {
+            self.0.pop_front();
+        }
+        self.0.push_back(known.unwrap_or_else(|| (peer, Notifications::new(LONGEST))));
+        let last = self.0.back_mut().map(|(_, notifications)| notifications);
+        last.expect("one was put there")
+    }
+}
+
+/// The word of the status for what was not taken.
+const fn reason(reject: Reject) -> &'static str {
+    match reject {
+        Reject::TooLong(_) => "too_long",
+        _ => "garbage",
+    }
+}
+
+/// Octets of one notification: a day of quarters with a dozen columns is 8 KiB.
+const LONGEST: usize = 16 << 10;
+const DATAGRAM: usize = 65_536;
+const READ: usize = 4_096;
+/// Connections at once; each keeps an APDU and a frame at most, which is 80 KiB.
+const CONNECTIONS: usize = 32;
+/// Senders of datagrams whose blocks are kept.
+const SENDERS: usize = 32;
+/// A connection on which nothing comes for so long is closed: the meter opens another.
+const IDLE: Duration = Duration::from_secs(120);
+const AGAIN: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(100);
