@@ -123,6 +123,7 @@ impl Connection {
                     RefusalKind::NotFound => Exit::NotFound,
                     RefusalKind::NotPermitted => Exit::NotPermitted,
                     RefusalKind::Busy => Exit::Unreachable,
+                    RefusalKind::TimedOut => Exit::TimedOut,
                 };
                 Err(Failure::new(exit, anyhow!("the service refused: {}", refusal.message)))
             }

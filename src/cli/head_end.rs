@@ -1,7 +1,8 @@
-//! `dcu head-end keys|watch|verify|resend|topology`: the reference head-end.
+//! `dcu head-end keys|watch|verify|resend|order|topology`: the reference head-end.
 
 mod broker;
 mod keys;
+mod order;
 mod resend;
 mod topology;
 mod verify;
@@ -24,6 +25,7 @@ enum Verb {
     Watch(watch::Args),
     Verify(verify::Args),
     Resend(resend::Args),
+    Order(order::Args),
     Topology(topology::Args),
 }
 
@@ -33,6 +35,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Watch(args) => watch::run(args, out),
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Resend(args) => resend::run(args, out),
+        Verb::Order(args) => order::run(args, out),
         Verb::Topology(args) => topology::run(args, out),
     }
 }

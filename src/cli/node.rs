@@ -10,7 +10,7 @@ use super::meter::now_ms;
 use super::text::{Table, age, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome};
 use crate::config::{private, text_from, text_of};
-use crate::control::{MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
+use crate::control::{ImportPart, MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
 
 /// Nodes of a mesh network: who may join, who is in it
 #[derive(Debug, clap::Args)]
@@ -48,8 +48,8 @@ enum Verb {
     ///
     /// The file has a line `eui64,psk` or `eui64,psk,meter` for each node; the key has 32 hexadecimal digits. A first line
     /// `eui64,psk,meter` and lines that begin with # are passed over. The file must be readable for its owner alone. All
-    /// faults are told at once, and then nothing is imported. Nodes that are known stay as they are; another key or meter
-    /// takes the place of the old one.
+    /// faults are told at once, and then nothing is imported; else all nodes of it are, at once. Nodes that are known stay
+    /// as they are; another key or meter takes the place of the old one.
     Import {
         /// The file, or - for standard input
         file: PathBuf,
@@ -132,26 +132,30 @@ fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
-    let text = read(file)?;
-    let nodes = parse(&text).map_err(|faults| {
+/// The nodes of a file that its owner alone can read.
+pub(super) fn nodes_of(file: &Path) -> Result<Vec<NodeSecret>, Failure> {
+    parse(&read(file)?).map_err(|faults| {
         let said = faults.iter().take(20).map(|fault| format!("{}:{fault}", file.display())).collect::<Vec<_>>();
         let more = faults.len().saturating_sub(said.len());
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
         Failure::said(Exit::Configuration, format!("nothing was imported\n{}{more}", said.join("\n")))
-    })?;
+    })
+}
+
+fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
+    let nodes = nodes_of(file)?;
     let network = common.network()?;
-    let mut total = [0; 3];
-    // A request has an end; what was imported before a failure stays, and may be imported again.
-    for nodes in nodes.chunks(AT_ONCE) {
-        match common.ask_of(&network, MeshAsk::Import { nodes: nodes.to_vec() })? {
-            MeshSaid::Imported { added, changed, same } => {
-                total.iter_mut().zip([added, changed, same]).for_each(|(total, count)| *total += count);
-            }
-            _ => return Err(strange()),
-        }
+    let mut import = [0; 8];
+    getrandom::fill(&mut import).map_err(|error| Failure::said(Exit::Failed, format!("draw at random: {error}")))?;
+    let import = u64::from_le_bytes(import);
+    // A request has an end. Nothing is imported before the last part is there.
+    let parts = nodes.chunks(AT_ONCE).count();
+    let mut said = MeshSaid::Taken;
+    for (number, nodes) in (0..).zip(nodes.chunks(AT_ONCE)) {
+        let part = ImportPart { import, number, is_last: number as usize + 1 == parts };
+        said = common.ask_of(&network, MeshAsk::Import { nodes: nodes.to_vec(), part: Some(part) })?;
     }
-    let [added, changed, same] = total;
+    let MeshSaid::Imported { added, changed, same } = said else { return Err(strange()) };
     match common.json {
         true => out.json(&MeshSaid::Imported { added, changed, same })?,
         false => out.text(format!("{} added, {changed} changed, {same} known", counted(added as u64, "node")))?,

@@ -204,6 +204,7 @@ fn help_pages_are_as_reviewed() {
         help_pages(&[
             ("help-head-end.txt", &["head-end"]),
             ("help-head-end-keys.txt", &["head-end", "keys"]),
+            ("help-head-end-order.txt", &["head-end", "order"]),
             ("help-head-end-resend.txt", &["head-end", "resend"]),
             ("help-head-end-topology.txt", &["head-end", "topology"]),
             ("help-head-end-verify.txt", &["head-end", "verify"]),

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 pub enum MeshAsk {
     Status,
     Nodes,
-    /// Takes nodes onto the list of those that may join.
+    /// Takes nodes onto the list of those that may join, all at once.
     Import {
         nodes: Vec<NodeSecret>,
+        /// Where they do not fit one request; None: these are all.
+        #[serde(default)]
+        part: Option<ImportPart>,
     },
     /// Lets a node join that was denied.
     Admit {
@@ -41,6 +44,16 @@ pub enum MeshAsk {
     },
 }
 
+/// A part of an import: nothing changes before the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportPart {
+    /// The same in all parts, drawn at random.
+    pub import: u64,
+    /// From 0, without a gap.
+    pub number: u32,
+    pub is_last: bool,
+}
+
 /// A node, and the key that it must prove. Its key is never printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSecret {
@@ -65,6 +78,8 @@ pub enum MeshSaid {
     Nodes {
         nodes: Vec<NodeLine>,
     },
+    /// A part of an import that is not the last.
+    Taken,
     Imported {
         added: usize,
         changed: usize,
@@ -284,8 +299,8 @@ mod tests {
         let psk = "000102030405060708090a0b0c0d0e0f".to_owned();
         let node = NodeSecret { eui64: "001122ffff000001".to_owned(), psk, meter: String::new() };
         assert_eq!(
-            format!("{:?}", MeshAsk::Import { nodes: vec![node] }),
-            "Import { nodes: [NodeSecret(001122ffff000001, ..)] }"
+            format!("{:?}", MeshAsk::Import { nodes: vec![node], part: None }),
+            "Import { nodes: [NodeSecret(001122ffff000001, ..)], part: None }"
         );
     }
 }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use mesh::{
-    HopLine, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine, PathLine,
-    RouteLine,
+    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine,
+    PathLine, RouteLine,
 };
 pub use meters::{Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
 pub use orders::OrderLine;
@@ -171,6 +171,8 @@ pub enum RefusalKind {
     /// Too many clients, or the service is starting or stopping.
     Busy,
     Failed,
+    /// No answer in time: it may have been done, or not.
+    TimedOut,
 }
 
 impl Ask {

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 use super::{Journal, JournalError};
 
 /// One line of the audit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditEntry {
     /// Milliseconds since 1970 UTC by the unit's clock.
     pub utc_ms: i64,
-    /// A key id, a local user, the unit itself.
+    /// Names and ids of keys, `user N` of the unit's own system, the unit itself.
     pub who: String,
     pub what: String,
     pub decision: String,

@@ -4,6 +4,7 @@
 //! off and said; damage before it is an error of its own, so that a command journal can answer `journal_lost`.
 
 mod audit;
+mod commands;
 mod counters;
 mod log;
 mod slots;
@@ -13,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use audit::{Audit, AuditEntry, audit_hash};
+pub use commands::{Commands, Kept, Limits};
 pub use counters::Counters;
 pub use log::{Journal, Recovered};
 pub use slots::{Found, Slots};

@@ -32,7 +32,7 @@ pub use kept::Kept;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
 pub use late::{Late, Place};
 pub use mesh::{Mesh, path_line};
-pub use network::{Imported, Listed, METER_LIMIT as NODE_METER_LIMIT, Network};
+pub use network::{Imported, Listed, METER_LIMIT as NODE_METER_LIMIT, NODES as NODE_LIMIT, Network};
 pub use orders::{Action, Order, State as OrderState};
 pub use rhythm::Rhythm;
 pub use two_way::{News, OrderError, TwoWay};

@@ -195,13 +195,12 @@ impl Network {
         Ok(*self.own.insert(made))
     }
 
-    /// Takes nodes onto the list; blocks. Who was denied stays so. At most some hundred at once: they are one entry.
+    /// Takes nodes onto the list, all of them or none; blocks. Who was denied stays so.
     ///
     /// # Errors
-    /// They are not durable.
+    /// They are not durable, and the list is as it was.
     pub fn import(&mut self, nodes: impl IntoIterator<Item = (Eui64, Key, String)>) -> Result<Imported, JournalError> {
         let mut imported = Imported::default();
-        let mut entry = vec![LISTED];
         let mut news = BTreeMap::new();
         for (eui64, psk, meter) in nodes {
             let known = news.get(&eui64).or_else(|| self.listed.get(&eui64));
@@ -214,15 +213,27 @@ impl Network {
                 Some(_) => imported.changed += 1,
                 None => imported.added += 1,
             }
-            listed.emit(eui64, &mut entry);
             news.insert(eui64, listed);
         }
-        if !news.is_empty() {
-            self.append(&entry)?;
-            let nodes = news.keys().copied().collect();
-            self.listed.append(&mut news);
-            self.judge(nodes);
+        if news.is_empty() {
+            return Ok(imported);
         }
+        let mut entry = vec![LISTED];
+        news.iter().for_each(|(eui64, listed)| listed.emit(*eui64, &mut entry));
+        let mut all = self.listed.clone();
+        all.extend(news.iter().map(|(eui64, listed)| (*eui64, listed.clone())));
+        if entry.len() <= Journal::LIMIT {
+            self.append(&entry)?;
+            self.listed = all;
+        } else {
+            // More than an entry holds becomes durable with a whole new file, which takes the old one's place at once.
+            let before = std::mem::replace(&mut self.listed, all);
+            if let Err(error) = self.compact() {
+                self.listed = before;
+                return Err(error);
+            }
+        }
+        self.judge(news.into_keys().collect());
         Ok(imported)
     }
 
@@ -319,7 +330,7 @@ impl Admission for List {
 
 const KIND: [u8; 3] = *b"g3n";
 /// Short addresses of G3.
-const NODES: usize = 0x7fff;
+pub const NODES: usize = 0x7fff;
 /// Octets at which the file is written anew: several times what 2,000 nodes take.
 const OCTETS: u64 = 2 << 20;
 
@@ -368,6 +379,33 @@ mod tests {
             assert_eq!(admission.verdict(eui64(5000)), Verdict::Hold);
             network.compact().unwrap();
         }
+    }
+
+    #[test]
+    fn an_import_is_there_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut network = Network::open(directory.path(), Ring::new(Key([7; 16]))).unwrap();
+        let nodes = |from, key| {
+            (from..from + 3000)
+                .map(move |number| (eui64(number), Key([key; 16]), format!("a meter with number {number}")))
+        };
+        network.import(nodes(0, 1)).unwrap();
+        // The disk does not take what is more than an entry: a directory is where the new file would be.
+        let beside = directory.path().join("network.new");
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("full"), []).unwrap();
+        assert!(network.import(nodes(2000, 2)).is_err());
+        let check = |network: &Network, count, key| {
+            assert_eq!(network.listed().len(), count);
+            assert_eq!(network.listed()[&eui64(2500)].psk, Key([key; 16]));
+            assert_eq!(network.admission(Verdict::Hold).verdict(eui64(2500)), Verdict::Admit(Key([key; 16])));
+        };
+        check(&network, 3000, 1);
+        check(&Network::open(directory.path(), Ring::new(Key([7; 16]))).unwrap(), 3000, 1);
+        fs::remove_dir_all(&beside).unwrap();
+        assert_eq!(network.import(nodes(2000, 2)).unwrap(), Imported { added: 2000, changed: 1000, same: 0 });
+        check(&network, 5000, 2);
+        check(&Network::open(directory.path(), Ring::new(Key([7; 16]))).unwrap(), 5000, 2);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Control {
     /// Tells a network of nodes that may join.
     pub async fn import(&self, network: &str, nodes: Vec<NodeSecret>) -> Result<(), Error> {
         let mut connection = self.connect().await?;
-        let ask = MeshAsk::Import { nodes };
+        let ask = MeshAsk::Import { nodes, part: None };
         connection.ask(Request::Mesh { network: network.to_owned(), ask }).await?;
         match connection.answer().await? {
             Reply::Mesh(MeshSaid::Imported { .. }) => Ok(()),

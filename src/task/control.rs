@@ -30,7 +30,17 @@ use crate::control::{
 pub struct Query {
     /// Never `Request::Follow`: streams do not pass the main loop.
     pub request: Request,
+    pub who: Who,
     pub reply: oneshot::Sender<Reply>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A user of this machine, by number.
+    User(u32),
+    /// By a signed command, which was audited.
+    HeadEnd,
 }
 
 /// Where the streams come from. A sender without receivers (`receiver_count() == 0`) need not be fed.
@@ -244,7 +254,7 @@ async fn client(
             }
             request => {
                 let (reply, answer) = oneshot::channel();
-                let reply = match queries.send(Query { request, reply }).await {
+                let reply = match queries.send(Query { request, who: Who::User(uid.as_raw()), reply }).await {
                     Ok(()) => answer.await.ok(),
                     Err(_) => None,
                 };

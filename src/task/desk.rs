@@ -1,5 +1,6 @@
 //! Answers the questions of the control socket from what the other tasks make known. It decides nothing.
 
+mod local;
 mod mesh;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::control::Query;
+use super::audit::Recorder;
+use super::control::{Query, Who};
 use super::meters;
 use super::meters::talk::{Answer, Ask};
 use super::news::News;
@@ -26,6 +28,7 @@ use crate::control::{
     Alarm, BufferStat, BufferVerify, MeshStatus, MeterCard, MeterLine, Process, ReceiverState, ReceiverStatus, Refusal,
     RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
+use crate::journal::AuditEntry;
 use crate::registry::Action;
 use crate::store::Store;
 use crate::uplink::Snapshot;
@@ -51,6 +54,7 @@ pub(super) struct Desk {
     pub(super) anchored: watch::Receiver<Option<i64>>,
     /// What the start found that somebody must look at.
     pub(super) alarms: Vec<Alarm>,
+    pub(super) audit: Recorder,
     /// What the head-end is told now and then.
     pub(super) health: watch::Sender<v1::Health>,
     pub(super) topology: watch::Sender<Arc<Snapshot>>,
@@ -67,15 +71,7 @@ impl Desk {
         let mut topology_due = interval_at(Instant::now() + pace, pace);
         loop {
             tokio::select! {
-                Some(Query { request, reply }) = queries.recv() => match request {
-                    // Some take as long as a packet through the mesh: others are answered meanwhile.
-                    Request::Mesh { network, ask } => {
-                        let said = self.mesh(&network, ask);
-                        // A client that hung up wants no answer, here and below.
-                        tokio::spawn(async move { drop(reply.send(said.await)) });
-                    }
-                    request => drop(reply.send(self.answer(request).await)),
-                },
+                Some(query) = queries.recv() => self.take(query).await,
                 _ = topology_due.tick(), if self.is_seen() => self.tell_topology().await,
                 _ = health_due.tick() => self.tell_health().await,
                 _ = status_due.tick() => self.leave_status().await,
@@ -85,6 +81,37 @@ impl Desk {
         }
         self.leave_status().await;
         self.leave_meters().await;
+    }
+
+    /// Has a query answered, and both what somebody here orders and what came of it recorded.
+    async fn take(&self, Query { request, who, reply }: Query) {
+        let clock = Arc::clone(&self.clock);
+        let entry = match (local::words(&request), who) {
+            (Some(what), Who::User(user)) => {
+                Some((self.audit.clone(), AuditEntry { who: format!("user {user}"), what, ..AuditEntry::default() }))
+            }
+            _ => None,
+        };
+        if let Some((audit, entry)) = &entry {
+            let decision = "accepted".to_owned();
+            block_in_place(|| audit.record(&AuditEntry { utc_ms: clock().utc_ms, decision, ..entry.clone() }));
+        }
+        let finish = move |said: Reply| {
+            if let Some((audit, entry)) = entry {
+                let result = local::result(&said);
+                block_in_place(|| audit.record(&AuditEntry { utc_ms: clock().utc_ms, result, ..entry }));
+            }
+            // A client that hung up wants no answer.
+            drop(reply.send(said));
+        };
+        match request {
+            // Some take as long as a packet through the mesh: others are answered meanwhile.
+            Request::Mesh { network, ask } => {
+                let said = self.mesh(&network, ask);
+                tokio::spawn(async move { finish(said.await) });
+            }
+            request => finish(self.answer(request).await),
+        }
     }
 
     async fn leave_status(&self) {
@@ -316,14 +343,11 @@ async fn ask_within<Q, T>(
 ) -> Result<T, Refusal> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
-        door.send(question(reply)).await.ok()?;
-        answer.await.ok()
+        door.send(question(reply)).await.map_err(|_| Refusal::new(RefusalKind::Busy, "the service is stopping"))?;
+        answer.await.map_err(|_| Refusal::new(RefusalKind::TimedOut, "the service is stopping"))
     };
-    match timeout(patience, asked).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Refusal::new(RefusalKind::Busy, "the service is stopping")),
-        Err(_) => Err(Refusal::new(RefusalKind::Busy, format!("{whom} does not answer: is the disk full?"))),
-    }
+    let silent = || Refusal::new(RefusalKind::TimedOut, format!("{whom} does not answer: is the disk full?"));
+    timeout(patience, asked).await.unwrap_or_else(|_| Err(silent()))
 }
 
 /// What the kernel says of this process.

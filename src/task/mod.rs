@@ -4,6 +4,7 @@
 //! store, batches from the store over `uplink` to `mqtt`; `desk` answers who asks. It stops in the same order, so that
 //! what was heard is durable and what can be said goodbye to is.
 
+mod audit;
 pub mod backoff;
 pub mod clock;
 pub mod control;
@@ -105,7 +106,8 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         Store::open(settings::store(&config), wire::CODEC, Arc::clone(&read_clock), Box::new(random), on_report)
     })?;
     let mut alarms = opening::of_store(&opened, started);
-    let audit = opening::audit(&state_dir, &store, started, &mut alarms)?;
+    let audit = audit::Recorder::new(opening::audit(&state_dir, &store, started, &mut alarms)?);
+    let (queries, queries_out) = mpsc::channel(QUERIES);
 
     let anchored = watch.anchored();
     let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
@@ -121,8 +123,11 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         Some(said) => {
             let key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
             let (news, stop) = (news.clone(), stop.clone());
+            let commands = state_dir.join("commands");
+            let journal = opening::commands(&commands, &store, started, &mut alarms);
             let parts = uplink::Parts {
-                audit,
+                audit: audit.clone(),
+                orders: uplink::Orders::new(commands, journal, queries.clone()),
                 trust,
                 key,
                 news,
@@ -230,7 +235,6 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     // Each meter has its own by now.
     drop(credentials);
 
-    let (queries, queries_out) = mpsc::channel(QUERIES);
     let desk = desk::Desk {
         config: config.clone(),
         clock: Arc::clone(&read_clock),
@@ -245,6 +249,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         electricity,
         anchored,
         alarms,
+        audit,
         health,
         topology,
     };
@@ -265,10 +270,11 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     // The desk first: what it leaves behind it asks of the others.
     stop_desk.cancel();
     join([desk_task]).await;
-    stop_networks.cancel();
-    join(network_tasks).await;
     stop_receivers.cancel();
     join(receiver_tasks.into_iter().chain(lookouts).chain(electricity_task)).await;
+    // Its meters are read through them: what is asked is still answered.
+    stop_networks.cancel();
+    join(network_tasks).await;
     join([keeps_open]).await;
     if ended.is_ok() {
         join([meters_task]).await;

@@ -11,7 +11,7 @@ use super::meters::talk::{Port, Talk};
 use crate::clock::Now;
 use crate::config;
 use crate::control::{Alarm, MeshState, MeshStatus, Severity};
-use crate::journal::{Audit, Counters, JournalError};
+use crate::journal::{Audit, Commands, Counters, JournalError};
 use crate::reading::{Event, EventKind, MeterId};
 use crate::registry::{Admission, Late, MeterKeys, Registry, TwoWay};
 use crate::store::{self, Body, Lane, Start, Store};
@@ -61,6 +61,21 @@ pub(super) fn audit(
         alarms.push(alarm("audit-damaged", now, detail));
     }
     Ok(Some(audit))
+}
+
+/// The command journal; None: what was carried out is not known, and a signed order begins it anew.
+pub(super) fn commands(path: &Path, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Option<Commands> {
+    match block_in_place(|| Commands::open(path)) {
+        Ok(commands) => Some(commands),
+        Err(error) => {
+            let why = chain(&error);
+            error!(err = %why, "open the command journal");
+            let detail = format!("commands of the head-end that change something are rejected: {why}");
+            tell(store, now, "commands.lost", detail.clone());
+            alarms.push(alarm("commands-lost", now, detail));
+            None
+        }
+    }
 }
 
 /// What the last run left of its meters; where it is damaged it begins anew, and that is told.

@@ -35,7 +35,7 @@ use crate::reading::{self, EventKind};
 use crate::registry::{Mesh, Network};
 use crate::store::{Body, Lane, Store};
 
-use answers::Asked;
+use answers::{Asked, Staged};
 use line::Line;
 use told::Told;
 pub(super) use tunnel::Tunnel;
@@ -64,6 +64,7 @@ pub(super) struct Plc {
     waiting: Waiting,
     unkept: Unkept,
     asked: BTreeMap<Ticket, Asked>,
+    staged: Option<Staged>,
     tunnels: Tunnels,
     told: Told,
     view: View,
@@ -140,6 +141,7 @@ impl Plc {
             waiting: Waiting::default(),
             unkept: Unkept::default(),
             asked: BTreeMap::new(),
+            staged: None,
             tunnels: Tunnels::default(),
             told: Told::default(),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
@@ -158,6 +160,11 @@ impl Plc {
                 line.write(&octets).await;
             }
             self.look_at(&line);
+            let is_late = |staged: &Staged| (self.clock)().mono.saturating_duration_since(staged.at) > IMPORT_PAUSE;
+            // Keys of an import that was broken off are not kept.
+            if self.staged.as_ref().is_some_and(is_late) {
+                self.staged = None;
+            }
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.coordinator.poll_timeout().filter(|_| line.is_open()).map_or_else(super::far, Into::into);
             tokio::select! {
@@ -381,5 +388,7 @@ fn locally_administered([a, b, c, d, e, f, g, h, ..]: [u8; 16]) -> Eui64 {
 const TABLES: Duration = Duration::from_secs(15 * 60);
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(50);
+/// Between two parts of an import.
+const IMPORT_PAUSE: Duration = Duration::from_secs(60);
 /// What the disk refused is tried again after so long.
 const KEEP_RETRY: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 //!
 //! What is to be published when is decided in `crate::uplink`; how octets reach the broker in `mqtt`.
 
+mod orders;
 mod start;
 
 use std::sync::Arc;
@@ -13,24 +14,28 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::audit::Recorder;
 use super::mqtt::{self, Door, Publication};
 use super::news::News;
 use crate::clock::{Now, ReadClock};
 use crate::control::UplinkStatus;
-use crate::journal::Audit;
 use crate::reading::{Event, LaneHead};
 use crate::store::{Batch, Body, Lane, Limit, Store, StoreError};
 use crate::uplink::{Request, Snapshot, Topic, Topics, Uplink, status};
 use crate::wire::v1;
 
+use orders::Done;
+pub(super) use orders::Orders;
 pub(super) use start::{Parts, start};
 
 /// Everything the task owns.
 struct Task {
     uplink: Uplink,
     store: Store,
-    /// None on a disk that was full at the start.
-    audit: Option<Audit>,
+    audit: Recorder,
+    orders: Orders,
+    /// What of them is done.
+    done: mpsc::Receiver<Done>,
     clock: ReadClock,
     door: Door,
     status: watch::Sender<UplinkStatus>,
@@ -64,6 +69,7 @@ impl Task {
                     None => return,
                 },
                 () = stop.cancelled() => break,
+                Some((id, outcome)) = self.done.recv() => self.uplink.handle_done(id, outcome, (self.clock)()),
                 Ok(()) = news.changed() => {
                     let latest = news.borrow_and_update().clone();
                     self.sealed(&latest);
@@ -222,20 +228,25 @@ impl Task {
             }
             Request::Heads { id } => {
                 let heads: Vec<LaneHead> = store.heads();
-                let audit_head = self.audit.as_ref().filter(|audit| audit.entries() > 0).map(Audit::head);
-                self.uplink.handle_heads(id, &heads, audit_head, now);
+                self.uplink.handle_heads(id, &heads, self.audit.head(), now);
                 return;
             }
-            Request::Audit(entry) => {
-                match self.audit.as_mut().map(|audit| audit.append(&entry)) {
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => {
-                        warn!(err = %super::chain(&error), what = entry.what, "append to the audit");
-                    }
-                    None => warn!(what = entry.what, "no audit to append to"),
+            Request::Audit(entry) => return self.audit.record(&entry),
+            Request::KeepCommand { id, kept } => {
+                let is_durable = self.orders.keep(id, kept);
+                return self.uplink.handle_kept(id, is_durable, now);
+            }
+            Request::ForgetCommands { until_ms } => {
+                if self.orders.forget(until_ms) {
+                    self.uplink.handle_forgotten(until_ms);
                 }
                 return;
             }
+            Request::ResetJournal { id } => {
+                let limits = self.orders.begin_anew(now.utc_ms);
+                return self.uplink.handle_reset(id, limits, now);
+            }
+            Request::Order { id, operation } => return self.orders.order(id, operation),
             Request::Acknowledge { epoch, lane, ranges } => {
                 if let Err(error) = store.acknowledge(epoch, lane, &ranges) {
                     warn!(err = %error, "mark as acknowledged");

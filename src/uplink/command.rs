@@ -1,4 +1,4 @@
-//! Commands of the uplink itself: send a range again, make a checkpoint. Other operations are answered `unsupported`.
+//! Commands: who may, and when. Those of the uplink itself are carried out here: send a range again, make a checkpoint.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,12 @@ use prost::Message as _;
 
 use super::request::{Asked, Request};
 use super::schedule::Next;
-use super::{Flying, Topic, Uplink, status};
+use super::{Flying, Topic, Uplink, order};
 use crate::clock::Now;
 use crate::journal::AuditEntry;
 use crate::reading::{EventKind, TimeQuality};
 use crate::store::{Batch, Epoch, Lane};
 use crate::wire::signed::{self, Verified};
-use crate::wire::trust::Role;
 use crate::wire::v1::{self, command::Operation, command_state::State};
 
 /// A range that is being sent again.
@@ -57,8 +56,8 @@ impl Uplink {
             }
         };
         self.figures.commands += 1;
-        if let Some(answered) = self.answered.iter().find(|answered| answered.id == id) {
-            let state = answered.state.clone();
+        let answered = self.answered.iter().find(|answered| answered.id == id).map(|answered| &answered.state);
+        if let Some(state) = answered.or_else(|| self.book.state(&id)).cloned() {
             return self.publish_answer(id, &state);
         }
         let accepted = self.accept(id, &verified, now);
@@ -68,7 +67,7 @@ impl Uplink {
             .map(|signer| format!("{} {}", signer.name, signer.id))
             .collect::<Vec<_>>()
             .join(" ");
-        let what = format!("command {}: {}", hex::encode(id), words(&verified.message));
+        let what = format!("command {}: {}", hex::encode(id), words(&verified.message.operation));
         let decision = accepted.map_or_else(|code| format!("rejected ({code})"), |()| "accepted".to_owned());
         self.audit(who, what, decision, String::new(), now);
         if let Err(code) = accepted {
@@ -77,7 +76,7 @@ impl Uplink {
         }
     }
 
-    fn audit(&mut self, who: String, what: String, decision: String, result: String, now: Now) {
+    pub(super) fn audit(&mut self, who: String, what: String, decision: String, result: String, now: Now) {
         self.requests.push_back(Request::Audit(AuditEntry { utc_ms: now.utc_ms, who, what, decision, result }));
     }
 
@@ -86,22 +85,26 @@ impl Uplink {
         if command.dcu != self.topics.dcu() {
             return Err("another_dcu");
         }
-        if !verified.has_role(Role::Reader) && !verified.has_role(Role::Ingest) {
-            return Err("bad_role");
+        let operation = command.operation.as_ref().ok_or("unsupported")?;
+        let (roles, wanted) = order::signers(operation);
+        match verified.signers_with(roles, self.topics.dcu()) {
+            0 => return Err("bad_role"),
+            signers if signers < wanted => return Err("needs_two_signatures"),
+            _ => {}
         }
         if now.quality != TimeQuality::Unsynchronised {
             is_in_time(command, now.utc_ms)?;
         }
-        match &command.operation {
-            Some(Operation::Resend(resend)) => self.accept_resend(id, resend, now),
-            Some(Operation::Checkpoint(_)) if self.checkpoint_for.len() >= MOST_JOBS => Err("busy"),
-            Some(Operation::Checkpoint(_)) => {
+        match operation {
+            Operation::Resend(resend) => self.accept_resend(id, resend, now),
+            Operation::Checkpoint(_) if self.checkpoint_for.len() >= MOST_JOBS => Err("busy"),
+            Operation::Checkpoint(_) => {
                 self.checkpoint_due = now.mono;
                 self.answer(id, State::Accepted, "", String::new(), 0, now);
                 self.checkpoint_for.push(id);
                 Ok(())
             }
-            None => Err("unsupported"),
+            operation => self.accept_order(id, command, operation, now),
         }
     }
 
@@ -219,24 +222,26 @@ impl Uplink {
     }
 
     pub(super) fn answer(&mut self, id: [u8; 16], state: State, code: &str, detail: String, batches: u64, now: Now) {
-        let state = v1::CommandState {
-            id: id.to_vec(),
-            dcu: self.topics.dcu().to_owned(),
-            state: state.into(),
-            code: code.to_owned(),
-            detail,
-            batches,
-            at: Some(status::received(now)),
-        };
+        let state = v1::CommandState { batches, ..self.command_state(id, state, code, detail, now) };
+        self.told(id, state, now);
+    }
+
+    /// Publishes how a command stands, and remembers it.
+    pub(super) fn told(&mut self, id: [u8; 16], state: v1::CommandState, now: Now) {
         self.publish_answer(id, &state);
+        let code = &state.code;
         let result = match state.state() {
             State::Succeeded => Some("succeeded".to_owned()),
             State::Failed => Some(format!("failed ({code})")),
+            State::Indeterminate => Some(format!("indeterminate ({code})")),
             _ => None,
         };
         if let Some(result) = result {
             let what = format!("command {}", hex::encode(id));
             self.audit(self.topics.dcu().to_owned(), what, String::new(), result, now);
+        }
+        if self.keep(id, &state) {
+            return;
         }
         match self.answered.iter_mut().find(|answered| answered.id == id) {
             Some(answered) => answered.state = state,
@@ -247,8 +252,8 @@ impl Uplink {
         }
     }
 
-    fn publish_answer(&mut self, id: [u8; 16], state: &v1::CommandState) {
-        debug_assert!(state.encoded_len() < 1024, "answers are short");
+    pub(super) fn publish_answer(&mut self, id: [u8; 16], state: &v1::CommandState) {
+        debug_assert!(state.encoded_len() < 4096, "answers are short");
         let octets = signed::sign(state, &[&self.key]);
         self.push_control(Topic::CommandState(id), octets.into());
     }
@@ -271,16 +276,8 @@ fn is_in_time(command: &v1::Command, utc_ms: i64) -> Result<(), &'static str> {
     }
 }
 
-/// What a command wants, for the audit.
-fn words(command: &v1::Command) -> String {
-    match &command.operation {
-        Some(Operation::Resend(resend)) => {
-            let v1::Resend { epoch, lane, first, last } = resend;
-            format!("resend {epoch:016x} lane {lane} {first}-{last}")
-        }
-        Some(Operation::Checkpoint(_)) => "checkpoint".to_owned(),
-        None => "an operation that is not known".to_owned(),
-    }
+fn words(operation: &Option<Operation>) -> String {
+    operation.as_ref().map_or_else(|| "an operation that is not known".to_owned(), order::words)
 }
 
 const LONGEST_MS: i64 = 24 * 3600 * 1000;

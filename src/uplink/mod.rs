@@ -14,6 +14,7 @@ mod allowance;
 mod command;
 mod lane;
 mod options;
+pub mod order;
 mod ranges;
 mod request;
 mod schedule;
@@ -36,6 +37,7 @@ use allowance::Allowance;
 use command::{Answered, Job};
 use lane::{Key, LaneQueue};
 pub use options::{Acknowledge, Options};
+use order::Book;
 pub use request::Request;
 use request::{Asked, Class};
 pub use status::Figures;
@@ -52,6 +54,8 @@ pub struct Start {
     pub heads: Vec<LaneHead>,
     /// 64 random bits.
     pub random: u64,
+    /// None: the command journal is damaged.
+    pub commands: Option<order::Known>,
 }
 
 /// To be published at QoS 1.
@@ -96,6 +100,7 @@ pub struct Uplink {
     turn: usize,
     jobs: VecDeque<Job>,
     answered: VecDeque<Answered>,
+    book: Book,
     checkpoint_due: Instant,
     checkpoint_number: u64,
     /// Commands that wait for the next checkpoint.
@@ -129,7 +134,7 @@ enum Flying {
 impl Uplink {
     pub fn new(options: Options, topics: Topics, trust: Trust, key: PrivateKey, start: &Start, now: Now) -> Self {
         let head = |lane: Lane| start.heads.iter().find(|head| head.lane == lane as u8).map_or(0, |head| head.last);
-        Self {
+        let mut uplink = Self {
             options,
             topics,
             trust,
@@ -153,12 +158,15 @@ impl Uplink {
             turn: 0,
             jobs: VecDeque::new(),
             answered: VecDeque::new(),
+            book: Book::new(start.commands.clone()),
             checkpoint_due: now.mono,
             checkpoint_number: 0,
             checkpoint_for: Vec::new(),
             progressed: now.mono,
             figures: Figures::default(),
-        }
+        };
+        uplink.interrupted(now);
+        uplink
     }
 
     /// A connection stands; `receive_maximum` is what the broker said (65535 where it said nothing).

@@ -2,12 +2,13 @@
 
 use super::acknowledge::Claim;
 use super::lane::Key;
-use crate::journal::AuditEntry;
+use crate::journal::{AuditEntry, Kept};
 use crate::store::{Epoch, Lane};
+use crate::wire::v1::command::Operation;
 
 /// What the driver asks of the store. Each with an `id` is answered by the door it names, or by
 /// `handle_store_failure`; answers may come in any order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// `Store::unacknowledged`: batches without acknowledgement, of all epochs, oldest first. `handle_batches`.
     Unacknowledged { id: u64, lane: Lane, after: Option<(Epoch, u64)>, limit: usize },
@@ -23,6 +24,14 @@ pub enum Request {
     Acknowledge { epoch: Epoch, lane: Lane, ranges: Vec<(u64, u64)> },
     /// One line for the audit chain. Needs no answer.
     Audit(AuditEntry),
+    /// `Commands::keep`. `handle_kept`.
+    KeepCommand { id: [u8; 16], kept: Kept },
+    /// `Commands::forget`. `handle_forgotten` when that is durable.
+    ForgetCommands { until_ms: i64 },
+    /// `Commands::begin_anew`. `handle_reset`.
+    ResetJournal { id: [u8; 16] },
+    /// A command to be carried out by others. `handle_done`.
+    Order { id: [u8; 16], operation: Operation },
 }
 
 /// An open question.

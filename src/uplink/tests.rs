@@ -3,4 +3,5 @@
 mod acknowledge;
 mod command;
 mod delivery;
+mod order;
 mod world;

@@ -79,9 +79,12 @@ pub struct Verified<M> {
 }
 
 impl<M> Verified<M> {
-    /// Has one of the signers this role?
-    pub fn has_role(&self, role: Role) -> bool {
-        self.signers.iter().any(|key| key.roles.contains(&role))
+    /// How many of the signers have one of these roles, for this unit.
+    pub fn signers_with(&self, roles: &[Role], dcu: &str) -> usize {
+        let fits = |key: &&TrustedKey| {
+            roles.iter().any(|role| key.roles.contains(role)) && key.dcu.as_deref().is_none_or(|own| own == dcu)
+        };
+        self.signers.iter().filter(fits).count()
     }
 }
 

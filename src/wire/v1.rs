@@ -10,3 +10,9 @@
 )]
 
 include!(concat!(env!("OUT_DIR"), "/dcu.v1.rs"));
+
+impl std::fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NodeKey({:016x}, ..)", self.eui64)
+    }
+}

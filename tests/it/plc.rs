@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dcu::journal::Audit;
 use dcu::reading::MeterId;
 use dcu::simulate::modem::EmulatedModem;
 use dlms::sim::{Model, Port};
@@ -288,17 +289,7 @@ const METERS: u32 = 5;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_head_end_sees_the_networks() {
     let Some(broker) = Mosquitto::start() else { return };
-    let own = broker.kit.unit("dcu-1");
-    let more = format!(
-        "[uplink]\nbroker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\ntrust = {:?}\n\
-         signing_key = {:?}\ntopology_interval = \"1s\"\n",
-        broker.port,
-        broker.kit.ca(),
-        own.certificate,
-        own.key,
-        broker.kit.trust(),
-        broker.kit.device_key("dcu-1"),
-    );
+    let more = uplink(&broker);
     let mut street = Street::with(nature(Generation::HostLbs), devices(0..NODES), Behind::nothing(), &more);
     street.start().await;
     let view = || {
@@ -335,4 +326,118 @@ async fn the_head_end_sees_the_networks() {
     assert_eq!(count(&view(), "alive"), NODES - 1);
     street.start().await;
     street.until("nobody was heard since", |_| count(&view(), "routed") == NODES - 1).await;
+}
+
+/// The unit's side of this broker.
+fn uplink(broker: &Mosquitto) -> String {
+    let own = broker.kit.unit("dcu-1");
+    format!(
+        "[uplink]\nbroker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\ntrust = {:?}\n\
+         signing_key = {:?}\ntopology_interval = \"1s\"\n",
+        broker.port,
+        broker.kit.ca(),
+        own.certificate,
+        own.key,
+        broker.kit.trust(),
+        broker.kit.device_key("dcu-1"),
+    )
+}
+
+/// What `dcu head-end order WORDS` ends with, and the states that it printed.
+fn order(broker: &Mosquitto, words: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let mut command = head_end(broker, "order");
+    command.args(["--utility", "acme", "--dcu", "dcu-1", "--json"]).args(words);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+fn states(said: &[Value]) -> Vec<&str> {
+    said.iter().map(|state| state["state"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_end_orders_what_a_technician_may() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let mut street = Street::with(nature(Generation::HostLbs), devices(0..NODES), Behind::nothing(), &uplink(&broker));
+    street.start().await;
+    let lines = (0..NODES).map(identity).map(|(eui64, psk)| format!("{eui64},{}\n", hex::encode(psk.0)));
+    let file = street.path("nodes.csv");
+    secret(&file, &lines.collect::<String>());
+    let done = ["accepted", "succeeded"];
+    let (code, said) = order(&broker, &["import", file.to_str().unwrap()]);
+    assert_eq!((code, states(&said)), (Some(0), done.to_vec()), "{}", street.log());
+    assert_eq!(said[1]["result"], serde_json::json!({"added": NODES, "changed": 0, "same": 0}));
+    street.until("all have joined", |street| street.nodes("alive").len() as u32 == NODES).await;
+    let (node, _) = addresses(&street.nodes("alive")).remove(3);
+    let (code, said) = order(&broker, &["trace", &node]);
+    assert_eq!((code, states(&said)), (Some(0), done.to_vec()), "{}", street.log());
+    assert!(!said[1]["result"]["forward"].as_array().unwrap().is_empty());
+    assert_eq!(order(&broker, &["refresh", &node]).0, Some(0));
+
+    // The same order again is answered and not carried out again, also by another run of the service.
+    let id = ["--id", "000102030405060708090a0b0c0d0e0f"];
+    let deny = [&id[..], &["deny", &node]].concat();
+    assert_eq!(order(&broker, &deny).0, Some(0));
+    street.until("it is out", |street| street.nodes("denied").len() == 1).await;
+    assert_eq!(street.ask(&["node", "admit", &node]).0, Some(0));
+    assert_eq!(states(&order(&broker, &deny).1), ["succeeded"]);
+    street.kill();
+    street.start().await;
+    assert_eq!(states(&order(&broker, &deny).1), ["succeeded"]);
+    assert!(street.nodes("denied").is_empty(), "it was admitted since");
+
+    let (code, said) = order(&broker, &["kick", "ffff"]);
+    assert_eq!((code, states(&said)), (Some(4), vec!["accepted", "failed"]));
+    assert_eq!(said[1]["code"], "not_found");
+    assert_eq!(order(&broker, &["--network", "none", "kick", &node]).1[1]["code"], "not_found");
+
+    // A key that the unit does not know is not answered; one officer is not enough, an installer is none.
+    let key = |name: &str| broker.kit.command_key(name).to_str().unwrap().to_owned();
+    let stranger = broker.kit.device_key("dcu-1");
+    let sign = ["--timeout", "2s", "--sign", stranger.to_str().unwrap(), "deny", &node];
+    assert_eq!(order(&broker, &sign), (Some(5), vec![]));
+    let (code, said) = order(&broker, &["--sign", &key("officer-1"), "rekey"]);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(6), Some("needs_two_signatures")));
+    let (code, said) = order(&broker, &["--sign", &key("installer"), "rekey"]);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(6), Some("bad_role")));
+    let (code, said) = order(&broker, &["rekey"]);
+    assert_eq!((code, &said[1]["result"]["generation"]), (Some(0), &2.into()));
+    street.until("all have the new key", |street| street.status()["rekey_missing"] == 0).await;
+
+    // Damaged, the journal rejects what it cannot know, until two reset it.
+    street.kill();
+    let path = street.path("state/commands");
+    let mut octets = fs::read(&path).unwrap();
+    octets[40] ^= 1;
+    fs::write(&path, &octets).unwrap();
+    street.start().await;
+    let (code, said) = order(&broker, &["deny", &node]);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(6), Some("journal_lost")));
+    assert_eq!(street.ask(&["status"]).1[0]["alarms"][0]["code"], "commands-lost");
+    let (code, said) = order(&broker, &["reset-journal"]);
+    assert_eq!((code, states(&said)), (Some(0), vec!["succeeded"]), "{said:?}");
+    assert!(
+        fs::read_dir(street.path("state"))
+            .unwrap()
+            .any(|file| { file.unwrap().file_name().to_str().unwrap().starts_with("commands.damaged-") })
+    );
+
+    street.kill();
+    let (entries, _) = Audit::read(&street.path("state/audit")).unwrap();
+    let has = |who: &str, what: &str, outcome: &str| {
+        entries.iter().any(|entry| {
+            entry.who.starts_with(who)
+                && entry.what.contains(what)
+                && (entry.decision.contains(outcome) || entry.result.contains(outcome))
+        })
+    };
+    assert!(has("user ", &format!("admit {node:?} of"), "succeeded"), "{entries:?}");
+    assert!(has("installer ", &format!("deny {node:?} of"), "accepted"), "{entries:?}");
+    assert!(has("officer-1 ", "rekey network", "needs_two_signatures"), "{entries:?}");
+    assert!(has("dcu-1", "command 000102030405060708090a0b0c0d0e0f", "succeeded"), "{entries:?}");
+    for octets in [fs::read(&path).unwrap(), street.log().into_bytes(), format!("{entries:?}").into_bytes()] {
+        let text = String::from_utf8_lossy(&octets);
+        assert!((0..NODES).all(|number| !text.contains(&hex::encode(identity(number).1.0))), "a key is printed");
+    }
 }

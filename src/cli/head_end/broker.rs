@@ -64,6 +64,19 @@ impl Broker {
         PrivateKey::from_pem(&pem).with_context(|| path.display().to_string()).or_exit(Exit::Failed)
     }
 
+    /// The keys of these files; where none is given, those of the kit.
+    pub(super) fn command_keys(&self, given: &[PathBuf], of_kit: &[&str]) -> Result<Vec<PrivateKey>, Failure> {
+        let paths = match (given, &self.keys) {
+            ([], None) => return Err(Failure::said(Exit::Usage, "--sign or --keys must be given")),
+            ([], Some(dir)) => of_kit.iter().map(|name| Kit::at(dir).command_key(name)).collect(),
+            (given, _) => given.to_vec(),
+        };
+        let key = |path: &PathBuf| {
+            PrivateKey::from_pem(&read(path)?).with_context(|| path.display().to_string()).or_exit(Exit::Failed)
+        };
+        paths.iter().map(key).collect()
+    }
+
     pub(super) fn devices(&self) -> Result<Option<Trust>, Failure> {
         let from_kit = || self.keys.as_ref().map(|dir| Kit::at(dir).devices());
         self.devices.clone().or_else(from_kit).map(|path| devices(&path)).transpose()

@@ -66,7 +66,8 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let order = Order { topics, operation, id: random()?, now_ms };
     let broker = args.broker.settings(&own_id("head-end")?)?;
     let devices = args.broker.devices()?;
-    let state = give(&order, broker, &args.broker.ingest_key()?, devices.as_ref(), args.timeout);
+    let keys = [&args.broker.ingest_key()?];
+    let state = give(&order, broker, &keys, devices.as_ref(), args.timeout, |_| {});
     let state = state.map_err(unanswered)?;
     let (name, exit) = match (state.state(), state.code.as_str()) {
         (State::Succeeded, _) => ("succeeded", Exit::Done),

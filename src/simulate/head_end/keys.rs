@@ -139,7 +139,12 @@ impl Kit {
         self.dir.join("ingest.key")
     }
 
-    /// Whom the units believe: the public half of the ingest key.
+    /// What somebody signs commands with, by the name of the role: `installer`, `officer-1`, `officer-2`.
+    pub fn command_key(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.key"))
+    }
+
+    /// Whom the units believe: the public halves of the ingest key and of those that sign commands.
     pub fn trust(&self) -> PathBuf {
         self.dir.join("trust.toml")
     }
@@ -185,8 +190,14 @@ impl Kit {
         let ingest = KeyPair::generate()?;
         files.push(File::secret("ingest.key", "signs the head-end's acknowledgements (ES256)", ingest.serialize_pem()));
         let roles = [Role::Ingest, Role::Reader];
-        let trust = trust::to_toml(HEAD_END, &roles, None, &public(&ingest)?);
-        files.push(File::public("trust.toml", "uplink.trust of every unit: whose acknowledgements count", trust));
+        let mut trust = trust::to_toml(HEAD_END, &roles, None, &public(&ingest)?);
+        for (name, roles, purpose) in COMMANDERS {
+            let key = KeyPair::generate()?;
+            files.push(File::secret(format!("{name}.key"), purpose, key.serialize_pem()));
+            trust.push_str(&trust::to_toml(name, roles, None, &public(&key)?));
+        }
+        let purpose = "uplink.trust of every unit: whose acknowledgements and commands count";
+        files.push(File::public("trust.toml", purpose, trust));
         let mut devices = String::new();
         for unit in &plan.units {
             let (pem, key) = authority.issue(unit, &[], ExtendedKeyUsagePurpose::ClientAuth)?;
@@ -272,7 +283,8 @@ fn public(key: &KeyPair) -> Result<PublicKey, KeyError> {
 
 /// It becomes a file name and a level of topics.
 fn is_unit_name(name: &str) -> bool {
-    let is_taken = ["ca", "broker", HEAD_END, "ingest", "trust", "devices"].contains(&name);
+    let is_taken = ["ca", "broker", HEAD_END, "ingest", "trust", "devices"].contains(&name)
+        || COMMANDERS.iter().any(|(commander, ..)| *commander == name);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && !is_taken && name.chars().all(is_plain)
 }
@@ -297,6 +309,13 @@ fn list(paths: &[PathBuf]) -> String {
 
 const HEAD_END: &str = "head-end";
 
+/// Who signs commands. What concerns a whole network takes both officers.
+const COMMANDERS: [(&str, &[Role], &str); 3] = [
+    ("installer", &[Role::Installer, Role::Operator], "signs commands about nodes and routes (ES256)"),
+    ("officer-1", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the next"),
+    ("officer-2", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the one before"),
+];
+
 const ACL: &str = "user head-end\ntopic readwrite dcu/v1/#\n\n# %u: the certificate's common name, the unit's identifier\npattern readwrite dcu/v1/+/%u/#\n";
 
 #[cfg(test)]
@@ -316,7 +335,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_, made) = make(dir.path(), &Plan::default()).unwrap();
         let keys: Vec<_> = made.iter().filter(|made| made.path.extension().is_some_and(|e| e == "key")).collect();
-        assert_eq!(keys.len(), 6);
+        assert_eq!(keys.len(), 9);
         for key in keys {
             assert_eq!(fs::metadata(&key.path).unwrap().permissions().mode() & 0o777, 0o600, "{key:?}");
         }
@@ -338,7 +357,7 @@ mod tests {
     #[test]
     fn a_unit_cannot_be_named_like_a_path_or_a_file_of_the_kit() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["", "../dcu", "a/b", "ca", "head-end", ".dcu", "a+b", "dcu#"] {
+        for name in ["", "../dcu", "a/b", "ca", "head-end", "officer-1", ".dcu", "a+b", "dcu#"] {
             let plan = Plan { units: vec![name.into()], ..Plan::default() };
             assert!(matches!(make(dir.path(), &plan), Err(Error::Name(_))), "{name}");
         }

@@ -1,4 +1,4 @@
-//! Orders of a head-end: a stored range again. Signed, and answered by the unit with a signature.
+//! Orders of a head-end, signed, and answered by the unit with a signature.
 
 use std::time::Duration;
 
@@ -36,22 +36,24 @@ pub enum OrderError {
     Ended,
 }
 
-/// Publishes the order and waits for its last state. `devices` verifies the answer; without it the answer is believed.
+/// Publishes the order and waits for its last state; `told` hears of each. `devices` verifies the answer; without it the
+/// answer is believed.
 pub async fn give(
     order: &Order,
     mut broker: Settings,
-    key: &PrivateKey,
+    keys: &[&PrivateKey],
     devices: Option<&Trust>,
     limit: Duration,
+    mut told: impl FnMut(&CommandState),
 ) -> Result<CommandState, OrderError> {
     let command = Command {
         id: order.id.to_vec(),
         dcu: order.topics.dcu().to_owned(),
         not_before_ms: order.now_ms - TOLERANCE_MS,
         not_after_ms: order.now_ms + VALIDITY_MS,
-        operation: Some(order.operation),
+        operation: Some(order.operation.clone()),
     };
-    let payload = signed::sign(&command, &[key]);
+    let payload = signed::sign(&command, keys);
     let answers = order.topics.name(&Topic::CommandState(order.id));
     broker.subscriptions = vec![answers.clone()];
     broker.clean_start = true;
@@ -91,7 +93,12 @@ pub async fn give(
                     let _ = door.acknowledge(token);
                 }
                 match answer {
-                    Ok(state) if state.id == order.id && is_last(&state) => return Ok(state),
+                    Ok(state) if state.id == order.id => {
+                        told(&state);
+                        if is_last(&state) {
+                            return Ok(state);
+                        }
+                    }
                     Ok(_) => {}
                     Err(text) => trouble = Some(text),
                 }
@@ -107,7 +114,7 @@ pub async fn give(
 }
 
 fn is_last(state: &CommandState) -> bool {
-    matches!(state.state(), State::Rejected | State::Succeeded | State::Failed)
+    matches!(state.state(), State::Rejected | State::Succeeded | State::Failed | State::Indeterminate)
 }
 
 fn after(limit: Duration) -> Instant {

@@ -78,11 +78,12 @@ pub fn watch(
 pub fn give(
     order: &Order,
     broker: Settings,
-    key: &PrivateKey,
+    keys: &[&PrivateKey],
     devices: Option<&Trust>,
     limit: Duration,
+    told: impl FnMut(&CommandState),
 ) -> Result<CommandState, PlayError> {
-    Ok(runtime()?.block_on(order::give(order, broker, key, devices, limit))?)
+    Ok(runtime()?.block_on(order::give(order, broker, keys, devices, limit, told))?)
 }
 
 /// Hears a unit's mesh networks until `seen` has seen enough.

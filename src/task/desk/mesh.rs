@@ -32,8 +32,12 @@ impl Desk {
         drop(self.topology.send(Arc::new(snapshot)));
     }
 
-    /// What a network answers; one that does not run says why.
+    /// What a network answers; one that does not run says why. Where there is one network, it need not be named.
     pub(super) fn mesh(&self, network: &str, ask: MeshAsk) -> impl Future<Output = Reply> + Send + use<> {
+        let network = match self.config.plc.as_slice() {
+            [only] if network.is_empty() => &only.name,
+            _ => network,
+        };
         let door = self.networks.iter().find(|(name, _)| name == network).map(|(_, door)| door.clone());
         let failed = self.failed_networks.iter().find(|status| status.network == network).cloned();
         let missing = Refusal::new(RefusalKind::NotFound, format!("no network {network:?} is configured"));

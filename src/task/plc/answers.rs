@@ -9,8 +9,8 @@ use tracing::{debug, info};
 
 use super::{Plc, Question, Reply, chain, random_block};
 use crate::clock::Now;
-use crate::control::{MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
-use crate::registry::{Imported, NODE_METER_LIMIT, path_line};
+use crate::control::{ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
+use crate::registry::{Imported, NODE_LIMIT, NODE_METER_LIMIT, path_line};
 
 /// What the modem was asked, and who waits for it.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Plc {
                 let nodes = self.mesh.lines(&self.network, |eui64| server.member(eui64).copied(), now.utc_ms);
                 Ok(MeshSaid::Nodes { nodes })
             }
-            MeshAsk::Import { nodes } => self.import(&nodes),
+            MeshAsk::Import { nodes, part } => self.take_import(nodes, part, now),
             MeshAsk::Admit { node } => self.deny(&node, false, now),
             MeshAsk::Deny { node } => self.deny(&node, true, now),
             MeshAsk::Kick { node } => self.find(&node).and_then(|eui64| self.kick(eui64, now)),
@@ -141,11 +141,33 @@ impl Plc {
         }
     }
 
+    /// Takes a part of an import, or all of it. Nothing changes before the last part.
+    fn take_import(&mut self, nodes: Vec<NodeSecret>, part: Option<ImportPart>, now: Now) -> Result<MeshSaid, Refusal> {
+        let Some(part) = part else { return self.import(&nodes) };
+        if part.number == 0 {
+            self.staged = Some(Staged { import: part.import, parts: 0, nodes: Vec::new(), at: now.mono });
+        }
+        let lost = || Refusal::new(RefusalKind::Busy, "another import came between: begin again");
+        let staged = self.staged.as_mut().filter(|staged| (staged.import, staged.parts) == (part.import, part.number));
+        let staged = staged.ok_or_else(lost)?;
+        (staged.parts, staged.at) = (staged.parts + 1, now.mono);
+        staged.nodes.extend(nodes);
+        if staged.nodes.len() > NODE_LIMIT {
+            self.staged = None;
+            return Err(Refusal::new(RefusalKind::Failed, format!("a network has {NODE_LIMIT} nodes at most")));
+        }
+        if !part.is_last {
+            return Ok(MeshSaid::Taken);
+        }
+        let nodes = self.staged.take().map(|staged| staged.nodes).unwrap_or_default();
+        self.import(&nodes)
+    }
+
     fn import(&mut self, nodes: &[NodeSecret]) -> Result<MeshSaid, Refusal> {
         let nodes = nodes.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
         let new = nodes.iter().filter(|(eui64, ..)| !self.network.listed().contains_key(eui64)).count();
         if new > self.network.room() {
-            let text = format!("no room: a network has 32767 nodes, {} are listed", self.network.listed().len());
+            let text = format!("no room: a network has {NODE_LIMIT} nodes, {} are listed", self.network.listed().len());
             return Err(Refusal::new(RefusalKind::Failed, text));
         }
         let imported = block_in_place(|| self.network.import(nodes)).map_err(|error| failed(&error))?;
@@ -232,6 +254,16 @@ impl Plc {
         let why = self.view.error.as_deref().map_or(String::new(), |error| format!(": {error}"));
         Refusal::new(RefusalKind::Failed, format!("network {} is not up{why}", self.name))
     }
+}
+
+/// The parts of an import that are here.
+#[derive(Debug)]
+pub(super) struct Staged {
+    import: u64,
+    parts: u32,
+    nodes: Vec<NodeSecret>,
+    /// When the last of them came.
+    pub(super) at: std::time::Instant,
 }
 
 impl Asked {

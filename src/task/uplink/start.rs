@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Task;
+use super::orders::{Done, Orders};
 use crate::config::{self, Acknowledge};
 use crate::control::UplinkStatus;
-use crate::journal::Audit;
 use crate::store::Store;
+use crate::task::audit::Recorder;
 use crate::task::clock::Clock;
 use crate::task::news::News;
 use crate::task::{ServiceError, mqtt, random, settings};
@@ -22,7 +23,8 @@ use crate::wire::v1;
 
 /// What only the uplink needs.
 pub(in crate::task) struct Parts {
-    pub(in crate::task) audit: Option<Audit>,
+    pub(in crate::task) audit: Recorder,
+    pub(in crate::task) orders: (Orders, mpsc::Receiver<Done>),
     pub(in crate::task) trust: Trust,
     pub(in crate::task) key: PrivateKey,
     pub(in crate::task) news: watch::Receiver<News>,
@@ -40,7 +42,7 @@ pub(in crate::task) fn start(
     store: &Store,
     parts: Parts,
 ) -> Result<[JoinHandle<()>; 2], ServiceError> {
-    let Parts { audit, trust, key, news, status, health, topology, stop } = parts;
+    let Parts { audit, orders: (orders, done), trust, key, news, status, health, topology, stop } = parts;
     let topics = Topics::new(&unit.utility, &unit.id)?;
     let now = clock.now();
     info!(key = %key.id(), broker = %said.broker, "device key");
@@ -60,13 +62,16 @@ pub(in crate::task) fn start(
     let will = mqtt::Publication { topic, payload, retain: true, content_type: Some(crate::uplink::PROTOBUF) };
     let stop_driver = CancellationToken::new();
     let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
-    let start = crate::uplink::Start { epoch: store.epoch(), heads: store.heads(), random: random() };
+    let start =
+        crate::uplink::Start { epoch: store.epoch(), heads: store.heads(), random: random(), commands: orders.known() };
     let uplink = Uplink::new(settings::uplink(said), topics.clone(), trust, key, &start, now);
     let (clock, store) = (clock.reader(), store.clone());
     let task = Task {
         uplink,
         store,
         audit,
+        orders,
+        done,
         clock,
         door,
         status,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::super::*;
-use crate::journal::AuditEntry;
+use crate::journal::{AuditEntry, Limits};
 use crate::reading::TimeQuality;
 use crate::wire::signed::{self, PrivateKey};
 use crate::wire::trust::Role;
+use crate::wire::v1::command::Operation;
 use crate::wire::{hash, v1};
 
 pub(super) const EPOCH: Epoch = Epoch(0xe0);
@@ -31,18 +32,28 @@ pub(super) struct World {
     pub(super) controls: Vec<(Topic, Bytes)>,
     pub(super) events: Vec<EventKind>,
     pub(super) audit: Vec<AuditEntry>,
+    /// The command journal; None: it is damaged.
+    pub(super) journal: Option<order::Known>,
+    pub(super) journal_fails: bool,
+    /// Commands that were handed on.
+    pub(super) orders: Vec<([u8; 16], Operation)>,
 }
 
 pub(super) fn key(seed: u8) -> PrivateKey {
     PrivateKey::from_random(&[seed; 32]).unwrap()
 }
 
-/// Key 1 is the unit's, 2 may acknowledge, 3 may read, 4 may switch; others are strangers.
+/// Key 1 is the unit's, 2 may acknowledge, 3 may read, 4 may switch, 5 may install, 6 and 7 are crypto officers, 8 is one
+/// of another unit; others are strangers.
 pub(super) fn trust() -> Trust {
     let mut trust = Trust::default();
-    for (seed, role) in [(2, Role::Ingest), (3, Role::Reader), (4, Role::Switcher)] {
+    use Role::{CryptoOfficer, Ingest, Installer, Reader, Switcher};
+    for (seed, role) in
+        [(2, Ingest), (3, Reader), (4, Switcher), (5, Installer), (6, CryptoOfficer), (7, CryptoOfficer)]
+    {
         trust.add(format!("{seed}"), &[role], None, key(seed).public()).unwrap();
     }
+    trust.add("8".into(), &[CryptoOfficer], Some("another".into()), key(8).public()).unwrap();
     trust
 }
 
@@ -80,7 +91,7 @@ impl World {
     ) -> Self {
         let now = start_time();
         let topics = Topics::new("acme", "u").unwrap();
-        let start = Start { epoch: EPOCH, heads: heads(&store), random: 77 };
+        let start = Start { epoch: EPOCH, heads: heads(&store), random: 77, commands: Some(Default::default()) };
         Self {
             uplink: Uplink::new(options, topics, trust(), key(1), &start, now),
             now,
@@ -93,7 +104,19 @@ impl World {
             controls: Vec::new(),
             events: Vec::new(),
             audit: Vec::new(),
+            journal: Some(Default::default()),
+            journal_fails: false,
+            orders: Vec::new(),
         }
+    }
+
+    /// The same unit after a kill: the journal is all that is left.
+    pub(super) fn restart(&mut self) {
+        let start = Start { epoch: EPOCH, heads: heads(&self.store), random: 78, commands: self.journal.clone() };
+        let topics = Topics::new("acme", "u").unwrap();
+        self.uplink = Uplink::new(Options::default(), topics, trust(), key(1), &start, self.now);
+        self.flying.clear();
+        self.drain();
     }
 
     pub(super) fn connect(&mut self) {
@@ -218,6 +241,25 @@ impl World {
                 return;
             }
             Request::Audit(entry) => return self.audit.push(entry.clone()),
+            Request::KeepCommand { id, kept } => {
+                if let Some((known, _)) = self.journal.as_mut().filter(|_| !self.journal_fails) {
+                    known.insert(*id, kept.clone());
+                }
+                let is_durable = self.journal.is_some() && !self.journal_fails;
+                return self.uplink.handle_kept(*id, is_durable, now);
+            }
+            Request::ForgetCommands { until_ms } => {
+                let (known, limits) = self.journal.as_mut().unwrap();
+                known.retain(|_, kept| kept.not_after_ms > *until_ms);
+                limits.forgotten_ms = *until_ms;
+                return self.uplink.handle_forgotten(*until_ms);
+            }
+            Request::ResetJournal { id } => {
+                let limits = Limits { begin_ms: now.utc_ms, ..Limits::default() };
+                self.journal = Some((BTreeMap::new(), limits));
+                return self.uplink.handle_reset(*id, Ok(limits), now);
+            }
+            Request::Order { id, operation } => return self.orders.push((*id, operation.clone())),
             Request::Heads { id } => {
                 let heads = heads(&self.store);
                 return self.uplink.handle_heads(*id, &heads, Some([5; 32]), now);

@@ -150,5 +150,5 @@ pub(crate) async fn order_checkpoint(broker: &Mosquitto) -> CommandState {
         now_ms: jiff::Timestamp::now().as_millisecond(),
     };
     let settings = Settings { client_id: "orders".into(), ..broker.head_end() };
-    order::give(&order, settings, &key, None, LIMIT).await.unwrap()
+    order::give(&order, settings, &[&key], None, LIMIT, |_| {}).await.unwrap()
 }

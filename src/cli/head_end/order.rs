@@ -1,0 +1,218 @@
+//! `dcu head-end order`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use plc::Eui64;
+use serde_json::json;
+
+use super::broker::{Broker, own_id, random};
+use super::resend::unanswered;
+use crate::cli::node::nodes_of;
+use crate::cli::text::{counted, printable};
+use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
+use crate::simulate::head_end::order::Order;
+use crate::simulate::head_end::play::give;
+use crate::uplink::Topics;
+use crate::wire::v1::command::Operation;
+use crate::wire::v1::command_state::{Result as Said, State};
+use crate::wire::v1::{
+    AdmitNode, CommandState, DenyNode, ImportNodes, KickNode, NodeKey, NodeOfNetwork, NodesImported, RefreshRoute,
+    Rekey, RekeyBegun, ResetJournal, TraceRoute, TracedHop, TracedPath,
+};
+
+/// Give a unit an order about its mesh networks
+///
+/// A signed command, carried out at most once; the states that the unit answers are printed. Ends with 1 when it
+/// failed, 4 when there is no such node or network, 5 without an answer, 6 when the unit rejects it, 7 when nobody knows
+/// whether it was carried out.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "\
+Examples:
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
+      import nodes.csv
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
+      deny 001122ffff000001
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
+      --sign one.key --sign other.key rekey",
+    override_usage = "dcu head-end order [OPTIONS] --utility <NAME> --dcu <ID> <ORDER>",
+    subcommand_value_name = "ORDER",
+    subcommand_help_heading = "Orders"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    broker: Broker,
+    /// The unit's utility, as in its topics
+    #[arg(long, value_name = "NAME")]
+    utility: String,
+    /// The unit's identifier
+    #[arg(long, value_name = "ID")]
+    dcu: String,
+    /// Which network; may be left out where the unit has one
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    network: String,
+    /// Signs the order, PEM, P-256; twice where two must sign [default: those of --keys]
+    #[arg(long, value_name = "FILE")]
+    sign: Vec<PathBuf>,
+    /// 32 hexadecimal digits: an order that was given before is asked about [default: a new one]
+    #[arg(long, value_parser = id)]
+    id: Option<[u8; 16]>,
+    /// How long to wait for the unit
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = super::super::duration)]
+    timeout: Duration,
+    /// Print JSON, one object for each state
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Tell who may join: a file as for `dcu node import`
+    ///
+    /// Its keys can be read by whoever runs the broker.
+    Import { file: PathBuf },
+    /// Let a node join that was denied
+    Admit { node: String },
+    /// Do not let a node join any more, and send it away
+    Deny { node: String },
+    /// Send a node away; it may come back
+    Kick { node: String },
+    /// Give the network a new group master key; two must sign
+    Rekey,
+    /// Find the path to a node and back
+    Trace { node: String },
+    /// Have a new route to a node found
+    Refresh { node: String },
+    /// Begin a damaged memory of commands anew; two must sign
+    ResetJournal,
+}
+
+pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
+    let topics = Topics::new(&args.utility, &args.dcu).or_exit(Exit::Usage)?;
+    let of_kit: &[&str] = match args.what {
+        What::Rekey | What::ResetJournal => &["officer-1", "officer-2"],
+        _ => &["installer"],
+    };
+    let keys = args.broker.command_keys(&args.sign, of_kit)?;
+    let id = args.id.map_or_else(random, Ok)?;
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let order = Order { topics, operation: operation(args.what, args.network)?, id, now_ms };
+    let broker = args.broker.settings(&own_id("head-end")?)?;
+    let devices = args.broker.devices()?;
+    if !args.json {
+        eprintln!("order {}", hex::encode(id));
+    }
+    let mut failure = None;
+    let keys: Vec<_> = keys.iter().collect();
+    let state = give(&order, broker, &keys, devices.as_ref(), args.timeout, |state| {
+        let printed = if args.json { out.json(&json(state)) } else { out.text(print(state)) };
+        failure = failure.take().or(printed.and_then(|()| out.flush()).err());
+    });
+    let state = state.map_err(unanswered)?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    Ok(match (state.state(), state.code.as_str()) {
+        (State::Succeeded, _) => Exit::Done,
+        (State::Rejected, _) | (_, "not_permitted") => Exit::NotPermitted,
+        (State::Indeterminate, _) => Exit::Degraded,
+        (_, "not_found") => Exit::NotFound,
+        _ => Exit::Failed,
+    })
+}
+
+fn operation(what: What, network: String) -> Result<Operation, Failure> {
+    let which = |node| Some(NodeOfNetwork { network: network.clone(), node });
+    Ok(match what {
+        What::Import { file } => {
+            let nodes = nodes_of(&file)?;
+            let malformed = || Failure::said(Exit::Configuration, format!("{}: a malformed node", file.display()));
+            let key = |node: &crate::control::NodeSecret| {
+                let eui64: Eui64 = node.eui64.parse().ok()?;
+                let psk = hex::decode(&node.psk).ok()?;
+                Some(NodeKey { eui64: u64::from_be_bytes(eui64.0), psk, meter: node.meter.clone() })
+            };
+            let nodes = nodes.iter().map(key).collect::<Option<Vec<_>>>().ok_or_else(malformed)?;
+            Operation::ImportNodes(ImportNodes { network, nodes })
+        }
+        What::Admit { node } => Operation::AdmitNode(AdmitNode { which: which(node) }),
+        What::Deny { node } => Operation::DenyNode(DenyNode { which: which(node) }),
+        What::Kick { node } => Operation::KickNode(KickNode { which: which(node) }),
+        What::Rekey => Operation::Rekey(Rekey { network }),
+        What::Trace { node } => Operation::TraceRoute(TraceRoute { which: which(node) }),
+        What::Refresh { node } => Operation::RefreshRoute(RefreshRoute { which: which(node) }),
+        What::ResetJournal => Operation::ResetJournal(ResetJournal {}),
+    })
+}
+
+fn print(state: &CommandState) -> String {
+    let why = [&state.code, &state.detail].into_iter().filter(|text| !text.is_empty());
+    let why = why.map(|text| printable(text)).collect::<Vec<_>>().join(", ");
+    let what = match &state.result {
+        Some(Said::Node(eui64)) => format!("node {eui64:016x}"),
+        Some(Said::Imported(NodesImported { added, changed, same })) => {
+            format!("{} added, {changed} changed, {same} known", counted(u64::from(*added), "node"))
+        }
+        Some(Said::Rekey(RekeyBegun { generation, nodes })) => {
+            format!("key {generation} is being given to {}", counted(u64::from(*nodes), "node"))
+        }
+        Some(Said::Path(TracedPath { forward, reverse, .. })) => {
+            let hops = |hops: &[TracedHop]| {
+                hops.iter().map(|hop| format!("{:04x}", hop.short_addr)).collect::<Vec<_>>().join(" ")
+            };
+            format!("there {}; back {}", hops(forward), hops(reverse))
+        }
+        None => String::new(),
+    };
+    let more = [why, what].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
+    let more = if more.is_empty() { more } else { format!(": {more}") };
+    format!("{}{more}", name(state))
+}
+
+fn json(state: &CommandState) -> serde_json::Value {
+    let hops = |hops: &[TracedHop]| {
+        let hop = |hop: &TracedHop| {
+            json!({
+                "short_addr": format!("{:04x}", hop.short_addr), "link_cost": hop.link_cost,
+                "phase_differential": hop.phase_differential, "medium": if hop.is_rf { "rf" } else { "plc" },
+            })
+        };
+        hops.iter().map(hop).collect::<Vec<_>>()
+    };
+    let result = match &state.result {
+        Some(Said::Node(eui64)) => json!({ "node": format!("{eui64:016x}") }),
+        Some(Said::Imported(NodesImported { added, changed, same })) => {
+            json!({ "added": added, "changed": changed, "same": same })
+        }
+        Some(Said::Rekey(RekeyBegun { generation, nodes })) => json!({ "generation": generation, "nodes": nodes }),
+        Some(Said::Path(path)) => json!({
+            "node": format!("{:016x}", path.node), "short_addr": format!("{:04x}", path.short_addr),
+            "forward": hops(&path.forward), "reverse": hops(&path.reverse),
+        }),
+        None => serde_json::Value::Null,
+    };
+    json!({
+        "order": hex::encode(&state.id), "state": name(state), "code": state.code, "detail": state.detail,
+        "result": result,
+    })
+}
+
+fn name(state: &CommandState) -> &'static str {
+    match state.state() {
+        State::Unspecified => "unspecified",
+        State::Rejected => "rejected",
+        State::Accepted => "accepted",
+        State::Succeeded => "succeeded",
+        State::Failed => "failed",
+        State::Indeterminate => "indeterminate",
+    }
+}
+
+fn id(text: &str) -> Result<[u8; 16], String> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(text, &mut id).map(|()| id).map_err(|_| "not 32 hexadecimal digits".to_owned())
+}

@@ -1,0 +1,185 @@
+//! Commands that others carry out: asked at the desk as a technician would, and answered in the words of the contract.
+
+use std::path::PathBuf;
+
+use plc::Eui64;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::control::{HopLine, MeshAsk, MeshSaid, NodeSecret, PathLine, Refusal, RefusalKind, Reply, Request};
+use crate::journal::{Commands, JournalError, Kept, Limits};
+use crate::task::chain;
+use crate::task::control::{Query, Who};
+use crate::uplink::order::{Known, Outcome};
+use crate::wire::v1::command::Operation;
+use crate::wire::v1::command_state::Result as Said;
+use crate::wire::v1::{NodeOfNetwork, NodesImported, RekeyBegun, TracedHop, TracedPath};
+
+/// A command that is done, and what came of it.
+pub(super) type Done = ([u8; 16], Outcome);
+
+/// The command journal, and the way to who carries commands out.
+#[derive(Debug)]
+pub(in crate::task) struct Orders {
+    path: PathBuf,
+    /// None: it is damaged.
+    commands: Option<Commands>,
+    queries: mpsc::Sender<Query>,
+    done: mpsc::Sender<Done>,
+}
+
+impl Orders {
+    /// What is done comes out of the second.
+    pub(in crate::task) fn new(
+        path: PathBuf,
+        commands: Option<Commands>,
+        queries: mpsc::Sender<Query>,
+    ) -> (Self, mpsc::Receiver<Done>) {
+        let (done, done_out) = mpsc::channel(DONE);
+        (Self { path, commands, queries, done }, done_out)
+    }
+
+    pub(super) fn known(&self) -> Option<Known> {
+        self.commands.as_ref().map(|commands| (commands.kept().clone(), commands.limits()))
+    }
+
+    /// Makes durable how a command stands. False: it is not.
+    pub(super) fn keep(&mut self, id: [u8; 16], kept: Kept) -> bool {
+        self.tried("keep a command", |commands| commands.keep(id, kept))
+    }
+
+    pub(super) fn forget(&mut self, until_ms: i64) -> bool {
+        self.tried("forget commands", |commands| commands.forget(until_ms))
+    }
+
+    fn tried(&mut self, what: &str, f: impl FnOnce(&mut Commands) -> Result<(), JournalError>) -> bool {
+        match self.commands.as_mut().map(f) {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                warn!(err = %chain(&error), what, "write the command journal");
+                false
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn begin_anew(&mut self, now_ms: i64) -> Result<Limits, String> {
+        match Commands::begin_anew(&self.path, now_ms) {
+            Ok((commands, aside)) => {
+                let limits = commands.limits();
+                warn!(aside = ?aside, "command journal begun anew by a signed order");
+                self.commands = Some(commands);
+                Ok(limits)
+            }
+            Err(error) => {
+                error!(err = %chain(&error), "begin the command journal anew");
+                Err(chain(&error))
+            }
+        }
+    }
+
+    /// Has a command carried out; [`Done`] says how it ended.
+    pub(super) fn order(&self, id: [u8; 16], operation: Operation) {
+        let (queries, done) = (self.queries.clone(), self.done.clone());
+        tokio::spawn(async move {
+            let outcome = match request(operation) {
+                Some(request) => carry_out(&queries, request).await,
+                None => failed("malformed", "no node is named"),
+            };
+            // Who is stopping hears of it at the next start: the journal says that it was begun.
+            drop(done.send((id, outcome)).await);
+        });
+    }
+}
+
+async fn carry_out(queries: &mpsc::Sender<Query>, request: Request) -> Outcome {
+    let (reply, answer) = oneshot::channel();
+    if queries.send(Query { request, who: Who::HeadEnd, reply }).await.is_err() {
+        return failed("busy", "the service is stopping");
+    }
+    match answer.await {
+        Ok(Reply::Mesh(said)) => Outcome::Succeeded(result(&said)),
+        Ok(Reply::Refused(Refusal { kind, message })) => match kind {
+            RefusalKind::Malformed => failed("malformed", message),
+            RefusalKind::NotFound => failed("not_found", message),
+            RefusalKind::NotPermitted => failed("not_permitted", message),
+            RefusalKind::Busy => failed("busy", message),
+            RefusalKind::Failed => failed("failed", message),
+            RefusalKind::TimedOut => Outcome::Unknown { detail: message },
+        },
+        Ok(_) => Outcome::Unknown { detail: "something else was answered than was asked".to_owned() },
+        Err(_) => Outcome::Unknown { detail: "the service is stopping".to_owned() },
+    }
+}
+
+fn failed(code: &'static str, detail: impl Into<String>) -> Outcome {
+    Outcome::Failed { code, detail: detail.into() }
+}
+
+/// What is asked at the desk; None for what nobody there does.
+fn request(operation: Operation) -> Option<Request> {
+    let (network, ask) = match operation {
+        Operation::ImportNodes(import) => {
+            let secret = |node: &crate::wire::v1::NodeKey| NodeSecret {
+                eui64: Eui64(node.eui64.to_be_bytes()).to_string(),
+                psk: hex::encode(&node.psk),
+                meter: node.meter.clone(),
+            };
+            (import.network.clone(), MeshAsk::Import { nodes: import.nodes.iter().map(secret).collect(), part: None })
+        }
+        Operation::AdmitNode(order) => one(order.which?, |node| MeshAsk::Admit { node }),
+        Operation::DenyNode(order) => one(order.which?, |node| MeshAsk::Deny { node }),
+        Operation::KickNode(order) => one(order.which?, |node| MeshAsk::Kick { node }),
+        Operation::TraceRoute(order) => one(order.which?, |node| MeshAsk::Trace { node }),
+        Operation::RefreshRoute(order) => one(order.which?, |node| MeshAsk::Refresh { node }),
+        Operation::Rekey(rekey) => (rekey.network, MeshAsk::Rekey),
+        Operation::Resend(_) | Operation::Checkpoint(_) | Operation::ResetJournal(_) => return None,
+    };
+    Some(Request::Mesh { network, ask })
+}
+
+fn one(which: NodeOfNetwork, ask: impl FnOnce(String) -> MeshAsk) -> (String, MeshAsk) {
+    (which.network, ask(which.node))
+}
+
+fn result(said: &MeshSaid) -> Option<Said> {
+    Some(match said {
+        MeshSaid::Imported { added, changed, same } => {
+            let [added, changed, same] = [added, changed, same].map(|count| *count as u32);
+            Said::Imported(NodesImported { added, changed, same })
+        }
+        MeshSaid::Done { node } => Said::Node(eui64(node)?),
+        MeshSaid::RekeyBegun { generation, nodes } => {
+            Said::Rekey(RekeyBegun { generation: *generation, nodes: *nodes as u32 })
+        }
+        MeshSaid::Path(path) => Said::Path(traced(path)?),
+        MeshSaid::Status(_) | MeshSaid::Nodes { .. } | MeshSaid::Routes { .. } | MeshSaid::Taken => return None,
+    })
+}
+
+fn traced(path: &PathLine) -> Option<TracedPath> {
+    let hop = |hop: &HopLine| {
+        Some(TracedHop {
+            short_addr: short(&hop.short_addr)?,
+            link_cost: hop.link_cost.into(),
+            phase_differential: hop.phase_differential.into(),
+            is_rf: hop.medium == "rf",
+        })
+    };
+    Some(TracedPath {
+        node: eui64(&path.node)?,
+        short_addr: short(&path.short_addr)?,
+        forward: path.forward.iter().filter_map(hop).collect(),
+        reverse: path.reverse.iter().filter_map(hop).collect(),
+    })
+}
+
+fn eui64(text: &str) -> Option<u64> {
+    text.parse::<Eui64>().ok().map(|eui64| u64::from_be_bytes(eui64.0))
+}
+
+fn short(text: &str) -> Option<u32> {
+    u16::from_str_radix(text, 16).ok().map(u32::from)
+}
+
+const DONE: usize = 16;
