@@ -196,6 +196,7 @@ impl Coordinator {
             modem::Event::Answered(ticket, ref result) => {
                 if let Some(request) = self.after_psk.remove(&ticket) {
                     if result.is_ok() {
+                        self.phase_of(&request);
                         self.modem.command(&request);
                     }
                     return;
@@ -256,13 +257,10 @@ impl Coordinator {
                 let ticket = self.modem.send_lbp(lbp, now + LBP_TIME, now).ok();
                 self.server.on_its_way(eui64, ticket);
             }
-            // In its rekey phase the modem hands a new key to whoever proves its own, and no address.
             Action::Assign { eui64, short_addr, psk } => {
-                self.modem.command(&Request::RekeyPhase { is_begun: false });
                 self.command(psk, Request::AssignShortAddress { eui64, short_addr }, now);
             }
             Action::Rekey { eui64, short_addr, psk, distribute } => {
-                self.modem.command(&Request::RekeyPhase { is_begun: distribute });
                 self.command(psk, Request::Rekey { short_addr, eui64, distribute }, now);
             }
             Action::Kick { eui64, short_addr } => self.modem.command(&Request::Kick { short_addr, eui64 }),
@@ -272,11 +270,21 @@ impl Coordinator {
 
     /// A command to the server in the modem, behind the key that the node must prove.
     fn command(&mut self, psk: Option<crate::Key>, request: Request, now: Instant) {
+        // Nobody proves anything: who is declined is declined in either phase.
         let Some(psk) = psk else { return self.modem.command(&request) };
+        self.phase_of(&request);
         let value = Typed::Key(psk).to_value();
         if let Ok(ticket) = self.modem.set_lbp(lbp_attribute::PSK, 0, value, now) {
             self.after_psk.insert(ticket, request);
         }
+    }
+
+    /// In its rekey phase the modem hands a new key to whoever proves its own, and no address; out of it an address and the
+    /// key in use. The modem does not confirm it, so it is said before the key and again before the command: one that is
+    /// lost on the line would mix the two up.
+    fn phase_of(&mut self, request: &Request) {
+        let is_begun = matches!(request, Request::Rekey { distribute: true, .. });
+        self.modem.command(&Request::RekeyPhase { is_begun });
     }
 
     fn set_keys(&mut self, ring: &Ring, now: Instant) {

@@ -101,7 +101,7 @@ impl Modem {
             Request::LbpSet { attribute, index, value } => self.set_lbp(attribute, index, &value, now),
             Request::AssignShortAddress { eui64, short_addr } => self.assign(eui64, short_addr, now),
             Request::Kick { eui64, .. } => self.kick(eui64, now),
-            Request::Rekey { eui64, distribute, .. } => self.rekey(eui64, distribute, now),
+            Request::Rekey { short_addr, eui64, distribute } => self.rekey(eui64, short_addr, distribute, now),
             Request::RekeyPhase { is_begun } => self.lbs.is_rekey_phase = is_begun,
             Request::ForceRegister { .. } => {}
             Request::ActivateNewKey {} => self.activate_new_key(),

@@ -82,12 +82,12 @@ impl Modem {
         }
     }
 
-    pub(super) fn rekey(&mut self, eui64: Eui64, distribute: bool, now: Instant) {
+    pub(super) fn rekey(&mut self, eui64: Eui64, short_addr: u16, distribute: bool, now: Instant) {
         let (Some(destination), Some(psk)) = (self.member(eui64), self.lbs.psk) else { return };
         if distribute {
             let mut conversation = psk::Server::new(&psk, ID_S, self.random.block());
             let first = conversation.first(self.identifier());
-            let slot = Slot { destination, short_addr: 0, conversation: Some(conversation) };
+            let slot = Slot { destination, short_addr, conversation: Some(conversation) };
             self.lbs.slots.insert(eui64, slot);
             return self.lbs_says(lbp::Code::Challenge, eui64, lbp::Data::Eap(first), destination, now);
         }
@@ -95,7 +95,7 @@ impl Modem {
         // The place that is not in use, whether it holds the new key or, after the switch, the old one.
         let activation = lbp::Data::Parameters(vec![Parameter::GmkActivation(other)]);
         self.lbs_says(lbp::Code::Accepted, eui64, activation, destination, now);
-        self.say(Message::JoinComplete { eui64, short_addr: 0 }, now);
+        self.say(Message::JoinComplete { eui64, short_addr }, now);
     }
 
     pub(super) fn lbs_hears(&mut self, place: usize, message: &lbp::Message, now: Instant) {
