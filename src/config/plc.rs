@@ -28,7 +28,18 @@ pub struct Plc {
     /// The ULA prefix, 64 bits; None: nodes have link-local addresses only.
     pub prefix: Option<[u8; 8]>,
     pub unlisted: Unlisted,
+    pub pan_conflict: PanConflict,
     pub max_hops: u8,
+}
+
+/// What is done when another network has our number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PanConflict {
+    /// The network gets another number, and all nodes join it again.
+    #[default]
+    Change,
+    /// It is told.
+    Tell,
 }
 
 /// What a node is told that asks for admission and is not on the list.
@@ -73,6 +84,11 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path) -> Vec<Plc> {
                 "unlisted",
                 Unlisted::default(),
                 one_of(&[("hold", Unlisted::Hold), ("decline", Unlisted::Decline)]),
+            ),
+            pan_conflict: table.read(
+                "pan_conflict",
+                PanConflict::default(),
+                one_of(&[("change", PanConflict::Change), ("tell", PanConflict::Tell)]),
             ),
             max_hops: table.integer("max_hops", 1..15).unwrap_or(MAX_HOPS.into()) as u8,
         };

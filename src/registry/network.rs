@@ -18,7 +18,8 @@ use plc::{Eui64, Key};
 
 pub use entry::METER_LIMIT;
 use entry::{
-    COUNTERS, LISTED, MEMBER, OWN, RING, emit_member, own_entry, parse_eui64, parse_member, parse_ring, ring_entry,
+    COUNTERS, LISTED, MEMBER, OWN, PAN, RING, emit_member, own_entry, pan_entry, parse_eui64, parse_member, parse_ring,
+    ring_entry,
 };
 
 use crate::journal::{Journal, JournalError};
@@ -34,6 +35,8 @@ pub struct Network {
     verdicts: Arc<RwLock<BTreeMap<Eui64, Verdict>>>,
     /// The coordinator's own address, where it was made here.
     own: Option<Eui64>,
+    /// The PAN id of the configuration, and the one that took its place.
+    pan: Option<(u16, u16)>,
     journal: Journal,
     /// Octets at which the file is written anew.
     compact_at: u64,
@@ -81,6 +84,7 @@ impl Network {
             listed: BTreeMap::new(),
             verdicts: Arc::default(),
             own: None,
+            pan: None,
             journal,
             compact_at: OCTETS,
         };
@@ -195,6 +199,21 @@ impl Network {
         Ok(*self.own.insert(made))
     }
 
+    /// The network's PAN id: the one that took the place of the configured one, where that is still the same.
+    pub fn pan(&self, configured: u16) -> u16 {
+        self.pan.filter(|(replaced, _)| *replaced == configured).map_or(configured, |(_, current)| current)
+    }
+
+    /// Makes durable that the network has another PAN id than the configured one; blocks.
+    ///
+    /// # Errors
+    /// It is not durable.
+    pub fn keep_pan(&mut self, configured: u16, current: u16) -> Result<(), JournalError> {
+        self.append(&pan_entry((configured, current)))?;
+        self.pan = Some((configured, current));
+        Ok(())
+    }
+
     /// Takes nodes onto the list, all of them or none; blocks. Who was denied stays so.
     ///
     /// # Errors
@@ -266,6 +285,7 @@ impl Network {
         counters.put_u8(self.counters.broadcast_sequence_number);
         let mut entries = vec![counters, ring_entry(&self.ring)];
         entries.extend(self.own.map(own_entry));
+        entries.extend(self.pan.map(pan_entry));
         entries.extend(self.members.values().map(|member| {
             let mut entry = vec![MEMBER];
             emit_member(member, &mut entry);
@@ -302,6 +322,7 @@ impl Network {
                 }
             }
             OWN => self.own = Some(parse_eui64(buf)?),
+            PAN => self.pan = Some((buf.try_get_u16().ok()?, buf.try_get_u16().ok()?)),
             LISTED => {
                 while !buf.is_empty() {
                     let (eui64, listed) = Listed::parse(buf)?;
@@ -356,6 +377,8 @@ mod tests {
             Member { eui64: eui64(5), short_addr: 9, is_joined: true, key_generation: 1, active_generation: 1 };
         network.keep_members(&[member]).unwrap();
         assert_eq!(network.own_eui64(eui64(77)).unwrap(), eui64(77));
+        assert_eq!(network.pan(0x781d), 0x781d);
+        network.keep_pan(0x781d, 0x2800).unwrap();
         let nodes = || (0..600).map(|number| (eui64(number), Key([number as u8; 16]), format!("meter {number}")));
         assert_eq!(network.import(nodes()).unwrap(), Imported { added: 600, ..Imported::default() });
         assert_eq!(network.import(nodes().take(3)).unwrap(), Imported { same: 3, ..Imported::default() });
@@ -372,6 +395,8 @@ mod tests {
             assert_eq!((network.counters(), *network.ring()), (counters, ring), "compacted: {is_compacted}");
             assert_eq!(network.members().collect::<Vec<_>>(), [member]);
             assert_eq!(network.own_eui64(eui64(78)).unwrap(), eui64(77));
+            // A number that somebody has chosen since is taken.
+            assert_eq!((network.pan(0x781d), network.pan(0x1000)), (0x2800, 0x1000));
             assert_eq!((network.listed().len(), network.listed()[&eui64(7)].meter.as_str()), (600, "meter 7"));
             let admission = network.admission(Verdict::Hold);
             assert_eq!(admission.verdict(eui64(1)), Verdict::Admit(Key([9; 16])));

@@ -5,13 +5,14 @@
 
 mod answers;
 mod line;
+mod pan;
 mod told;
 mod tunnel;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plc::g3::bootstrap::{self, Entropy, Limits, Member, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
@@ -28,7 +29,8 @@ use super::receiver::Source;
 use super::waiting::Waiting;
 use super::{chain, settings};
 use crate::clock::{Now, ReadClock};
-use crate::config::{self, plc::Unlisted};
+use crate::config;
+use crate::config::plc::{PanConflict, Unlisted};
 use crate::control::{MeshAsk, MeshSaid, MeshState, Refusal};
 use crate::journal::JournalError;
 use crate::reading::{self, EventKind};
@@ -65,6 +67,10 @@ pub(super) struct Plc {
     unkept: Unkept,
     asked: BTreeMap<Ticket, Asked>,
     staged: Option<Staged>,
+    configured_pan: u16,
+    changes_pan: bool,
+    /// When it got another PAN id.
+    moved: Option<Instant>,
     tunnels: Tunnels,
     told: Told,
     view: View,
@@ -112,7 +118,7 @@ impl Plc {
         let config = modem::Config {
             prefix: said.prefix,
             max_hops: said.max_hops,
-            ..modem::Config::new(said.band, said.pan_id, own)
+            ..modem::Config::new(said.band, network.pan(said.pan_id), own)
         };
         let unlisted = match said.unlisted {
             Unlisted::Hold => Verdict::Hold,
@@ -142,6 +148,9 @@ impl Plc {
             unkept: Unkept::default(),
             asked: BTreeMap::new(),
             staged: None,
+            configured_pan: said.pan_id,
+            changes_pan: said.pan_conflict == PanConflict::Change,
+            moved: None,
             tunnels: Tunnels::default(),
             told: Told::default(),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
@@ -247,10 +256,7 @@ impl Plc {
                 self.mesh.heard(eui64, lqi, now.utc_ms);
                 self.tunnels.receive(eui64, source_port, payload);
             }
-            Event::PanConflict { pan_id } => {
-                self.view.conflict_ms = Some(now.utc_ms);
-                self.tell("plc.pan_conflict", format!("another network has the number {pan_id:04x}"), now);
-            }
+            Event::PanConflict { pan_id } => self.pan_conflict(pan_id, now),
         }
     }
 

@@ -216,6 +216,30 @@ async fn a_network_with_the_bootstrap_server_in_the_modem_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_moves_when_another_one_has_its_number() {
+    let mut street = Street::new(nature(Generation::HostLbs), devices(0..NODES));
+    street.start().await;
+    street.import(0..NODES);
+    street.until("all have joined", |street| street.nodes("alive").len() as u32 == NODES).await;
+    let before = addresses(&street.nodes("alive"));
+    let conflict = |street: &Street| (0..3).for_each(|_| street.modem.modem().hear_foreign(0x781d, Instant::now()));
+    conflict(&street);
+    street.until("it has another number", |street| street.status()["pan_id"] != "781d").await;
+    let moved = street.status()["pan_id"].clone();
+    street.until("all have joined again", |street| street.nodes("alive").len() as u32 == NODES).await;
+    assert_eq!(addresses(&street.nodes("alive")), before, "they keep their addresses");
+    assert!(street.modem.modem().devices().iter().all(|device| device.joins() == 2));
+    // It stays where it is, also after a kill.
+    street.kill();
+    street.start().await;
+    assert_eq!(street.status()["pan_id"], moved);
+    street
+        .until("all are in", |street| street.nodes("alive").len() + street.nodes("routed").len() == NODES as usize)
+        .await;
+    assert!(street.modem.modem().devices().iter().all(|device| device.joins() == 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_cannot_be_read_for_sure_run_no_network() {
     let mut street = Street::new(nature(Generation::HostLbs), devices(0..1));
     street.start().await;

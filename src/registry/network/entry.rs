@@ -47,6 +47,11 @@ pub(super) fn parse_member(buf: &mut &[u8]) -> Option<Member> {
     })
 }
 
+/// The PAN id of the configuration, and the one that took its place.
+pub(super) fn pan_entry((configured, current): (u16, u16)) -> Vec<u8> {
+    [&[PAN][..], &configured.to_be_bytes(), &current.to_be_bytes()].concat()
+}
+
 pub(super) fn own_entry(own: Eui64) -> Vec<u8> {
     [&[OWN][..], &own.0].concat()
 }
@@ -93,6 +98,7 @@ pub(super) const RING: u8 = 2;
 pub(super) const MEMBER: u8 = 3;
 pub(super) const LISTED: u8 = 4;
 pub(super) const OWN: u8 = 5;
+pub(super) const PAN: u8 = 6;
 const PHASES: [Phase; 4] = [Phase::Settled, Phase::Distribute, Phase::Activate, Phase::Grace];
 /// Octets of a meter's name.
 pub const METER_LIMIT: usize = 64;
