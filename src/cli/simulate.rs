@@ -22,7 +22,7 @@ use super::{Out, Outcome};
 /// lost, heard or reported as durable and not delivered; in_window, heard in the open commit window of a kill and not
 /// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
 /// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings
-/// (none where its directory is in memory, as /tmp may be);
+/// (none where its directory is in memory, as /tmp may be; without the 3 MiB that a new unit sets aside once in its life);
 /// peak_rss_bytes is the service's, and rss_kib its memory every 30 s; garbage, telegrams that were none (random octets
 /// and strangers' telegrams, told by receivers of all kinds that delimit frames), none of which may arrive. With a --policy other than "all", lost means reported as durable and not delivered.
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use plc::Eui64;
 use plc::g3::adp::Band;
@@ -9,7 +10,7 @@ use plc::g3::adp::Band;
 use super::ReceiverSource;
 use super::fault::Problem;
 use super::raw::Table;
-use super::values::{one_of, path_from, port_problem};
+use super::values::{duration_within, one_of, path_from, port_problem};
 use super::words::{host_and_port, topic_level};
 
 /// A modem, and what network it is to make.
@@ -30,6 +31,9 @@ pub struct Plc {
     pub unlisted: Unlisted,
     pub pan_conflict: PanConflict,
     pub max_hops: u8,
+    /// How long a rotation of the group master key waits for nodes that do not answer, and how long the old key is good
+    /// after it.
+    pub rekey_patience: Duration,
 }
 
 /// What is done when another network has our number.
@@ -91,6 +95,11 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path) -> Vec<Plc> {
                 one_of(&[("change", PanConflict::Change), ("tell", PanConflict::Tell)]),
             ),
             max_hops: table.integer("max_hops", 1..15).unwrap_or(MAX_HOPS.into()) as u8,
+            rekey_patience: table.read(
+                "rekey_patience",
+                REKEY_PATIENCE,
+                duration_within(Duration::from_secs(10), 30 * REKEY_PATIENCE),
+            ),
         };
         table.finish();
         if source.is_some() && pan_id.is_some() {
@@ -146,3 +155,4 @@ fn prefix(text: &str) -> Result<[u8; 8], Problem> {
 const PAN_MASK: u16 = 0xfcff;
 const BAUD: u32 = 115_200;
 const MAX_HOPS: u8 = 8;
+const REKEY_PATIENCE: Duration = Duration::from_secs(24 * 3_600);

@@ -13,6 +13,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dlms::security::{AuthenticationKey, EncryptionKey, Secret};
 
@@ -23,7 +24,7 @@ use crate::reading::MeterId;
 /// What meters and unit prove themselves with, by system title. `Debug` tells how many, not which.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    meters: HashMap<[u8; 8], Credential>,
+    meters: HashMap<[u8; 8], Arc<Credential>>,
 }
 
 /// Of one meter.
@@ -79,14 +80,14 @@ impl Credentials {
                 continue;
             };
             match table.as_table() {
-                Some(table) => drop(meters.insert(title, credential(&name, table, &mut faults))),
+                Some(table) => drop(meters.insert(title, Arc::new(credential(&name, table, &mut faults)))),
                 None => faults.push(format!("{name}: not a table")),
             }
         }
         if faults.is_empty() { Ok(Self { meters }) } else { Err(faults) }
     }
 
-    pub fn of(&self, meter: [u8; 8]) -> Option<&Credential> {
+    pub fn of(&self, meter: [u8; 8]) -> Option<&Arc<Credential>> {
         self.meters.get(&meter)
     }
 }

@@ -7,6 +7,7 @@ mod discipline;
 mod grid;
 mod kept;
 mod meter;
+mod number;
 mod order;
 mod plan;
 mod progress;

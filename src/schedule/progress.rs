@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use bytes::{Buf, BufMut};
 
 use super::grid::Slot;
+use super::number::{number, put_number, put_signed, signed};
 
 /// The slots of one meter and one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Progress {
     first: Slot,
     /// Every slot before this one is settled or given up.
     watermark: Slot,
-    /// A bit a slot, from the watermark's word on.
+    /// A bit a slot, from the watermark's word on; none is set below the watermark, and the last word has one.
     words: VecDeque<u64>,
     /// Slots that the meter has no row for.
     absent: u64,
@@ -116,11 +117,11 @@ impl Progress {
 
     /// Appends what [`Self::parse`] reads.
     pub fn emit(&self, out: &mut Vec<u8>) {
-        out.put_i64_le(self.first);
-        out.put_i64_le(self.watermark);
-        out.put_u64_le(self.absent);
-        out.put_u64_le(self.lost);
-        out.put_u32_le(u32::try_from(self.words.len()).unwrap_or(u32::MAX));
+        put_signed(out, self.first);
+        put_number(out, self.watermark.abs_diff(self.first));
+        put_number(out, self.absent);
+        put_number(out, self.lost);
+        put_number(out, self.words.len() as u64);
         for word in &self.words {
             out.put_u64_le(*word);
         }
@@ -128,16 +129,28 @@ impl Progress {
 
     /// None where the octets are not what was written.
     pub fn parse(buf: &mut &[u8]) -> Option<Self> {
+        let first = signed(buf)?;
+        let watermark = first.checked_add_unsigned(number(buf)?)?;
+        let (absent, lost, count) = (number(buf)?, number(buf)?, number(buf)?);
+        let mut words = VecDeque::new();
+        for _ in 0..count {
+            words.push_back(buf.try_get_u64_le().ok()?);
+        }
+        Some(Self { first, watermark, words, absent, lost })
+    }
+
+    /// The same of what versions before this wrote.
+    pub(super) fn parse_wide(buf: &mut &[u8]) -> Option<Self> {
         let first = buf.try_get_i64_le().ok()?;
         let watermark = buf.try_get_i64_le().ok()?;
         let absent = buf.try_get_u64_le().ok()?;
         let lost = buf.try_get_u64_le().ok()?;
         let count = buf.try_get_u32_le().ok()?;
-        let mut words = VecDeque::new();
-        for _ in 0..count {
-            words.push_back(buf.try_get_u64_le().ok()?);
-        }
-        (watermark >= first).then_some(Self { first, watermark, words, absent, lost })
+        let words = (0..count).map_while(|_| buf.try_get_u64_le().ok()).collect::<VecDeque<_>>();
+        let is_whole = watermark >= first && words.len() == count as usize;
+        let mut progress = is_whole.then_some(Self { first, watermark, words, absent, lost })?;
+        progress.trim();
+        Some(progress)
     }
 
     fn word(&self, slot: Slot) -> Option<u64> {
@@ -178,6 +191,17 @@ impl Progress {
         let gone = usize::try_from(gone).unwrap_or(0).min(self.words.len());
         self.words.drain(..gone);
         self.watermark = watermark;
+        self.trim();
+    }
+
+    /// What is below the watermark needs no bits, and what is not settled at the end no words.
+    fn trim(&mut self) {
+        if let Some(word) = self.words.front_mut() {
+            *word &= u64::MAX << self.watermark.rem_euclid(64);
+        }
+        while self.words.back() == Some(&0) {
+            self.words.pop_back();
+        }
     }
 }
 
@@ -188,6 +212,22 @@ fn bit(slot: Slot) -> u64 {
 /// Words from the watermark's on: 65,536 slots, 682 days of quarters.
 const LONGEST: usize = 1_024;
 const FURTHEST: Slot = 64 * (LONGEST as Slot - 1);
+
+#[cfg(test)]
+impl Progress {
+    /// As versions before this wrote it: bits below the watermark were kept.
+    pub(super) fn emit_wide(&self, out: &mut Vec<u8>) {
+        out.put_i64_le(self.first);
+        out.put_i64_le(self.watermark);
+        out.put_u64_le(self.absent);
+        out.put_u64_le(self.lost);
+        out.put_u32_le(self.words.len().max(1) as u32 + 1);
+        let below = !(u64::MAX << self.watermark.rem_euclid(64));
+        out.put_u64_le(self.words.front().copied().unwrap_or(0) | below);
+        self.words.iter().skip(1).for_each(|word| out.put_u64_le(*word));
+        out.put_u64_le(0);
+    }
+}
 
 #[cfg(test)]
 mod tests {

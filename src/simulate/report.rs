@@ -87,7 +87,8 @@ pub struct Total {
     pub stored: u64,
     /// All octets of TCP payload between service and broker, both ways, TLS included; by delivered readings and values.
     pub wire_bytes_per_reading: Option<f64>,
-    /// Octets that the service caused to be written to the disk, by stored records; null where there is no disk.
+    /// Octets that the service caused to be written to the disk, by stored records; null where there is no disk. What a
+    /// new unit writes once in its life, the reserve of its store, does not count.
     pub written_bytes_per_reading: Option<f64>,
     pub peak_rss_bytes: u64,
     /// The service's resident memory in KiB, every half minute.

@@ -36,9 +36,17 @@ impl Marks {
 
     pub(super) fn set(&mut self, marks: Vec<Mark>) {
         for (name, value) in marks {
-            self.changed.insert(name.clone());
-            self.known.insert(name, value);
+            // What is there already, or is about to be, is not written again.
+            if self.known.get(&name) != Some(&value) {
+                self.changed.insert(name.clone());
+                self.known.insert(name, value);
+            }
         }
+    }
+
+    /// How many are to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.changed.len()
     }
 
     /// None is on disk any more.
@@ -97,3 +105,20 @@ pub(super) const NAME_LIMIT: usize = 64;
 pub(super) const VALUE_LIMIT: usize = 12 << 10;
 const FIRST: [u8; 1] = [2];
 const END: [u8; 1] = [3];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_not_changed_is_not_written_again() {
+        let mut marks = Marks::default();
+        let mark = |value: &[u8]| vec![(b"far:a".to_vec(), value.to_vec())];
+        for (value, written) in [(b"one", 1), (b"one", 0), (b"two", 1)] {
+            marks.set(mark(value));
+            assert_eq!((marks.waiting(), marks.changes().len(), marks.waiting()), (written, written, 0));
+        }
+        marks.lost();
+        assert_eq!(marks.changes().len(), 1);
+    }
+}

@@ -50,6 +50,7 @@ pub use options::{LaneOptions, Options, System};
 pub use ranges::Ranges;
 pub use record::{Body, Epoch, Lane, Record};
 pub use report::{Commit, CommittedLane, LaneStatistics, Opening, Report, Start, Statistics};
+pub use reserve::RESERVE;
 pub use verify::{Fault, Verification};
 
 /// How records become octets. The store has no format for readings of its own.

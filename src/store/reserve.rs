@@ -97,6 +97,8 @@ pub(super) fn with_room<T>(
     result
 }
 
+/// Octets that a new unit writes once, to have them to give up.
+pub const RESERVE: u64 = (OPENING.1 + COMMIT.1) as u64;
 /// Room for the snapshot of a large store, twice.
 const OPENING: (&str, usize) = ("reserve-opening", 1 << 20);
 /// Room for two segments of sled and the writing around them.

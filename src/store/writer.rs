@@ -189,7 +189,8 @@ impl Writer {
 
     fn is_due(&self, now: Instant) -> bool {
         self.commit_now
-            || self.waiting.len() >= self.keeper.options.commit_records
+            // Marks take as much memory in a commit as records.
+            || self.waiting.len() + self.marks.waiting() >= self.keeper.options.commit_records
             || self.commit_deadline().is_some_and(|deadline| now >= deadline)
     }
 

@@ -64,7 +64,13 @@ impl Files {
         for meter in &config.electricity.meters {
             let Some(channel) = config.electricity.channels.get(meter.channel) else { continue };
             // Whoever can be spoken with has all that it takes.
-            if let Err(text) = electricity::client(meter, channel, credentials.of(meter.id), own_title, None) {
+            if let Err(text) = electricity::client(
+                meter,
+                channel,
+                credentials.of(meter.id).map(|credential| &**credential),
+                own_title,
+                None,
+            ) {
                 faults.push(wrong("electricity.keys", format!("{}: {text}", MeterId::SystemTitle(meter.id))));
             }
         }

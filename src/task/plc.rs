@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plc::g3::bootstrap::{self, Entropy, Limits, Member, Ring, Server, Verdict};
+use plc::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
 use plc::g3::pib::{Layer, adp, mac};
@@ -126,7 +126,7 @@ impl Plc {
         };
         let ring = *network.ring();
         let server = Server::new(
-            Limits::default(),
+            Limits { patience: Patience::within(said.rekey_patience), ..Limits::default() },
             &own.0,
             ring,
             network.members(),

@@ -215,6 +215,39 @@ async fn a_network_with_the_bootstrap_server_in_the_modem_lives() {
     a_network_lives(Generation::ModemLbs).await;
 }
 
+/// One in twenty is away while the key rotates, until the old one is forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_over_500_nodes_loses_nobody_who_is_there_and_those_who_were_not_come_back() {
+    const ALL: u32 = 500;
+    let away: Vec<usize> = (0..ALL as usize).step_by(20).collect();
+    let nature = Nature { buffers: 32, ..nature(Generation::HostLbs) };
+    let mut street = Street::with(nature, devices(0..ALL), Behind::nothing(), "rekey_patience = \"12s\"\n");
+    street.start().await;
+    street.import(0..ALL);
+    let joined = |street: &Street| street.modem.modem().joined() as u32;
+    street.until("all have joined", |street| joined(street) == ALL).await;
+    let switch = |street: &Street, is_on: bool| {
+        away.iter().for_each(|place| street.modem.modem().switch(*place, is_on, Instant::now()));
+    };
+    switch(&street, false);
+    assert_eq!(street.ask(&["mesh", "rekey"]).0, Some(0), "{}", street.log());
+    let rekey = |street: &Street, phase: &str| street.status()["rekey"] == phase;
+    street.until("the new key is used", |street| rekey(street, "grace")).await;
+    let has_new = |node: &&Value| node["key_generation"] == 2;
+    assert_eq!(street.ask(&["node", "list"]).1.iter().filter(has_new).count(), ALL as usize - away.len());
+    street.until("the old key is forgotten", |street| rekey(street, "settled")).await;
+    switch(&street, true);
+    street
+        .until("all are there again under the new key", |street| {
+            joined(street) == ALL && street.ask(&["node", "list"]).1.iter().filter(has_new).count() as u32 == ALL
+        })
+        .await;
+    for (place, device) in street.modem.modem().devices().iter().enumerate() {
+        assert_eq!(device.joins(), if place % 20 == 0 { 2 } else { 1 }, "node {place}");
+    }
+    assert_eq!(street.modem.modem().statistics().counter_reuses, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_moves_when_another_one_has_its_number() {
     let mut street = Street::new(nature(Generation::HostLbs), devices(0..NODES));

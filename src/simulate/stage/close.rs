@@ -7,7 +7,7 @@ use crate::control::Status;
 use crate::simulate::report::{Radio, Report, Total, each, thousandth};
 use crate::simulate::run::Error;
 use crate::simulate::{consumer, electricity};
-use crate::store::Lane;
+use crate::store::{Lane, RESERVE};
 
 impl Stage<'_> {
     /// Everybody goes off; what came of it.
@@ -50,7 +50,10 @@ impl Stage<'_> {
         let delivered = ledger.matched() + read.map_or(0, electricity::Ledger::delivered);
         let stored = radio.as_ref().map_or(0, |it| it.stored) + electricity.as_ref().map_or(0, |it| it.stored);
         let usage = self.service.usage();
-        let written = usage.written_bytes.filter(|written| *written > 0);
+        // A unit that is new writes its reserve first, and never again.
+        let reserve = if self.options.state.is_none() { RESERVE } else { 0 };
+        let written =
+            usage.written_bytes.and_then(|written| written.checked_sub(reserve)).filter(|written| *written > 0);
         Ok(Report {
             total: Total {
                 delivered,

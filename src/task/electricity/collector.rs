@@ -12,8 +12,8 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::exchange::{Corrected, Job, Outcome, Wanted};
-use super::known::{self, Known, event, lane, origin, task};
+use super::exchange::{Corrected, Job, Layout, Outcome, Wanted};
+use super::known::{self, Known, Member, event, lane, origin, task};
 use super::lines::Tasks;
 use super::push::{Listener, PushCounts};
 use crate::clock::{Now, ReadClock};
@@ -50,6 +50,8 @@ pub(in crate::task) struct Collector {
     pub(super) schedule: Schedule,
     /// By [`MeterNo`].
     pub(super) meters: Vec<Known>,
+    /// By their fingerprints; meters of one kind share them.
+    layouts: HashMap<u64, Arc<Layout>>,
     counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
     orders: HashMap<Id, (Ticket, MeterNo, usize)>,
@@ -76,13 +78,15 @@ impl Collector {
     ) -> Self {
         let limits: Vec<usize> = config.channels.iter().map(|channel| channel.at_once as usize).collect();
         let schedule = Schedule::new(config.tasks.iter().map(task).collect(), &limits, config.retries);
-        let new = |meter| Known::new(meter, &config, credentials, networks);
+        let channels: Vec<_> = config.channels.iter().cloned().map(Arc::new).collect();
+        let new = |meter| Known::new(meter, &config, &channels, credentials, networks);
         let known = config.meters.iter().filter_map(new).collect();
         Self {
             clock,
             store,
             schedule,
             meters: known,
+            layouts: HashMap::new(),
             config,
             counters: Arc::new(Mutex::new(counters)),
             running: JoinSet::new(),
@@ -159,16 +163,15 @@ impl Collector {
                 marks.get(&mark_name(known.party.meter.id)).and_then(|octets| Kept::parse(octets)).unwrap_or_default();
             (known.received, known.pushed) = (kept.received, ReceivedCounter(kept.pushed));
             let mut lines = Vec::new();
-            for number in &known.tasks {
-                let Some(said) = self.config.tasks.get(*number) else { continue };
+            for member in &mut known.tasks {
+                let Some(said) = self.config.tasks.get(member.task) else { continue };
                 // What has just ended is not due yet, and counts as of now.
                 let due = now.utc_ms.div_euclid(1_000) - said.delay.as_secs() as i64;
                 let begin = said.grid.last_ended(due) + 1 - i64::from(said.history);
                 let progress = kept.progress(&said.id, &said.grid).cloned().unwrap_or_else(|| Progress::new(begin));
-                let layout = kept.lines.iter().find(|line| *line.task == *said.id).map_or(0, |line| line.layout);
-                known.layout_marks.insert(*number, layout);
-                known.lost.insert(*number, progress.lost());
-                lines.push((*number, Some(progress)));
+                let line = kept.lines.iter().find(|line| *line.task == *said.id);
+                (member.layout, member.lost) = (line.map_or(0, |line| line.layout), progress.lost());
+                lines.push((member.task, Some(progress)));
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
             self.schedule.restore(no, kept.state);
@@ -195,7 +198,7 @@ impl Collector {
             moved: known.moved,
             origin: origin(said),
             received: known.received,
-            layout: object.and_then(|object| known.layouts.get(object)).cloned(),
+            layout: object.and_then(|object| known.layout(object)).cloned(),
             counters: Arc::clone(&self.counters),
             event_table: Arc::clone(&self.config.events),
             clock: Arc::clone(&self.clock),
@@ -207,7 +210,7 @@ impl Collector {
 
     /// The shortest slots of the meter's profiles: no clock goes back over their ends.
     fn slot_seconds(&self, known: &Known) -> u32 {
-        let tasks = known.tasks.iter().filter_map(|number| self.config.tasks.get(*number));
+        let tasks = known.tasks.iter().filter_map(|member| self.config.tasks.get(member.task));
         let seconds = tasks.filter_map(|task| match (&task.what, &task.grid) {
             (What::Profile(_), Grid::Every { seconds }) => Some(*seconds),
             _ => None,
@@ -240,12 +243,15 @@ impl Collector {
             known.answered_ms = Some(now.utc_ms);
         }
         if let (What::Profile(object) | What::Events(object), Some(layout)) = (&said.what, layout) {
-            let before = known.layout_marks.insert(task, layout.fingerprint).filter(|before| *before != 0);
-            if before.is_some_and(|before| before != layout.fingerprint) {
+            let before = known.member_mut(task).map(|it| std::mem::replace(&mut it.layout, layout.fingerprint));
+            if before.is_some_and(|before| before != 0 && before != layout.fingerprint) {
                 let detail = format!("{object}: its columns or its period are others now");
                 records.push(event("electricity.layout_changed", detail, meter, now));
             }
-            known.layouts.insert(*object, layout);
+            let shared = self.layouts.entry(layout.fingerprint).or_insert_with(|| Arc::clone(&layout));
+            let layout = if *shared == layout { Arc::clone(shared) } else { layout };
+            known.layouts.retain(|(of, _)| of != object);
+            known.layouts.push((*object, layout));
         }
         if counter_restarted {
             let detail = "it used invocation counters again under the same key".to_owned();
@@ -273,7 +279,7 @@ impl Collector {
         }
         self.schedule.handle_done(ticket, end, now);
         let lost = self.schedule.progress(no, task).map_or(0, Progress::lost);
-        let before = known.lost.insert(task, lost).unwrap_or(lost);
+        let before = known.member_mut(task).map_or(lost, |it| std::mem::replace(&mut it.lost, lost));
         if lost > before && matches!(said.what, What::Profile(_) | What::Events(_)) {
             let detail = format!("{}: {} slots could not be read in time and are given up", said.id, lost - before);
             records.push(event("electricity.gap", detail, meter, now));
@@ -293,13 +299,13 @@ impl Collector {
     /// How far a meter has come.
     pub(super) fn mark(&self, no: MeterNo) -> Option<Mark> {
         let known = self.meters.get(no.0 as usize)?;
-        let line = |number: &usize| {
-            let said = self.config.tasks.get(*number)?;
+        let line = |member: &Member| {
+            let said = self.config.tasks.get(member.task)?;
             Some(KeptLine {
                 task: said.id.as_str().into(),
                 grid: signature(&said.grid),
-                layout: known.layout_marks.get(number).copied().unwrap_or(0),
-                progress: self.schedule.progress(no, *number)?.clone(),
+                layout: member.layout,
+                progress: self.schedule.progress(no, member.task)?.clone(),
             })
         };
         let kept = Kept {

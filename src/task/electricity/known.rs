@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::exchange::{Layout, Party};
 use crate::clock::Now;
 use crate::config::Electricity;
-use crate::config::electricity::{self, Place, What};
+use crate::config::electricity::{self, Channel, Place, What};
 use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::Credentials;
 use crate::schedule::{MeterState, Priority, Reach};
@@ -23,13 +23,11 @@ use crate::task::plc;
 /// One meter, as far as the schedule does not know it.
 pub(super) struct Known {
     pub(super) party: Arc<Party>,
-    pub(super) tasks: Vec<usize>,
-    /// Of the profiles that were read since the start.
-    pub(super) layouts: HashMap<Obis, Arc<Layout>>,
+    pub(super) tasks: Box<[Member]>,
+    /// Of the profiles that were read since the start; meters of one kind share them.
+    pub(super) layouts: Vec<(Obis, Arc<Layout>)>,
     /// Scalers and units of registers that were read since the start.
     pub(super) units: HashMap<Attribute, Option<ScalerUnit>>,
-    /// Of each task, over restarts: fingerprints.
-    pub(super) layout_marks: HashMap<usize, u64>,
     pub(super) received: Option<u32>,
     /// The highest invocation counter of what it sent unasked.
     pub(super) pushed: ReceivedCounter,
@@ -45,8 +43,16 @@ pub(super) struct Known {
     pub(super) told: MeterState,
     /// Seconds since 1970 UTC that its clock was moved over.
     pub(super) moved: Option<(i64, i64)>,
-    /// Of each task: slots that were given up, as far as it is told.
-    pub(super) lost: HashMap<usize, u64>,
+}
+
+/// A meter in a task.
+pub(super) struct Member {
+    /// As in the configuration, from 0.
+    pub(super) task: usize,
+    /// The fingerprint of what its rows meant, over restarts; 0 where nothing was read.
+    pub(super) layout: u64,
+    /// Slots that were given up, as far as it is told.
+    pub(super) lost: u64,
 }
 
 impl Known {
@@ -54,10 +60,11 @@ impl Known {
     pub(super) fn new(
         meter: &electricity::Meter,
         config: &Electricity,
+        channels: &[Arc<Channel>],
         credentials: &Credentials,
         networks: &[(String, mpsc::Sender<plc::Question>)],
     ) -> Option<Self> {
-        let channel = config.channels.get(meter.channel)?.clone();
+        let channel = Arc::clone(channels.get(meter.channel)?);
         let network = match &channel.place {
             Some(Place::Plc(name)) => networks.iter().find(|(network, _)| network == name),
             _ => None,
@@ -76,10 +83,12 @@ impl Known {
         let numbered = config.tasks.iter().enumerate();
         Some(Self {
             party: Arc::new(party),
-            tasks: numbered.filter(|(_, task)| is_member(task)).map(|(number, _)| number).collect(),
-            layouts: HashMap::new(),
+            tasks: numbered
+                .filter(|(_, task)| is_member(task))
+                .map(|(task, _)| Member { task, layout: 0, lost: 0 })
+                .collect(),
+            layouts: Vec::new(),
             units: HashMap::new(),
-            layout_marks: HashMap::new(),
             received: None,
             pushed: ReceivedCounter(None),
             told_of_push: HashMap::new(),
@@ -89,12 +98,19 @@ impl Known {
             is_refusing: false,
             told: MeterState::New,
             moved: None,
-            lost: HashMap::new(),
         })
     }
 
     pub(super) fn id(&self) -> MeterId {
         MeterId::SystemTitle(self.party.meter.id)
+    }
+
+    pub(super) fn layout(&self, object: &Obis) -> Option<&Arc<Layout>> {
+        self.layouts.iter().find(|(of, _)| of == object).map(|(_, layout)| layout)
+    }
+
+    pub(super) fn member_mut(&mut self, task: usize) -> Option<&mut Member> {
+        self.tasks.iter_mut().find(|member| member.task == task)
     }
 
     /// What is to be told of a meter that can or cannot be reached any more.

@@ -82,7 +82,7 @@ impl Tasks<'_> {
                 MeterState::Replaced | MeterState::Removed => {}
             }
             sum.refusing += u64::from(known.is_refusing);
-            let progress = known.tasks.iter().filter_map(|task| self.0.schedule.progress(no, *task));
+            let progress = known.tasks.iter().filter_map(|member| self.0.schedule.progress(no, member.task));
             sum.lost += progress.map(|progress| progress.lost()).sum::<u64>();
         }
         sum.push = self.0.config.push.as_ref().map(|_| self.0.pushes());
@@ -150,7 +150,10 @@ impl Tasks<'_> {
     }
 
     fn members(&self, task: usize) -> impl Iterator<Item = (MeterNo, &Known)> {
-        (0..).map(MeterNo).zip(&self.0.meters).filter(move |(_, known)| known.tasks.contains(&task))
+        (0..)
+            .map(MeterNo)
+            .zip(&self.0.meters)
+            .filter(move |(_, known)| known.tasks.iter().any(|member| member.task == task))
     }
 
     /// Seconds since 1970 UTC.

@@ -206,7 +206,7 @@ impl Collector {
         context: &Context,
         now: Now,
     ) -> Result<Vec<(Lane, Body)>, String> {
-        let layout = known.layouts.get(&object).ok_or_else(|| format!("the columns of {object} were never read"))?;
+        let layout = known.layout(&object).ok_or_else(|| format!("the columns of {object} were never read"))?;
         let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
         let not_taken = |reject: Reject| format!("{object}: not taken: {reject}");
         let mut rows = Rows::new(*value, &columns, layout.period).map_err(not_taken)?;
@@ -241,7 +241,7 @@ impl Collector {
         let number = if attribute.class_id == class::DEMAND_REGISTER { 4 } else { 3 };
         let own = beside.iter().find(|(other, _)| *other == Attribute { attribute: number, ..attribute });
         let own = own.and_then(|(_, value)| ScalerUnit::try_from(*value).ok());
-        let columns = || known.layouts.values().flat_map(|layout| &layout.columns);
+        let columns = || known.layouts.iter().flat_map(|(_, layout)| &layout.columns);
         let learned = || columns().find(|column| column.object.attribute == attribute)?.scaler_unit;
         let asked = || known.units.get(&attribute).copied().flatten();
         let scaler_unit = own.or_else(learned).or_else(asked);
@@ -258,7 +258,7 @@ impl Collector {
 fn open(known: &Known, own_title: Option<[u8; 8]>, apdu: &mut Vec<u8>) -> Result<Opened, String> {
     let party = &known.party;
     let suite = Suite::try_from(party.meter.manner.suite).map_err(|reject| reject.to_string())?;
-    let keys = ciphering(&party.meter, suite, party.credential.as_ref(), own_title)?;
+    let keys = ciphering(&party.meter, suite, party.credential.as_deref(), own_title)?;
     keys.open(apdu).map_err(|reject| reject.to_string())
 }
 

@@ -56,9 +56,17 @@ pub(super) struct Campaign {
     retries: BTreeMap<Eui64, (Option<Instant>, u32)>,
 }
 
+impl Patience {
+    /// So long for those who do not get the key, as long again until the old one is forgotten, and between them a quarter
+    /// of it for those who have it.
+    pub fn within(time: Duration) -> Self {
+        Self { distribute: time, activate: time / 4, grace: time }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
-        Self { distribute: HOUR * 24, activate: HOUR * 6, grace: HOUR * 24 }
+        Self::within(HOUR * 24)
     }
 }
 

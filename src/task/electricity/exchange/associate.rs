@@ -24,7 +24,7 @@ impl Job {
     /// An association, with a counter that the meter takes.
     pub(super) async fn associate(&self) -> Result<(Session, Association), Trouble> {
         let Party { meter, channel, credential, own_title, is_unconfirmed, .. } = &*self.meter;
-        let new = || client(meter, channel, credential.as_ref(), *own_title, self.received).map_err(Trouble::refused);
+        let new = || client(meter, channel, credential.as_deref(), *own_title, self.received).map_err(Trouble::refused);
         let refused = match self.open(new()?).await {
             Ok(opened) => {
                 is_unconfirmed.store(false, Ordering::Relaxed);

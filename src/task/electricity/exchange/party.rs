@@ -1,6 +1,7 @@
 //! Who is spoken with: what the configuration says of a meter, and the way to it.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{mpsc, oneshot};
@@ -20,8 +21,8 @@ use crate::task::receiver::{Open, Source};
 #[derive(Debug)]
 pub(in crate::task::electricity) struct Party {
     pub(in crate::task::electricity) meter: Meter,
-    pub(in crate::task::electricity) channel: Channel,
-    pub(in crate::task::electricity) credential: Option<Credential>,
+    pub(in crate::task::electricity) channel: Arc<Channel>,
+    pub(in crate::task::electricity) credential: Option<Arc<Credential>>,
     pub(in crate::task::electricity) own_title: Option<[u8; 8]>,
     /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
     pub(in crate::task::electricity) is_unconfirmed: AtomicBool,
