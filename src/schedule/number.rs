@@ -27,12 +27,12 @@ pub(super) fn number(buf: &mut &[u8]) -> Option<u64> {
 
 /// Small numbers of either sign are short.
 pub(super) fn put_signed(out: &mut Vec<u8>, number: i64) {
-    put_number(out, (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned());
+    put_number(out, ((number << 1) ^ (number >> 63)) as u64);
 }
 
 pub(super) fn signed(buf: &mut &[u8]) -> Option<i64> {
     let number = number(buf)?;
-    Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    Some((number >> 1) as i64 ^ -((number & 1) as i64))
 }
 
 #[cfg(test)]
