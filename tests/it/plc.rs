@@ -261,6 +261,7 @@ async fn a_network_moves_when_another_one_has_its_number() {
     let moved = street.status()["pan_id"].clone();
     street.until("all have joined again", |street| street.nodes("alive").len() as u32 == NODES).await;
     assert_eq!(addresses(&street.nodes("alive")), before, "they keep their addresses");
+    assert!(street.status()["conflict_ms"].is_null(), "there is none any more");
     assert!(street.modem.modem().devices().iter().all(|device| device.joins() == 2));
     // It stays where it is, also after a kill.
     street.kill();

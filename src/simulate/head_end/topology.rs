@@ -268,6 +268,34 @@ mod tests {
         assert_eq!(world.published, 7, "a broker that has forgotten the unit is told all again");
     }
 
+    /// What a full view of a large unit costs the uplink, once a day; the figure is in docs/FIGURES.md.
+    #[test]
+    fn a_view_of_two_thousand_nodes_is_small() {
+        let mut world = World::new(40_000);
+        let known = |number: u64| MeshNode {
+            presence: 1,
+            short_addr: Some(number as u32),
+            meter: format!("1EMH00{number:08}"),
+            joined_s: Some(1_785_000_000 + number as i64),
+            heard_s: Some(1_785_000_900 + number as i64),
+            joins: 1,
+            key_generation: Some(2),
+            weak_links: Some(0),
+            next_hop: Some(number as u32 % 40),
+            medium: Some(1),
+            lqi_reverse: Some(80),
+            parent_since_s: vec![1_785_000_000, 4000, 90_000],
+            parent_short_addr: vec![3, 70, 3],
+            ..node(0x0011_22ff_ff00_0000 + number, 3)
+        };
+        world.look(&snapshot((1..=2000).map(known)));
+        world.deliver(100);
+        let octets: usize = world.retained.values().map(Vec::len).sum();
+        eprintln!("2,000 nodes: {} messages, {octets} octets", world.published);
+        assert_eq!(world.view().unwrap().nodes.len(), 2000);
+        assert!(octets < 220_000, "{octets}");
+    }
+
     #[test]
     fn parts_of_different_views_are_no_view() {
         let index = |generation| Topology { generation, chunks: 2, ..Topology::default() }.encode_to_vec();

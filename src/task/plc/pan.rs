@@ -31,6 +31,8 @@ impl Plc {
         warn!(network = %self.name, from = format_args!("{pan_id:04x}"), to = format_args!("{free:04x}"), "network moves");
         self.tell("plc.pan_changed", format!("the number is {free:04x} now, it was {pan_id:04x}"), now);
         self.coordinator.change_pan(free, now.mono);
+        // Nobody else has the number that is ours now.
+        self.view.conflict_ms = None;
     }
 }
 
