@@ -36,6 +36,7 @@ struct Read {
     requests: f64,
     on_demand: (f64, f64),
     bound: f64,
+    ledger: String,
 }
 
 impl Case {
@@ -48,6 +49,11 @@ impl Case {
 
     /// Minutes until half and 95 of a hundred have joined, and the share that has in the end.
     fn formation(self, hours: u64) -> (f64, f64, f64) {
+        let (half, most, _, joined, _) = self.form(hours);
+        (half, most, joined)
+    }
+
+    fn form(self, hours: u64) -> (f64, f64, f64, f64, World) {
         let mut world = self.world(Flood::default());
         let mut joined = Vec::new();
         while let Some(output) = world.run(hours * HOUR) {
@@ -59,7 +65,7 @@ impl Case {
             }
         }
         let share = |share: f64| minutes(nth(&joined, self.meters as f64 * share));
-        (share(0.5), share(0.95), joined.len() as f64 / self.meters as f64)
+        (share(0.5), share(0.95), share(0.99), joined.len() as f64 / self.meters as f64, world)
     }
 
     /// Reads all meters of a network that was formed long ago, and one on demand every five minutes meanwhile.
@@ -116,6 +122,7 @@ impl Case {
             requests: figures.share_of_packets(Kind::RouteRequest),
             on_demand: quantiles(&on_demand),
             bound: drive.bound as f64 / read.last().map_or(f64::NAN, |last| *last as f64),
+            ledger: figures.to_string(),
         }
     }
 
@@ -215,9 +222,25 @@ fn the_scheduler_and_one_by_one() {
     let size = (number("SIZE") as usize).max(100);
     for seed in 1..=number("SEEDS") as u64 {
         let case = Case { meters: size, seed, offset: 0.0, killed: number("KILLED") };
-        eprintln!("seed {seed}: scheduler {:?}", case.read(Flood::default(), scheduler(size), 12));
-        eprintln!("seed {seed}: one by one {:?}", case.read(Flood::default(), Naive::new(1), 12));
+        let ours = case.read(Flood::default(), scheduler(size), 12);
+        eprintln!("seed {seed}: scheduler {ours:?}\n{}", ours.ledger);
+        if std::env::var_os("ALONE").is_some() {
+            continue;
+        }
+        let theirs = case.read(Flood::default(), Naive::new(1), 12);
+        eprintln!("seed {seed}: one by one {theirs:?}\n{}", theirs.ledger);
     }
+}
+
+/// How a network forms, and where its airtime goes.
+#[test]
+#[ignore = "minutes; tests/netsim-long.sh runs it"]
+fn formation_and_its_airtime() {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |number| number.parse().unwrap());
+    let case = Case { meters: number("SIZE", 1_000), seed: number("SEED", 1) as u64, offset: 0.0, killed: 0.0 };
+    let (half, most, nearly_all, joined, world) = case.form(5);
+    eprintln!("{case:?}: 50 % {half:.0}, 95 % {most:.0}, 99 % {nearly_all:.0} min, {:.1} % joined", 100.0 * joined);
+    eprintln!("{}", world.figures());
 }
 
 /// `SIZES`, `SEEDS`, `OFFSETS` and `KILLED` choose the rows.

@@ -1,4 +1,6 @@
-//! What is counted in a run.
+//! What is counted in a run: the ledger of the airtime, and what went wrong.
+
+use std::fmt;
 
 use super::message::Kind;
 use super::phy::Micros;
@@ -18,10 +20,11 @@ pub struct Figures {
     pub overflows: u64,
     /// A radio had used up its share of the hour.
     pub duty_refusals: u64,
+    pub scans: u64,
     pub joins_failed: u64,
 }
 
-/// Frames of one kind.
+/// Frames of one kind, and where their airtime went.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Count {
     /// Transmissions, retries too, of all nodes.
@@ -30,16 +33,57 @@ pub struct Count {
     /// Those that a sniffer in the substation hears.
     pub heard: u64,
     pub heard_airtime: Micros,
+    /// Of the airtime: second and later attempts, silences and acknowledgements, answers of tone maps, and frames
+    /// for one receiver that it did not get, because of noise, because others sent at the same time, or because it
+    /// was listening to another one or sent itself.
+    pub repeated: Micros,
+    pub acknowledgements: Micros,
+    pub tones: Micros,
+    pub noise: Micros,
+    pub collided: Micros,
+    pub deaf: Micros,
+}
+
+/// What became of a segment for one receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    Noise,
+    Collision,
+    Deaf,
+}
+
+/// The parts of one transmission.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) kind: Kind,
+    pub(super) frame: Micros,
+    pub(super) acknowledgement: Micros,
+    pub(super) tones: Micros,
+    pub(super) is_repeated: bool,
+    pub(super) is_heard: bool,
 }
 
 impl Figures {
-    pub(super) fn sent(&mut self, kind: Kind, length: Micros, is_heard: bool) {
-        if let Some(count) = self.by_kind.get_mut(kind as usize) {
+    pub(super) fn sent(&mut self, sent: Sent) {
+        let length = sent.frame + sent.acknowledgement + sent.tones;
+        if let Some(count) = self.by_kind.get_mut(sent.kind as usize) {
             count.sent += 1;
             count.airtime += length;
-            count.heard += u64::from(is_heard);
-            count.heard_airtime += if is_heard { length } else { 0 };
+            count.heard += u64::from(sent.is_heard);
+            count.heard_airtime += if sent.is_heard { length } else { 0 };
+            count.repeated += if sent.is_repeated { length } else { 0 };
+            count.acknowledgements += sent.acknowledgement;
+            count.tones += sent.tones;
         }
+    }
+
+    pub(super) fn lost(&mut self, kind: Kind, loss: Loss, length: Micros) {
+        let Some(count) = self.by_kind.get_mut(kind as usize) else { return };
+        *match loss {
+            Loss::Noise => &mut count.noise,
+            Loss::Collision => &mut count.collided,
+            Loss::Deaf => &mut count.deaf,
+        } += length;
     }
 
     pub fn of(&self, kind: Kind) -> Count {
@@ -59,5 +103,25 @@ impl Figures {
 
     pub fn airtime(&self) -> Micros {
         self.by_kind.iter().map(|count| count.heard_airtime).sum()
+    }
+}
+
+/// The ledger: seconds of airtime of all nodes and at the substation, and where they went, in percent.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kind            frames     all s   heard s  again   ack tones | lost: noise collided deaf %")?;
+        for kind in Kind::ALL {
+            let count = self.of(kind);
+            let share = |part: Micros| 100.0 * part as f64 / count.airtime.max(1) as f64;
+            let seconds = |time: Micros| time as f64 / 1e6;
+            write!(f, "{:14} {:7}", format!("{kind:?}"), count.sent)?;
+            write!(f, " {:9.0} {:9.0}", seconds(count.airtime), seconds(count.heard_airtime))?;
+            write!(f, " {:6.1} {:5.1}", share(count.repeated), share(count.acknowledgements))?;
+            write!(f, " {:5.1} |      {:6.1}", share(count.tones), share(count.noise))?;
+            writeln!(f, " {:8.1} {:4.1}", share(count.collided), share(count.deaf))?;
+        }
+        write!(f, "searches {} ({} in vain), copies kept back {}", self.searches, self.searches_in_vain, self.suppressed)?;
+        write!(f, ", unacknowledged {}, no access {}", self.unacknowledged, self.access_failures)?;
+        write!(f, ", scans {}, joins failed {}", self.scans, self.joins_failed)
     }
 }

@@ -35,6 +35,7 @@ impl World {
             _ => 0,
         };
         self.node(node).join = Join::Scanning { attempt, best: None };
+        self.figures.scans += 1;
         self.broadcast(node, Message::BeaconRequest);
         self.at(self.now + SCAN, Event::ScanEnd { node });
     }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::channel::linear;
+use super::figures::{Loss, Sent};
 use super::job::Job;
 use super::message::{Frame, Message, NodeNo};
 use super::phy::{Micros, Modulation, lqi};
@@ -165,7 +166,7 @@ impl World {
         // The last attempts are as safe as they can be.
         let modulation = known.filter(|_| job.attempts < SAFE_FROM).map_or(Modulation::Robo, |tones| tones.modulation);
         job.cut(frame.message.octets(medium), modulation, medium.segment(modulation));
-        let segment = job.segment;
+        let (segment, is_repeated) = (job.segment, job.attempts > 0);
         let one = medium.airtime(modulation, segment);
         let answered = if frame.to.is_some() { medium.acknowledgement() } else { 0 };
         // The receiver tells what it hears where that is not known.
@@ -213,7 +214,14 @@ impl World {
                 mac.receiving = Some(Receiving { air: number, level, interference: heard.sum() });
             }
         }
-        figures.sent(frame.message.kind(), length + tones, is_heard_at_station);
+        figures.sent(Sent {
+            kind: frame.message.kind(),
+            frame: one,
+            acknowledgement: answered,
+            tones,
+            is_repeated,
+            is_heard: is_heard_at_station,
+        });
         if let Some(place) = air.get_mut(number) {
             *place = Some(Air { from: node, channel, modulation, frame, segment });
         }
@@ -235,8 +243,9 @@ impl World {
                 mac.receiving = None;
                 if frame.to.is_none_or(|to| to == link.to) {
                     let snr = there.effective(from, link, receiving.interference);
+                    let alone = if frame.to.is_some() { there.effective(from, link, 0.0) } else { snr };
                     let arrives = random.unit() < there.medium.success(modulation, segment, snr);
-                    heard.push((link.to, snr, arrives));
+                    heard.push((link.to, snr, alone, arrives));
                 }
             }
         }
@@ -246,7 +255,7 @@ impl World {
             if self.node(from).macs.get_mut(channel).filter(is_ours).is_some() {
                 self.finish(from, channel, true);
             }
-            for (node, snr, arrives) in heard {
+            for (node, snr, _, arrives) in heard {
                 if arrives {
                     self.hear(node, from, channel, lqi(snr), frame.message);
                 }
@@ -257,8 +266,13 @@ impl World {
             return;
         }
         match heard.first() {
-            Some((node, snr, _)) => self.acknowledge(from, *node, channel, modulation, segment, *snr, frame),
-            None => self.retry(from, channel),
+            Some((node, snr, alone, _)) => {
+                self.acknowledge(from, *node, channel, modulation, segment, (*snr, *alone), frame);
+            }
+            None => {
+                self.lose(channel, modulation, segment, frame, Loss::Deaf);
+                self.retry(from, channel);
+            }
         }
     }
 
@@ -271,7 +285,7 @@ impl World {
         channel: usize,
         modulation: Modulation,
         segment: u16,
-        snr: f64,
+        (snr, alone): (f64, f64),
         frame: Frame,
     ) {
         let now = self.now;
@@ -282,7 +296,9 @@ impl World {
         let acknowledgement = there.medium.success(Modulation::Robo, 20, back);
         let Some(sender) = nodes.get_mut(from) else { return };
         let Some(job) = sender.macs.get_mut(channel).and_then(|mac| mac.queue.front_mut()) else { return };
-        let is_new = !job.has_arrived && random.chance(data);
+        let drawn = random.unit();
+        let is_new = !job.has_arrived && drawn < data;
+        let is_lost = !job.has_arrived && !is_new;
         job.has_arrived |= is_new;
         let is_acknowledged = job.has_arrived && random.chance(acknowledgement);
         let is_whole = is_new && job.left == 1;
@@ -297,6 +313,10 @@ impl World {
             sender.tones.remove(&to);
         }
         let is_over = is_acknowledged && job.left == 0;
+        if is_lost {
+            let would_arrive = drawn < there.medium.success(modulation, segment, alone);
+            self.lose(channel, modulation, segment, frame, if would_arrive { Loss::Collision } else { Loss::Noise });
+        }
         if is_whole {
             self.hear(to, from, channel, lqi(snr), frame.message);
         }
@@ -305,6 +325,12 @@ impl World {
             (false, true) => self.go_on(from, channel),
             (false, false) => self.retry(from, channel),
         }
+    }
+
+    fn lose(&mut self, channel: usize, modulation: Modulation, segment: u16, frame: Frame, loss: Loss) {
+        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
+        let length = medium.airtime(modulation, segment) + medium.acknowledgement();
+        self.figures.lost(frame.message.kind(), loss, length);
     }
 
     /// The next segment follows the acknowledgement of the one before.

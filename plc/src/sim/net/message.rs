@@ -97,6 +97,7 @@ pub struct Request {
 /// What traffic is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    BeaconRequest,
     Beacon,
     Join,
     RouteRequest,
@@ -106,8 +107,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Beacon, Self::Join, Self::RouteRequest, Self::RouteReply, Self::RouteError, Self::Data];
+    pub const ALL: [Self; 7] = [
+        Self::BeaconRequest,
+        Self::Beacon,
+        Self::Join,
+        Self::RouteRequest,
+        Self::RouteReply,
+        Self::RouteError,
+        Self::Data,
+    ];
 }
 
 /// What the network tells its coordinator's host.
@@ -147,7 +155,8 @@ impl Message {
 
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::BeaconRequest | Self::Beacon { .. } => Kind::Beacon,
+            Self::BeaconRequest => Kind::BeaconRequest,
+            Self::Beacon { .. } => Kind::Beacon,
             Self::Bootstrap(_) | Self::Data(Data { load: Load::Bootstrap(_), .. }) => Kind::Join,
             Self::RouteRequest(_) => Kind::RouteRequest,
             Self::RouteReply(_) => Kind::RouteReply,
