@@ -78,6 +78,8 @@ pub struct Limits {
     pub confirm_time: Duration,
     /// A confirm that took longer had to wait for a route.
     pub slow_confirm: Duration,
+    /// How long an answer may take at most from the confirm on: a relay looks for another way meanwhile.
+    pub repair_time: Duration,
     /// How long a node that failed once is left alone; twice as long each time, up to the longest.
     pub pause: Duration,
     pub longest_pause: Duration,
@@ -112,6 +114,9 @@ struct Flight {
     branch: Eui64,
     sent: Instant,
     confirmed: bool,
+    /// From then on it is late: somebody looks for a route, and what others send would be lost between the requests
+    /// for it, and break more.
+    due: Instant,
     until: Instant,
 }
 
@@ -125,6 +130,8 @@ impl Limits {
             branch: 1.0,
             confirm_time: Duration::from_secs(60),
             slow_confirm: Duration::from_secs(4),
+            // adpNetTraversalTime, and what it takes to answer.
+            repair_time: Duration::from_secs(25),
             // A modem looks for the same route once in 30 s.
             pause: Duration::from_secs(32),
             longest_pause: Duration::from_secs(2 * 3600),
@@ -168,7 +175,8 @@ impl Scheduler {
         }
         flight.confirmed = true;
         let (node, is_slow) = (flight.exchange.node, now - flight.sent > self.limits.slow_confirm);
-        flight.until = now + self.nodes.entry(node).or_default().patience(&flight.exchange);
+        flight.due = now + self.nodes.entry(node).or_default().patience(&flight.exchange);
+        flight.until = flight.due.max(now + self.limits.repair_time);
         if is_slow {
             // It had to look for a route: what others send now gets lost between the requests for it.
             self.window.shrink(now);
@@ -278,8 +286,11 @@ impl Scheduler {
         self.fill(now);
     }
 
-    /// Sends what there is room for.
+    /// Sends what there is room for, and nothing while an answer is late.
     fn fill(&mut self, now: Instant) {
+        if self.flights.values().any(|flight| flight.due <= now) {
+            return;
+        }
         while self.window.has_room(self.flights.len()) {
             let Some(id) = self.next(now) else { return };
             let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -290,9 +301,9 @@ impl Scheduler {
             let there = self.branches.entry(branch).or_insert_with(|| Branch::new(self.limits.branch));
             there.in_flight += 1;
             there.served = self.places;
-            let until = now + self.limits.confirm_time;
+            let (due, until) = (now + self.limits.slow_confirm, now + self.limits.confirm_time);
             let attempts = attempts + 1;
-            let flight = Flight { exchange, attempts, branch, sent: now, confirmed: false, until };
+            let flight = Flight { exchange, attempts, branch, sent: now, confirmed: false, due, until };
             self.flights.insert(exchange.ticket, flight);
             self.transmits.push_back(Transmit { ticket: exchange.ticket, node: id, attempt: attempts });
         }
@@ -320,7 +331,8 @@ impl Branch {
     }
 }
 
-/// From so many nodes on a network is dense (Energies 2021, 14(7), 1937).
-const DENSE: usize = 400;
+/// From so many nodes on two exchanges at once take longer than one after the other, in simulated networks: relays that
+/// hear two senders which do not hear each other get neither frame, in the end a route breaks, and its flood breaks more.
+const DENSE: usize = 150;
 /// After so many failures in a row a node counts as silent.
 const SILENT: u32 = 3;

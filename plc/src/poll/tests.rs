@@ -61,16 +61,30 @@ fn a_session_goes_on_before_another_begins() {
 }
 
 #[test]
-fn it_is_waited_for_from_the_confirm_on_and_longer_for_more_hops() {
-    let until = |hops| {
-        let (mut scheduler, now) = with(1.0, 1.0);
+fn nothing_is_sent_while_an_answer_is_later_than_its_hops_explain() {
+    let sent_after = |hops, millis| {
+        let (mut scheduler, now) = with(2.0, 1.0);
         scheduler.path(node(1), Path { first_hop: node(1), hops });
         scheduler.request(exchange(1, 1, Priority::Profile, now), now);
-        assert_eq!(scheduler.poll_timeout(), Some(now + 60 * SECOND));
-        scheduler.confirmed(1, true, now + SECOND);
-        scheduler.poll_timeout().unwrap() - now
+        scheduler.confirmed(1, true, now);
+        assert_eq!(sent(&mut scheduler), [1]);
+        let later = now + Duration::from_millis(millis);
+        scheduler.request(exchange(2, 2, Priority::OnDemand, later), later);
+        let tickets = sent(&mut scheduler);
+        scheduler.answered(1, later + SECOND);
+        tickets.len() + 10 * sent(&mut scheduler).len()
     };
-    assert_eq!((until(1), until(4)), (Duration::from_millis(4_500), Duration::from_secs(9)));
+    // One goes at once, ten after the answer.
+    assert_eq!([(1, 3_400), (1, 3_600), (4, 7_900), (4, 8_100)].map(|(hops, at)| sent_after(hops, at)), [1, 10, 1, 10]);
+}
+
+#[test]
+fn a_late_answer_is_waited_for_as_long_as_a_repair_takes() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    assert_eq!(scheduler.poll_timeout(), Some(now + 60 * SECOND));
+    scheduler.confirmed(1, true, now + SECOND);
+    assert_eq!(scheduler.poll_timeout(), Some(now + 26 * SECOND));
 }
 
 #[test]
@@ -91,8 +105,8 @@ fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
         now = next;
         scheduler.handle_timeout(now);
     }
-    // 3.5 s each; the first loss is mended at once, then pauses of 64, 128, 256, ... s.
-    assert_eq!(asked, [0, 3, 71, 202, 462, 977, 2005]);
+    // 25 s each; the first loss is mended at once, then pauses of 64, 128, 256, ... s.
+    assert_eq!(asked, [0, 25, 114, 267, 548, 1085, 2134]);
     assert!(
         matches!(events[..], [Event::Silent { failures: 3, .. }, .., Event::Expired { ticket: 1, .. }]),
         "{events:?}"
