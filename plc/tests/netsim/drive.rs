@@ -73,6 +73,14 @@ pub(crate) fn daily() -> Vec<(u16, u16)> {
     session
 }
 
+/// The same values in as few exchanges as a meter with a PDU of 1,000 octets allows, and no release: association with its
+/// two steps, billing values, three blocks.
+pub(crate) fn daily_in_large_blocks() -> Vec<(u16, u16)> {
+    let mut session = vec![(110, 110), (100, 100), (90, 300)];
+    session.extend([(90, 960); 3]);
+    session
+}
+
 pub(crate) fn scheduler(nodes: usize) -> Scheduler {
     Scheduler::new(Limits::of(nodes))
 }
@@ -207,14 +215,14 @@ impl<P: Poller> Drive<P> {
                     wanted.sent = self.world.now();
                 }
                 let Exchange { octets, answer, ticket: tag, .. } = wanted.exchange;
-                self.world.request(wanted.node, Request { tag, octets, answer });
+                self.world.request(wanted.node, Request { tag, octets, answer, discovers: true });
             }
             let wakes =
                 self.poller.poll_timeout().map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
             match self.world.run(wakes) {
                 None if wakes == until => return None,
                 None => self.poller.handle_timeout(self.now()),
-                Some(Output::Joined { .. }) => {}
+                Some(Output::Joined { .. } | Output::Discovered { .. }) => {}
                 Some(Output::Confirmed { tag, is_sent, .. }) => self.poller.confirmed(tag, is_sent, self.now()),
                 Some(Output::Answered { tag, hops, .. }) => {
                     let now = self.now();

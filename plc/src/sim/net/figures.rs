@@ -120,7 +120,11 @@ impl fmt::Display for Figures {
             write!(f, " {:5.1} |      {:6.1}", share(count.tones), share(count.noise))?;
             writeln!(f, " {:8.1} {:4.1}", share(count.collided), share(count.deaf))?;
         }
-        write!(f, "searches {} ({} in vain), copies kept back {}", self.searches, self.searches_in_vain, self.suppressed)?;
+        write!(
+            f,
+            "searches {} ({} in vain), copies kept back {}",
+            self.searches, self.searches_in_vain, self.suppressed
+        )?;
         write!(f, ", unacknowledged {}, no access {}", self.unacknowledged, self.access_failures)?;
         write!(f, ", scans {}, joins failed {}", self.scans, self.joins_failed)
     }

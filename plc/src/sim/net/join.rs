@@ -1,43 +1,127 @@
 //! How a meter comes in: it scans, asks the best of those that answer to be its agent, and goes through the seven steps
 //! of the bootstrap; it tries again later where that fails.
 
-use super::message::{Bootstrap, Data, Frame, Load, Message, NodeNo, Output, Rank};
+use super::message::{Bootstrap, Data, Frame, Kind, Load, Message, NodeNo, Output, Rank};
 use super::phy::Micros;
-use super::route::link_cost;
-use super::world::{Event, World};
+use super::routing::HOPS;
+use super::world::{Event, Manner, World};
 
+/// As public sample firmware of a device does it: it rests, and for longer where it hears that others join; scans; takes
+/// the agent with the cheapest way to the coordinator among those that it hears well; rests again; and joins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join {
     Out,
-    Scanning {
-        attempt: u32,
-        /// How good the way to the coordinator is by the agent, and the medium to it.
-        best: Option<(Rank, NodeNo, usize)>,
+    Resting {
+        then: Then,
+        /// How often the pause was doubled, and whether others were heard to join during this one.
+        doubled: u32,
+        overheard: bool,
     },
-    /// Tries again later.
-    Failed {
-        attempt: u32,
+    Scanning {
+        best: Option<Agent>,
     },
     Joining {
-        attempt: u32,
-        agent: NodeNo,
-        channel: usize,
-        cost: u16,
+        agent: Agent,
+        tries: u8,
         step: u8,
     },
     Joined,
 }
 
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Then {
+    Scan,
+    Join { agent: Agent, tries: u8 },
+}
+
+/// Who brings a device into the network.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agent {
+    node: NodeNo,
+    channel: usize,
+    lqi: u8,
+    /// From it to the coordinator, and from the device.
+    cost: u16,
+    total: u16,
+}
+
 impl World {
-    pub(super) fn scan(&mut self, node: NodeNo) {
-        let attempt = match self.node(node).join {
-            Join::Failed { attempt } => attempt + 1,
-            _ => 0,
+    pub(super) fn start_to_join(&mut self, node: NodeNo) {
+        self.rest(node, Then::Scan, 0);
+    }
+
+    fn rest(&mut self, node: NodeNo, then: Then, doubled: u32) {
+        self.node(node).join = Join::Resting { then, doubled, overheard: false };
+        let pause = match (self.options.manner, then) {
+            (Manner::Patient, Then::Scan) => BEFORE_SCAN,
+            (Manner::Patient, Then::Join { .. }) => BEFORE_JOIN,
+            (Manner::Eager, Then::Scan) => [(0, 0), (30_000_000, 480_000_000)],
+            (Manner::Eager, Then::Join { .. }) => [(0, 0), (1, 1)],
         };
-        self.node(node).join = Join::Scanning { attempt, best: None };
-        self.figures.scans += 1;
-        self.broadcast(node, Message::BeaconRequest);
-        self.at(self.now + SCAN, Event::ScanEnd { node });
+        let [low, high] = pause.map(|(least, most): (Micros, Micros)| (least << doubled.min(20)).min(most));
+        let after = low + self.random.under(high - low);
+        self.in_time(node, after);
+    }
+
+    /// What is under way of a join goes on after a while, unless something else happens before.
+    fn in_time(&mut self, node: NodeNo, after: Micros) {
+        let there = self.node(node);
+        there.timer += 1;
+        let timer = there.timer;
+        self.at(self.now + after, Event::Join { node, timer });
+    }
+
+    pub(super) fn join_goes_on(&mut self, node: NodeNo, timer: u32) {
+        let there = self.node(node);
+        if !there.is_up || there.timer != timer {
+            return;
+        }
+        match there.join {
+            Join::Resting { then, doubled, overheard: true } => self.rest(node, then, doubled + 1),
+            Join::Resting { then: Then::Scan, .. } => {
+                there.join = Join::Scanning { best: None };
+                self.figures.scans += 1;
+                self.broadcast(node, Message::BeaconRequest);
+                self.in_time(node, SCAN);
+            }
+            Join::Resting { then: Then::Join { agent, tries }, .. } => {
+                there.join = Join::Joining { agent, tries: tries + 1, step: 0 };
+                self.say(node, agent, 0);
+            }
+            Join::Scanning { best } => {
+                self.rest(node, best.map_or(Then::Scan, |agent| Then::Join { agent, tries: 0 }), 0);
+            }
+            Join::Joining { agent, tries, .. } => self.join_failed(node, agent, tries),
+            Join::Out | Join::Joined => {}
+        }
+    }
+
+    /// A device says a step of its bootstrap to its agent.
+    fn say(&mut self, node: NodeNo, agent: Agent, step: u8) {
+        let message = Message::Bootstrap(Bootstrap { device: node, step });
+        self.send(node, agent.channel, Frame { to: Some(agent.node), message });
+        self.in_time(node, JOIN_WAIT);
+    }
+
+    fn join_failed(&mut self, node: NodeNo, agent: Agent, tries: u8) {
+        self.figures.joins_failed += 1;
+        let there = self.node(node);
+        there.failures += 1;
+        let failures = there.failures;
+        match self.options.manner {
+            Manner::Patient if tries < TRIES => self.rest(node, Then::Join { agent, tries }, 0),
+            Manner::Patient => self.rest(node, Then::Scan, 0),
+            Manner::Eager => self.rest(node, Then::Scan, failures),
+        }
+    }
+
+    /// A device that wants to join hears what is said to anybody.
+    pub(super) fn overhear(&mut self, node: NodeNo, message: &Message) {
+        let is_of_others = !matches!(message.kind(), Kind::BeaconRequest | Kind::Data);
+        let is_patient = self.options.manner == Manner::Patient;
+        if let Join::Resting { overheard, .. } = &mut self.node(node).join {
+            *overheard |= is_of_others && is_patient;
+        }
     }
 
     pub(super) fn hear_beacon_request(&mut self, node: NodeNo) {
@@ -60,65 +144,23 @@ impl World {
 
     pub(super) fn hear_beacon(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, cost: u16) {
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        let there = self.node(node);
-        if cost == NO_ROUTE {
+        if cost == NO_ROUTE || lqi < LEAST_LQI {
             return;
         }
-        // Who did not answer before is asked only where all others are worse.
-        let failures = there.failures.get(&from).copied().unwrap_or(0);
-        let total =
-            Rank { weak: 0, cost: cost.saturating_add(failures * FAILURE), hops: 0 }.with(lqi, link_cost(lqi, medium));
-        if let Join::Scanning { best, .. } = &mut there.join {
-            if best.is_none_or(|(known, ..)| total < known) {
-                *best = Some((total, from, channel));
+        let total = cost.saturating_add(self.options.metric.cost(lqi, medium));
+        if let Join::Scanning { best } = &mut self.node(node).join {
+            if best.is_none_or(|best| (cost, best.lqi) < (best.cost, lqi)) {
+                *best = Some(Agent { node: from, channel, lqi, cost, total });
             }
         }
     }
 
-    pub(super) fn scan_end(&mut self, node: NodeNo) {
-        let Join::Scanning { attempt, best } = self.node(node).join else { return };
-        let Some((Rank { cost, .. }, agent, channel)) = best else { return self.retry_join(node, attempt) };
-        self.node(node).join = Join::Joining { attempt, agent, channel, cost, step: 0 };
-        let message = Message::Bootstrap(Bootstrap { device: node, step: 0 });
-        self.send(node, channel, Frame { to: Some(agent), message });
-        self.await_step(node);
-    }
-
     /// What became of a message of a bootstrap, at its sender.
     pub(super) fn bootstrap_sent(&mut self, node: NodeNo, said: Bootstrap, is_sent: bool) {
-        if let (Join::Joining { attempt, agent, .. }, false, true) =
-            (self.node(node).join, is_sent, said.device == node)
+        if let (Join::Joining { agent, tries, .. }, false, true) = (self.node(node).join, is_sent, said.device == node)
         {
-            self.join_failed(node, attempt, agent);
+            self.join_failed(node, agent, tries);
         }
-    }
-
-    fn join_failed(&mut self, node: NodeNo, attempt: u32, agent: NodeNo) {
-        self.figures.joins_failed += 1;
-        *self.node(node).failures.entry(agent).or_insert(0) += 1;
-        self.retry_join(node, attempt);
-    }
-
-    fn await_step(&mut self, node: NodeNo) {
-        let there = self.node(node);
-        there.timer += 1;
-        let timer = there.timer;
-        self.at(self.now + JOIN_WAIT, Event::JoinTimeout { node, timer });
-    }
-
-    pub(super) fn join_timeout(&mut self, node: NodeNo, timer: u32) {
-        let there = self.node(node);
-        if let (Join::Joining { attempt, agent, .. }, true) = (there.join, there.timer == timer) {
-            self.join_failed(node, attempt, agent);
-        }
-    }
-
-    /// Up to 30 s at first, twice as long each time.
-    fn retry_join(&mut self, node: NodeNo, attempt: u32) {
-        self.node(node).join = Join::Failed { attempt };
-        let most = (BACKOFF << attempt.min(20)).min(self.options.backoff);
-        let after = self.random.under(most) + SCAN;
-        self.at(self.now + after, Event::Rescan { node });
     }
 
     /// One hop of a bootstrap: the device's agent hears the device, or the device its agent.
@@ -131,23 +173,24 @@ impl World {
             return;
         }
         let now = self.now;
-        let Join::Joining { attempt, agent, channel, cost, step } = self.node(node).join else { return };
-        if from != agent || said.step != step + 1 {
+        let Join::Joining { agent, tries, step } = self.node(node).join else { return };
+        if from != agent.node || said.step != step + 1 {
             return;
         }
         if said.step == ACCEPTED {
             let there = self.node(node);
             there.join = Join::Joined;
-            there.failures.clear();
-            there.table.learn(0, (agent, channel), Rank { weak: 0, cost, hops: 1 }, 0, now);
+            there.failures = 0;
+            there.table.learn(0, (from, agent.channel), Rank { weak: 0, cost: agent.total, hops: 1 }, (0, true), now);
             self.outputs.push_back(Output::Joined { node, at: now });
+            if self.options.announces {
+                self.search_for(node, 0, HOPS, None);
+            }
             return;
         }
         let step = said.step + 1;
-        self.node(node).join = Join::Joining { attempt, agent, channel, cost, step };
-        let message = Message::Bootstrap(Bootstrap { device: node, step });
-        self.send(node, channel, Frame { to: Some(agent), message });
-        self.await_step(node);
+        self.node(node).join = Join::Joining { agent, tries, step };
+        self.say(node, agent, step);
     }
 
     /// The coordinator answers, and agents pass its answers on.
@@ -174,7 +217,7 @@ impl World {
     }
 
     fn tell_device(&mut self, agent: NodeNo, said: Bootstrap) {
-        let Join::Joining { channel, .. } = self.node(said.device).join else { return };
+        let Join::Joining { agent: Agent { channel, .. }, .. } = self.node(said.device).join else { return };
         self.send(agent, channel, Frame { to: Some(said.device), message: Message::Bootstrap(said) });
     }
 }
@@ -182,12 +225,15 @@ impl World {
 const ACCEPTED: u8 = 5;
 /// The cost in the beacon of who knows no way to the coordinator.
 const NO_ROUTE: u16 = 0x7fff;
-const SCAN: Micros = 16_000_000;
+/// Pauses before a scan and before a join: from and to, at first and at most.
+const BEFORE_SCAN: [(Micros, Micros); 2] = [(1_000_000, 20_000_000), (5_000_000, 100_000_000)];
+const BEFORE_JOIN: [(Micros, Micros); 2] = [(100_000, 2_000_000), (2_500_000, 10_000_000)];
+const SCAN: Micros = 15_000_000;
+const LEAST_LQI: u8 = 53;
+/// Joins by the same agent before another scan.
+const TRIES: u8 = 3;
 const BEACON_WINDOW: Micros = 12_000_000;
-/// adpMaxJoinWaitTime, as public sample firmware sets it.
+/// adpMaxJoinWaitTime.
 const JOIN_WAIT: Micros = 90_000_000;
-/// Added to the cost of an agent for each time that a join by it came to nothing.
-const FAILURE: u16 = 6;
-const BACKOFF: Micros = 30_000_000;
 /// A bootstrap that does not go on gives its place away.
 const SLOT: Micros = 90_000_000;

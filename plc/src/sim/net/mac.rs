@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use super::channel::linear;
 use super::figures::{Loss, Sent};
 use super::job::Job;
+use super::join::Join;
 use super::message::{Frame, Message, NodeNo};
 use super::phy::{Micros, Modulation, lqi};
 use super::world::{Event, World};
@@ -234,13 +235,19 @@ impl World {
             return;
         };
         let mut heard = Vec::new();
+        let mut overheard = Vec::new();
         {
             let Self { nodes, channels, random, .. } = self;
             let Some(there) = channels.get(channel) else { return };
             for link in there.links(from) {
-                let Some(mac) = nodes.get_mut(link.to).and_then(|node| node.macs.get_mut(channel)) else { continue };
+                let Some(node) = nodes.get_mut(link.to) else { continue };
+                let is_out = !matches!(node.join, Join::Joined);
+                let Some(mac) = node.macs.get_mut(channel) else { continue };
                 let Some(receiving) = mac.receiving.filter(|receiving| receiving.air == number) else { continue };
                 mac.receiving = None;
+                if is_out && there.effective(from, link, receiving.interference) >= modulation.threshold() {
+                    overheard.push(link.to);
+                }
                 if frame.to.is_none_or(|to| to == link.to) {
                     let snr = there.effective(from, link, receiving.interference);
                     let alone = if frame.to.is_some() { there.effective(from, link, 0.0) } else { snr };
@@ -249,6 +256,7 @@ impl World {
                 }
             }
         }
+        overheard.into_iter().for_each(|node| self.overhear(node, &frame.message));
         let is_alive = self.nodes.get(from).is_some_and(|node| node.is_up);
         let is_ours = |mac: &&mut Mac| mac.state == State::Sending && is_alive;
         if frame.to.is_none() {

@@ -45,6 +45,8 @@ pub(super) struct RouteRequest {
     pub(super) sequence: u16,
     pub(super) rank: Rank,
     pub(super) hops_left: u8,
+    /// It has come along routes so far; who sent it to all has none.
+    pub(super) is_unicast: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +94,8 @@ pub struct Request {
     pub octets: u16,
     /// Of the meter's answer.
     pub answer: u16,
+    /// A route is looked for where there is none, or where it has broken.
+    pub discovers: bool,
 }
 
 /// What traffic is there for.
@@ -129,6 +133,12 @@ pub enum Output {
     Confirmed {
         tag: u64,
         is_sent: bool,
+        at: Micros,
+    },
+    /// What came of [`World::discover`](super::World::discover), or of a search for what was to be sent.
+    Discovered {
+        node: NodeNo,
+        is_found: bool,
         at: Micros,
     },
     Answered {

@@ -24,5 +24,6 @@ pub use channel::Conditions;
 pub use figures::{Count, Figures};
 pub use message::{Kind, NodeNo, Output, Request};
 pub use phy::{Medium, Micros, Modulation};
+pub use route::Metric;
 pub use site::{Cabinet, Phase, Place, Shape, Site};
-pub use world::{Cluster, Flood, Options, World};
+pub use world::{Cluster, Flood, Manner, Options, World};

@@ -134,7 +134,7 @@ impl Medium {
     /// Signal to noise, in dB, from which on a transmission keeps the others from sending.
     pub fn sensitivity(self) -> f64 {
         match self {
-            Self::Plc => -6.0,
+            Self::Plc => -3.0,
             Self::Rf => 0.0,
         }
     }

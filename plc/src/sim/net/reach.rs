@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, VecDeque};
 use super::join::Join;
 use super::message::{NodeNo, Rank};
 use super::phy::{Medium, Modulation, lqi};
-use super::route::link_cost;
 use super::routing::HOPS;
 use super::site::{Phase, Place};
 use super::world::World;
@@ -16,6 +15,7 @@ impl World {
     pub fn commission(&mut self) -> usize {
         let mut best: Vec<Option<Rank>> = vec![None; self.nodes.len()];
         let mut open = BTreeSet::from([(Rank::default(), 0, 0, 0)]);
+        let metric = self.options.metric;
         let mut joined = 0;
         while let Some((rank, node, parent, channel)) = open.pop_first() {
             match best.get_mut(node) {
@@ -32,7 +32,7 @@ impl World {
             let next = self
                 .good_links(node)
                 .filter(|_| hops < HOPS)
-                .map(|(to, channel, lqi, medium)| (rank.with(lqi, link_cost(lqi, medium)), to, node, channel));
+                .map(|(to, channel, lqi, medium)| (metric.extend(rank, lqi, lqi, medium), to, node, channel));
             open.extend(next);
         }
         joined
@@ -41,10 +41,10 @@ impl World {
     /// The routes between a node behind `parent` and the coordinator.
     fn know(&mut self, node: NodeNo, parent: NodeNo, channel: usize, rank: Rank) {
         let now = self.now;
-        self.node(node).table.learn(0, (parent, channel), rank, 0, now);
+        self.node(node).table.learn(0, (parent, channel), rank, (0, true), now);
         let (mut at, mut next) = (parent, (node, channel));
         loop {
-            self.node(at).table.learn(node, next, rank, 0, now);
+            self.node(at).table.learn(node, next, rank, (0, true), now);
             let Some(route) = self.node(at).table.to(0, now).copied().filter(|_| at != 0) else { return };
             next = (at, route.medium);
             at = route.next;

@@ -13,6 +13,8 @@ pub(super) struct Route {
     pub(super) rank: Rank,
     sequence: u16,
     until: Micros,
+    /// A frame went this way and was acknowledged, or a reply came by it; before that it is used for replies alone.
+    is_confirmed: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,11 @@ impl Table {
     }
 
     pub(super) fn to(&self, dest: NodeNo, now: Micros) -> Option<&Route> {
+        self.back_to(dest, now).filter(|route| route.is_confirmed)
+    }
+
+    /// The way that a request came, too.
+    pub(super) fn back_to(&self, dest: NodeNo, now: Micros) -> Option<&Route> {
         self.routes.get(&dest).filter(|route| route.until > now)
     }
 
@@ -72,10 +79,17 @@ impl Table {
         self.sequence
     }
 
-    /// Takes a route where it is newer, or as new and better, than what is known. The one that was used longest ago
-    /// makes room.
-    pub(super) fn learn(&mut self, dest: NodeNo, hop: (NodeNo, usize), rank: Rank, sequence: u16, now: Micros) {
-        let is_worse = self.to(dest, now).is_some_and(|known| {
+    /// Takes a route where it is newer, or as new and better, than what is known. Of those that nobody has used the
+    /// oldest makes room, then of all.
+    pub(super) fn learn(
+        &mut self,
+        dest: NodeNo,
+        hop: (NodeNo, usize),
+        rank: Rank,
+        (sequence, is_reply): (u16, bool),
+        now: Micros,
+    ) {
+        let is_worse = self.back_to(dest, now).is_some_and(|known| {
             let age = sequence.wrapping_sub(known.sequence);
             age > u16::MAX / 2 || (age == 0 && known.rank <= rank)
         });
@@ -83,16 +97,20 @@ impl Table {
             return;
         }
         if self.routes.len() >= self.limit && !self.routes.contains_key(&dest) {
-            let oldest = self.routes.iter().min_by_key(|(_, route)| route.until).map(|(dest, _)| *dest);
+            let oldest = self.routes.iter().min_by_key(|(_, route)| (route.is_confirmed, route.until));
+            let oldest = oldest.map(|(dest, _)| *dest);
             oldest.and_then(|oldest| self.routes.remove(&oldest));
         }
         let (next, medium) = hop;
-        self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + ROUTE_TTL });
+        // What was confirmed stays so when a newer request comes another way.
+        let is_confirmed = is_reply || self.to(dest, now).is_some();
+        self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + ROUTE_TTL, is_confirmed });
     }
 
     pub(super) fn used(&mut self, dest: NodeNo, now: Micros) {
         if let Some(route) = self.routes.get_mut(&dest) {
             route.until = now + ROUTE_TTL;
+            route.is_confirmed = true;
         }
     }
 
@@ -145,13 +163,40 @@ impl Table {
     }
 }
 
-/// The directional link cost of metric 0x0F with the default weights: Kq 10, Kh 4 (RF 8).
-pub(super) fn link_cost(lqi: u8, medium: Medium) -> u16 {
-    let quality = (10 * (255 - u16::from(lqi)) + 127) / 255;
-    quality + if medium == Medium::Plc { 4 } else { 8 }
+/// What makes a link good: metric 0x0F. The attributes can be set in each node, over DLMS too (class 92).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// adpWeakLQIValue: below that a link counts as weak, and weak links decide first.
+    pub weak_lqi: u8,
+    /// adpKq and adpKh: what a link costs by its quality at worst, and as a hop.
+    pub kq: u16,
+    pub kh: u16,
 }
 
-/// A link quality below which a link counts as weak.
+impl Metric {
+    /// A way that is longer by a link: heard with `lqi`, and with `back` in the other direction.
+    pub(super) fn extend(self, rank: Rank, lqi: u8, back: u8, medium: Medium) -> Rank {
+        Rank {
+            weak: rank.weak.saturating_add(u8::from(lqi < self.weak_lqi)),
+            cost: rank.cost.saturating_add(self.cost(lqi.min(back), medium)),
+            hops: rank.hops.saturating_add(1),
+        }
+    }
+
+    /// adpKh is twice as much for a radio: the default of public sample firmware.
+    pub(super) fn cost(self, lqi: u8, medium: Medium) -> u16 {
+        let quality = (self.kq * (255 - u16::from(lqi)) + 127) / 255;
+        quality + if medium == Medium::Plc { self.kh } else { 2 * self.kh }
+    }
+}
+
+impl Default for Metric {
+    fn default() -> Self {
+        Self { weak_lqi: WEAK, kq: 10, kh: 4 }
+    }
+}
+
+/// Of the attributes' default.
 pub(super) const WEAK: u8 = 52;
 const SEEN: usize = 64;
 const SEEN_TTL: Micros = 120_000_000;
@@ -168,13 +213,13 @@ mod tests {
     #[test]
     fn newer_wins_and_of_the_same_age_the_better() {
         let mut table = Table::new(150);
-        table.learn(9, (1, 0), FAR, 5, 0);
-        table.learn(9, (2, 0), NEAR, 5, 0);
+        table.learn(9, (1, 0), FAR, (5, true), 0);
+        table.learn(9, (2, 0), NEAR, (5, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
-        table.learn(9, (3, 0), FAR, 5, 0);
-        table.learn(9, (3, 0), NEAR, 4, 0);
+        table.learn(9, (3, 0), FAR, (5, true), 0);
+        table.learn(9, (3, 0), NEAR, (4, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
-        table.learn(9, (3, 0), FAR, 6, 0);
+        table.learn(9, (3, 0), FAR, (6, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(3));
         assert!(table.to(9, ROUTE_TTL).is_none());
     }
@@ -182,8 +227,8 @@ mod tests {
     #[test]
     fn sequence_numbers_go_round() {
         let mut table = Table::new(150);
-        table.learn(9, (1, 0), NEAR, u16::MAX, 0);
-        table.learn(9, (2, 0), FAR, 0, 0);
+        table.learn(9, (1, 0), NEAR, (u16::MAX, true), 0);
+        table.learn(9, (2, 0), FAR, (0, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
     }
 
@@ -203,9 +248,9 @@ mod tests {
     #[test]
     fn a_full_table_forgets_what_was_used_longest_ago() {
         let mut table = Table::new(150);
-        (0..150).for_each(|dest| table.learn(dest, (1, 0), NEAR, 1, dest as Micros));
+        (0..150).for_each(|dest| table.learn(dest, (1, 0), NEAR, (1, true), dest as Micros));
         table.used(0, 1_000);
-        table.learn(150, (1, 0), NEAR, 1, 1_000);
+        table.learn(150, (1, 0), NEAR, (1, true), 1_000);
         assert!(table.to(0, 1_000).is_some() && table.to(1, 1_000).is_none());
         assert_eq!(table.len(), 150);
     }

@@ -3,18 +3,17 @@
 
 use super::message::{Data, Frame, Load, Message, NodeNo, Output, Rank, Request, RouteReply, RouteRequest};
 use super::phy::Micros;
-use super::route::{News, WEAK, link_cost};
+use super::route::News;
 use super::world::{Event, World};
 
 /// A node looks for a route.
 #[derive(Debug)]
 pub(super) struct Search {
-    sequence: u16,
+    /// None before its turn has come.
+    sequence: Option<u16>,
+    most_hops: u8,
     /// What waits for it.
     waiting: Vec<Data>,
-    is_running: bool,
-    /// Before that it is not looked for again.
-    again: Micros,
 }
 
 impl Data {
@@ -79,10 +78,16 @@ impl World {
                     false => self.search(node, Data { is_repaired: true, ..data }),
                 }
             }
-            Message::RouteReply(reply) if !is_sent => {
+            Message::RouteReply(reply) if is_sent => self.node(node).table.used(reply.origin, now),
+            Message::RouteReply(reply) => {
                 let table = &mut self.node(node).table;
                 frame.to.into_iter().for_each(|next| table.blacklist(next, now));
                 table.forget(reply.origin);
+            }
+            Message::RouteRequest(request) if frame.to.is_some() && !is_sent => {
+                // The route it was sent along is none.
+                self.node(node).table.forget(request.dest);
+                self.broadcast(node, Message::RouteRequest(RouteRequest { is_unicast: false, ..request }));
             }
             Message::Bootstrap(said) => self.bootstrap_sent(node, said, is_sent),
             _ => {}
@@ -125,60 +130,77 @@ impl World {
     }
 
     fn search(&mut self, node: NodeNo, data: Data) {
+        match data.load {
+            Load::Request(Request { discovers: false, .. }) if node == 0 => self.give_up(node, data),
+            _ => self.search_for(node, data.dest, HOPS, Some(data)),
+        }
+    }
+
+    /// Looks for a route as soon as it may.
+    pub(super) fn search_for(&mut self, node: NodeNo, dest: NodeNo, most_hops: u8, data: Option<Data>) {
+        let wait = if node == 0 { self.options.request_wait.0 } else { self.options.request_wait.1 };
         let now = self.now;
-        let dest = data.dest;
         let there = self.node(node);
-        let next = Search { sequence: 0, waiting: Vec::new(), is_running: false, again: 0 };
-        let search = there.searches.entry(dest).or_insert(next);
-        if search.is_running {
-            if search.waiting.len() < WAITING {
-                return search.waiting.push(data);
+        if let Some(search) = there.searches.get_mut(&dest) {
+            match data {
+                Some(data) if search.waiting.len() >= WAITING => self.give_up(node, data),
+                data => search.waiting.extend(data),
             }
-            return self.give_up(node, data);
+            return;
         }
-        if search.again > now {
-            return self.give_up(node, data);
+        if there.searches.len() >= SEARCHES {
+            return data.into_iter().for_each(|data| self.give_up(node, data));
         }
-        search.is_running = true;
-        search.waiting.push(data);
+        there.searches.insert(dest, Search { sequence: None, most_hops, waiting: data.into_iter().collect() });
+        let at = there.next_search.max(now);
+        there.next_search = at + wait;
+        self.at(at, Event::SearchBegin { node, dest });
+    }
+
+    pub(super) fn search_begin(&mut self, node: NodeNo, dest: NodeNo) {
+        let (now, is_unicast) = (self.now, self.options.flood.unicast);
+        let there = self.node(node);
+        let Some(search) = there.searches.get_mut(&dest).filter(|search| search.sequence.is_none()) else { return };
         let sequence = there.table.next_sequence();
-        search.sequence = sequence;
-        let rank = Rank::default();
+        search.sequence = Some(sequence);
+        let hops_left = search.most_hops;
+        let along = there.table.to(dest, now).filter(|_| is_unicast).map(|route| (route.next, route.medium));
         self.figures.searches += 1;
-        let request = RouteRequest { origin: node, dest, sequence, rank, hops_left: HOPS };
-        self.broadcast(node, Message::RouteRequest(request));
+        let request = RouteRequest { origin: node, dest, sequence, rank: Rank::default(), hops_left, is_unicast };
+        self.send_request(node, request, along);
         self.at(now + TRAVERSAL, Event::SearchEnd { node, dest, sequence });
     }
 
     pub(super) fn search_end(&mut self, node: NodeNo, dest: NodeNo, sequence: u16) {
-        let now = self.now;
-        let Some(search) = self.node(node).searches.get_mut(&dest) else { return };
-        if !search.is_running || search.sequence != sequence {
+        let at = self.now;
+        let searches = &mut self.node(node).searches;
+        if searches.get(&dest).is_none_or(|search| search.sequence != Some(sequence)) {
             return;
         }
-        search.is_running = false;
-        search.again = now + AGAIN;
-        let waiting = std::mem::take(&mut search.waiting);
+        let Some(search) = searches.remove(&dest) else { return };
         self.figures.searches_in_vain += 1;
-        waiting.into_iter().for_each(|data| self.give_up(node, data));
+        search.waiting.into_iter().for_each(|data| self.give_up(node, data));
+        if node == 0 {
+            self.outputs.push_back(Output::Discovered { node: dest, is_found: false, at });
+        }
     }
 
     fn hear_request(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, request: RouteRequest) {
         let now = self.now;
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        let policy = self.options.flood;
+        let (policy, metric) = (self.options.flood, self.options.metric);
         let there = self.node(node);
         if request.origin == node || there.table.is_blacklisted(from, now) {
             return;
         }
         let back = there.tones.get(&from).filter(|tones| tones.until > now).map_or(lqi, |tones| tones.lqi);
-        let rank = request.rank.with(lqi, link_cost(lqi.min(back), medium));
+        let rank = metric.extend(request.rank, lqi, back, medium);
         let is_near = policy.cluster.is_some_and(|cluster| lqi >= cluster.least_lqi);
         let news = there.table.copy(request.origin, request.sequence, rank, is_near, now);
         if news == News::None {
             return;
         }
-        there.table.learn(request.origin, (from, channel), rank, request.sequence, now);
+        there.table.learn(request.origin, (from, channel), rank, (request.sequence, false), now);
         if request.dest == node {
             if news == News::First {
                 let origin = request.origin;
@@ -186,15 +208,25 @@ impl World {
             }
         } else if request.hops_left > 1 && news != News::Replaces {
             there.table.defer(request.origin, request.sequence);
+            let route = there.table.to(request.dest, now).filter(|route| request.is_unicast && route.next != from);
+            let along = route.map(|route| (route.next, route.medium));
             let after = policy.delay(lqi, &mut self.random);
             let request = RouteRequest { rank, hops_left: request.hops_left - 1, ..request };
-            self.at(now + after, Event::Forward { node, request });
+            self.at(now + after, Event::Forward { node, request, along });
         }
     }
 
-    pub(super) fn forward_request(&mut self, node: NodeNo, request: RouteRequest) {
+    pub(super) fn forward_request(&mut self, node: NodeNo, request: RouteRequest, along: Option<(NodeNo, usize)>) {
         if self.is_joined(node) {
-            self.broadcast(node, Message::RouteRequest(request));
+            self.send_request(node, request, along);
+        }
+    }
+
+    fn send_request(&mut self, node: NodeNo, request: RouteRequest, along: Option<(NodeNo, usize)>) {
+        let message = Message::RouteRequest(RouteRequest { is_unicast: along.is_some(), ..request });
+        match along {
+            Some((next, channel)) => self.send(node, channel, Frame { to: Some(next), message }),
+            None => self.broadcast(node, message),
         }
     }
 
@@ -205,10 +237,11 @@ impl World {
             return Some(frame);
         }
         let Some((rank, redundant)) = self.node(node).table.turn(request.origin, request.sequence) else {
-            // The other medium's.
-            return (self.channels.len() > 1).then_some(frame);
+            // The other medium's, or another attempt.
+            return (self.channels.len() > 1 || frame.to.is_some()).then_some(frame);
         };
-        if self.options.flood.cluster.is_some_and(|cluster| redundant >= cluster.redundancy) {
+        let is_needless = self.options.flood.cluster.is_some_and(|cluster| redundant >= cluster.redundancy);
+        if is_needless && frame.to.is_none() {
             self.figures.suppressed += 1;
             return None;
         }
@@ -218,7 +251,7 @@ impl World {
     pub(super) fn send_reply(&mut self, node: NodeNo, origin: NodeNo) {
         let now = self.now;
         let table = &mut self.node(node).table;
-        let Some(route) = table.to(origin, now).copied() else { return };
+        let Some(route) = table.back_to(origin, now).copied() else { return };
         let reply = RouteReply { origin, dest: node, sequence: table.next_sequence(), rank: Rank::default() };
         self.send(node, route.medium, Frame { to: Some(route.next), message: Message::RouteReply(reply) });
     }
@@ -226,26 +259,19 @@ impl World {
     fn hear_reply(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, reply: RouteReply) {
         let now = self.now;
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        let rank = reply.rank.with(lqi, link_cost(lqi, medium));
+        let rank = self.options.metric.extend(reply.rank, lqi, lqi, medium);
         let there = self.node(node);
-        there.table.learn(reply.dest, (from, channel), rank, reply.sequence, now);
+        there.table.learn(reply.dest, (from, channel), rank, (reply.sequence, true), now);
         if node == reply.origin {
-            let waiting = there.searches.remove(&reply.dest).map_or(Vec::new(), |search| search.waiting);
-            return waiting.into_iter().for_each(|data| self.carry(node, data));
+            let Some(search) = there.searches.remove(&reply.dest) else { return };
+            if node == 0 {
+                self.outputs.push_back(Output::Discovered { node: reply.dest, is_found: true, at: now });
+            }
+            return search.waiting.into_iter().for_each(|data| self.carry(node, data));
         }
-        if let Some(route) = there.table.to(reply.origin, now).copied() {
+        if let Some(route) = there.table.back_to(reply.origin, now).copied() {
             let message = Message::RouteReply(RouteReply { rank, ..reply });
             self.send(node, route.medium, Frame { to: Some(route.next), message });
-        }
-    }
-}
-
-impl Rank {
-    pub(super) fn with(self, lqi: u8, cost: u16) -> Self {
-        Self {
-            weak: self.weak.saturating_add(u8::from(lqi < WEAK)),
-            cost: self.cost.saturating_add(cost),
-            hops: self.hops.saturating_add(1),
         }
     }
 }
@@ -256,6 +282,6 @@ pub(super) const HOPS: u8 = 8;
 const TRAVERSAL: Micros = 20_000_000;
 /// adpRREPWait.
 const REPLY_WAIT: Micros = 4_000_000;
-/// adpRREQWait.
-const AGAIN: Micros = 30_000_000;
 const WAITING: usize = 8;
+/// Searches that a node carries on at the same time.
+const SEARCHES: usize = 16;

@@ -31,7 +31,7 @@ fn who_can_be_reached_joins_and_answers() {
     let joined = outputs(&mut world, 60 * MINUTE).len();
     assert!(joined >= reachable * 95 / 100, "{joined} of {reachable}");
     for node in world.meters() {
-        world.request(node, Request { tag: node as u64, octets: 90, answer: 250 });
+        world.request(node, Request { tag: node as u64, octets: 90, answer: 250, discovers: true });
         let until = world.now() + MINUTE;
         let answered = outputs(&mut world, until).iter().any(|output| matches!(output, Output::Answered { .. }));
         assert!(answered || !world.is_joined(node) || world.figures().searches_in_vain > 0, "{node}");
@@ -64,10 +64,10 @@ fn a_meter_without_power_is_not_sent_to_and_says_so() {
     world.commission();
     let node = world.meters().find(|node| world.trace(0, *node) == (1, true)).unwrap();
     world.switch_off(node);
-    world.request(node, Request { tag: 7, octets: 90, answer: 250 });
+    world.request(node, Request { tag: 7, octets: 90, answer: 250, discovers: true });
     let until = world.now() + 2 * MINUTE;
     let mut outputs = outputs(&mut world, until);
-    outputs.retain(|output| !matches!(output, Output::Joined { .. }));
+    outputs.retain(|output| !matches!(output, Output::Joined { .. } | Output::Discovered { .. }));
     assert!(matches!(outputs[..], [Output::Confirmed { tag: 7, is_sent: false, .. }]), "{outputs:?}");
     assert_eq!((world.figures().unacknowledged, world.figures().searches_in_vain), (1, 1));
 }
@@ -79,11 +79,54 @@ fn a_relay_that_goes_is_gone_round() {
     let far = world.meters().find(|node| world.trace(0, *node) == (2, true)).unwrap();
     let relay = world.next_hop(0, far).unwrap();
     world.switch_off(relay);
-    world.request(far, Request { tag: 1, octets: 90, answer: 90 });
+    world.request(far, Request { tag: 1, octets: 90, answer: 90, discovers: true });
     let until = world.now() + 5 * MINUTE;
     let answered = outputs(&mut world, until).iter().any(|output| matches!(output, Output::Answered { .. }));
     let next = world.next_hop(0, far);
     assert!(answered && next.is_some() && next != Some(relay), "{answered} {next:?}");
+}
+
+#[test]
+fn the_coordinator_knows_the_way_to_who_has_joined() {
+    let mut world = world(60, 1);
+    let joined: Vec<NodeNo> = outputs(&mut world, 60 * MINUTE)
+        .into_iter()
+        .filter_map(|output| if let Output::Joined { node, .. } = output { Some(node) } else { None })
+        .collect();
+    let known = joined.iter().filter(|node| world.trace(0, **node).1).count();
+    assert!(known * 100 >= joined.len() * 95, "{known} of {}", joined.len());
+    assert!(world.figures().searches as usize <= joined.len() * 11 / 10, "{}", world.figures());
+}
+
+#[test]
+fn a_route_is_looked_for_no_farther_than_it_was_asked() {
+    let mut world = world(150, 6);
+    world.commission();
+    let far = world.meters().find(|node| world.hops()[*node] == 3).unwrap();
+    let found = |world: &mut World, most_hops| {
+        world.node(0).table.forget(far);
+        world.discover(far, most_hops);
+        let until = world.now() + MINUTE;
+        let is_found = |output: &Output| matches!(output, Output::Discovered { is_found: true, .. });
+        outputs(world, until).iter().any(is_found)
+    };
+    assert!(!found(&mut world, 1));
+    let near = world.figures().of(Kind::RouteRequest).sent;
+    assert_eq!(near, 1);
+    // A link that carries requests may not carry the reply; then it is blacklisted, and the next search goes elsewhere.
+    assert!((0..5).any(|_| found(&mut world, 8)));
+}
+
+#[test]
+fn without_leave_no_route_is_looked_for() {
+    let mut world = world(30, 5);
+    world.commission();
+    let node = 7;
+    world.node(0).table.forget(node);
+    world.request(node, Request { tag: 7, octets: 90, answer: 250, discovers: false });
+    let outputs = outputs(&mut world, MINUTE);
+    assert!(outputs.iter().any(|output| matches!(output, Output::Confirmed { tag: 7, is_sent: false, .. })));
+    assert_eq!(world.figures().searches, 0);
 }
 
 #[test]
@@ -92,7 +135,7 @@ fn hidden_nodes_collide_and_those_that_hear_each_other_wait() {
     let mut world = world(100, 8);
     let joined = world.commission();
     for node in world.meters() {
-        world.request(node, Request { tag: node as u64, octets: 90, answer: 250 });
+        world.request(node, Request { tag: node as u64, octets: 90, answer: 250, discovers: true });
     }
     let answered =
         outputs(&mut world, 5 * MINUTE).iter().filter(|output| matches!(output, Output::Answered { .. })).count();
@@ -117,7 +160,7 @@ proptest! {
                     world.switch_on(node, random.under(5 * MINUTE));
                 }
                 if random.chance(0.1) {
-                    world.request(node, Request { tag: 0, octets: 60, answer: 60 });
+                    world.request(node, Request { tag: 0, octets: 60, answer: 60, discovers: true });
                 }
             }
             outputs(&mut world, (minute + 1) * MINUTE);

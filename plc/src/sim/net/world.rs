@@ -9,7 +9,7 @@ use super::join::Join;
 use super::mac::{Air, Mac, Tones};
 use super::message::{Data, Load, NodeNo, Output, Request, RouteRequest};
 use super::phy::{Medium, Micros};
-use super::route::{Table, WEAK};
+use super::route::{Metric, Table, WEAK};
 use super::routing::Search;
 use super::site::Site;
 use crate::sim::random::Random;
@@ -27,11 +27,25 @@ pub struct Options {
     pub routes: (usize, usize),
     /// Bootstraps that the coordinator carries on at the same time.
     pub slots: usize,
-    /// The longest pause between two attempts of a meter to join.
-    pub backoff: Micros,
+    /// A meter that has joined looks for a route to its coordinator at once, which so learns the one to the meter: as
+    /// public sample firmware does.
+    pub announces: bool,
+    pub manner: Manner,
+    /// adpRREQWait of the coordinator and of the others: a node begins its searches that far apart.
+    pub request_wait: (Micros, Micros),
     pub flood: Flood,
+    pub metric: Metric,
     /// A meter is switched on within so long.
     pub switch_on: Micros,
+}
+
+/// How a meter goes about joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It rests for longer where it hears that others join: public sample firmware of one maker.
+    Patient,
+    /// It rests for up to 30 s before each scan, whatever it hears: the constants of another one.
+    Eager,
 }
 
 /// How requests for routes are passed on.
@@ -41,6 +55,8 @@ pub struct Flood {
     pub delay: (Micros, Micros),
     /// adpClusterTrickleEnabled: what neighbours of the same cluster have passed on is not passed on again.
     pub cluster: Option<Cluster>,
+    /// adpUnicastRREQGenEnable: a request for a route that is there goes along it, and to all from where that fails.
+    pub unicast: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -73,8 +89,8 @@ pub struct World {
 pub(super) struct Node {
     pub(super) is_up: bool,
     pub(super) join: Join,
-    /// How often each agent failed it since it was out.
-    pub(super) failures: BTreeMap<NodeNo, u16>,
+    /// Joins that came to nothing since it was out.
+    pub(super) failures: u32,
     /// Of the last join's step; earlier ones come to nothing.
     pub(super) timer: u32,
     pub(super) owes_beacon: bool,
@@ -83,6 +99,8 @@ pub(super) struct Node {
     pub(super) macs: Vec<Mac>,
     pub(super) tones: BTreeMap<NodeNo, Tones>,
     pub(super) searches: BTreeMap<NodeNo, Search>,
+    /// Before that it begins no other search.
+    pub(super) next_search: Micros,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -103,24 +121,24 @@ pub(super) enum Event {
     Beacon {
         node: NodeNo,
     },
-    ScanEnd {
-        node: NodeNo,
-    },
-    Rescan {
-        node: NodeNo,
-    },
-    /// A join that has not gone on since is given up.
-    JoinTimeout {
+    /// A join goes on, or is given up.
+    Join {
         node: NodeNo,
         timer: u32,
     },
     Forward {
         node: NodeNo,
         request: RouteRequest,
+        /// To the next hop of the route to where it is to go.
+        along: Option<(NodeNo, usize)>,
     },
     Reply {
         node: NodeNo,
         origin: NodeNo,
+    },
+    SearchBegin {
+        node: NodeNo,
+        dest: NodeNo,
     },
     SearchEnd {
         node: NodeNo,
@@ -150,8 +168,11 @@ impl Default for Options {
             begin_hour: 9.0,
             routes: (2_048, 150),
             slots: 5,
-            backoff: 3_600_000_000,
+            announces: true,
+            manner: Manner::Patient,
+            request_wait: (30_000_000, 30_000_000),
             flood: Flood::default(),
+            metric: Metric::default(),
             switch_on: 60_000_000,
         }
     }
@@ -160,7 +181,7 @@ impl Default for Options {
 impl Flood {
     /// As the firmware of the first roll-outs: each node passes each request on, at once.
     pub fn plain() -> Self {
-        Self { delay: (100_000, 0), cluster: None }
+        Self { delay: (100_000, 0), cluster: None, unicast: false }
     }
 
     pub(super) fn delay(&self, lqi: u8, random: &mut Random) -> Micros {
@@ -174,7 +195,8 @@ impl Flood {
 impl Default for Flood {
     /// Delays as in public sample firmware; one copy of the cluster is enough.
     fn default() -> Self {
-        Self { delay: (1_500_000, 100_000), cluster: Some(Cluster { least_lqi: WEAK, redundancy: 1 }) }
+        let cluster = Some(Cluster { least_lqi: WEAK, redundancy: 1 });
+        Self { delay: (1_500_000, 100_000), cluster, unicast: true }
     }
 }
 
@@ -192,13 +214,14 @@ impl World {
             Node {
                 is_up: node == 0,
                 join: if node == 0 { Join::Joined } else { Join::Out },
-                failures: BTreeMap::new(),
+                failures: 0,
                 timer: 0,
                 owes_beacon: false,
                 table: Table::new(if node == 0 { options.routes.0 } else { options.routes.1 }),
                 macs: macs.collect(),
                 tones: BTreeMap::new(),
                 searches: BTreeMap::new(),
+                next_search: 0,
             }
         });
         let nodes: Vec<Node> = nodes.collect();
@@ -253,6 +276,12 @@ impl World {
     /// Asks a meter; what comes of it is an output with the request's tag, or none.
     pub fn request(&mut self, node: NodeNo, request: Request) {
         self.carry(0, Data::new(0, node, Load::Request(request)));
+    }
+
+    /// Lets the coordinator look for a new route to a node, within so many hops (ADPM-ROUTE-DISCOVERY); what comes of
+    /// it is an output.
+    pub fn discover(&mut self, node: NodeNo, most_hops: u8) {
+        self.search_for(0, node, most_hops, None);
     }
 
     /// Lets everything happen up to `until`, and stops before at the first output.
@@ -311,21 +340,16 @@ impl World {
             }
             Event::SwitchOn { node } => {
                 if !std::mem::replace(&mut self.node(node).is_up, true) {
-                    self.scan(node);
+                    self.start_to_join(node);
                 }
             }
             Event::Try { node, channel } => self.attempt(node, channel),
             Event::End { air } => self.end(air),
             Event::Beacon { node } => self.send_beacon(node),
-            Event::Rescan { node } => {
-                if self.node(node).is_up {
-                    self.scan(node);
-                }
-            }
-            Event::ScanEnd { node } => self.scan_end(node),
-            Event::JoinTimeout { node, timer } => self.join_timeout(node, timer),
-            Event::Forward { node, request } => self.forward_request(node, request),
+            Event::Join { node, timer } => self.join_goes_on(node, timer),
+            Event::Forward { node, request, along } => self.forward_request(node, request, along),
             Event::Reply { node, origin } => self.send_reply(node, origin),
+            Event::SearchBegin { node, dest } => self.search_begin(node, dest),
             Event::SearchEnd { node, dest, sequence } => self.search_end(node, dest, sequence),
             Event::Answer { node, request } => {
                 if self.is_joined(node) {
