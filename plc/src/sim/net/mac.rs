@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::channel::linear;
+use super::duty::Duty;
 use super::figures::{Loss, Sent};
 use super::job::Job;
 use super::join::Join;
@@ -24,9 +25,7 @@ pub(super) struct Mac {
     /// The backoff exponent, and how often the medium was busy for the first job.
     exponent: u32,
     deferred: u8,
-    /// Airtime that a radio may still use.
-    credit: i64,
-    credited: Micros,
+    duty: Duty,
     /// Backoffs of an earlier life come to nothing.
     waits_until: Micros,
 }
@@ -80,8 +79,7 @@ impl Mac {
             receiving: None,
             exponent: LEAST_EXPONENT,
             deferred: 0,
-            credit: 0,
-            credited: 0,
+            duty: Duty::default(),
             waits_until: 0,
         }
     }
@@ -175,7 +173,7 @@ impl World {
         let length = one + answered;
         // What follows without contention is announced too.
         let goes_on = if job.left > 1 { medium.silence() + medium.detection() } else { 0 };
-        if !mac.may_send(medium, node, length, now) {
+        if !mac.duty.may_send(medium, node, length, now) {
             figures.duty_refusals += 1;
             return self.finish(node, channel, false);
         }
@@ -377,26 +375,6 @@ impl World {
     }
 }
 
-impl Mac {
-    /// A radio keeps to its share of each hour: a hundredth, the coordinator a tenth.
-    fn may_send(&mut self, medium: super::phy::Medium, node: NodeNo, length: Micros, now: Micros) -> bool {
-        if medium == super::phy::Medium::Plc {
-            return true;
-        }
-        let share = if node == 0 { 10 } else { 100 };
-        let most = HOUR / share;
-        let earned = i64::try_from((now - self.credited) / share.unsigned_abs()).unwrap_or(i64::MAX);
-        self.credit = if self.credited == 0 { most } else { self.credit.saturating_add(earned).min(most) };
-        self.credited = now.max(1);
-        let length = i64::try_from(length).unwrap_or(i64::MAX);
-        let may = self.credit >= length;
-        if may {
-            self.credit -= length;
-        }
-        may
-    }
-}
-
 /// A receiver turns to a frame that begins later where it is so much louder, in dB.
 const CAPTURE: f64 = 6.0;
 const QUEUE: usize = 24;
@@ -409,23 +387,3 @@ const SAFE_FROM: u8 = 2;
 /// Below what was heard, for what changes.
 const MARGIN: f64 = 1.0;
 const TONES_TTL: Micros = 120_000_000;
-const HOUR: i64 = 3_600_000_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sim::net::phy::Medium;
-
-    #[test]
-    fn a_radio_keeps_to_its_share_of_the_hour() {
-        let second = 1_000_000;
-        let sends = |node| {
-            let mut mac = Mac::new(true);
-            (0..400).filter(|number| mac.may_send(Medium::Rf, node, second, number * second)).count()
-        };
-        // 36 s of credit and 4 s that are earned meanwhile; the coordinator has ten times as much.
-        assert_eq!((sends(1), sends(0)), (39, 399));
-        let mut mac = Mac::new(true);
-        assert!((0..400).all(|number| mac.may_send(Medium::Plc, 1, second, number * second)));
-    }
-}
