@@ -1,5 +1,6 @@
 //! `dcu meter list|show`, and what meters are told: `command`, `commands`, `cancel`, `install`.
 
+mod life;
 mod order;
 
 use std::cmp::Reverse;
@@ -26,7 +27,9 @@ Examples:
   dcu meter command 12345678 close-valve
                                         when the meter listens next
   dcu meter commands                    what became of it
-  dcu meter install KAM-12345678-1b-16  bind it when it asks for it")]
+  dcu meter install KAM-12345678-1b-16  bind it when it asks for it
+  dcu meter replace 4d4d4d0000bc614e 4d4d4d0000bc61ff
+                                        another electricity meter in its place")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -72,6 +75,16 @@ enum Verb {
     ///
     /// Without a meter it lists those that will be bound.
     Install(order::Install),
+    /// Let another electricity meter measure in the place of one
+    ///
+    /// Both are in the configuration. The old one is asked for its registers once more, if it still answers, and the new one
+    /// for its first; an event of each links the two. The keys of the old one are forgotten, and it is read no more; how far
+    /// it was read stays. This cannot be taken back.
+    Replace(life::Replace),
+    /// Read an electricity meter no more
+    ///
+    /// Its keys are forgotten; how far it was read stays. This cannot be taken back.
+    Remove(life::Remove),
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +114,8 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Commands(args) => order::commands(&args, out),
         Verb::Cancel(args) => order::cancel(&args, out),
         Verb::Install(args) => order::install(&args, out),
+        Verb::Replace(args) => life::replace(&args, out),
+        Verb::Remove(args) => life::remove(&args, out),
         Verb::List { source, silent, medium, sort } => {
             let now = source.now_ms();
             let mut meters = source.lines()?;
@@ -203,6 +218,9 @@ fn list(meters: &[MeterLine], json: bool, now: i64, out: &mut Out) -> Outcome {
 
 fn print(card: &MeterCard, now: i64) -> String {
     let MeterCard { line, .. } = card;
+    if let Some(electricity) = &card.electricity {
+        return life::print(card, electricity, now);
+    }
     let mut items = Table::new(&["", ""]);
     let key = if card.has_key { "a key is there" } else { "no key" };
     items.row(["group".into(), format!("{}, {}", line.group.as_deref().unwrap_or("default"), card.policy)]);

@@ -150,8 +150,15 @@ fn receiver_lines(receiver: &ReceiverStatus, now: i64) -> (String, String) {
 }
 
 fn electricity_lines(screen: &mut Screen, collection: &Collection) {
-    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost, push } = collection;
-    let named = [(*new, "not yet asked"), (*silent, "silent"), (*unreachable, "unreachable"), (*refusing, "refusing")];
+    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost, push, retired } =
+        collection;
+    let named = [
+        (*new, "not yet asked"),
+        (*silent, "silent"),
+        (*unreachable, "unreachable"),
+        (*refusing, "refusing"),
+        (*retired, "retired"),
+    ];
     let others: String =
         named.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}")).collect();
     screen.item("collection", &format!("{}, {active} active{others}", counted(*meters, "meter")));

@@ -1,5 +1,7 @@
 //! Meters and telegrams as people ask for them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use crate::config::similar;
 use crate::reading::{Reading, Value, stored_at};
 
 /// One line of the list of known meters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeterLine {
     /// `KAM-12345678-1b-16`
     pub id: String,
@@ -24,7 +26,7 @@ pub struct MeterLine {
 }
 
 /// Everything that is known of one meter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeterCard {
     #[serde(flatten)]
     pub line: MeterLine,
@@ -52,6 +54,38 @@ pub struct MeterCard {
     pub heard: Vec<Heard>,
     /// Of the last telegram that was decoded.
     pub readings: Vec<ReadingLine>,
+    /// None of a meter that is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electricity: Option<ElectricityCard>,
+}
+
+/// A meter that is read over DLMS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElectricityCard {
+    /// `new`, `active`, `silent`, `unreachable`, `replaced`, `removed`
+    pub state: String,
+    pub channel: String,
+    /// Since the service started; before that, an event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_ms: Option<i64>,
+    /// Why the last order did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Gas, water and heat meters behind it, by M-Bus channel.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub behind: BTreeMap<String, String>,
+    pub tasks: Vec<ElectricityTask>,
+}
+
+/// How far one task has come with a meter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ElectricityTask {
+    pub id: String,
+    pub complete_until_ms: i64,
+    /// Slots that were given up.
+    pub lost: u64,
 }
 
 /// How one receiver hears one meter.

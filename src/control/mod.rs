@@ -20,7 +20,9 @@ pub use mesh::{
     HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine,
     PathLine, RouteLine,
 };
-pub use meters::{Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find};
+pub use meters::{
+    ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find,
+};
 pub use orders::OrderLine;
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
@@ -79,6 +81,16 @@ pub enum Request {
     },
     /// Meters that will be bound.
     ToBind,
+    /// Another electricity meter measures in the place of one; both by their full identity. The answer is the card of
+    /// the old one, which is asked for its registers first.
+    Replace {
+        old: String,
+        new: String,
+    },
+    /// An electricity meter is read no more.
+    Remove {
+        meter: String,
+    },
     /// What is read of electricity meters.
     Tasks,
     /// One of these tasks.

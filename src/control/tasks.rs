@@ -15,6 +15,9 @@ pub struct Collection {
     pub silent: u64,
     /// Are tried more and more seldom.
     pub unreachable: u64,
+    /// Replaced or removed.
+    #[serde(default)]
+    pub retired: u64,
     /// Answer, and refuse what they are asked: a wrong key, an object that they lack.
     pub refusing: u64,
     /// Slots of all tasks, of all meters.

@@ -142,6 +142,7 @@ pub(crate) fn card() -> MeterCard {
             reading("volume", Some("8-0:1.0.0*1"), "117.020", "m3", 1),
             reading("flow_temperature", None, "14", "Cel", 0),
         ],
+        electricity: None,
     }
 }
 

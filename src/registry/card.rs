@@ -70,6 +70,7 @@ impl Registry {
                 })
                 .collect(),
             readings: ReadingLine::of(&meter.readings),
+            electricity: None,
         })
     }
 

@@ -23,6 +23,18 @@ pub enum MeterState {
 }
 
 impl MeterState {
+    /// The word in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Active => "active",
+            Self::Silent => "silent",
+            Self::Unreachable => "unreachable",
+            Self::Replaced => "replaced",
+            Self::Removed => "removed",
+        }
+    }
+
     /// The state that is kept under this number.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {

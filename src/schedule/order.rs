@@ -30,11 +30,12 @@ pub enum Work {
 }
 
 /// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum End {
     /// The meter told everything it has of what was asked.
     Complete,
     /// It broke off; what came is good.
+    #[default]
     Broken,
     /// The meter answered that it will not or cannot.
     Refused,

@@ -1,5 +1,6 @@
 //! Answers the questions of the control socket from what the other tasks make known. It decides nothing.
 
+mod electricity;
 mod local;
 mod mesh;
 
@@ -15,12 +16,13 @@ use tracing::warn;
 
 use super::audit::Recorder;
 use super::control::{Query, Who};
+use super::electricity as collection;
+use super::health;
 use super::meters;
 use super::meters::talk::{Answer, Ask};
 use super::news::News;
 use super::plc;
 use super::receiver::{self, State};
-use super::{electricity, health};
 use crate::clock::{Now, ReadClock};
 use crate::config::Config;
 use crate::control::left::{leave_meters, leave_status};
@@ -45,7 +47,7 @@ pub(super) struct Desk {
     pub(super) receivers: Vec<watch::Receiver<receiver::Status>>,
     pub(super) meters: mpsc::Sender<meters::Question>,
     /// None where no electricity meter is configured.
-    pub(super) electricity: Option<mpsc::Sender<electricity::Question>>,
+    pub(super) electricity: Option<mpsc::Sender<collection::Question>>,
     /// Mesh networks by name.
     pub(super) networks: Vec<(String, mpsc::Sender<plc::Question>)>,
     /// Those that are configured and do not run.
@@ -126,7 +128,7 @@ impl Desk {
     /// Hands the uplink what the head-end is told.
     async fn tell_health(&self) {
         let Ok(status) = self.status().await else { return };
-        let collection = self.collect(electricity::Question::Health).await.ok();
+        let collection = self.collect(collection::Question::Health).await.ok();
         // Without an uplink nobody is told.
         drop(self.health.send(health::of(&status, &self.store.statistics(), collection)));
     }
@@ -159,8 +161,10 @@ impl Desk {
                 Err(_) => Refusal::new(RefusalKind::Malformed, format!("{meter:?} is no meter's identity")).into(),
             },
             Request::ToBind => self.talk(Ask::ToBind).await,
+            Request::Replace { old, new } => self.life(|reply| collection::Question::Replace { old, new, reply }).await,
+            Request::Remove { meter } => self.life(|reply| collection::Question::Remove { meter, reply }).await,
             Request::Tasks => {
-                self.collect(electricity::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
+                self.collect(collection::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
             }
             Request::Task { id } => self.task(id).await,
             Request::Networks => {
@@ -205,7 +209,7 @@ impl Desk {
             time: TimeStatus { now_ms: now.utc_ms, quality: now.quality, anchored_ms },
             receivers: self.receivers(now),
             meters,
-            electricity: self.collect(electricity::Question::Collection).await.ok(),
+            electricity: self.collect(collection::Question::Collection).await.ok(),
             networks: self.meshes().await,
             buffer: self.buffer(),
             uplink: self.uplink.borrow().clone(),
@@ -215,32 +219,18 @@ impl Desk {
     }
 
     async fn meters(&self) -> Result<Vec<MeterLine>, Refusal> {
-        self.ask(meters::Question::List).await
+        let mut meters = self.ask(meters::Question::List).await?;
+        meters.extend(self.collect(collection::Question::Meters).await.unwrap_or_default());
+        Ok(meters)
     }
 
     async fn meter(&self, id: String) -> Result<MeterCard, Refusal> {
-        let text = id.clone();
+        let (text, read) = (id.clone(), id.clone());
+        if let Ok(Some(card)) = self.collect(|reply| collection::Question::Meter { id: read, reply }).await {
+            return Ok(card);
+        }
         let card = self.ask(move |reply| meters::Question::Card { id, reply }).await?;
         card.ok_or_else(|| Refusal::new(RefusalKind::NotFound, format!("no meter {text} has been heard")))
-    }
-
-    async fn task(&self, id: String) -> Reply {
-        let text = id.clone();
-        match self.collect(move |reply| electricity::Question::Task { id, reply }).await {
-            Ok(Some(card)) => Reply::Task(Box::new(card)),
-            Ok(None) => Refusal::new(RefusalKind::NotFound, format!("no task {text:?} is configured")).into(),
-            Err(refusal) => refusal.into(),
-        }
-    }
-
-    async fn collect<T>(
-        &self,
-        question: impl FnOnce(oneshot::Sender<T>) -> electricity::Question,
-    ) -> Result<T, Refusal> {
-        match &self.electricity {
-            Some(door) => ask(door, question, "the collection of electricity meters").await,
-            None => Err(Refusal::new(RefusalKind::NotFound, "no electricity meter is configured")),
-        }
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> meters::Question) -> Result<T, Refusal> {

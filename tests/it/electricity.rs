@@ -34,7 +34,7 @@ use crate::support::service::{self, LIMIT, secret};
 /// An emulated meter behind a socket of its own.
 pub(crate) struct Emulated {
     pub(crate) model: Model,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     is_ciphered: bool,
     pub(crate) server: Arc<Mutex<Server>>,
 }
@@ -64,7 +64,7 @@ impl Emulated {
         Self::of(Model::electricity(serial).unwrap(), Port::wrapper(1), false)
     }
 
-    fn of(model: Model, port: Port, is_ciphered: bool) -> Self {
+    pub(crate) fn of(model: Model, port: Port, is_ciphered: bool) -> Self {
         let server = Arc::new(Mutex::new(server(&model, port, is_ciphered)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -230,7 +230,7 @@ impl Unit {
 
     /// Every meter of the task has everything.
     #[track_caller]
-    fn until_complete(&self, task: &str, meters: usize) -> Value {
+    pub(crate) fn until_complete(&self, task: &str, meters: usize) -> Value {
         self.until(&["task", "show", task], |card| {
             let each = card["each"].as_array().map_or(&[][..], Vec::as_slice);
             each.len() == meters && each.iter().all(|meter| meter["missing"] == 0 && meter["state"] == "active")
@@ -245,6 +245,15 @@ impl Unit {
             _ => None,
         };
         records.filter_map(reading).collect()
+    }
+
+    /// What was read because somebody wanted it.
+    pub(crate) fn demanded(&self) -> Vec<Reading> {
+        let reading = |record: Record| match record.body {
+            Body::Reading(reading) => Some(reading),
+            _ => None,
+        };
+        self.records(&[Lane::OnDemand]).into_iter().filter_map(reading).collect()
     }
 
     /// What was told of meters: who, code and detail.

@@ -14,6 +14,7 @@ mod days;
 mod dlms;
 mod electricity;
 mod forged;
+mod life;
 mod mqtt;
 mod plc;
 mod push;

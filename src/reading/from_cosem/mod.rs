@@ -32,6 +32,7 @@ pub struct Column {
 #[derive(Debug, Clone)]
 pub struct Context {
     pub meter: MeterId,
+    pub path: Path,
     pub origin: Origin,
     pub received: Received,
     /// The channel.
@@ -71,7 +72,7 @@ impl Context {
         Arc::new(Source {
             meter: self.meter,
             origin: self.origin,
-            path: Path::Direct,
+            path: self.path.clone(),
             meter_time: time.and_then(|time| self.clock.meter_time(time)),
             received: self.received,
             status,

@@ -21,6 +21,7 @@ fn context(clock: ClockRule) -> Context {
     let received = Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised };
     Context {
         meter: MeterId::SystemTitle(*b"DCU\x01\0\0\0\x07"),
+        path: Path::Direct,
         origin: Origin::Profile,
         received,
         links: Vec::new(),

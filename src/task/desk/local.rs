@@ -9,6 +9,8 @@ pub(super) fn words(request: &Request) -> Option<String> {
         Request::CancelOrder { order } => format!("cancel order {order}"),
         Request::Bind { meter, wanted: true } => format!("bind meter {meter:?}"),
         Request::Bind { meter, wanted: false } => format!("do not bind meter {meter:?} any more"),
+        Request::Replace { old, new } => format!("replace meter {old:?} by {new:?}"),
+        Request::Remove { meter } => format!("remove meter {meter:?}"),
         Request::Mesh { network, ask } => {
             let what = match ask {
                 // Only the last part changes something.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dlms::security::ReceivedCounter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet, block_in_place};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -14,33 +14,20 @@ use tracing::{debug, info, warn};
 
 use super::exchange::{Corrected, Job, Layout, Outcome, Wanted};
 use super::known::{self, Known, Member, event, lane, origin, task};
-use super::lines::Tasks;
+use super::life::Demand;
 use super::push::{Listener, PushCounts};
+use super::question::Question;
 use crate::clock::{Now, ReadClock};
 use crate::config::Electricity;
 use crate::config::electricity::What;
-use crate::control::{Collection, TaskCard, TaskLine};
 use crate::journal::Counters;
 use crate::reading::TimeQuality;
 use crate::registry::Credentials;
-use crate::schedule::{End, Grid, Kept, KeptLine, MeterNo, Order, Progress, Schedule, Ticket, Work, signature};
+use crate::schedule::{
+    End, Grid, Kept, KeptLine, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work, signature,
+};
 use crate::store::{Body, Lane, Mark, Store, StoreError};
 use crate::task::{chain, plc};
-use crate::wire::v1;
-
-/// What the desk may ask.
-#[derive(Debug)]
-pub(in crate::task) enum Question {
-    Collection(oneshot::Sender<Collection>),
-    /// What the head-end is told.
-    Health(oneshot::Sender<v1::CollectionHealth>),
-    Tasks(oneshot::Sender<Vec<TaskLine>>),
-    /// None for a task that is not configured.
-    Task {
-        id: String,
-        reply: oneshot::Sender<Option<TaskCard>>,
-    },
-}
 
 /// Everything the task owns.
 pub(in crate::task) struct Collector {
@@ -54,11 +41,18 @@ pub(in crate::task) struct Collector {
     layouts: HashMap<u64, Arc<Layout>>,
     counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
-    orders: HashMap<Id, (Ticket, MeterNo, usize)>,
+    orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
     pub(super) waiting: VecDeque<Batch>,
     pub(super) push_counts: PushCounts,
     /// What is read begins when the clock is known.
     is_begun: bool,
+}
+
+/// What an order is for.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Task(usize),
+    Demand(Demand),
 }
 
 /// Records that the store has not taken yet, and how far their meter has come with them.
@@ -175,37 +169,53 @@ impl Collector {
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
             self.schedule.restore(no, kept.state);
+            if matches!(kept.state, MeterState::Replaced | MeterState::Removed) {
+                self.schedule.retire(no, kept.state);
+                known.retire(kept.state);
+            }
             (known.told, known.answered_ms, known.moved) = (kept.state, kept.answered_ms, kept.moved);
         }
         info!(count = self.meters.len(), tasks = self.config.tasks.len(), "electricity meters are read");
     }
 
     fn order(&mut self, order: &Order) {
-        let Order { ticket, meter: no, work: Work::Read { task, slots } } = order else { return };
-        let (Some(known), Some(said)) = (self.meters.get(no.0 as usize), self.config.tasks.get(*task)) else { return };
-        let (wanted, object) = match &said.what {
-            What::Profile(object) => (Wanted::Profile(*object), Some(object)),
-            What::Events(object) => (Wanted::Events(*object), Some(object)),
-            What::Registers(objects) => (Wanted::Registers(objects.clone()), None),
-            What::Clock(discipline) => (Wanted::Clock(*discipline), None),
+        let Order { ticket, meter: no, work } = order;
+        let Some(known) = self.meters.get(no.0 as usize) else { return };
+        let (purpose, wanted, object, grid, slots, origin) = match work {
+            Work::OnDemand(number) => {
+                let (demand, grid) = (Demand::of(*number), Demand::grid());
+                let slot = grid.last_ended((self.clock)().utc_ms.div_euclid(1_000));
+                (Purpose::Demand(demand), Demand::wanted(self, known), None, grid, slot..=slot, Demand::ORIGIN)
+            }
+            Work::Read { task, slots } => {
+                let Some(said) = self.config.tasks.get(*task) else { return };
+                let (wanted, object) = match &said.what {
+                    What::Profile(object) => (Wanted::Profile(*object), Some(object)),
+                    What::Events(object) => (Wanted::Events(*object), Some(object)),
+                    What::Registers(objects) => (Wanted::Registers(objects.clone()), None),
+                    What::Clock(discipline) => (Wanted::Clock(*discipline), None),
+                };
+                (Purpose::Task(*task), wanted, object, said.grid.clone(), slots.clone(), origin(said))
+            }
         };
         let job = Job {
             meter: Arc::clone(&known.party),
             wanted,
-            grid: said.grid.clone(),
+            grid,
             slots: slots.clone(),
+            is_named: known.name.is_some(),
             slot_seconds: self.slot_seconds(known),
             moved: known.moved,
-            origin: origin(said),
+            origin,
             received: known.received,
             layout: object.and_then(|object| known.layout(object)).cloned(),
             counters: Arc::clone(&self.counters),
             event_table: Arc::clone(&self.config.events),
             clock: Arc::clone(&self.clock),
         };
-        debug!(meter = %known.id(), task = said.id, slots = ?slots, "read");
+        debug!(meter = %known.id(), purpose = ?purpose, slots = ?slots, "read");
         let id = self.running.spawn(job.run()).id();
-        self.orders.insert(id, (*ticket, *no, *task));
+        self.orders.insert(id, (*ticket, *no, purpose));
     }
 
     /// The shortest slots of the meter's profiles: no clock goes back over their ends.
@@ -219,8 +229,13 @@ impl Collector {
     }
 
     /// An order has ended: what came that is new goes to the store, together with how far the meter has come.
-    fn done(&mut self, id: Id, outcome: Outcome) {
-        let Some((ticket, no, task)) = self.orders.remove(&id) else { return };
+    fn done(&mut self, id: Id, mut outcome: Outcome) {
+        let Some((ticket, no, purpose)) = self.orders.remove(&id) else { return };
+        self.identify(no, &mut outcome);
+        let task = match purpose {
+            Purpose::Task(task) => task,
+            Purpose::Demand(demand) => return self.demanded(ticket, no, demand, outcome),
+        };
         let (Some(known), Some(said)) = (self.meters.get_mut(no.0 as usize), self.config.tasks.get(task)) else {
             return;
         };
@@ -237,6 +252,7 @@ impl Collector {
             corrected,
             units,
             notified,
+            ..
         } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
         if end != End::Unreachable {
@@ -292,8 +308,13 @@ impl Collector {
         for apdu in notified {
             records.extend(self.notified(no, &apdu, now));
         }
-        let mark = self.mark(no);
-        self.waiting.push_back(Batch { records, marks: mark.into_iter().collect() });
+        self.store_with_mark(no, records);
+    }
+
+    /// Puts records in the line to the store, together with how far their meter has come.
+    pub(super) fn store_with_mark(&mut self, no: MeterNo, records: Vec<(Lane, Body)>) {
+        let marks = self.mark(no).into_iter().collect();
+        self.waiting.push_back(Batch { records, marks });
     }
 
     /// How far a meter has come.
@@ -336,35 +357,6 @@ impl Collector {
             }
         }
         true
-    }
-
-    fn answer(&self, question: Question) {
-        // A desk that stopped waiting wants no answer.
-        match question {
-            Question::Collection(reply) => drop(reply.send(Tasks(self).collection())),
-            Question::Health(reply) => drop(reply.send(Tasks(self).health())),
-            Question::Tasks(reply) => drop(reply.send(Tasks(self).lines())),
-            Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
-        }
-    }
-}
-
-impl Outcome {
-    /// Of an exchange that did not come to its end by itself.
-    fn lost(detail: String) -> Self {
-        Self {
-            end: End::Broken,
-            detail: Some(detail),
-            rows: Vec::new(),
-            events: Vec::new(),
-            received: None,
-            layout: None,
-            offset: None,
-            counter_restarted: false,
-            units: Vec::new(),
-            notified: Vec::new(),
-            corrected: None,
-        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! One order carried out: an association, what is asked in it, and what came of it.
 
 mod associate;
+mod behind;
 mod clock;
 mod party;
+mod registers;
 mod trouble;
 
 use std::collections::BTreeSet;
@@ -10,11 +12,11 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dlms::apdu::{Attribute, CaptureObject, RangeDescriptor, Selection};
-use dlms::client::{Association, Cause, Failure};
+use dlms::Data;
+use dlms::apdu::{Attribute, RangeDescriptor, Selection};
+use dlms::client::Association;
 use dlms::cosem::{self, Row, Rows, ScalerUnit, class};
 use dlms::data::Items;
-use dlms::{Data, Reject};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
@@ -23,7 +25,7 @@ pub(super) use clock::Corrected;
 pub(super) use party::Party;
 use trouble::Trouble;
 
-use super::{Note, Session, SessionError};
+use super::{Note, Session};
 use crate::clock::ReadClock;
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
@@ -41,6 +43,8 @@ pub(super) struct Job {
     pub(super) slots: RangeInclusive<Slot>,
     /// The shortest slots that the meter's profiles have, in seconds.
     pub(super) slot_seconds: u32,
+    /// Its logical device name is known, or will not be.
+    pub(super) is_named: bool,
     /// Seconds since 1970 UTC that its clock was moved over.
     pub(super) moved: Option<(i64, i64)>,
     pub(super) origin: Origin,
@@ -73,7 +77,7 @@ pub(super) struct Layout {
 }
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) end: End,
     /// Why it is not complete, or what was odd.
@@ -87,6 +91,12 @@ pub(super) struct Outcome {
     /// Milliseconds that the meter's clock is ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
     pub(super) counter_restarted: bool,
+    /// Its logical device name, where it was asked for that.
+    pub(super) name: Option<Vec<u8>>,
+    /// The system title of the meter that answered instead.
+    pub(super) other: Option<[u8; 8]>,
+    /// Meters behind this one, by channel, as far as they were asked for.
+    pub(super) channels: Vec<(u8, MeterId)>,
     /// Scalers and units of registers.
     pub(super) units: Vec<(Attribute, Option<ScalerUnit>)>,
     /// What the meter sent unasked, deciphered.
@@ -94,22 +104,18 @@ pub(super) struct Outcome {
     pub(super) corrected: Option<Corrected>,
 }
 
+impl Outcome {
+    /// Of an exchange that did not come to its end by itself.
+    pub(super) fn lost(detail: String) -> Self {
+        Self { end: End::Broken, detail: Some(detail), ..Self::default() }
+    }
+}
+
 impl Job {
     /// Carries it out. It ends, whatever the meter does.
     pub(super) async fn run(self) -> Outcome {
-        let mut outcome = Outcome {
-            end: End::Unreachable,
-            detail: None,
-            rows: Vec::new(),
-            events: Vec::new(),
-            received: self.received,
-            layout: self.layout.clone(),
-            offset: None,
-            counter_restarted: false,
-            units: Vec::new(),
-            notified: Vec::new(),
-            corrected: None,
-        };
+        let (received, layout) = (self.received, self.layout.clone());
+        let mut outcome = Outcome { end: End::Unreachable, detail: None, received, layout, ..Outcome::default() };
         match timeout(LONGEST, self.converse(&mut outcome)).await {
             Ok(Ok(())) => outcome.end = End::Complete,
             Ok(Err(Trouble { end, detail })) => (outcome.end, outcome.detail) = (end, Some(detail)),
@@ -146,7 +152,14 @@ impl Job {
     async fn ask(&self, session: &mut Session, agreed: &Association, outcome: &mut Outcome) -> Result<(), Trouble> {
         let said = agreed.meter_title.map(|title| title.0);
         if let Some(other) = said.filter(|title| *title != self.meter.meter.id) {
+            outcome.other = Some(other);
             return Err(Trouble::refused(format!("another meter answers: {}", MeterId::SystemTitle(other))));
+        }
+        // Where nothing in the answers says who it is, its name does.
+        if said.is_none() && !self.is_named {
+            let name = session.get(LOGICAL_DEVICE_NAME, None).await;
+            let octets = name.ok().and_then(|name| Some(Data::parse_all(&name).ok()?.string().ok()?.to_vec()));
+            outcome.name = Some(octets.unwrap_or_default());
         }
         match &self.wanted {
             Wanted::Profile(object) | Wanted::Events(object) => self.rows(*object, session, outcome).await,
@@ -198,7 +211,7 @@ impl Job {
             selected_values: Items::EMPTY,
         });
         let buffer = session.get(profile(2), Some(selection)).await?;
-        let context = self.context();
+        let context = self.context_of(object, session, outcome).await?;
         let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
         let mut rows = Rows::new(Data::parse_all(&buffer)?, &columns, layout.period)?;
         let mut undated = 0_u32;
@@ -272,62 +285,6 @@ impl Job {
         Ok(Arc::new(Layout { fingerprint, columns, period }))
     }
 
-    /// Scaler and unit of an attribute's object; None where it has none, or does not tell.
-    async fn scaler_unit(&self, object: &CaptureObject, session: &mut Session) -> Result<Option<ScalerUnit>, Trouble> {
-        let Attribute { class_id, logical_name, attribute } = object.attribute;
-        let number = match (class_id, attribute) {
-            (class::REGISTER | class::EXTENDED_REGISTER, 2) => 3,
-            (class::DEMAND_REGISTER, 2 | 3) => 4,
-            _ => return Ok(None),
-        };
-        match session.get(Attribute::new(class_id, logical_name, number), None).await {
-            Ok(value) => Ok(Some(ScalerUnit::try_from(Data::parse_all(&value)?)?)),
-            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// What registers say now.
-    async fn registers(
-        &self,
-        objects: &[(u16, Obis)],
-        session: &mut Session,
-        outcome: &mut Outcome,
-    ) -> Result<(), Trouble> {
-        let time = self.clock_of(session).await.ok();
-        let mut values = Vec::new();
-        let mut refused = Vec::new();
-        for (class_id, obis) in objects {
-            let object = CaptureObject::new(Attribute::new(*class_id, dlms::Obis(obis.0), 2));
-            match session.get(object.attribute, None).await {
-                Ok(value) => values.push((object, self.scaler_unit(&object, session).await?, value)),
-                Err(SessionError::Failed(Failure { cause: Cause::Access(why), .. })) => {
-                    refused.push(format!("{obis}: {why}"));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let parsed: Result<Vec<_>, Reject> = values
-            .iter()
-            .map(|(object, scaler_unit, value)| Ok((*object, *scaler_unit, Data::parse_all(value)?)))
-            .collect();
-        outcome.units = values.iter().map(|(object, scaler_unit, _)| (object.attribute, *scaler_unit)).collect();
-        let slot = *self.slots.end();
-        let interval = Some(Interval { end_utc: self.grid.end(slot), length_s: 0 });
-        let readings = self.context().registers(&parsed?, time.as_ref(), interval);
-        if !readings.is_empty() {
-            outcome.rows.push((slot, readings));
-        }
-        match refused.as_slice() {
-            [] => Ok(()),
-            refused if values.is_empty() => Err(Trouble::refused(refused.join(", "))),
-            refused => {
-                outcome.detail = Some(refused.join(", "));
-                Ok(())
-            }
-        }
-    }
-
     /// The code that a row of a log has, and the object that it is captured from.
     fn event_code(&self, row: &Row<'_, '_>, layout: &Layout) -> Option<(Obis, u32)> {
         let columns = layout.columns.iter().zip(row.values).take(row.sent);
@@ -363,6 +320,7 @@ impl Job {
     }
 }
 
+const LOGICAL_DEVICE_NAME: Attribute = Attribute::new(class::DATA, dlms::Obis::new(0, 0, 42, 0, 0, 255), 2);
 /// Of one order, whatever it is.
 const LONGEST: Duration = Duration::from_secs(900);
 /// Rows of one order: more are a meter's mistake, or meant to fill our memory.

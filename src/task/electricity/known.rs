@@ -1,6 +1,6 @@
 //! What the collector knows of a meter and a task beside the schedule.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::config::Electricity;
 use crate::config::electricity::{self, Channel, Place, What};
 use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::Credentials;
-use crate::schedule::{MeterState, Priority, Reach};
+use crate::schedule::{MeterNo, MeterState, Priority, Reach};
 use crate::store::{Body, Lane};
 use crate::task::plc;
 
@@ -31,8 +31,14 @@ pub(super) struct Known {
     pub(super) received: Option<u32>,
     /// The highest invocation counter of what it sent unasked.
     pub(super) pushed: ReceivedCounter,
-    /// When something was last said of its pushes: each of it once an hour.
-    pub(super) told_of_push: HashMap<&'static str, Instant>,
+    /// When something was last told that comes again and again: each of it once an hour.
+    pub(super) told_of: HashMap<&'static str, Instant>,
+    /// Its logical device name, of a meter that has no system title in its answers; as it was said since the start.
+    pub(super) name: Option<Vec<u8>>,
+    /// Meters behind it, by channel, as they were found since the start.
+    pub(super) channels: BTreeMap<u8, MeterId>,
+    /// Who measures in its place, as far as that happened since the start.
+    pub(super) successor: Option<MeterNo>,
     pub(super) answered_ms: Option<i64>,
     /// Milliseconds ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
@@ -91,7 +97,10 @@ impl Known {
             units: HashMap::new(),
             received: None,
             pushed: ReceivedCounter(None),
-            told_of_push: HashMap::new(),
+            told_of: HashMap::new(),
+            name: None,
+            channels: BTreeMap::new(),
+            successor: None,
             answered_ms: None,
             offset: None,
             detail: None,

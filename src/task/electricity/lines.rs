@@ -79,7 +79,7 @@ impl Tasks<'_> {
                 MeterState::Active => sum.active += 1,
                 MeterState::Silent => sum.silent += 1,
                 MeterState::Unreachable => sum.unreachable += 1,
-                MeterState::Replaced | MeterState::Removed => {}
+                MeterState::Replaced | MeterState::Removed => sum.retired += 1,
             }
             sum.refusing += u64::from(known.is_refusing);
             let progress = known.tasks.iter().filter_map(|member| self.0.schedule.progress(no, member.task));
@@ -128,17 +128,9 @@ impl Tasks<'_> {
         let progress = self.0.schedule.progress(no, number)?;
         let last: Slot = task.grid.last_ended(due(task, now));
         let Tally { expected, settled } = progress.tally(progress.watermark()..=last);
-        let state = match self.0.schedule.state(no)? {
-            MeterState::New => "new",
-            MeterState::Active => "active",
-            MeterState::Silent => "silent",
-            MeterState::Unreachable => "unreachable",
-            MeterState::Replaced => "replaced",
-            MeterState::Removed => "removed",
-        };
         Some(TaskMeter {
             id: known.id().to_string(),
-            state: state.to_owned(),
+            state: self.0.schedule.state(no)?.name().to_owned(),
             complete_until_ms: task.grid.end(progress.watermark() - 1).saturating_mul(1_000),
             missing: expected - settled,
             absent: progress.absent(),

@@ -5,14 +5,17 @@ mod collector;
 mod direct;
 mod exchange;
 mod known;
+mod life;
 mod lines;
 mod push;
 mod pushed;
+mod question;
 mod session;
 
 pub(in crate::task) use client::client;
-pub(in crate::task) use collector::{Collector, Question};
+pub(in crate::task) use collector::Collector;
 pub use direct::{Direct, DirectError, Place};
+pub(in crate::task) use question::Question;
 pub use session::{Note, Reserve, Session, SessionError};
 
 use dlms::client::Random;

@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::control::Pushes;
 use crate::reading::from_cosem::Context;
 use crate::reading::{MeterEvent, MeterTime, Obis, Origin, Reading, Unit, Value};
-use crate::schedule::MeterNo;
+use crate::schedule::{MeterNo, MeterState};
 use crate::store::{Body, Lane};
 
 impl Collector {
@@ -41,8 +41,7 @@ impl Collector {
         };
         let records = self.notified(no, &apdu, now);
         self.schedule.handle_alive(no, now);
-        let marks = self.mark(no).into_iter().collect();
-        self.waiting.push_back(Batch { records, marks });
+        self.store_with_mark(no, records);
     }
 
     /// Whose it is, and what it says in the clear.
@@ -96,18 +95,19 @@ impl Collector {
     }
 
     fn places(&self, is_wanted: impl Fn(&Known) -> bool) -> Vec<usize> {
-        let found = self.meters.iter().enumerate().filter(|(_, known)| is_wanted(known));
+        let is_there = |known: &Known| !matches!(known.told, MeterState::Replaced | MeterState::Removed);
+        let found = self.meters.iter().enumerate().filter(|(_, known)| is_there(known) && is_wanted(known));
         found.map(|(place, _)| place).take(CANDIDATES).collect()
     }
 
-    /// Something of a meter's pushes, once an hour.
-    fn tell(&mut self, place: usize, code: &'static str, detail: String, now: Now) {
+    /// Something of a meter that would be told again and again: once an hour.
+    pub(super) fn tell(&mut self, place: usize, code: &'static str, detail: String, now: Now) {
         let Some(known) = self.meters.get_mut(place) else { return };
-        let before = known.told_of_push.get(code);
+        let before = known.told_of.get(code);
         if before.is_some_and(|before| now.mono.saturating_duration_since(*before) < HOUR) {
             return;
         }
-        known.told_of_push.insert(code, now.mono);
+        known.told_of.insert(code, now.mono);
         let record = event(code, detail, known.id(), now);
         self.waiting.push_back(Batch { records: vec![record], marks: Vec::new() });
     }

@@ -133,7 +133,7 @@ fn register(text: &str) -> Result<(u16, Obis), Problem> {
     }
     let (class, name) = text.split_once(':').unwrap_or((text, ""));
     match (class.parse(), name.parse()) {
-        (Ok(class @ (1 | 3 | 4 | 5)), Ok(obis)) => Ok((class, obis)),
+        (Ok(class @ (1 | 3 | 4 | 5 | 70)), Ok(obis)) => Ok((class, obis)),
         _ => {
             Err(Problem::wrong(format!("{text:?} is not a register such as \"1-0:1.8.0*255\" or \"4:1-0:1.6.0*255\"")))
         }

@@ -11,7 +11,7 @@ use dlms::security::SecurityControl;
 use crate::clock::Now;
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::reading::from_cosem::{ClockRule, Context};
-use crate::reading::{Link, MeterId, Origin, Security};
+use crate::reading::{Link, MeterId, Origin, Path, Security};
 use crate::registry::Credential;
 use crate::task::electricity::SessionError;
 use crate::task::plc;
@@ -36,6 +36,7 @@ impl Party {
         let manner = &self.meter.manner;
         Context {
             meter: MeterId::SystemTitle(self.meter.id),
+            path: Path::Direct,
             origin,
             received: now.received(),
             links: vec![Link { receiver: self.channel.name.as_str().into(), rssi_dbm: None, lqi: None }],

@@ -1,0 +1,102 @@
+//! `dcu meter replace|remove`, and the card of a meter that is read over DLMS.
+
+use super::one;
+use crate::cli::client::{Service, unexpected};
+use crate::cli::text::{Table, ago, printable, utc};
+use crate::cli::{Exit, Out, Outcome};
+use crate::control::{ElectricityCard, MeterCard, Reply, Request};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Replace {
+    /// The meter that is taken away
+    old: String,
+    /// The meter that measures from now on
+    new: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Remove {
+    /// Which meter
+    meter: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    service: Service,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn replace(args: &Replace, out: &mut Out) -> Outcome {
+    let ids = args.common.ids([&args.old, &args.new])?;
+    let [old, new] = ids;
+    args.common.told(Request::Replace { old, new }, out)
+}
+
+pub(super) fn remove(args: &Remove, out: &mut Out) -> Outcome {
+    let [meter] = args.common.ids([&args.meter])?;
+    args.common.told(Request::Remove { meter }, out)
+}
+
+impl Common {
+    /// The meters that are meant.
+    fn ids<const N: usize>(&self, words: [&String; N]) -> Result<[String; N], crate::cli::Failure> {
+        let meters = match self.service.ask(Request::Meters)? {
+            Reply::Meters { meters } => meters,
+            other => return Err(unexpected(&other)),
+        };
+        let mut ids = words.map(Clone::clone);
+        for id in &mut ids {
+            *id = one(id, &meters)?;
+        }
+        Ok(ids)
+    }
+
+    fn told(&self, request: Request, out: &mut Out) -> Outcome {
+        let card = match self.service.ask(request)? {
+            Reply::Meter(card) => *card,
+            other => return Err(unexpected(&other)),
+        };
+        match &card.electricity {
+            _ if self.json => out.json(&card)?,
+            Some(electricity) => out.text(print(&card, electricity, super::now_ms()))?,
+            None => {}
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The card of a meter that is read over DLMS.
+pub(super) fn print(card: &MeterCard, electricity: &ElectricityCard, now: i64) -> String {
+    let ElectricityCard { state, channel, replaced_by, clock_ahead_ms, detail, behind, tasks } = electricity;
+    let mut items = Table::new(&["", ""]);
+    let by = replaced_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    items.row(["state".into(), format!("{state}{by}")]);
+    items.row(["channel".into(), channel.clone()]);
+    let group = card.line.group.clone().unwrap_or_else(|| "none".to_owned());
+    items.row(["group".into(), group]);
+    let key = if card.has_key { "a key or password is there" } else { "no key" };
+    items.row(["security".into(), format!("{}; {key}", card.line.security)]);
+    let answered = card.line.last_heard_ms.map_or_else(|| "never".to_owned(), |last| ago(now, last));
+    items.row(["answered".into(), answered]);
+    if let Some(ahead) = clock_ahead_ms {
+        items.row(["clock".into(), format!("{ahead} ms ahead")]);
+    }
+    for (channel, meter) in behind {
+        items.row([format!("channel {channel}"), printable(meter)]);
+    }
+    for task in tasks {
+        let lost = if task.lost > 0 { format!(", {} given up", task.lost) } else { String::new() };
+        items.row([task.id.clone(), format!("complete until {}{lost}", utc(task.complete_until_ms))]);
+    }
+    if let Some(detail) = detail {
+        items.row(["last order".into(), printable(detail)]);
+    }
+    format!("{}  {}\n\n{}", printable(&card.line.id), printable(&card.line.medium), items.text())
+}

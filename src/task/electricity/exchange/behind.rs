@@ -1,0 +1,56 @@
+//! Meters behind an electricity meter, class 72: what stands in 0-n:24.x is theirs, and told as theirs.
+
+use dlms::Data;
+use dlms::apdu::Attribute;
+use dlms::cosem::{MbusClient, class};
+
+use super::{Job, Outcome, Trouble};
+use crate::reading::from_cosem::Context;
+use crate::reading::{Manufacturer, MeterId, Obis, Path};
+use crate::task::electricity::Session;
+
+/// The channel that an object is of.
+pub(super) const fn channel(object: Obis) -> Option<u8> {
+    match object.0 {
+        [0, channel @ 1..=CHANNELS, 24, ..] => Some(channel),
+        _ => None,
+    }
+}
+
+impl Job {
+    /// Whose readings an object's are: the meter's own, or those of one behind it, which is asked for each time.
+    pub(super) async fn context_of(
+        &self,
+        object: Obis,
+        session: &mut Session,
+        outcome: &mut Outcome,
+    ) -> Result<Context, Trouble> {
+        let own = self.context();
+        let Some(channel) = channel(object) else { return Ok(own) };
+        if let Some((_, meter)) = outcome.channels.iter().find(|(other, _)| *other == channel) {
+            return Ok(behind(own, *meter));
+        }
+        let client = dlms::Obis::new(0, channel, 24, 1, 0, 255);
+        let mut octets = Vec::new();
+        for attribute in 6..=9 {
+            octets.push(session.get(Attribute::new(class::MBUS_CLIENT, client, attribute), None).await?);
+        }
+        let values: Vec<_> = octets.iter().map(|octets| Data::parse_all(octets)).collect::<Result<_, _>>()?;
+        let values: [Data<'_>; 4] = values.try_into().unwrap_or([Data::NullData; 4]);
+        let MbusClient { identification_number, manufacturer_id, version, device_type } = MbusClient::new(values)?;
+        if identification_number == 0 && manufacturer_id == 0 {
+            return Err(Trouble::refused(format!("nothing is installed on channel {channel}")));
+        }
+        let manufacturer = Manufacturer(manufacturer_id);
+        let meter = MeterId::MBus { manufacturer, identification: identification_number, version, device_type };
+        outcome.channels.push((channel, meter));
+        Ok(behind(own, meter))
+    }
+}
+
+fn behind(own: Context, meter: MeterId) -> Context {
+    Context { path: Path::Behind(own.meter), meter, ..own }
+}
+
+/// IEC 62056-6-1: M-Bus channels of an electricity meter.
+const CHANNELS: u8 = 4;

@@ -1,0 +1,129 @@
+//! A meter is replaced, removed, or answers in another one's place.
+
+use dcu::reading::{MeterId, Origin, Path, Reading, Value};
+use dcu::store::Lane;
+use dlms::cosem::MbusClient;
+use dlms::sim::{Model, Port};
+use dlms::{Data, Obis};
+
+use crate::electricity::{Emulated, Unit, configure};
+
+const TASK: &str = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\n\
+                    period = \"15min\"\nhistory = \"1h\"\n";
+
+#[test]
+fn a_replaced_meter_tells_its_last_and_the_new_one_its_first_readings() {
+    let [old, new, gone] = [Emulated::ciphered(61), Emulated::ciphered(62), Emulated::plain(63)];
+    let (text, keys) = configure(&[&old, &new, &gone], TASK);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 3);
+    let line = |id: &str| unit.ask(&["meter", "show", id]);
+    assert_eq!(line(&old.id())["electricity"]["state"], "active");
+    assert_eq!(unit.ask(&["meter", "replace", &old.id(), &old.id()]), serde_json::Value::Null);
+    assert_eq!(unit.ask(&["meter", "replace", &old.id(), &new.id()])["id"], old.id().as_str());
+    unit.until(&["meter", "show", &old.id()], |card| card["electricity"]["state"] == "replaced");
+    let card = line(&old.id());
+    assert_eq!(
+        (card["electricity"]["replaced_by"].as_str(), card["has_key"].as_bool()),
+        (Some(&*new.id()), Some(false))
+    );
+    assert_eq!(unit.ask(&["meter", "remove", &gone.id()])["electricity"]["state"], "removed");
+    assert_eq!(unit.ask(&["meter", "remove", &gone.id()]), serde_json::Value::Null, "once is enough");
+    // The new one's first answer comes after the old one's last.
+    unit.until(&["status"], |status| status["electricity"]["retired"] == 2);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    unit.kill();
+    unit.start();
+    unit.until(&["status"], |status| status["electricity"]["retired"] == 2);
+    let card = unit.ask(&["meter", "show", &old.id()]);
+    assert_eq!((card["electricity"]["state"].as_str(), card["has_key"].as_bool()), (Some("replaced"), Some(false)));
+    assert!(card["electricity"]["tasks"][0]["complete_until_ms"].as_i64() > Some(0), "what was read stays known");
+    unit.terminate();
+    let events = unit.events();
+    let detail = |id: &str, code: &str| {
+        let found = events.iter().find(|(meter, found, _)| *meter == id && found == code);
+        found.map(|(_, _, detail)| detail.clone()).unwrap_or_else(|| panic!("{code}: {events:?}"))
+    };
+    let replaced = detail(&old.id(), "electricity.replaced");
+    let commissioned = detail(&new.id(), "electricity.commissioned");
+    assert!(replaced.contains(&new.id()) && replaced.contains("1-0:1.8.0*255 "), "{replaced}");
+    assert!(commissioned.contains(&old.id()) && commissioned.contains("1-0:1.8.0*255 "), "{commissioned}");
+    detail(&gone.id(), "electricity.removed");
+    let demanded = unit.demanded();
+    for meter in [&old, &new] {
+        let import = demanded.iter().find(|it| it.source.meter.to_string() == meter.id()).unwrap();
+        assert_eq!(import.register.unit.to_string(), "Wh");
+    }
+    assert!(!demanded.iter().any(|it| it.source.meter.to_string() == gone.id()));
+}
+
+#[test]
+fn of_two_meters_that_answer_alike_one_is_told_and_not_taken() {
+    let [first, twin, stranger, wanted] =
+        [Emulated::plain(64), Emulated::plain(65), Emulated::ciphered(66), Emulated::ciphered(67)];
+    // The twin has the other one's name; and where one is expected, another one answers.
+    let name = Data::OctetString(format!("DCU{:013}", 64).as_bytes()).octets();
+    let stored = dlms::sim::object::Stored::data(name);
+    twin.server.lock().unwrap().meter.insert(Obis::new(0, 0, 42, 0, 0, 255), Box::new(stored));
+    let (text, keys) = configure(&[&first, &twin, &wanted], TASK);
+    let text = text.replace(&wanted.address.to_string(), &stranger.address.to_string());
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    // Whichever of the two is read first is believed.
+    let refused = |card: &serde_json::Value| card["electricity"]["detail"].as_str().map(str::to_owned);
+    let both = [first.id(), twin.id()];
+    let wrong = loop {
+        let found = both.iter().find(|id| refused(&unit.ask(&["meter", "show", id])).is_some());
+        if let Some(found) = found {
+            break found.clone();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    unit.until(&["meter", "show", &wanted.id()], |card| {
+        refused(card).is_some_and(|detail| detail.contains("another meter answers"))
+    });
+    let right = both.iter().find(|id| **id != wrong).unwrap();
+    unit.until(&["meter", "show", right], |card| card["last_heard_ms"].is_i64());
+    unit.terminate();
+    let told: Vec<_> = unit.events().into_iter().map(|(meter, code, _)| (meter, code)).collect();
+    assert!(told.contains(&(wrong.clone(), "electricity.duplicate".to_owned())), "{told:?}");
+    assert!(told.contains(&(wanted.id(), "electricity.other_meter".to_owned())), "{told:?}");
+    let readings = unit.readings();
+    assert!(readings.iter().all(|(lane, it)| *lane == Lane::LoadProfile && it.source.meter.to_string() == **right));
+    assert!(!readings.is_empty());
+}
+
+#[test]
+fn what_is_behind_a_meter_is_told_as_its_own() {
+    let gas = MbusClient { identification_number: 0x7001_2345, manufacturer_id: 0x1593, version: 0x33, device_type: 3 };
+    let model = Model { gas: Some(gas), ..Model::electricity(68).unwrap() };
+    let meter = Emulated::of(model, Port::wrapper(1), true);
+    let tasks = "[[electricity.task]]\nid = \"gas\"\nwhat = \"profile\"\nobject = \"0-1:24.3.0*255\"\nperiod = \"1h\"\n\
+                 history = \"6h\"\n[[electricity.task]]\nid = \"now\"\nwhat = \"registers\"\nperiod = \"1h\"\n\
+                 history = \"1h\"\nobjects = [\"4:0-1:24.2.1*255\", \"70:0-1:24.4.0*255\", \"1-0:1.8.0*255\", \
+                 \"4:0-2:24.2.1*255\"]\n";
+    let (text, keys) = configure(&[&meter], tasks);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("gas", 1);
+    unit.until_complete("now", 1);
+    let card = unit.ask(&["meter", "show", &meter.id()]);
+    let id = "ELS-70012345-33-03";
+    assert_eq!(card["electricity"]["behind"]["1"], id);
+    unit.terminate();
+    let readings: Vec<_> = unit.readings().into_iter().map(|(_, reading)| reading).collect();
+    let own = MeterId::SystemTitle(meter.model.system_title().0);
+    let is_gas = |reading: &&Reading| reading.register.obis.unwrap().0[2] == 24;
+    let (behind, direct): (Vec<_>, Vec<_>) = readings.iter().partition(is_gas);
+    assert!(behind.iter().all(|it| it.source.meter.to_string() == id && it.source.path == Path::Behind(own)));
+    assert!(!direct.is_empty() && direct.iter().all(|it| it.source.meter == own && it.source.path == Path::Direct));
+    let hours: Vec<_> = behind.iter().filter(|it| it.source.origin == Origin::Profile).collect();
+    assert!(hours.len() >= 6, "{}", hours.len());
+    for hour in hours {
+        let volume = meter.model.curve(Obis(hour.register.obis.unwrap().0)).at(hour.interval.unwrap().end_utc);
+        assert_eq!(hour.value, Value::Decimal { mantissa: volume.try_into().unwrap(), scaler: -3 });
+    }
+    let valve = behind.iter().find(|it| it.register.obis.unwrap().0[3] == 4).unwrap();
+    assert_eq!(valve.value.to_string(), "1", "connected");
+}
