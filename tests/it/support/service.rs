@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::mosquitto::Mosquitto;
 
 /// What the waits of these tests may take on a loaded machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 /// A unit: its directory, its configuration, and the receiver's side of the test.
 #[derive(Debug)]
