@@ -49,7 +49,7 @@ pub enum PanConflict {
 /// What a node is told that asks for admission and is not on the list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unlisted {
-    /// Nothing: it asks again, and is there when it is listed.
+    /// Nothing: it asks again, and is there when it is listed. A bootstrap server in the modem declines it all the same.
     #[default]
     Hold,
     /// That it may not join.

@@ -118,12 +118,10 @@ impl Plc {
         let config = modem::Config {
             prefix: said.prefix,
             max_hops: said.max_hops,
+            message_timeout: bootstrap::MODEM_MESSAGE_TIME_S,
             ..modem::Config::new(said.band, network.pan(said.pan_id), own)
         };
-        let unlisted = match said.unlisted {
-            Unlisted::Hold => Verdict::Hold,
-            Unlisted::Decline => Verdict::Decline,
-        };
+        let unlisted = if said.unlisted == Unlisted::Hold { Verdict::Hold } else { Verdict::Decline };
         let ring = *network.ring();
         let server = Server::new(
             Limits { patience: Patience::within(said.rekey_patience), ..Limits::default() },

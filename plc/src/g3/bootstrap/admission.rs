@@ -12,7 +12,7 @@ pub enum Verdict {
     Admit(Key),
     /// It is told that it may not.
     Decline,
-    /// It is told nothing, and asks again.
+    /// It is told nothing, and asks again; the server in the modem declines it, as it would keep a place there.
     Hold,
 }
 

@@ -1,8 +1,9 @@
-//! The conversations: with nodes where the server is here, with the server in the modem where it is there.
+//! The conversations with nodes, where the server is here.
 
+use super::delegate::{DOUBLED_TIME, JOIN_TIME};
 use super::{
-    Action, Address, BTreeMap, Delivery, Duration, Eui64, Event, Failure, Generation, Instant, Key, Media, Member,
-    Parameter, Purpose, Reject, Server, Slot, Stage, Task, Ticket, Verdict, Waiting, eap, lbp,
+    Action, Address, Delivery, Duration, Eui64, Event, Failure, Instant, Key, Media, Member, Parameter, Purpose,
+    Reject, Server, Slot, Stage, Task, Ticket, Verdict, Waiting, eap, lbp,
 };
 
 impl Server {
@@ -32,21 +33,6 @@ impl Server {
             (Delivery::Confirmed, _) => slot.due = now + self.limits.message_time,
             // The last word may have arrived: who has it is heard of again.
             (delivery, _) => self.fail(eui64, Failure::NotDelivered(delivery), now),
-        }
-        self.fill(now);
-    }
-
-    /// Somebody asks the server in the modem.
-    pub fn join_request(&mut self, eui64: Eui64, now: Instant) {
-        self.ask(eui64, NOBODY, Media::default(), now);
-        self.fill(now);
-    }
-
-    /// The server in the modem has finished with a node.
-    pub fn join_complete(&mut self, eui64: Eui64, now: Instant) {
-        match self.slots.get(&eui64) {
-            Some(slot) if slot.stage == Stage::Delegated => self.succeed(eui64, now),
-            _ => self.rejects.add(Reject::Unexpected("join complete")),
         }
         self.fill(now);
     }
@@ -107,8 +93,9 @@ impl Server {
     }
 
     /// A node that asks again later has begun anew, and the conversation that it left with it.
-    fn ask(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
-        let is_copy = |slot: &Slot| slot.purpose == Purpose::Join && slot.since + DUPLICATE_TIME > now;
+    pub(super) fn ask(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
+        let copy_time = if self.is_in_modem() { DOUBLED_TIME } else { DUPLICATE_TIME };
+        let is_copy = |slot: &Slot| slot.purpose == Purpose::Join && slot.since + copy_time > now;
         if !self.slots.get(&eui64).is_some_and(is_copy) {
             let left = self.slots.remove(&eui64);
             if left.is_some_and(|slot| slot.is_delegated_join()) {
@@ -125,7 +112,7 @@ impl Server {
     fn wait(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
         let is_known = self.waiting.contains_key(&eui64);
         if self.refused.contains_key(&eui64) || !is_known && self.waiting.len() >= MAX_WAITING {
-            return;
+            return self.turn_away(eui64);
         }
         // Who asks twice keeps its place.
         let until = self.waiting.get(&eui64).map_or(now + WAITING_TIME, |waiting| waiting.until);
@@ -138,7 +125,8 @@ impl Server {
         let verdict = self.admission.verdict(eui64);
         let Verdict::Admit(psk) = verdict else {
             let is_declined = verdict == Verdict::Decline;
-            if is_declined {
+            // One that is held keeps a place in the modem, of which there are few.
+            if is_declined || self.is_in_modem() {
                 self.decline(eui64, destination, media);
             }
             if self.refuse(eui64, now) {
@@ -184,7 +172,7 @@ impl Server {
             since: now,
             due: now + self.limits.message_time,
         };
-        if self.generation == Some(Generation::ModemLbs) {
+        if self.is_in_modem() {
             return self.delegate(eui64, slot, now);
         }
         let message = if purpose == Purpose::Rekey(Task::Activate) {
@@ -202,33 +190,6 @@ impl Server {
         self.slots.insert(eui64, slot);
     }
 
-    /// Leaves the conversation to the server in the modem. It has one pre-shared key at a time, and either rekeys or
-    /// admits: who needs another one waits until those with this one are through.
-    fn delegate(&mut self, eui64: Eui64, mut slot: Slot, now: Instant) {
-        let is_join = slot.purpose == Purpose::Join;
-        let differs = |open: &Slot| open.psk != slot.psk || (open.purpose == Purpose::Join) != is_join;
-        let is_other = self.slots.values().any(differs);
-        if is_other {
-            if slot.purpose == Purpose::Join {
-                let until = now + WAITING_TIME;
-                self.parked.insert(eui64, Waiting { source: NOBODY, media: slot.media, until });
-            }
-            return;
-        }
-        slot.stage = Stage::Delegated;
-        slot.due = now + self.limits.message_time * (2 * self.limits.tries + 1);
-        let (short_addr, psk) = (slot.short_addr, Some(slot.psk));
-        match slot.purpose {
-            Purpose::Join if !self.roster.is_durable(eui64) => slot.stage = Stage::Durable,
-            Purpose::Join => self.actions.push_back(Action::Assign { eui64, short_addr, psk }),
-            Purpose::Rekey(task) => {
-                let distribute = task == Task::Distribute;
-                self.actions.push_back(Action::Rekey { eui64, short_addr, psk, distribute });
-            }
-        }
-        self.slots.insert(eui64, slot);
-    }
-
     /// The node has proved its key and its address is durable: it gets what it asked for.
     pub(super) fn hand_over(&mut self, eui64: Eui64, now: Instant) {
         let identifier = self.next_identifier();
@@ -237,7 +198,7 @@ impl Server {
         slot.tries = 1;
         let Some(conversation) = &mut slot.conversation else {
             slot.stage = Stage::Delegated;
-            slot.due = now + self.limits.message_time * (2 * self.limits.tries + 1);
+            slot.due = now + JOIN_TIME;
             let (short_addr, psk) = (slot.short_addr, Some(slot.psk));
             return self.actions.push_back(Action::Assign { eui64, short_addr, psk });
         };
@@ -272,7 +233,7 @@ impl Server {
         self.emit(eui64, destination, message);
     }
 
-    fn succeed(&mut self, eui64: Eui64, now: Instant) {
+    pub(super) fn succeed(&mut self, eui64: Eui64, now: Instant) {
         let Some(slot) = self.slots.remove(&eui64) else { return };
         match slot.purpose {
             Purpose::Join => {
@@ -310,8 +271,12 @@ impl Server {
         let (tries, time) = (self.limits.tries, self.limits.message_time);
         let Some(slot) = self.slots.get_mut(&eui64) else { return };
         if slot.tries >= tries || matches!(slot.stage, Stage::Durable | Stage::Delegated) {
-            if slot.is_delegated_join() {
+            let (is_join, is_delegated) = (slot.purpose == Purpose::Join, slot.is_delegated_join());
+            if is_delegated {
                 self.strike(eui64, now);
+            }
+            if is_join {
+                self.turn_away(eui64);
             }
             return self.fail(eui64, Failure::NoAnswer, now);
         }
@@ -323,14 +288,15 @@ impl Server {
 
     fn unpark(&mut self, now: Instant) {
         if self.slots.is_empty() {
-            let parked: BTreeMap<_, _> = std::mem::take(&mut self.parked);
-            self.waiting.extend(parked.into_iter().filter(|(_, waiting)| waiting.until > now));
+            // Who has waited for too long is turned away there.
+            self.waiting.append(&mut self.parked);
+            self.give_up_waiting(now);
         }
     }
 
     fn decline(&mut self, eui64: Eui64, destination: Address, media: Media) {
-        if self.generation == Some(Generation::ModemLbs) {
-            return self.actions.push_back(Action::Assign { eui64, short_addr: NOBODY, psk: None });
+        if self.is_in_modem() {
+            return self.turn_away(eui64);
         }
         let failure = lbp::Data::Eap(eap::Message { identifier: self.next_identifier(), body: eap::Body::Failure });
         let message = lbp::Message { code: lbp::Code::Decline, media, eui64, data: failure };
@@ -346,20 +312,6 @@ impl Server {
         has_room
     }
 
-    /// One that does not come to its end in the server of the modem, as with a wrong key, keeps all others from joining:
-    /// it has to wait, the longer the more often it does that.
-    fn strike(&mut self, eui64: Eui64, now: Instant) {
-        if self.strikes.len() >= MAX_REFUSED && !self.strikes.contains_key(&eui64) {
-            self.strikes.clear();
-        }
-        let strikes = self.strikes.entry(eui64).or_default();
-        *strikes = strikes.saturating_add(1);
-        // The air may be to blame once.
-        if let Some(more) = strikes.checked_sub(2) {
-            self.refused.insert(eui64, now + STRIKE_TIME * 4u32.pow(more.min(MAX_STRIKES)));
-        }
-    }
-
     fn next_identifier(&mut self) -> u8 {
         let identifier = self.identifier;
         self.identifier = identifier.wrapping_add(1);
@@ -368,17 +320,14 @@ impl Server {
 }
 
 /// The source of who is heard itself.
-const NOBODY: u16 = 0xffff;
+pub(super) const NOBODY: u16 = 0xffff;
 /// A second copy of a request comes within this time; later it is a new request.
 const DUPLICATE_TIME: Duration = Duration::from_secs(5);
 /// A device gives up after adpMaxJoinWaitTime, 90 s.
-const WAITING_TIME: Duration = Duration::from_secs(60);
+pub(super) const WAITING_TIME: Duration = Duration::from_secs(60);
 /// Who was refused is not listened to for so long.
 const REFUSED_TIME: Duration = Duration::from_secs(30);
-/// Four times as long with each one, four hours at most.
-const STRIKE_TIME: Duration = Duration::from_secs(60);
-const MAX_STRIKES: u32 = 4;
 /// A disk that is slower fails the join.
 const DURABLE_TIME: Duration = Duration::from_secs(30);
 const MAX_WAITING: usize = 64;
-const MAX_REFUSED: usize = 1024;
+pub(super) const MAX_REFUSED: usize = 1024;

@@ -5,6 +5,7 @@
 
 mod admission;
 mod campaign;
+mod delegate;
 mod kick;
 mod lbs;
 mod roster;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use admission::{Admission, Verdict};
 pub use campaign::{Patience, Phase, Ring};
+pub use delegate::MODEM_MESSAGE_TIME_S;
 pub use roster::Member;
 
 use campaign::{Campaign, Task};
@@ -286,7 +288,7 @@ impl Server {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refused.retain(|_, until| *until > now);
-        self.waiting.retain(|_, waiting| waiting.until > now);
+        self.give_up_waiting(now);
         self.kick_again(now);
         let due: Vec<_> = self.slots.iter().filter(|(_, slot)| slot.due <= now).map(|(eui64, _)| *eui64).collect();
         for eui64 in due {

@@ -1,3 +1,5 @@
+mod delegated;
+
 use std::collections::BTreeMap;
 
 use super::*;
