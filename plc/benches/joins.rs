@@ -49,7 +49,14 @@ fn memory() {
     let now = Instant::now();
     let members = (0..2000).map(|number| {
         let short_addr = number as u16 + 1;
-        Member { eui64: identity(number).0, short_addr, is_joined: true, key_generation: 1, active_generation: 1 }
+        Member {
+            eui64: identity(number).0,
+            short_addr,
+            is_joined: true,
+            is_assigned: false,
+            key_generation: 1,
+            active_generation: 1,
+        }
     });
     let coordinator = coordinator(members, now);
     println!("2,000 nodes: {} KiB more than none", resident_kib() - before);

@@ -149,7 +149,7 @@ impl Mesh {
             _ if is_joined && self.is_alive(eui64, now_ms) => NodePresence::Alive,
             _ if is_joined => NodePresence::Routed,
             Some(listed) if listed.is_denied => NodePresence::Denied,
-            Some(_) if member.is_some() => NodePresence::Lost,
+            Some(_) if member.is_some_and(|member| member.was_joined()) => NodePresence::Lost,
             Some(_) => NodePresence::Listed,
             None => NodePresence::Unlisted,
         };
@@ -281,10 +281,14 @@ mod tests {
             eui64,
             short_addr: 7,
             is_joined,
+            is_assigned: false,
             key_generation: 1,
             active_generation: 1,
         };
-        let members = BTreeMap::from([(eui64(1), member(eui64(1), true)), (eui64(2), member(eui64(2), false))]);
+        // The third has an address, and never joined.
+        let failed = Member { is_assigned: true, active_generation: 0, ..member(eui64(3), false) };
+        let known = [member(eui64(1), true), member(eui64(2), false), failed];
+        let members = BTreeMap::from(known.map(|member| (member.eui64, member)));
         mesh.note(&Event::Joined { eui64: eui64(1), short_addr: 7 }, &network, 1000);
         mesh.note(&Event::Left { eui64: eui64(2) }, &network, 1000);
         mesh.note(&Event::JoinFailed { eui64: eui64(3), why: Failure::NoAnswer }, &network, 1000);

@@ -373,8 +373,14 @@ mod tests {
         let mut network = Network::open(&directory, first).unwrap();
         let counters = Counters { frame_counter: 20_000, discover_sequence_number: 32, broadcast_sequence_number: 31 };
         network.keep_counters(counters).unwrap();
-        let member =
-            Member { eui64: eui64(5), short_addr: 9, is_joined: true, key_generation: 1, active_generation: 1 };
+        let member = Member {
+            eui64: eui64(5),
+            short_addr: 9,
+            is_joined: true,
+            is_assigned: false,
+            key_generation: 1,
+            active_generation: 1,
+        };
         network.keep_members(&[member]).unwrap();
         assert_eq!(network.own_eui64(eui64(77)).unwrap(), eui64(77));
         assert_eq!(network.pan(0x781d), 0x781d);

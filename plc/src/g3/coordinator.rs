@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::MacStatus;
 use super::adp::{Address, Message, Request, Value, lbp_attribute};
 use super::bootstrap::{self, Action, Phase, Ring, Server};
-use super::modem::{self, Generation, Modem, Priority, Ticket};
+use super::modem::{self, Answer, Generation, Modem, Priority, Ticket};
 use super::pib::{Layer, Typed, mac};
 use crate::net::{self, Datagram};
 use crate::{Eui64, Reject, Rejects};
@@ -190,9 +190,11 @@ impl Coordinator {
             modem::Event::Lbp { source, pdu, .. } => return self.server.handle_lbp(source, &pdu.0, now),
             modem::Event::LbpSent(ticket, delivery) => return self.server.handle_sent(ticket, delivery, now),
             modem::Event::JoinRequest(eui64) => return self.server.join_request(eui64, now),
-            modem::Event::JoinComplete { eui64, .. } => return self.server.join_complete(eui64, now),
+            modem::Event::JoinComplete { eui64, short_addr } => {
+                return self.server.join_complete(eui64, short_addr, now);
+            }
             modem::Event::Left { short_addr } => return self.server.left(short_addr),
-            modem::Event::Data { nsdu, lqi } => return self.take_packet(&nsdu.0, lqi),
+            modem::Event::Data { nsdu, lqi } => return self.take_packet(&nsdu.0, lqi, now),
             modem::Event::Answered(ticket, ref result) => {
                 if let Some(request) = self.after_psk.remove(&ticket) {
                     if result.is_ok() {
@@ -200,6 +202,9 @@ impl Coordinator {
                         self.modem.command(&request);
                     }
                     return;
+                }
+                if let Ok(Answer::Rows(rows)) = result {
+                    rows.iter().filter_map(node_of).for_each(|short_addr| self.server.seen(short_addr));
                 }
             }
             modem::Event::NetworkStatus(Message::NetworkStatus {
@@ -233,7 +238,7 @@ impl Coordinator {
         }
     }
 
-    fn take_packet(&mut self, packet: &[u8], lqi: u8) {
+    fn take_packet(&mut self, packet: &[u8], lqi: u8, now: Instant) {
         let config = self.modem.config();
         let short = |address| net::short_addr(address, config.pan_id, config.prefix);
         let taken =
@@ -243,7 +248,7 @@ impl Coordinator {
             });
         match taken {
             Ok((short_addr, Datagram { source_port, destination_port, payload, .. })) => {
-                self.server.heard(short_addr);
+                self.server.heard(short_addr, now);
                 let payload = payload.to_vec();
                 self.events.push_back(Event::Datagram { short_addr, source_port, destination_port, payload, lqi });
             }
@@ -312,6 +317,17 @@ impl Coordinator {
             }
             Phase::Settled => {}
         }
+    }
+}
+
+/// The node that a row of a table shows to be in the network.
+fn node_of(row: &Typed) -> Option<u16> {
+    match row {
+        Typed::Route(route) => Some(route.destination),
+        Typed::Neighbour(neighbour) => Some(neighbour.short_addr),
+        Typed::Pos(pos) => Some(pos.short_addr),
+        Typed::PosRf(pos) => Some(pos.short_addr),
+        _ => None,
     }
 }
 

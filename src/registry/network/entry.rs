@@ -32,16 +32,19 @@ impl Listed {
 pub(super) fn emit_member(member: &Member, out: &mut Vec<u8>) {
     out.put_slice(&member.eui64.0);
     out.put_u16(member.short_addr);
-    out.put_u8(member.is_joined.into());
+    out.put_u8(u8::from(member.is_joined) | u8::from(member.is_assigned) << 1);
     out.put_u32(member.key_generation);
     out.put_u32(member.active_generation);
 }
 
 pub(super) fn parse_member(buf: &mut &[u8]) -> Option<Member> {
+    let (eui64, short_addr) = (parse_eui64(buf)?, buf.try_get_u16().ok()?);
+    let presence = buf.try_get_u8().ok()?;
     Some(Member {
-        eui64: parse_eui64(buf)?,
-        short_addr: buf.try_get_u16().ok()?,
-        is_joined: buf.try_get_u8().ok()? != 0,
+        eui64,
+        short_addr,
+        is_joined: presence & 1 != 0,
+        is_assigned: presence & 2 != 0,
         key_generation: buf.try_get_u32().ok()?,
         active_generation: buf.try_get_u32().ok()?,
     })

@@ -113,7 +113,7 @@ impl Plc {
             *rejected.entry(reason.to_owned()).or_default() += count;
         }
         let ring = server.ring();
-        let missing = |member: &&Member| member.is_joined && member.key_generation < ring.generation;
+        let missing = |member: &&Member| member.may_be_joined() && member.key_generation < ring.generation;
         MeshStatus {
             network: self.name.to_string(),
             source: self.source.to_string(),
@@ -211,7 +211,7 @@ impl Plc {
         }
         self.drain();
         let server = self.coordinator.server();
-        let nodes = server.members().filter(|member| member.is_joined).count();
+        let nodes = server.members().filter(|member| member.may_be_joined()).count();
         Ok(MeshSaid::RekeyBegun { generation: server.ring().generation, nodes })
     }
 
@@ -245,7 +245,7 @@ impl Plc {
         if self.view.state != MeshState::Up {
             return Err(self.not_up());
         }
-        let member = self.coordinator.server().member(eui64).filter(|member| member.is_joined);
+        let member = self.coordinator.server().member(eui64).filter(|member| member.may_be_joined());
         let text = format!("node {eui64} is not in the network");
         member.copied().ok_or_else(|| Refusal::new(RefusalKind::NotFound, text))
     }

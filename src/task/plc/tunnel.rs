@@ -66,7 +66,7 @@ impl Tunnels {
 
     /// Hands a message to the coordinator. One that cannot leave is lost: who asked waits for an answer, and asks again.
     pub(super) fn send(&mut self, packet: Packet, coordinator: &mut Coordinator, now: Instant) {
-        let member = coordinator.server().member(packet.eui64).filter(|member| member.is_joined);
+        let member = coordinator.server().member(packet.eui64).filter(|member| member.may_be_joined());
         let Some(short_addr) = member.map(|member| member.short_addr) else {
             debug!(node = %packet.eui64, "not in the network: message dropped");
             self.inbound.remove(&packet.eui64);

@@ -148,7 +148,7 @@ impl Campaign {
     pub(super) fn task(&self, ring: &Ring, member: &Member) -> Option<Task> {
         let has_key = member.key_generation >= ring.generation;
         match ring.phase {
-            _ if !member.is_joined => None,
+            _ if !member.may_be_joined() => None,
             // The activation is not acknowledged: only what a node says under the new key proves that it uses it.
             Phase::Settled => (self.deadline.is_none() && has_key && member.active_generation < ring.generation)
                 .then_some(Task::Activate),
@@ -158,6 +158,11 @@ impl Campaign {
                 (has_key && !self.activated.contains(&member.eui64)).then_some(Task::Activate)
             }
         }
+    }
+
+    /// It did not answer in this phase, once at least.
+    pub(super) fn was_tried(&self, eui64: Eui64) -> bool {
+        self.retries.contains_key(&eui64)
     }
 
     pub(super) fn may_try(&self, eui64: Eui64, now: Instant) -> bool {
@@ -177,6 +182,11 @@ impl Campaign {
         let tries = self.retries.get(&eui64).map_or(0, |(_, tries)| *tries);
         let pause = RETRY_TIME * 2u32.saturating_pow(tries.min(MAX_DOUBLINGS));
         self.retries.insert(eui64, (Some(now + pause), tries + 1));
+    }
+
+    /// What was taken to be done may not have been: it is done again.
+    pub(super) fn doubt(&mut self, eui64: Eui64) {
+        self.activated.remove(&eui64);
     }
 
     /// A node that joins in the middle has the key that it got, and uses it.

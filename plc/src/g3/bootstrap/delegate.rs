@@ -2,7 +2,10 @@
 //! not say that a join has failed.
 
 use super::lbs::{MAX_REFUSED, NOBODY, WAITING_TIME};
-use super::{Action, Duration, Eui64, Generation, Instant, Media, Purpose, Reject, Server, Slot, Stage, Task, Waiting};
+use super::{
+    Action, Duration, Eui64, Event, Failure, Generation, Instant, Media, Purpose, Reject, Server, Slot, Stage, Task,
+    Waiting,
+};
 
 impl Server {
     /// Somebody asks the server in the modem.
@@ -12,9 +15,17 @@ impl Server {
     }
 
     /// The server in the modem has finished with a node.
-    pub fn join_complete(&mut self, eui64: Eui64, now: Instant) {
-        match self.slots.get(&eui64) {
-            Some(slot) if slot.stage == Stage::Delegated => self.succeed(eui64, now),
+    pub fn join_complete(&mut self, eui64: Eui64, short_addr: u16, now: Instant) {
+        let member = self.roster.get(eui64).filter(|member| member.short_addr == short_addr && member.is_assigned);
+        match (self.slots.get(&eui64), member.copied()) {
+            (Some(slot), _) if slot.stage == Stage::Delegated => {
+                if slot.purpose != Purpose::Join {
+                    self.rekey_is_said();
+                }
+                self.succeed(eui64, now);
+            }
+            // It took longer than it was waited for.
+            (None, Some(member)) if !self.kicked.contains_key(&eui64) => self.prove(member),
             _ => self.rejects.add(Reject::Unexpected("join complete")),
         }
         self.fill(now);
@@ -34,8 +45,17 @@ impl Server {
             return;
         }
         slot.stage = Stage::Delegated;
-        slot.due = now + JOIN_TIME;
+        slot.due = now
+            + match slot.purpose {
+                Purpose::Join => JOIN_TIME,
+                Purpose::Rekey(Task::Distribute) => REKEY_TIME,
+                Purpose::Rekey(Task::Activate) => ACTIVATE_TIME,
+            };
         let (short_addr, psk) = (slot.short_addr, Some(slot.psk));
+        if is_join {
+            let assigned = self.roster.assign(eui64, slot.generation);
+            assigned.into_iter().for_each(|member| self.events.push_back(Event::Remember(member)));
+        }
         match slot.purpose {
             Purpose::Join if !self.roster.is_durable(eui64) => slot.stage = Stage::Durable,
             Purpose::Join => self.actions.push_back(Action::Assign { eui64, short_addr, psk }),
@@ -47,11 +67,40 @@ impl Server {
         self.slots.insert(eui64, slot);
     }
 
+    /// A step of a rekey should be done by now. A modem that has never said so of any node is taken to have done it: who
+    /// was not reached loses the network at the switch, and joins again. Who another modem does not speak of was not
+    /// reached, and is tried again.
+    pub(super) fn rekey_not_said(&mut self, eui64: Eui64, now: Instant) {
+        let before = self.roster.get(eui64).map(|member| member.key_generation);
+        match before {
+            Some(before) if !self.indicates_rekey => {
+                self.presumed.entry(eui64).or_insert(before);
+                self.succeed(eui64, now);
+            }
+            _ => self.fail(eui64, Failure::NoAnswer, now),
+        }
+    }
+
+    /// It does say so: of whom it did not, nothing is known.
+    fn rekey_is_said(&mut self) {
+        self.indicates_rekey = true;
+        for (eui64, before) in std::mem::take(&mut self.presumed) {
+            self.campaign.doubt(eui64);
+            self.change(eui64, |member| member.key_generation = before);
+        }
+    }
+
     /// Has the server in the modem decline who asked, so that its place there is free.
     pub(super) fn turn_away(&mut self, eui64: Eui64) {
         if self.is_in_modem() {
             self.actions.push_back(Action::Assign { eui64, short_addr: NOBODY, psk: None });
         }
+    }
+
+    /// Turns away who asks and may not join; as it asks, it is not in the network for sure.
+    pub(super) fn refuse_there(&mut self, eui64: Eui64) {
+        self.change(eui64, |member| member.is_assigned = false);
+        self.turn_away(eui64);
     }
 
     /// Who has waited for too long has given up.
@@ -84,6 +133,9 @@ impl Server {
 
 /// A join through many hops takes some seconds; what has not come to its end by now has failed.
 pub(super) const JOIN_TIME: Duration = Duration::from_secs(45);
+/// A modem need not say when a step of a rekey is done: a conversation, or a single message.
+pub(super) const REKEY_TIME: Duration = Duration::from_secs(20);
+const ACTIVATE_TIME: Duration = Duration::from_secs(5);
 /// The modem passes a question on once: a second one that is not the same frame twice is another attempt.
 pub(super) const DOUBLED_TIME: Duration = Duration::from_secs(1);
 /// Four times as long with each one, four hours at most.

@@ -1,16 +1,15 @@
 //! Sending a node away.
 
-use super::{Action, Address, Duration, Eui64, Generation, Instant, Server, Task, lbp};
+use super::{Action, Address, Duration, Eui64, Generation, Instant, Member, Server, Task, lbp};
 
 impl Server {
     /// Sends a node away. It keeps its address; whether it may come back is a matter of admission. False where it is not
     /// in the network.
     pub fn kick(&mut self, eui64: Eui64, now: Instant) -> bool {
-        if !self.roster.get(eui64).is_some_and(|member| member.is_joined) {
+        if !self.roster.get(eui64).is_some_and(Member::may_be_joined) {
             return false;
         }
-        self.say_kick(eui64);
-        self.kicked.insert(eui64, (now + PAUSE, TIMES));
+        self.send_away(eui64, now);
         // A conversation of the server in the modem goes on: nothing else may begin before it is over.
         if self.generation != Some(Generation::ModemLbs) {
             self.slots.remove(&eui64);
@@ -26,9 +25,8 @@ impl Server {
         let is_busy = self.slots.contains_key(&member.eui64) || self.kicked.contains_key(&member.eui64);
         let can_tell = self.generation == Some(Generation::HostLbs) && self.slots.len() < self.limits.slots;
         if is_busy {
-        } else if !member.is_joined {
-            self.say_kick(member.eui64);
-            self.kicked.insert(member.eui64, (now + PAUSE, TIMES));
+        } else if !member.may_be_joined() {
+            self.send_away(member.eui64, now);
         } else if can_tell && self.wanted.is_none() && member.key_generation == self.ring.generation {
             self.rekey_node(member, Task::Activate, now);
         }
@@ -47,6 +45,11 @@ impl Server {
                 _ => drop(self.kicked.remove(&eui64)),
             }
         }
+    }
+
+    pub(super) fn send_away(&mut self, eui64: Eui64, now: Instant) {
+        self.say_kick(eui64);
+        self.kicked.insert(eui64, (now + PAUSE, TIMES));
     }
 
     fn say_kick(&mut self, eui64: Eui64) {

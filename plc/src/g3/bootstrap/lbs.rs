@@ -112,7 +112,7 @@ impl Server {
     fn wait(&mut self, eui64: Eui64, source: u16, media: Media, now: Instant) {
         let is_known = self.waiting.contains_key(&eui64);
         if self.refused.contains_key(&eui64) || !is_known && self.waiting.len() >= MAX_WAITING {
-            return self.turn_away(eui64);
+            return self.refuse_there(eui64);
         }
         // Who asks twice keeps its place.
         let until = self.waiting.get(&eui64).map_or(now + WAITING_TIME, |waiting| waiting.until);
@@ -126,7 +126,9 @@ impl Server {
         let Verdict::Admit(psk) = verdict else {
             let is_declined = verdict == Verdict::Decline;
             // One that is held keeps a place in the modem, of which there are few.
-            if is_declined || self.is_in_modem() {
+            if self.is_in_modem() {
+                self.refuse_there(eui64);
+            } else if is_declined {
                 self.decline(eui64, destination, media);
             }
             if self.refuse(eui64, now) {
@@ -138,7 +140,8 @@ impl Server {
             self.decline(eui64, destination, media);
             return self.events.push_back(Event::JoinFailed { eui64, why: Failure::NoAddress });
         };
-        if is_new {
+        // Where the modem assigns it, it becomes durable with that.
+        if is_new && !self.is_in_modem() {
             self.events.push_back(Event::Remember(member));
         }
         let generation = self.ring.active_generation();
@@ -238,7 +241,7 @@ impl Server {
         match slot.purpose {
             Purpose::Join => {
                 self.change(eui64, |member| {
-                    member.is_joined = true;
+                    (member.is_joined, member.is_assigned) = (true, false);
                     member.key_generation = slot.generation;
                     member.active_generation = slot.generation;
                 });
@@ -268,9 +271,12 @@ impl Server {
 
     /// The time of a slot is over: its message goes again, or it ends.
     pub(super) fn again(&mut self, eui64: Eui64, now: Instant) {
-        let (tries, time) = (self.limits.tries, self.limits.message_time);
+        let (tries, time, is_in_modem) = (self.limits.tries, self.limits.message_time, self.is_in_modem());
         let Some(slot) = self.slots.get_mut(&eui64) else { return };
         if slot.tries >= tries || matches!(slot.stage, Stage::Durable | Stage::Delegated) {
+            if is_in_modem && slot.purpose != Purpose::Join {
+                return self.rekey_not_said(eui64, now);
+            }
             let (is_join, is_delegated) = (slot.purpose == Purpose::Join, slot.is_delegated_join());
             if is_delegated {
                 self.strike(eui64, now);

@@ -8,6 +8,7 @@ mod campaign;
 mod delegate;
 mod kick;
 mod lbs;
+mod presence;
 mod roster;
 mod rotation;
 mod slot;
@@ -57,6 +58,10 @@ pub struct Server {
     strikes: BTreeMap<Eui64, u32>,
     /// Who was sent away: when it is told again, as nobody says that it has heard it, and how often still.
     kicked: BTreeMap<Eui64, (Instant, u32)>,
+    /// Who was rekeyed by a modem that does not say so, and the generation of its key before.
+    presumed: BTreeMap<Eui64, u32>,
+    /// The server in the modem says when a step of a rekey is done.
+    indicates_rekey: bool,
     identifier: u8,
     rejects: Rejects,
     actions: VecDeque<Action>,
@@ -179,6 +184,8 @@ impl Server {
             refused: BTreeMap::new(),
             strikes: BTreeMap::new(),
             kicked: BTreeMap::new(),
+            presumed: BTreeMap::new(),
+            indicates_rekey: false,
             identifier: 0,
             rejects: Rejects::default(),
             actions: VecDeque::new(),
@@ -245,47 +252,6 @@ impl Server {
         }
     }
 
-    /// Forgets a node and gives its address back. False while it is in the network.
-    pub fn forget(&mut self, eui64: Eui64) -> bool {
-        let may = self.roster.get(eui64).is_some_and(|member| !member.is_joined) && !self.slots.contains_key(&eui64);
-        may && self.roster.remove(eui64).is_some()
-    }
-
-    /// The network is another one now: everybody has to join it.
-    pub fn disband(&mut self) {
-        let joined: Vec<_> = self.roster.iter().filter(|member| member.is_joined).map(|member| member.eui64).collect();
-        for eui64 in joined {
-            self.leave(eui64);
-        }
-    }
-
-    /// Something came from this address: who has it is in the network, whatever we thought.
-    pub fn heard(&mut self, short_addr: u16) {
-        let Some(Member { eui64, is_joined, .. }) = self.roster.at(short_addr).copied() else { return };
-        if self.kicked.contains_key(&eui64) {
-            return;
-        }
-        let (generation, is_settled) = (self.ring.generation, self.ring.phase == Phase::Settled);
-        self.change(eui64, |member| {
-            member.is_joined = true;
-            // Nobody understands another key any more. Whether it has got the newest one is not known: a rotation gives
-            // it to it again.
-            if is_settled && member.key_generation == generation {
-                member.active_generation = generation;
-            }
-        });
-        if !is_joined {
-            self.events.push_back(Event::Joined { eui64, short_addr });
-        }
-    }
-
-    /// The server in the modem says that a node has left.
-    pub fn left(&mut self, short_addr: u16) {
-        if let Some(eui64) = self.roster.at(short_addr).filter(|member| member.is_joined).map(|member| member.eui64) {
-            self.leave(eui64);
-        }
-    }
-
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refused.retain(|_, until| *until > now);
         self.give_up_waiting(now);
@@ -319,11 +285,6 @@ impl Server {
         if let Some(member) = self.roster.change(eui64, change) {
             self.events.push_back(Event::Remember(member));
         }
-    }
-
-    fn leave(&mut self, eui64: Eui64) {
-        self.change(eui64, |member| member.is_joined = false);
-        self.events.push_back(Event::Left { eui64 });
     }
 
     fn emit(&mut self, eui64: Eui64, destination: Address, pdu: Vec<u8>) {

@@ -12,10 +12,24 @@ pub struct Member {
     pub short_addr: u16,
     /// It has joined, and has neither left nor been kicked.
     pub is_joined: bool,
+    /// The server in the modem was told its address since, and did not say what came of it: it may have joined.
+    pub is_assigned: bool,
     /// The generation of the newest group master key that it was given.
     pub key_generation: u32,
     /// The generation of the newest one that it was heard to use.
     pub active_generation: u32,
+}
+
+impl Member {
+    /// It is in the network, or may be.
+    pub const fn may_be_joined(&self) -> bool {
+        self.is_joined || self.is_assigned
+    }
+
+    /// It was in the network once, for sure.
+    pub const fn was_joined(&self) -> bool {
+        self.active_generation > 0
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +87,19 @@ impl Roster {
         (entry.member != before).then_some(entry.member)
     }
 
+    /// The modem is to be told the address of a node, which gets a key of this generation. That is durable first; the new
+    /// state comes back where it is another one.
+    pub(super) fn assign(&mut self, eui64: Eui64, generation: u32) -> Option<Member> {
+        let is_joined = self.get(eui64)?.is_joined;
+        let changed = self.change(eui64, |member| {
+            if !is_joined {
+                (member.is_assigned, member.key_generation) = (true, generation);
+            }
+        })?;
+        self.members.get_mut(&eui64)?.is_durable = false;
+        Some(changed)
+    }
+
     /// The node's address, a new one where it has none; whether it is new. None when there is no address left.
     ///
     /// Addresses go round, so that one that was given back is not used again before all others were.
@@ -83,7 +110,8 @@ impl Roster {
         let after = self.last.saturating_add(1).min(LAST + 1);
         let short_addr =
             (after..=LAST).chain(FIRST..after).find(|short_addr| !self.addresses.contains_key(short_addr))?;
-        let member = Member { eui64, short_addr, is_joined: false, key_generation: 0, active_generation: 0 };
+        let member =
+            Member { eui64, short_addr, is_joined: false, is_assigned: false, key_generation: 0, active_generation: 0 };
         self.last = short_addr;
         self.addresses.insert(short_addr, eui64);
         self.members.insert(eui64, Entry { member, is_durable: false });

@@ -11,9 +11,12 @@ impl Server {
     pub fn ring_kept(&mut self, now: Instant) {
         let Some(ring) = self.wanted.take() else { return };
         self.ring = ring;
+        if matches!(ring.phase, Phase::Grace | Phase::Settled) {
+            self.presumed.clear();
+        }
         self.campaign.enter(ring.phase, self.silence(), now);
         self.actions.push_back(Action::Keys(ring));
-        let missing = |member: &&Member| member.is_joined && member.key_generation < ring.generation;
+        let missing = |member: &&Member| member.may_be_joined() && member.key_generation < ring.generation;
         let missing: Vec<_> = self.roster.iter().filter(missing).map(|member| member.eui64).collect();
         self.events.push_back(Event::Rekey { phase: ring.phase, missing: missing.len() });
         if ring.phase == Phase::Settled {
@@ -45,7 +48,12 @@ impl Server {
             let may = self.generation == Some(Generation::HostLbs) || self.ring.phase != Phase::Grace;
             let members = self.roster.iter().filter(|_| may);
             let open = members.filter_map(|member| Some((*member, campaign.task(&self.ring, member)?)));
-            let chosen: Vec<_> = open.clone().filter(|(member, _)| is_idle(member)).take(free).collect();
+            // Who was tried before comes behind all who were not.
+            let idle = open.clone().filter(|(member, _)| is_idle(member));
+            let (new, tried) = (idle.clone(), idle);
+            let new = new.filter(|(member, _)| !campaign.was_tried(member.eui64));
+            let tried = tried.filter(|(member, _)| campaign.was_tried(member.eui64));
+            let chosen: Vec<_> = new.chain(tried).take(free).collect();
             let is_done = match self.ring.phase {
                 Phase::Distribute => open.clone().next().is_none(),
                 Phase::Activate => !open.clone().any(|(_, task)| task == Task::Activate),

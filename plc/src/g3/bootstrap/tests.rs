@@ -84,7 +84,14 @@ fn a_message_goes_again_and_then_the_slot_is_free() {
 
 #[test]
 fn nobody_else_can_say_that_a_node_leaves() {
-    let member = Member { eui64: eui64(), short_addr: 4, is_joined: true, key_generation: 1, active_generation: 1 };
+    let member = Member {
+        eui64: eui64(),
+        short_addr: 4,
+        is_joined: true,
+        is_assigned: false,
+        key_generation: 1,
+        active_generation: 1,
+    };
     let (mut server, now) = server();
     server.roster = Roster::new([member]);
     let kick = lbp::Message::new(lbp::Code::KickFromLbd, eui64(), lbp::Data::Nothing).to_vec();

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::PSK;
-use crate::g3::bootstrap::delegate::JOIN_TIME;
+use crate::g3::bootstrap::delegate::{JOIN_TIME, REKEY_TIME};
 
 const NOBODY: u16 = 0xffff;
 
@@ -86,7 +86,7 @@ fn a_join_that_comes_to_no_end_keeps_the_others_waiting_for_a_short_time_only() 
     assert_eq!(house.ask(1), [assign(1, 1)]);
     assert_eq!(house.ask(2), [], "the modem has one key at a time");
     assert_eq!(house.wait(JOIN_TIME), [turn_away(1), assign(2, 2)]);
-    house.server.join_complete(node(2), house.now);
+    house.server.join_complete(node(2), 2, house.now);
     assert_eq!(house.said(), []);
     assert!(house.server.member(node(2)).unwrap().is_joined);
 }
@@ -99,7 +99,7 @@ fn who_asks_again_has_failed_and_the_next_one_is_served() {
     assert_eq!(house.ask(2), []);
     house.now += Duration::from_secs(2);
     assert_eq!(house.ask(1), [assign(2, 2)]);
-    house.server.join_complete(node(2), house.now);
+    house.server.join_complete(node(2), 2, house.now);
     assert_eq!(house.said(), [assign(1, 1)]);
     // The second failure in a row: it has to wait, and is told so each time.
     for _ in 0..3 {
@@ -135,4 +135,150 @@ fn who_waits_too_long_gives_its_place_in_the_modem_back() {
         assert!(said.contains(&turn_away(number)), "{number}: {said:?}");
     }
     assert_eq!(house.ask(9), [assign(9, 9)]);
+}
+
+fn is_joined(house: &House, number: u8) -> bool {
+    house.server.member(node(number)).unwrap().is_joined
+}
+
+/// The house after a kill, with what was durable; two nodes were assigned their addresses.
+fn killed() -> House {
+    let mut before = new();
+    assert_eq!(before.ask(1), [assign(1, 1)]);
+    before.wait(JOIN_TIME);
+    assert_eq!(before.ask(2), [assign(2, 2)]);
+    let members: Vec<_> = before.server.members().copied().collect();
+    assert!(members.iter().all(|member| member.is_assigned && !member.was_joined()));
+    house(Ring::new(PSK), &members)
+}
+
+#[test]
+fn who_may_have_joined_unnoticed_is_in_the_network_when_it_is_heard_or_seen() {
+    let mut house = killed();
+    let now = house.now;
+    assert!(!house.server.forget(node(1)), "its address is in use, perhaps");
+    house.server.heard(1, now);
+    house.server.seen(2);
+    house.server.seen(3);
+    house.said();
+    for number in [1, 2] {
+        let member = house.server.member(node(number)).unwrap();
+        assert!(member.is_joined && !member.is_assigned && member.was_joined());
+        assert_eq!(member.key_generation, 1);
+    }
+    assert_eq!(house.count(|event| matches!(event, Event::Joined { .. })), 2);
+    // A route outlives its node.
+    assert!(house.server.kick(node(2), now));
+    house.server.seen(2);
+    house.server.heard(2, now);
+    assert!(!is_joined(&house, 2));
+}
+
+#[test]
+fn a_word_that_comes_late_counts_and_one_of_another_address_does_not() {
+    let mut house = killed();
+    let now = house.now;
+    house.server.join_complete(node(1), 7, now);
+    house.server.join_complete(node(2), 2, now);
+    assert_eq!((is_joined(&house, 1), is_joined(&house, 2)), (false, true));
+    assert_eq!(house.server.rejects().iter().map(|(_, count)| count).sum::<u64>(), 1);
+}
+
+#[test]
+fn who_is_heard_in_the_middle_of_its_join_has_joined() {
+    let mut house = new();
+    assert_eq!(house.ask(1), [assign(1, 1)]);
+    assert_eq!(house.ask(2), []);
+    house.server.seen(1);
+    assert!(!is_joined(&house, 1), "a route may be older than the join");
+    house.server.heard(1, house.now);
+    assert_eq!(house.said(), [assign(2, 2)]);
+    assert!(is_joined(&house, 1));
+}
+
+#[test]
+fn who_may_have_joined_is_sent_away_like_any_other_and_no_more_heard() {
+    let mut house = killed();
+    assert!(house.server.kick(node(1), house.now));
+    assert_eq!(house.said(), [Action::Kick { eui64: node(1), short_addr: 1 }]);
+    assert!(!house.server.kick(node(1), house.now));
+    house.server.set_admission(Box::new(BTreeMap::new()));
+    house.wait(Duration::from_secs(3600));
+    house.server.heard(1, house.now);
+    assert_eq!(house.said(), [Action::Kick { eui64: node(1), short_addr: 1 }], "it is not admitted");
+    assert!(!is_joined(&house, 1));
+}
+
+#[test]
+fn who_asks_and_is_not_admitted_is_not_in_the_network_for_sure() {
+    let mut house = killed();
+    house.server.set_admission(Box::new(BTreeMap::new()));
+    assert_eq!(house.ask(1), [turn_away(1)]);
+    assert!(!house.server.member(node(1)).unwrap().may_be_joined());
+}
+
+fn rekey(number: u8, distribute: bool) -> Action {
+    let short_addr = number.into();
+    Action::Rekey { eui64: node(number), short_addr, psk: Some(psk(number)), distribute }
+}
+
+fn members(joined: std::ops::Range<u8>) -> Vec<Member> {
+    let member = |number: u8| Member {
+        eui64: node(number),
+        short_addr: number.into(),
+        is_joined: number != 2,
+        is_assigned: number == 2,
+        key_generation: 1,
+        active_generation: 1,
+    };
+    joined.map(member).collect()
+}
+
+fn rekeyed(said: &[Action]) -> Vec<&Action> {
+    said.iter().filter(|action| !matches!(action, Action::Keys(_))).collect()
+}
+
+#[test]
+fn a_rekey_ends_soon_where_the_modem_does_not_say_how_far_it_is() {
+    let mut house = house(Ring::new(PSK), &members(1..4));
+    assert!(house.server.rekey(Key([8; 16])));
+    let said = house.said();
+    assert_eq!(rekeyed(&said), [&rekey(1, true)]);
+    assert_eq!(
+        house.count(|event| matches!(event, Event::Rekey { missing: 3, .. })),
+        1,
+        "the one that may be there, too"
+    );
+    let said = house.wait(REKEY_TIME * 4);
+    let expected: Vec<_> = [(2, true), (3, true), (1, false), (2, false), (3, false)].map(|(n, d)| rekey(n, d)).into();
+    assert_eq!(rekeyed(&said), expected.iter().collect::<Vec<_>>());
+    assert_eq!(house.server.ring().phase, Phase::Grace);
+}
+
+#[test]
+fn who_was_passed_over_is_rekeyed_again_where_the_modem_says_of_others_that_they_are() {
+    let mut house = house(Ring::new(PSK), &members(1..4));
+    assert!(house.server.rekey(Key([8; 16])));
+    house.said();
+    let said = house.wait(REKEY_TIME);
+    assert_eq!(rekeyed(&said), [&rekey(2, true)]);
+    house.server.join_complete(node(2), 2, house.now);
+    assert_eq!(house.said(), [rekey(1, true)], "nobody said so of the first");
+    let said = house.wait(REKEY_TIME);
+    assert_eq!(rekeyed(&said), [&rekey(3, true)], "who was not tried before comes first");
+    house.server.join_complete(node(3), 3, house.now);
+    assert_eq!(house.said(), []);
+    assert_eq!((house.server.ring().phase, is_joined(&house, 1)), (Phase::Distribute, true));
+}
+
+#[test]
+fn a_rekey_lets_those_in_who_ask() {
+    let mut house = house(Ring::new(PSK), &members(1..4));
+    assert!(house.server.rekey(Key([8; 16])));
+    house.said();
+    assert_eq!(house.ask(5), []);
+    let said = house.wait(REKEY_TIME);
+    assert_eq!(rekeyed(&said), [&assign(5, 4)]);
+    house.server.join_complete(node(5), 4, house.now);
+    assert_eq!(house.said(), [rekey(2, true)]);
 }
