@@ -162,6 +162,7 @@ impl Modem {
     /// A buffer for a message of the host; false when there is none left. The last one stops the host.
     fn take_buffer(&mut self, now: Instant) -> bool {
         if self.pending >= self.nature.buffers {
+            self.statistics.refused += 1;
             return false;
         }
         self.pending += 1;

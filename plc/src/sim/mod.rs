@@ -64,6 +64,8 @@ pub struct Faults {
     pub deaf_ppm: u32,
     /// Messages that get lost in the air.
     pub air_loss_ppm: u32,
+    /// Confirms of messages to nodes that are lost, beside the others.
+    pub lost_confirm_ppm: u32,
     /// Confirms come so much later.
     pub slow_confirm: Duration,
 }

@@ -50,6 +50,8 @@ pub struct Statistics {
     /// Questions for admission.
     pub asked: u64,
     pub datagrams: u64,
+    /// Messages for which there was no buffer.
+    pub refused: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -230,7 +232,8 @@ impl Modem {
         let mut octets = Vec::new();
         frame.emit(&mut octets);
         let faults = &self.nature.faults;
-        if self.random.happens(faults.lost_ppm) {
+        let is_confirm = matches!(message, Message::DataConfirm { .. } | Message::LbpConfirm { .. });
+        if self.random.happens(faults.lost_ppm) || is_confirm && self.random.happens(faults.lost_confirm_ppm) {
             return;
         }
         let is_twice = self.random.happens(faults.duplicate_ppm);

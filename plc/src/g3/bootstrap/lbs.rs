@@ -230,7 +230,8 @@ impl Server {
         let Some(slot) = self.slots.get_mut(&eui64) else { return };
         let success = lbp::Data::Eap(eap::Message { identifier, body: eap::Body::Success });
         slot.stage = Stage::Accepted;
-        slot.due = now + self.limits.message_time;
+        // Nobody answers the last word: only its confirm is waited for, which may be lost on the line.
+        slot.due = now + self.limits.message_time.min(CONFIRM_TIME);
         slot.message = lbp::Message { code: lbp::Code::Accepted, media: slot.media, eui64, data: success }.to_vec();
         let (destination, message) = (slot.destination, slot.message.clone());
         self.emit(eui64, destination, message);
@@ -335,5 +336,7 @@ pub(super) const WAITING_TIME: Duration = Duration::from_secs(60);
 const REFUSED_TIME: Duration = Duration::from_secs(30);
 /// A disk that is slower fails the join.
 const DURABLE_TIME: Duration = Duration::from_secs(30);
+/// The confirm of a last word takes no longer, or it was lost.
+const CONFIRM_TIME: Duration = Duration::from_secs(20);
 const MAX_WAITING: usize = 64;
 pub(super) const MAX_REFUSED: usize = 1024;

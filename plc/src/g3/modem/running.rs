@@ -166,8 +166,16 @@ impl Modem {
             Message::DataConfirm { status, handle } => self.confirm(handle, false, status, now),
             Message::LbpConfirm { status, handle } => self.confirm(handle, true, status, now),
             Message::Status { status, command } => self.take_status(status, command, now),
-            Message::DataIndication { lqi, nsdu } => self.events.push_back(Event::Data { nsdu, lqi }),
-            Message::LbpIndication { source, pdu, lqi, .. } => self.events.push_back(Event::Lbp { source, pdu, lqi }),
+            Message::DataIndication { lqi, nsdu } => {
+                let delivered = self.outbox.heard_data(&nsdu.0, now);
+                self.tell(delivered.into_iter().collect());
+                self.events.push_back(Event::Data { nsdu, lqi });
+            }
+            Message::LbpIndication { source, pdu, lqi, .. } => {
+                let delivered = self.outbox.heard_lbp(&pdu.0, now);
+                self.tell(delivered.into_iter().collect());
+                self.events.push_back(Event::Lbp { source, pdu, lqi });
+            }
             Message::Buffer { ready } => self.outbox.set_ready(ready != 0, now),
             Message::NonVolatileData {} if self.is_running() => self.watch(now),
             Message::NetworkStatus {

@@ -22,6 +22,7 @@ fn check(generation: Generation, seed: u64) {
         duplicate_ppm: 20_000,
         deaf_ppm: 5_000,
         air_loss_ppm: 50_000,
+        lost_confirm_ppm: 0,
         slow_confirm: Duration::from_millis(random.under(500)),
     };
     for round in 0..40u8 {

@@ -201,6 +201,7 @@ fn a_line_with_faults_loses_nobody() {
         duplicate_ppm: 20_000,
         deaf_ppm: 10_000,
         air_loss_ppm: 50_000,
+        lost_confirm_ppm: 20_000,
         slow_confirm: Duration::from_millis(300),
     };
     for generation in [Generation::HostLbs, Generation::ModemLbs] {

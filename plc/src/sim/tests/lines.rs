@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::house::{House, MINUTE};
+use super::house::{House, MINUTE, device};
 use crate::g3::adp::Value;
 use crate::g3::coordinator::Event;
 use crate::g3::modem::{self, Answer, Cause, Delivery, Full, Generation, Priority, Refusal, Ticket};
 use crate::g3::pib::{Layer, Typed, adp, mac};
 use crate::g3::{AdpStatus, MacStatus};
-use crate::sim::Nature;
+use crate::sim::{Behind, Faults, Nature};
 
 fn up(nature: Nature, nodes: u32) -> House {
     let mut house = House::new(nature, 0..nodes);
@@ -106,11 +106,52 @@ fn a_modem_that_is_full_stops_its_host_and_loses_nothing() {
     house.run(MINUTE * 5);
     let confirmed = house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(_, Delivery::Confirmed))));
     assert_eq!(confirmed, tickets.len());
+    let refused = house.pair.modem.statistics().refused;
+    assert!(refused <= 8, "{refused} of {} were refused", tickets.len());
+}
+
+#[test]
+fn confirms_that_are_lost_on_the_line_keep_nobody_from_joining_and_no_answer_from_coming() {
+    for (lost_confirm_ppm, minutes) in [(10_000, 1), (200_000, 2), (500_000, 5)] {
+        let faults = Faults { lost_confirm_ppm, ..Faults::default() };
+        let nature = Nature { faults, hop_time: Duration::from_millis(20), ..Nature::default() };
+        let mut house = House::new(nature, 0..60);
+        house.run(MINUTE * minutes);
+        assert_eq!(house.pair.modem.joined(), 60, "{lost_confirm_ppm}");
+        house.events.clear();
+        assert_eq!(house.ask_everybody(), 60, "{lost_confirm_ppm}");
+        house.run(MINUTE * 3);
+        let unknown = house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(_, Delivery::Unknown))));
+        assert_eq!(unknown, 0, "what was answered has arrived");
+        house.agree();
+    }
+}
+
+#[test]
+fn a_confirm_that_comes_after_the_answer_is_not_news_and_one_that_is_overdue_is() {
+    let mut house = up(Nature::default(), 1);
+    let short_addr = house.pair.modem.devices()[0].short_addr().unwrap();
+    house.pair.modem.faults().slow_confirm = Duration::from_secs(40);
+    let (now, deadline) = (house.pair.now, house.pair.now + MINUTE);
+    for _ in 0..4 {
+        house.pair.coordinator.send_datagram(short_addr, (1, 2), b"x", Priority::Normal, deadline, now).unwrap();
+    }
+    // Nobody is there, so that nobody answers.
+    let nobody = house.pair.coordinator.send_datagram(9, (1, 2), b"x", Priority::Normal, deadline, now).unwrap();
+    house.run(Duration::from_secs(20));
+    let confirmed = Event::Modem(modem::Event::Sent(nobody, Delivery::Confirmed));
+    assert_eq!(house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(..)))), 4);
+    house.run(MINUTE);
+    let refused = Event::Modem(modem::Event::Sent(nobody, Delivery::Refused(AdpStatus::ROUTE_ERROR)));
+    assert_eq!((house.count(|event| *event == refused), house.count(|event| *event == confirmed)), (1, 0));
+    assert_eq!(house.count(|event| matches!(event, Event::Modem(modem::Event::Sent(..)))), 5);
+    assert_eq!(house.pair.coordinator.modem().rejects().0.of("unexpected"), 0);
 }
 
 #[test]
 fn what_cannot_leave_in_time_expires_and_what_nobody_confirms_is_unknown() {
-    let mut house = up(Nature::default(), 1);
+    let mut house = House::with(Nature::default(), vec![device(0)], Behind::nothing());
+    assert!(house.until(|house| house.pair.modem.joined() == 1));
     let short_addr = house.pair.modem.devices()[0].short_addr().unwrap();
     house.pair.modem.faults().slow_confirm = MINUTE * 10;
     let (now, soon) = (house.pair.now, house.pair.now + Duration::from_secs(10));
