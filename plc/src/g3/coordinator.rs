@@ -1,13 +1,17 @@
 //! A whole network behind one machine: the driver of its modem, its bootstrap server, datagrams to and from its nodes.
 
+mod lbs;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use lbs::After;
+
 use super::MacStatus;
-use super::adp::{Address, Message, Request, Value, lbp_attribute};
-use super::bootstrap::{self, Action, Phase, Ring, Server};
-use super::modem::{self, Answer, Generation, Modem, Priority, Ticket};
-use super::pib::{Layer, Typed, mac};
+use super::adp::{Address, Message, Request};
+use super::bootstrap::{self, Action, Server};
+use super::modem::{self, Answer, Modem, Priority, Ticket};
+use super::pib::Typed;
 use crate::net::{self, Datagram};
 use crate::{Eui64, Reject, Rejects};
 
@@ -16,8 +20,8 @@ use crate::{Eui64, Reject, Rejects};
 pub struct Coordinator {
     modem: Modem,
     server: Server,
-    /// Commands to the server in the modem that follow a pre-shared key, when it was taken.
-    after_psk: BTreeMap<Ticket, Request>,
+    /// What follows when the modem has answered.
+    after: BTreeMap<Ticket, After>,
     /// When the last frames of a network with our number were heard.
     conflicts: VecDeque<Instant>,
     /// Other networks, and when they were heard last.
@@ -58,7 +62,7 @@ impl Coordinator {
         let mut coordinator = Self {
             modem,
             server,
-            after_psk: BTreeMap::new(),
+            after: BTreeMap::new(),
             conflicts: VecDeque::new(),
             foreign_pans: BTreeMap::new(),
             rejects: Rejects::default(),
@@ -196,12 +200,8 @@ impl Coordinator {
             modem::Event::Left { short_addr } => return self.server.left(short_addr),
             modem::Event::Data { nsdu, lqi } => return self.take_packet(&nsdu.0, lqi, now),
             modem::Event::Answered(ticket, ref result) => {
-                if let Some(request) = self.after_psk.remove(&ticket) {
-                    if result.is_ok() {
-                        self.phase_of(&request);
-                        self.modem.command(&request);
-                    }
-                    return;
+                if let Some(after) = self.after.remove(&ticket) {
+                    return self.go_on(after, result.as_ref().ok(), now);
                 }
                 if let Ok(Answer::Rows(rows)) = result {
                     rows.iter().filter_map(node_of).for_each(|short_addr| self.server.seen(short_addr));
@@ -212,10 +212,13 @@ impl Coordinator {
                 status: MacStatus::UNAVAILABLE_KEY | MacStatus::SECURITY_ERROR,
                 ..
             }) => self.server.not_understood(source, now),
-            modem::Event::Up(generation) => self.server.up(generation, now),
+            modem::Event::Up(generation) => {
+                self.look_at_index(now);
+                self.server.up(generation, now);
+            }
             modem::Event::Down(_) => {
                 self.server.down(now);
-                self.after_psk.clear();
+                self.after.clear();
             }
             modem::Event::ForeignPan { pan_id, .. } if pan_id == self.modem.config().pan_id => {
                 self.conflicts.retain(|heard| *heard + CONFLICT_TIME > now);
@@ -270,52 +273,6 @@ impl Coordinator {
             }
             Action::Kick { eui64, short_addr } => self.modem.command(&Request::Kick { short_addr, eui64 }),
             Action::Keys(ring) => self.set_keys(&ring, now),
-        }
-    }
-
-    /// A command to the server in the modem, behind the key that the node must prove.
-    fn command(&mut self, psk: Option<crate::Key>, request: Request, now: Instant) {
-        // Nobody proves anything: who is declined is declined in either phase.
-        let Some(psk) = psk else { return self.modem.command(&request) };
-        self.phase_of(&request);
-        let value = Typed::Key(psk).to_value();
-        if let Ok(ticket) = self.modem.set_lbp(lbp_attribute::PSK, 0, value, now) {
-            self.after_psk.insert(ticket, request);
-        }
-    }
-
-    /// In its rekey phase the modem hands a new key to whoever proves its own, and no address; out of it an address and the
-    /// key in use. The modem does not confirm it, so it is said before the key and again before the command: one that is
-    /// lost on the line would mix the two up.
-    fn phase_of(&mut self, request: &Request) {
-        let is_begun = matches!(request, Request::Rekey { distribute: true, .. });
-        self.modem.command(&Request::RekeyPhase { is_begun });
-    }
-
-    fn set_keys(&mut self, ring: &Ring, now: Instant) {
-        if self.modem.generation() != Some(Generation::ModemLbs) {
-            self.modem.set_keys(ring.keyring, now);
-        }
-        if ring.phase == Phase::Settled {
-            // Whether the modem forgets the old key or not: nothing is sent with it.
-            let _ = self.modem.set(Layer::Mac, mac::KEY_TABLE, ring.keyring.other().into(), Value::default(), now);
-        }
-        if self.modem.generation() != Some(Generation::ModemLbs) {
-            return;
-        }
-        self.modem.remember_keys(ring.keyring);
-        match ring.phase {
-            Phase::Distribute | Phase::Activate => {
-                let Some(gmk) = ring.keyring.key(ring.newest()) else { return };
-                let value = Typed::Key(gmk).to_value();
-                // It follows in order: nothing is rekeyed before it is there.
-                let _ = self.modem.set_lbp(lbp_attribute::REKEY_GMK, 0, value, now);
-            }
-            Phase::Grace => {
-                self.modem.command(&Request::RekeyPhase { is_begun: false });
-                self.modem.command(&Request::ActivateNewKey {});
-            }
-            Phase::Settled => {}
         }
     }
 }

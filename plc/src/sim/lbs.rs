@@ -43,13 +43,16 @@ impl Modem {
         let other = 1 - (self.pib.number(Layer::Adp, adp::ACTIVE_KEY_INDEX) as u8 & 1);
         if let Some(key) = self.lbs.rekey_gmk.take() {
             self.use_key(other, key);
+            self.pib.put(Layer::Adp, adp::ACTIVE_KEY_INDEX, Typed::U8(other));
         }
     }
 
     fn use_key(&mut self, index: u8, key: Key) {
         let set = self.pib.set(Layer::Mac, mac::KEY_TABLE, index.into(), &Typed::Key(key).to_value());
         debug_assert!(set.is_ok(), "the table has two places");
-        self.pib.put(Layer::Adp, adp::ACTIVE_KEY_INDEX, Typed::U8(index));
+        if !self.nature.leaves_index {
+            self.pib.put(Layer::Adp, adp::ACTIVE_KEY_INDEX, Typed::U8(index));
+        }
     }
 
     /// The host has decided about who asked.

@@ -33,6 +33,8 @@ pub struct Nature {
     pub is_strict: bool,
     /// It has an RF side too.
     pub is_hybrid: bool,
+    /// A group key for its bootstrap server does not make its index the active one.
+    pub leaves_index: bool,
     /// Attributes that its firmware does not know, and whether it answers at all when it is asked for them.
     pub lacks: Vec<(Layer, u32)>,
     pub is_mute_about_them: bool,
@@ -82,6 +84,7 @@ impl Default for Nature {
             generation: Generation::HostLbs,
             is_strict: true,
             is_hybrid: false,
+            leaves_index: false,
             lacks: Vec::new(),
             is_mute_about_them: false,
             hop_time: Duration::ZERO,

@@ -33,6 +33,7 @@ impl Pib {
     pub(super) fn reset(&mut self) {
         self.values.clear();
         self.put(Layer::Adp, adp::MAX_HOPS, Typed::U8(8));
+        self.put(Layer::Adp, adp::ACTIVE_KEY_INDEX, Typed::U8(0));
         self.put(Layer::Mac, mac::FRAME_COUNTER, Typed::U32(0));
         self.put(Layer::Mac, mac::FRAME_COUNTER_RF, Typed::U32(0));
         self.put(Layer::Mac, mac::PAN_ID, Typed::U16(0xffff));

@@ -225,7 +225,9 @@ impl Server {
         self.generation = Some(generation);
         match self.ring.phase {
             Phase::Settled => self.campaign.enter(Phase::Settled, self.silence(), now),
-            _ if generation == Generation::ModemLbs => self.actions.push_back(Action::Keys(self.ring)),
+            Phase::Distribute | Phase::Activate if generation == Generation::ModemLbs => {
+                self.actions.push_back(Action::Keys(self.ring))
+            }
             _ => {}
         }
         self.fill(now);

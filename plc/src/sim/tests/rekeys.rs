@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::house::{House, MINUTE};
 use crate::Key;
 use crate::g3::bootstrap::Phase;
-use crate::g3::modem::Generation;
+use crate::g3::modem::{Generation, Keyring};
+use crate::g3::pib::{Layer, adp};
 use crate::sim::Nature;
 
 const NEW: Key = Key([0xb0; 16]);
@@ -128,4 +129,42 @@ fn the_service_may_be_killed_at_every_moment_of_a_rekey() {
             house.agree();
         }
     }
+}
+
+#[test]
+fn the_active_index_is_the_rings_whatever_the_modem_makes_of_its_keys() {
+    for leaves_index in [true, false] {
+        let nature = Nature { generation: Generation::ModemLbs, leaves_index, ..Nature::default() };
+        let mut house = House::new(nature, 0..5);
+        let first = house.disk.ring.keyring.active_key();
+        house.disk.ring.keyring = Keyring { active: 1, keys: [None, first] };
+        house.kill();
+        assert!(house.until(|house| house.pair.modem.joined() == 5));
+        assert_eq!(house.pair.modem.key(), first.map(|key| (1, key)));
+        assert!(house.pair.coordinator.with_server(house.pair.now, |server| server.rekey(NEW)));
+        assert!(house.until(|house| house.disk.ring.phase == Phase::Grace));
+        house.run(Duration::from_secs(5));
+        assert_eq!(house.pair.modem.key(), Some((0, NEW)), "{leaves_index}");
+        // It forgets everything, while both keys are still in use.
+        house.pair.modem.power_cut();
+        house.kill();
+        assert!(house.until(House::is_up));
+        house.run(Duration::from_secs(5));
+        assert_eq!(house.pair.modem.key(), Some((0, NEW)), "{leaves_index}");
+        assert_eq!(house.ask_everybody(), 5);
+        assert!(house.until(is_settled));
+        house.agree();
+    }
+}
+
+#[test]
+fn a_modem_that_says_nothing_of_its_active_index_is_taken_as_it_is() {
+    let lacks = vec![(Layer::Adp, adp::ACTIVE_KEY_INDEX)];
+    let nature = Nature { generation: Generation::ModemLbs, lacks, ..Nature::default() };
+    let mut house = House::new(nature, 0..5);
+    assert!(house.until(|house| house.pair.modem.joined() == 5));
+    assert!(house.pair.coordinator.with_server(house.pair.now, |server| server.rekey(NEW)));
+    assert!(house.until(is_settled));
+    assert_eq!(house.pair.modem.key(), Some((1, NEW)));
+    assert_eq!(house.ask_everybody(), 5);
 }
