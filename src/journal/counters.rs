@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut};
@@ -91,16 +92,33 @@ impl Counters {
     ///
     /// # Errors
     /// The reservation could not be made durable: none of them is given out.
-    pub fn take(&mut self, name: &[u8], count: u64) -> Result<std::ops::Range<u64>, JournalError> {
-        let counter = self.counters.get(name).copied().unwrap_or(Counter { next: 0, reserved: 0 });
-        let end = counter.next.saturating_add(count);
-        if end > counter.reserved {
-            self.reserve(name, end.saturating_add(self.block))?;
+    pub fn take(&mut self, name: &[u8], count: u64) -> Result<Range<u64>, JournalError> {
+        self.prepare(name, count)?;
+        let next = self.peek(name);
+        Ok(self.take_reserved(name, count).unwrap_or(next..next))
+    }
+
+    /// Reserves the next `count` values where they are not, so that [`Self::take_reserved`] gives them.
+    ///
+    /// # Errors
+    /// The reservation could not be made durable.
+    pub fn prepare(&mut self, name: &[u8], count: u64) -> Result<(), JournalError> {
+        if self.is_prepared(name, count) {
+            return Ok(());
         }
-        if let Some(counter) = self.counters.get_mut(name) {
-            counter.next = end;
-        }
-        Ok(counter.next..end)
+        self.reserve(name, self.peek(name).saturating_add(count).saturating_add(self.block))
+    }
+
+    /// Whether the next `count` values are reserved.
+    pub fn is_prepared(&self, name: &[u8], count: u64) -> bool {
+        self.counters.get(name).is_some_and(|counter| counter.next.saturating_add(count) <= counter.reserved)
+    }
+
+    /// [`Self::take`] where nothing has to be written for it; None where something has.
+    pub fn take_reserved(&mut self, name: &[u8], count: u64) -> Option<Range<u64>> {
+        let counter = self.counters.get_mut(name)?;
+        let end = counter.next.checked_add(count).filter(|end| *end <= counter.reserved)?;
+        Some(std::mem::replace(&mut counter.next, end)..end)
     }
 
     /// Makes sure that the next value is not below `at_least`. Never lowers a counter.
@@ -173,6 +191,18 @@ const SHORTEST_ENTRY: u64 = 21;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prepared_values_need_no_writing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut counters = Counters::open(&directory.path().join("counters"), 100).unwrap();
+        assert_eq!(counters.take_reserved(b"a", 4), None);
+        counters.prepare(b"a", 4).unwrap();
+        assert_eq!(counters.take_reserved(b"a", 4), Some(0..4));
+        assert_eq!(counters.take_reserved(b"a", 100), Some(4..104));
+        assert_eq!(counters.take_reserved(b"a", 1), None);
+        assert_eq!(counters.take(b"a", 1).unwrap(), 104..105);
+    }
 
     #[test]
     fn no_value_is_given_out_twice_over_restarts() {

@@ -2,7 +2,7 @@
 //! store together with how far each meter has come.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dlms::security::ReceivedCounter;
@@ -12,7 +12,7 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::exchange::{Corrected, Job, Layout, Outcome, Wanted};
+use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
 use super::known::{self, Known, Member, event, lane, origin, task};
 use super::life::Demand;
 use super::push::{Listener, PushCounts};
@@ -198,6 +198,7 @@ impl Collector {
                 (Purpose::Task(*task), wanted, object, said.grid.clone(), slots.clone(), origin(said))
             }
         };
+        self.prepare_counters(&known.party);
         let job = Job {
             meter: Arc::clone(&known.party),
             wanted,
@@ -216,6 +217,18 @@ impl Collector {
         debug!(meter = %known.id(), purpose = ?purpose, slots = ?slots, "read");
         let id = self.running.spawn(job.run()).id();
         self.orders.insert(id, (*ticket, *no, purpose));
+    }
+
+    /// What has to be written for a meter's counters is written here, one meter after the other: in the orders each that
+    /// waits for it would hold a thread.
+    fn prepare_counters(&self, party: &Party) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        if !party.meter.manner.is_ciphered() || counters.is_prepared(&party.meter.id, COUNTERS_AT_ONCE) {
+            return;
+        }
+        if let Err(error) = block_in_place(|| counters.prepare(&party.meter.id, COUNTERS_AT_ONCE)) {
+            warn!(err = %chain(&error), "reserve invocation counters");
+        }
     }
 
     /// The shortest slots of the meter's profiles: no clock goes back over their ends.

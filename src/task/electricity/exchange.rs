@@ -176,9 +176,17 @@ impl Job {
             if !is_ciphered {
                 return None;
             }
-            let taken = block_in_place(|| {
-                counters.lock().unwrap_or_else(PoisonError::into_inner).take(&name, COUNTERS_AT_ONCE)
-            });
+            // Saying that it may block costs a thread each time: only who has to write says so.
+            let reserved =
+                counters.try_lock().ok().and_then(|mut counters| counters.take_reserved(&name, COUNTERS_AT_ONCE));
+            let taken = reserved.map_or_else(
+                || {
+                    block_in_place(|| {
+                        counters.lock().unwrap_or_else(PoisonError::into_inner).take(&name, COUNTERS_AT_ONCE)
+                    })
+                },
+                Ok,
+            );
             match taken {
                 Ok(range) => Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?),
                 Err(error) => {
@@ -326,4 +334,4 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// Rows of one order: more are a meter's mistake, or meant to fill our memory.
 const ROWS_MAX: usize = 20_000;
 /// A session takes one for each request and each block.
-const COUNTERS_AT_ONCE: u64 = 64;
+pub(super) const COUNTERS_AT_ONCE: u64 = 64;
