@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::modem::{Happening, Modem, Stage};
-use crate::g3::adp::{Lbp, Message, Request, Value};
+use crate::g3::adp::{Lbp, Message, Request, Value, lbp_attribute};
 use crate::g3::modem::Generation;
 use crate::g3::pib::{Layer, Typed, adp, mac};
 use crate::g3::{AdpStatus, MacStatus, SerialStatus};
@@ -140,7 +140,8 @@ impl Modem {
         }
         self.forget();
         self.stage = Stage::Initialized;
-        self.status(SerialStatus::SUCCESS, INITIALIZE, now);
+        let ready = Message::Status { status: SerialStatus::SUCCESS, command: INITIALIZE };
+        self.at(now + self.nature.initialize_time, Happening::Tell(ready, false));
     }
 
     fn start(&mut self, pan_id: u16, now: Instant) {
@@ -190,8 +191,15 @@ impl Modem {
 
     fn set_lbp(&mut self, attribute: u32, index: u16, value: &Value, now: Instant) {
         let key = value.octets.as_slice().try_into().ok().map(Key);
-        let status =
-            if self.lbs_set(attribute, index, key) { AdpStatus::SUCCESS } else { AdpStatus::INVALID_PARAMETER };
+        let is_lacking = attribute == lbp_attribute::MESSAGE_TIMEOUT && self.nature.lacks_message_timeout;
+        if is_lacking && self.nature.is_mute_about_them {
+            return;
+        }
+        let status = if !is_lacking && self.lbs_set(attribute, index, key) {
+            AdpStatus::SUCCESS
+        } else {
+            AdpStatus::INVALID_PARAMETER
+        };
         self.say(Message::LbpSetConfirm { status, attribute, index }, now);
     }
 }

@@ -38,6 +38,10 @@ pub struct Nature {
     /// Attributes that its firmware does not know, and whether it answers at all when it is asked for them.
     pub lacks: Vec<(Layer, u32)>,
     pub is_mute_about_them: bool,
+    /// Its own bootstrap server does not take a time-out, and does not answer either where it is mute.
+    pub lacks_message_timeout: bool,
+    /// How long INITIALIZE takes.
+    pub initialize_time: Duration,
     /// How long a frame is on its way, per hop; zero for no airtime at all.
     pub hop_time: Duration,
     /// Of each octet, per hop.
@@ -87,6 +91,8 @@ impl Default for Nature {
             leaves_index: false,
             lacks: Vec::new(),
             is_mute_about_them: false,
+            lacks_message_timeout: false,
+            initialize_time: Duration::ZERO,
             hop_time: Duration::ZERO,
             octet_time: Duration::ZERO,
             buffers: 8,

@@ -79,6 +79,8 @@ pub enum Cause {
     Refused { request: &'static str, refusal: Refusal },
     /// No frame counter is left: new keys are needed.
     CountersExhausted,
+    /// Its bootstrap server is elsewhere than it was taken to be.
+    OtherGeneration,
     /// It was asked for, as for another PAN id.
     Asked,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Cause {
             Self::Reset => f.write_str("modem was reset"),
             Self::Refused { request, refusal } => write!(f, "{request} refused: {refusal}"),
             Self::CountersExhausted => f.write_str("no frame counter is left"),
+            Self::OtherGeneration => f.write_str("bootstrap server of the modem is elsewhere than was thought"),
             Self::Asked => f.write_str("restart was asked for"),
         }
     }

@@ -88,6 +88,8 @@ pub(super) struct Job {
 pub(super) struct Lane {
     waiting: VecDeque<Job>,
     open: Option<Open>,
+    /// So often in a row INITIALIZE was not answered: it gets twice the time with each.
+    silences: u32,
 }
 
 #[derive(Debug)]
@@ -141,7 +143,8 @@ impl Lane {
         }
         let job = self.waiting.pop_front()?;
         let request = job.request.clone();
-        self.open = Some(Open { due: now + patience(&job.request), job, tries: 1 });
+        let doublings = if matches!(request, Request::Initialize { .. }) { self.silences } else { 0 };
+        self.open = Some(Open { due: now + patience(&request) * 2u32.pow(doublings), job, tries: 1 });
         Some(request)
     }
 
@@ -183,6 +186,16 @@ impl Lane {
         }
         job.rows = Some(rows);
         Some(Outcome::Again(job))
+    }
+
+    /// The open INITIALIZE was not answered in time.
+    pub(super) fn was_silent(&mut self) {
+        self.silences = (self.silences + 1).min(MAX_DOUBLINGS);
+    }
+
+    /// The modem runs: however long it was away, it needs no more time than a slow one.
+    pub(super) fn is_up(&mut self) {
+        self.silences = self.silences.min(2);
     }
 
     /// Forgets what a start has begun.
@@ -274,5 +287,7 @@ const fn tries(request: &Request) -> u32 {
     }
 }
 
+/// To 40 s.
+const MAX_DOUBLINGS: u32 = 3;
 /// No table of a modem is longer.
 const MAX_ROWS: u16 = 4095;

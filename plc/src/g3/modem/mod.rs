@@ -6,6 +6,7 @@
 
 mod config;
 mod event;
+mod handshake;
 mod job;
 mod outbox;
 mod running;
@@ -24,7 +25,7 @@ pub use outbox::{Delivery, Full, Priority};
 use job::{Job, Lane, Need, Outcome, Purpose};
 use outbox::Outbox;
 
-use super::adp::{Message, Request, Value, lbp_attribute};
+use super::adp::{Message, Request};
 use super::pib::{Layer, mac};
 use crate::usi::{Deframer, Frame, Protocol};
 use crate::{Reject, Rejects};
@@ -47,10 +48,14 @@ pub struct Modem {
     stage: Stage,
     /// Starts that came to nothing since it was up last.
     failures: u32,
-    /// What this start has found out.
+    /// What this start has found out, or what the modem has shown since the last one.
     found: Option<Generation>,
-    /// Starts of this life, by which the forms of INITIALIZE take turns.
+    /// The form of INITIALIZE that was refused last: the other one is right.
+    refused_form: Option<Generation>,
+    /// Starts of this life, by which the forms of INITIALIZE take turns while none was refused.
     starts: u32,
+    /// INITIALIZE in this form was not answered in time; the modem may be ready yet.
+    late_form: Option<Generation>,
     /// Why it is down, as it was said last.
     down_said: Option<Cause>,
     exchange: Lane,
@@ -97,7 +102,9 @@ impl Modem {
             stage: Stage::Reserving,
             failures: 0,
             found: None,
+            refused_form: None,
             starts: 0,
+            late_form: None,
             down_said: None,
             exchange: Lane::default(),
             discovery: Lane::default(),
@@ -231,29 +238,6 @@ impl Modem {
         self.events.push_back(Event::Reserve(counters));
     }
 
-    /// The form of INITIALIZE that is tried: they take turns where the generation is not known.
-    fn first_form(&self) -> Generation {
-        match self.config.generation {
-            Some(generation) => generation,
-            None if self.starts % 2 == 0 => Generation::HostLbs,
-            None => Generation::ModemLbs,
-        }
-    }
-
-    fn initialize(&mut self, form: Generation, now: Instant) {
-        self.stage = Stage::Initializing(form);
-        let request = self.config.initialize(form);
-        self.exchange.push_front(Job { purpose: Purpose::Handshake, request, rows: None });
-        self.pump(now);
-    }
-
-    fn probe(&mut self, form: Generation) {
-        self.stage = Stage::Probing(form);
-        let value = Value::from(self.config.message_timeout.to_be_bytes().to_vec());
-        let request = Request::LbpSet { attribute: lbp_attribute::MESSAGE_TIMEOUT, index: 0, value };
-        self.exchange.push_front(Job { purpose: Purpose::Handshake, request, rows: None });
-    }
-
     /// The modem is initialised, and of this generation.
     fn set_up(&mut self, generation: Generation) {
         self.generation = generation;
@@ -266,26 +250,6 @@ impl Modem {
         let steps = self.config.steps(generation, &self.keys, start);
         for step in steps.into_iter().rev() {
             self.exchange.push_front(Job { purpose: Purpose::Start(step.need), request: step.request, rows: None });
-        }
-    }
-
-    fn handshake(&mut self, result: Result<Answer, Refusal>, now: Instant) {
-        match self.stage {
-            Stage::Initializing(form) => match (result, self.config.generation.or(self.found)) {
-                (Ok(_), Some(generation)) => self.set_up(generation),
-                (Ok(_), None) => self.probe(form),
-                (Err(refusal), _) => self.fail(Cause::Refused { request: "INITIALIZE", refusal }, now),
-            },
-            Stage::Probing(form) => match result {
-                // Initialised as a device: it must be told that it is the coordinator.
-                Ok(_) if form == Generation::HostLbs => {
-                    self.found = Some(Generation::ModemLbs);
-                    self.initialize(Generation::ModemLbs, now);
-                }
-                Ok(_) => self.set_up(Generation::ModemLbs),
-                Err(_) => self.set_up(Generation::HostLbs),
-            },
-            _ => {}
         }
     }
 
@@ -327,6 +291,12 @@ impl Modem {
         match job.purpose {
             // Firmware that does not know a command may say nothing.
             Purpose::Handshake if matches!(self.stage, Stage::Probing(_)) => self.handshake(result, now),
+            Purpose::Handshake => {
+                let form = self.form();
+                self.exchange.was_silent();
+                self.fail(Cause::Mute(job.request.name()), now);
+                self.late_form = form;
+            }
             Purpose::Start(Need::May) => self.not_taken(&job.request, Refusal::Unknown),
             Purpose::Watch if !is_vital(&job.request) => {}
             // One silence is not the modem's death: the watch finds out.

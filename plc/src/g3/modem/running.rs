@@ -156,6 +156,7 @@ impl Modem {
     }
 
     pub(super) fn take(&mut self, message: Message, now: Instant) {
+        self.correct(&message, now);
         if let Some(outcome) = self.exchange.take(&message) {
             return self.advance(Which::Exchange, outcome, now);
         }
@@ -198,7 +199,8 @@ impl Modem {
                 self.events.push_back(Event::JoinComplete { eui64, short_addr });
             }
             Message::Leave { short_addr } => self.events.push_back(Event::Left { short_addr }),
-            Message::PathRequest {} | Message::NonVolatileData {} => {}
+            // RESET is sent and not waited for.
+            Message::PathRequest {} | Message::NonVolatileData {} | Message::ResetConfirm { .. } => {}
             // Late, or twice.
             other => self.rejects.add(Reject::Unexpected(other.name())),
         }
@@ -221,6 +223,7 @@ impl Modem {
             SerialStatus::SUCCESS if self.stage == Stage::Starting && command == INITIALIZE => {
                 self.set_up(self.generation)
             }
+            SerialStatus::SUCCESS if command == INITIALIZE && self.is_late_ready(now) => {}
             status if !status.is_success() && matches!(command, DATA | LBP) => {
                 let delivered = self.outbox.refuse(command == LBP);
                 self.tell(delivered.into_iter().collect());
@@ -259,6 +262,7 @@ impl Modem {
     fn run(&mut self, now: Instant) {
         self.stage = Stage::Running;
         self.failures = 0;
+        self.exchange.is_up();
         self.down_said = None;
         self.watch_due = now + WATCH_INTERVAL;
         self.events.push_back(Event::Up(self.generation));

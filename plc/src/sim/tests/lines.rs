@@ -191,6 +191,45 @@ fn firmware_that_lacks_something_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_bootstrap_server_in_the_modem_is_found_whatever_it_says_to_the_first_question() {
+    for (is_mute_about_them, is_strict) in [(false, false), (false, true), (true, false), (true, true)] {
+        let nature = Nature {
+            generation: Generation::ModemLbs,
+            lacks_message_timeout: true,
+            is_mute_about_them,
+            is_strict,
+            ..Nature::default()
+        };
+        let mut house = House::new(nature, 0..4);
+        house.run(MINUTE * 2);
+        assert_eq!(house.pair.modem.joined(), 4, "{is_mute_about_them} {is_strict}: {:?}", house.events);
+        assert_eq!(house.pair.coordinator.modem().generation(), Some(Generation::ModemLbs));
+        let downs: Vec<_> = house.events.iter().filter(|e| matches!(e, Event::Modem(modem::Event::Down(_)))).collect();
+        let other = Event::Modem(modem::Event::Down(Cause::OtherGeneration));
+        // Firmware that takes everything and says nothing is known by what it asks.
+        let expected = if is_mute_about_them && !is_strict { vec![&other] } else { vec![] };
+        assert_eq!(downs, expected, "{is_mute_about_them} {is_strict}");
+        assert_eq!(house.pair.coordinator.modem().rejects().0.iter().count(), 0);
+    }
+}
+
+#[test]
+fn a_modem_that_is_slow_to_initialize_comes_up_and_its_form_is_not_tried_in_vain() {
+    for generation in [Generation::HostLbs, Generation::ModemLbs] {
+        for (seconds, minutes) in [(8, 1), (18, 2), (35, 4)] {
+            let initialize_time = Duration::from_secs(seconds);
+            let mut house = House::new(Nature { generation, initialize_time, ..Nature::default() }, 0..1);
+            house.run(MINUTE * minutes);
+            assert!(house.is_up(), "{generation:?} {seconds}: {:?}", house.events);
+            let downs: Vec<_> =
+                house.events.iter().filter(|e| matches!(e, Event::Modem(modem::Event::Down(_)))).collect();
+            assert_eq!(downs, [&Event::Modem(modem::Event::Down(Cause::Mute("Initialize")))]);
+            assert_eq!(house.pair.coordinator.modem().rejects().0.iter().count(), 0);
+        }
+    }
+}
+
+#[test]
 fn a_silent_modem_is_said_to_be_down_once_and_taken_up_when_it_speaks() {
     let mut house = up(Nature::default(), 1);
     house.pair.modem.faults().deaf_ppm = 1_000_000;
