@@ -393,6 +393,19 @@ window = "22-5"
 }
 
 #[test]
+fn a_band_that_nobody_can_join_in_is_refused() {
+    check(
+        r#"
+[[plc]]
+tcp = "192.0.2.1:4001"
+pan_id = "781d"
+band = "arib"
+"#,
+        &["dcu.toml:5: plc[0].band: \"arib\" is not built: joining is another one in that band"],
+    );
+}
+
+#[test]
 fn what_is_wrong_with_networks_is_told_by_key() {
     check(
         r#"
@@ -433,7 +446,7 @@ channel = "feeder"
             "dcu.toml:7: plc[1].port: exactly one of `port` and `tcp` says where the modem is",
             "dcu.toml:8: plc[1].name: \"a\" is the name of another network",
             "dcu.toml:9: plc[1].pan_id: \"791d\" has bits of 0300 set, which no PAN id may; 781d has not",
-            "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"arib\", \"rf\"",
+            "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"rf\"",
             "dcu.toml:11: plc[1].key_index: 2 is not between 0 and 1",
             "dcu.toml:15: plc[2].tcp: \"192.0.2.1:4001\" is another network's",
             "dcu.toml:16: plc[2].pan_id: 781d is another network's",
