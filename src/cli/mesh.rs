@@ -118,7 +118,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 true => out.json(&said)?,
                 false => {
                     let nodes = counted(nodes as u64, "node");
-                    out.text(format!(
+                    out.line(format!(
                         "key {generation} is being given to {nodes}; `dcu mesh status` says how far it is"
                     ))?;
                 }

@@ -127,7 +127,7 @@ fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
     let MeshSaid::Done { node } = &said else { return Err(strange()) };
     match common.json {
         true => out.json(&said)?,
-        false => out.text(format!("node {node} {what}"))?,
+        false => out.line(format!("node {node} {what}"))?,
     }
     Ok(Exit::Done)
 }
@@ -158,7 +158,7 @@ fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
     let MeshSaid::Imported { added, changed, same } = said else { return Err(strange()) };
     match common.json {
         true => out.json(&MeshSaid::Imported { added, changed, same })?,
-        false => out.text(format!("{} added, {changed} changed, {same} known", counted(added as u64, "node")))?,
+        false => out.line(format!("{} added, {changed} changed, {same} known", counted(added as u64, "node")))?,
     }
     Ok(Exit::Done)
 }

@@ -69,7 +69,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             let MeshSaid::Done { node } = &said else { return Err(strange()) };
             match common.json {
                 true => out.json(&said)?,
-                false => out.text(format!("a route to {node} was found"))?,
+                false => out.line(format!("a route to {node} was found"))?,
             }
         }
     }

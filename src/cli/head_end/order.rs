@@ -97,6 +97,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         What::Rekey | What::ResetJournal => &["officer-1", "officer-2"],
         _ => &["installer"],
     };
+    if args.sign.iter().enumerate().any(|(place, key)| args.sign.iter().take(place).any(|other| other == key)) {
+        return Err(Failure::said(Exit::Usage, "--sign names the same key twice: two people sign with two keys"));
+    }
     let keys = args.broker.command_keys(&args.sign, of_kit)?;
     let id = args.id.map_or_else(random, Ok)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
@@ -109,7 +112,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let mut failure = None;
     let keys: Vec<_> = keys.iter().collect();
     let state = give(&order, broker, &keys, devices.as_ref(), args.timeout, |state| {
-        let printed = if args.json { out.json(&json(state)) } else { out.text(print(state)) };
+        let printed = if args.json { out.json(&json(state)) } else { out.line(print(state)) };
         failure = failure.take().or(printed.and_then(|()| out.flush()).err());
     });
     let state = state.map_err(unanswered)?;
