@@ -1,8 +1,8 @@
 //! Drivers: sockets, serial ports, clocks, and the tasks that join the rooms. No protocol knowledge.
 //!
 //! This file is the one place where everything is built and joined. Octets flow from `receiver` over `meters` to the
-//! store, batches from the store over `uplink` to `mqtt`; `desk` answers who asks. It stops in the same order, so that
-//! what was heard is durable and what can be said goodbye to is.
+//! store, batches from the store over `uplink` to `mqtt`; `desk` answers who asks. Who hears stops before who keeps, and
+//! who asks before who answers, so that what was heard is durable and what can be said goodbye to is.
 
 mod audit;
 pub mod backoff;

@@ -208,7 +208,7 @@ fn the_table_is_as_it_was() {
     assert!(agree(&printed, golden), "it was\n{golden}\nand is\n{printed}");
 }
 
-/// Energies 2021, 14(7), 1937: more than half of what a sniffer hears in the substation of 800 nodes are route requests.
+/// Energies 2021, 14(7), 1937: 50 to 75 % of what a sniffer hears in the substation of 800 nodes are route requests.
 /// Here the firmware passes on every request, and the poller asks one after the other for three hours.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
@@ -218,7 +218,7 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     let [requests, control, share] = [read.requests, read.control, read.delivered].map(|share| 100.0 * share);
     eprintln!("route requests {requests:.0} % of packets, control {control:.0} % of airtime, {share:.0} % read");
     eprintln!("{}", read.ledger);
-    assert!(requests > 50.0 && share < 100.0, "{requests}");
+    assert!((50.0..75.0).contains(&requests) && share < 100.0, "{requests}");
 }
 
 #[test]
