@@ -48,10 +48,11 @@ The keys file is TOML, for its owner alone (chmod 0600):
   password            of lls, md5, sha1 and sha256; octets in hex behind 0x
   authentication_key  32 hex digits; 64 in suite 2
   encryption_key      32 hex digits; 64 in suite 2
-  invocation_counter  the next one that may be used [1]
+  invocation_counter  the next one that may be used [what the meter tells the
+                      public client, 16, in --counter-object; else 1]
   security_suite      0, 1 or 2 [by the length of encryption_key]
-  signing_key         of ecdsa: the client's private key, in hex
-  meter_public_key    of ecdsa: the meter's public key, in hex
+  signing_key         of ecdsa and --sign: the client's private key, in hex
+  meter_public_key    of ecdsa and --sign: the meter's public key, in hex
   meter_system_title  where the meter does not say it: 16 hex digits
 No invocation counter is used twice: before any of them is sent, the file itself
 says the first one behind a block of 256, durably; at the end it says the first
@@ -67,7 +68,7 @@ enum Verb {
     /// attribute, type, value, and where they apply text, time, deviation, clock_status, utc, scaler, unit, scaled; or
     /// error. An attribute that is not read does not keep the others from it; the exit code is that of the first.
     #[command(
-        override_usage = "dcu dlms get [OPTIONS] <--wrapper|--hdlc-tcp|--serial>\n      <CLASS:OBIS:ATTRIBUTE>..."
+        override_usage = "dcu dlms get [OPTIONS] <--wrapper|--wrapper-udp|--hdlc-tcp|--serial>\n      <CLASS:OBIS:ATTRIBUTE>..."
     )]
     Get {
         /// What is read: CLASS:OBIS:ATTRIBUTE, such as 3:1-0:1.8.0*255:2
@@ -77,7 +78,7 @@ enum Verb {
         way: Way,
     },
     /// Write an attribute
-    #[command(after_help = typed::FORMS, override_usage = "dcu dlms set [OPTIONS] <--wrapper|--hdlc-tcp|--serial>\n      <CLASS:OBIS:ATTRIBUTE> <VALUE>")]
+    #[command(after_help = typed::FORMS, override_usage = "dcu dlms set [OPTIONS] <--wrapper|--wrapper-udp|--hdlc-tcp|--serial>\n      <CLASS:OBIS:ATTRIBUTE> <VALUE>")]
     Set {
         /// What is written: CLASS:OBIS:ATTRIBUTE
         #[arg(value_name = "CLASS:OBIS:ATTRIBUTE", value_parser = Name::parse)]
@@ -91,7 +92,7 @@ enum Verb {
     /// Invoke a method
     ///
     /// What it returns is printed.
-    #[command(after_help = typed::FORMS, override_usage = "dcu dlms action [OPTIONS] <--wrapper|--hdlc-tcp|--serial>\n      <CLASS:OBIS:METHOD> [VALUE]")]
+    #[command(after_help = typed::FORMS, override_usage = "dcu dlms action [OPTIONS] <--wrapper|--wrapper-udp|--hdlc-tcp|--serial>\n      <CLASS:OBIS:METHOD> [VALUE]")]
     Action {
         /// What is invoked: CLASS:OBIS:METHOD
         #[arg(value_name = "CLASS:OBIS:METHOD", value_parser = Name::parse)]
@@ -108,7 +109,9 @@ enum Verb {
     /// change is put back. A time with Z or an offset is a moment, one without is the meter's own time; both ends are
     /// included. Where the meter does not select rows, all are read and the wanted ones shown. With --json an object
     /// for each row: profile, row, time, deviation, clock_status, utc, values.
-    #[command(override_usage = "dcu dlms profile [OPTIONS] <--wrapper|--hdlc-tcp|--serial>\n      <OBIS>")]
+    #[command(
+        override_usage = "dcu dlms profile [OPTIONS] <--wrapper|--wrapper-udp|--hdlc-tcp|--serial>\n      <OBIS>"
+    )]
     Profile {
         /// The profile's OBIS code, such as 1-0:99.1.0*255
         #[arg(value_name = "OBIS", value_parser = name::profile)]

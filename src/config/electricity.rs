@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dlms::security::Form;
 use dlms::time::DeviationSign;
 use jiff::tz::TimeZone;
 use plc::Eui64;
@@ -71,6 +72,8 @@ pub enum Link {
 pub enum Place {
     /// The unit connects; `HOST:PORT`.
     Tcp(String),
+    /// Datagrams to and from `HOST:PORT`.
+    Udp(String),
     Serial {
         path: PathBuf,
         baud: u32,
@@ -86,8 +89,8 @@ pub struct Meter {
     pub id: [u8; 8],
     /// The place of its channel in [`Electricity::channels`].
     pub channel: usize,
-    /// Its own address, where the channel has none or another one.
-    pub tcp: Option<String>,
+    /// Its own address, TCP or UDP, where the channel has none or another one.
+    pub place: Option<Place>,
     /// The node of a PLC network that it is behind.
     pub node: Option<Eui64>,
     pub group: Option<String>,
@@ -106,6 +109,10 @@ pub struct Manner {
     /// Bits of the security control octet: authentication, encryption.
     pub security: u8,
     pub suite: u8,
+    /// Which key protects, and in which form.
+    pub ciphering: Form,
+    /// Requests are signed, and answers have to be.
+    pub is_signed: bool,
     /// The meter starts its invocation counter anew in every association.
     pub counter_restarts: bool,
     /// Where the public client reads the invocation counter that the meter has had.
@@ -126,6 +133,8 @@ pub enum Authentication {
     Sha1,
     Sha256,
     Gmac,
+    /// Signatures of suite 1 or 2.
+    Ecdsa,
 }
 
 /// What the bits of a profile's status octet mean.
@@ -192,6 +201,8 @@ impl Default for Manner {
             authentication: Authentication::None,
             security: 0,
             suite: 0,
+            ciphering: Form::Global,
+            is_signed: false,
             counter_restarts: false,
             counter: None,
             clock: None,
@@ -202,10 +213,22 @@ impl Default for Manner {
     }
 }
 
+impl Meter {
+    /// Where it is reached: at its own address, or through its channel.
+    pub fn place<'a>(&'a self, channel: &'a Channel) -> Option<&'a Place> {
+        self.place.as_ref().or(channel.place.as_ref())
+    }
+}
+
 impl Manner {
-    /// Whether keys are needed.
+    /// Whether symmetric keys are needed.
     pub fn is_ciphered(&self) -> bool {
         self.security != 0 || self.authentication == Authentication::Gmac
+    }
+
+    /// Whether keys of signatures are needed.
+    pub fn has_signatures(&self) -> bool {
+        self.is_signed || self.authentication == Authentication::Ecdsa
     }
 }
 

@@ -377,7 +377,7 @@ window = "22-5"
             "dcu.toml:2: electricity.keys: is missing: there are meters with a password or keys",
             "dcu.toml:2: electricity.system_title: is missing: there are meters with keys, to which the unit has a name",
             "dcu.toml:7: electricity.channel[1].name: \"a\" is the name of another channel",
-            "dcu.toml:11: electricity.meter[0].tcp: is missing: its channel has neither `tcp` nor `port`",
+            "dcu.toml:11: electricity.meter[0].tcp: is missing, and so is `udp`: its channel has neither `tcp`, `udp` nor `port`",
             "dcu.toml:17: electricity.meter[1].id: 4d4d4d0000bc614e is another meter's",
             "dcu.toml:18: electricity.meter[1].channel: there is no channel \"b\"",
             "dcu.toml:19: electricity.meter[1].security: \"both\" is not one of \"none\", \"authenticated\", \"encrypted\", \"authenticated-encrypted\"",
@@ -388,6 +388,50 @@ window = "22-5"
             "dcu.toml:31: electricity.task[1].at: belongs to a period of a day or a month",
             "dcu.toml:32: electricity.task[1].groups: there is no group \"gas\"",
             "dcu.toml:33: electricity.task[1].window: \"22\" is not a time such as \"06:00\"",
+        ],
+    );
+}
+
+#[test]
+fn what_signatures_forms_and_datagrams_go_with_is_told() {
+    check(
+        r#"
+[electricity]
+
+system_title = "4443550000000001"
+
+[[electricity.channel]]
+name = "a"
+link = "hdlc"
+udp = "192.0.2.1:4059"
+
+[[electricity.channel]]
+name = "b"
+link = "wrapper"
+tcp = "192.0.2.1:4059"
+udp = "192.0.2.1:4059"
+
+[[electricity.meter]]
+id = "4d4d4d0000bc614e"
+channel = "b"
+auth = "ecdsa"
+
+[[electricity.meter]]
+id = "4d4d4d0000bc614f"
+channel = "b"
+sign = true
+ciphering = "dedicated"
+tcp = "192.0.2.2:4059"
+udp = "192.0.2.2:4059"
+"#,
+        &[
+            "dcu.toml:2: electricity.keys: is missing: there are meters with a password or keys",
+            "dcu.toml:9: electricity.channel[0].udp: goes with link = \"wrapper\"",
+            "dcu.toml:15: electricity.channel[1].udp: has no use beside `tcp`",
+            "dcu.toml:20: electricity.meter[0].auth: signatures are of suite = 1 (P-256) or suite = 2 (P-384)",
+            "dcu.toml:25: electricity.meter[1].sign: signatures are of suite = 1 (P-256) or suite = 2 (P-384)",
+            "dcu.toml:26: electricity.meter[1].ciphering: has no use without `security`",
+            "dcu.toml:28: electricity.meter[1].udp: has no use beside `tcp`",
         ],
     );
 }
@@ -454,7 +498,7 @@ channel = "feeder"
             "dcu.toml:18: plc[2].prefix: \"2001:db8::/64\" is not a prefix such as \"fd00:1:2:3::/64\"",
             "dcu.toml:19: plc[2].unlisted: \"ask\" is not one of \"hold\", \"decline\"",
             "dcu.toml:24: electricity.channel[0].plc: there is no [[plc]] of the name \"c\"",
-            "dcu.toml:24: electricity.channel[0].plc: goes with link = \"wrapper\", and with neither `port` nor `tcp`",
+            "dcu.toml:24: electricity.channel[0].plc: goes with link = \"wrapper\", and without `port`, `tcp` and `udp`",
             "dcu.toml:31: electricity.meter[0].node: is missing: its channel is a PLC network",
         ],
     );

@@ -5,6 +5,8 @@
 //! password = "12345678"                                     # LLS, and the secret of HLS with a hash
 //! encryption_key = "000102030405060708090a0b0c0d0e0f"       # global unicast key
 //! authentication_key = "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+//! signing_key = "…"                                         # the unit's private key: 64 digits, in suite 2 96
+//! meter_public_key = "…"                                    # both coordinates: 128 digits, in suite 2 192
 //! ```
 //!
 //! A password that is no text is `password = "0x0102…"`. The file must not be readable for others than its owner. All
@@ -15,7 +17,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dlms::security::{AuthenticationKey, EncryptionKey, Secret};
+use dlms::Reject;
+use dlms::security::{AuthenticationKey, EncryptionKey, Secret, SigningKey, Suite, VerifyingKey};
 
 use super::keys::LIMIT;
 use crate::config::{private, text_of};
@@ -33,6 +36,9 @@ pub struct Credential {
     pub password: Option<Secret>,
     pub encryption_key: Option<EncryptionKey>,
     pub authentication_key: Option<AuthenticationKey>,
+    /// The unit's, for this meter. Its length says of which suite it is.
+    pub signing_key: Option<Box<SigningKey>>,
+    pub meter_public_key: Option<Box<VerifyingKey>>,
 }
 
 /// A file that is not taken.
@@ -109,11 +115,26 @@ fn credential(name: &str, table: &toml::Table, faults: &mut Vec<String>) -> Cred
                 found.authentication_key = key_octets(text).and_then(|octets| AuthenticationKey::new(&octets).ok());
                 found.authentication_key.is_none().then_some(KEY)
             }
-            _ => Some("unknown key: password, encryption_key and authentication_key are known"),
+            ("signing_key", Some(text)) => {
+                found.signing_key = of_curve(text, 32, SigningKey::new);
+                found.signing_key.is_none().then_some("a private key has 64 hex digits, in suite 2 it has 96")
+            }
+            ("meter_public_key", Some(text)) => {
+                found.meter_public_key = of_curve(text, 64, VerifyingKey::new);
+                found.meter_public_key.is_none().then_some("a public key has 128 hex digits, in suite 2 it has 192")
+            }
+            _ => Some(KNOWN),
         };
         faults.extend(refused.map(|text| format!("{name}.{key}: {text}")));
     }
     found
+}
+
+/// A key of suite 1, which has so many octets, or one of suite 2, which has half as many more; a point may have 04 before it.
+fn of_curve<K>(text: &str, octets: usize, key: fn(Suite, &[u8]) -> Result<K, Reject>) -> Option<Box<K>> {
+    let found = hex::decode(text).ok()?;
+    let suite = if found.len() / 2 * 2 == octets { Suite::One } else { Suite::Two };
+    key(suite, &found).ok().map(Box::new)
 }
 
 fn password(text: &str) -> Option<Secret> {
@@ -133,6 +154,8 @@ impl fmt::Debug for Credentials {
     }
 }
 
+const KNOWN: &str =
+    "unknown key: password, encryption_key, authentication_key, signing_key and meter_public_key are known";
 const KEY: &str = "a key has 32 hex digits, in suite 2 it has 64";
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ use outbox::Outbox;
 pub use outbox::{At, Outgoing, Sending};
 use recovery::Recovery;
 pub use recovery::{Stage, Supervision};
-pub(in crate::task) use source::Open;
 pub use source::{Error as SourceError, Source};
+pub(in crate::task) use source::{Open, Port};
 pub use status::{Heard, State, Status};
 
 /// One receiver as it is configured.

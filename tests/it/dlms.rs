@@ -25,25 +25,25 @@ const IMPORT: &str = "3:1-0:1.8.0*255:2";
 const LOAD_PROFILE: &str = "1-0:99.1.0*255";
 
 /// How a command line ended.
-struct Ended {
-    code: Option<i32>,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
     out: String,
-    told: String,
+    pub(crate) told: String,
 }
 
 impl Ended {
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[track_caller]
-    fn well(self) -> Self {
+    pub(crate) fn well(self) -> Self {
         assert_eq!((self.code, self.told.as_str()), (Some(0), ""), "{}", self.out);
         self
     }
 }
 
-fn dcu(args: &[&str]) -> Ended {
+pub(crate) fn dcu(args: &[&str]) -> Ended {
     let output = Command::new(env!("CARGO_BIN_EXE_dcu")).arg("dlms").args(args).output().unwrap();
     let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
     let ended = Ended { code: output.status.code(), out: text(output.stdout), told: text(output.stderr) };
@@ -100,7 +100,11 @@ fn model() -> Model {
 
 /// A meter whose time stands, for every connection that comes; where it is.
 fn meter(port: Port, access: Access, model: &Model, change: impl FnOnce(&mut Server)) -> String {
-    let mut server = Server::new(model.build(), port, vec![access], UNIX, 1);
+    meter_of(port, vec![access], model, change)
+}
+
+pub(crate) fn meter_of(port: Port, access: Vec<Access>, model: &Model, change: impl FnOnce(&mut Server)) -> String {
+    let mut server = Server::new(model.build(), port, access, UNIX, 1);
     server.speed = 0;
     change(&mut server);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -40,8 +40,8 @@ pub(crate) struct Emulated {
 }
 
 pub(crate) const UNIT: [u8; 8] = *b"DCU\0\0\0\0\x01";
-const GLOBAL: [u8; 16] = *b"0123456789abcdef";
-const AUTHENTICATION: [u8; 16] = *b"fedcba9876543210";
+pub(crate) const GLOBAL: [u8; 16] = *b"0123456789abcdef";
+pub(crate) const AUTHENTICATION: [u8; 16] = *b"fedcba9876543210";
 
 pub(crate) fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64

@@ -10,6 +10,7 @@
 )]
 
 mod consumer;
+mod datagrams;
 mod days;
 mod dlms;
 mod electricity;

@@ -22,15 +22,15 @@ impl Client {
         if self.settings.is_pre_established {
             return self.associated();
         }
-        self.state = State::Requesting;
-        self.deadline = Some(now + self.settings.timeout);
-        if let Err(cause) = self.request(now) {
+        (self.repeats_left, self.invoke_id) = (self.settings.repeats, InvokeId::new(0).0);
+        if let Err(cause) = self.prepare().and_then(|()| self.request(now)) {
             self.give_up(cause, now);
         }
     }
 
-    fn request(&mut self, now: Instant) -> Result<(), Cause> {
-        let mechanism = self.settings.authentication.mechanism();
+    /// What is the same in each AARQ of this association: whichever of them the meter answers, the answer is good.
+    fn prepare(&mut self) -> Result<(), Cause> {
+        self.meter_challenge.clear();
         self.own_challenge = vec![0; CHALLENGE];
         self.random.fill(&mut self.own_challenge);
         // Some meters take letters only; a challenge is a string of characters.
@@ -43,16 +43,29 @@ impl Client {
             self.random.fill(&mut dedicated);
             ciphering.dedicated = Some(EncryptionKey::new(&dedicated)?);
         }
-        let mut initiate = Vec::new();
+        self.initiate = self.initiate_request(is_dedicated.then_some(&dedicated));
+        Ok(())
+    }
+
+    fn initiate_request(&self, dedicated_key: Option<&[u8]>) -> zeroize::Zeroizing<Vec<u8>> {
+        let mut initiate = zeroize::Zeroizing::new(Vec::new());
         InitiateRequest {
-            dedicated_key: is_dedicated.then_some(&dedicated),
+            dedicated_key,
             is_response_allowed: true,
             quality_of_service: None,
             conformance: self.settings.conformance,
             max_receive_pdu_size: self.settings.max_receive_pdu_size,
         }
         .emit(&mut initiate);
-        let user_information = self.protect_initiate(initiate)?;
+        initiate
+    }
+
+    /// Sends AARQ, for the first time or again.
+    pub(super) fn request(&mut self, now: Instant) -> Result<(), Cause> {
+        self.state = State::Requesting;
+        self.deadline = Some(now + self.settings.timeout);
+        let mechanism = self.settings.authentication.mechanism();
+        let user_information = self.protect_initiate(&self.initiate.clone())?;
         let value = match &self.settings.authentication {
             Authentication::None => None,
             Authentication::Lls(password) => Some(password.octets()),
@@ -79,23 +92,30 @@ impl Client {
     }
 
     /// With the global key, whatever key follows.
-    fn protect_initiate(&mut self, initiate: Vec<u8>) -> Result<Vec<u8>, Cause> {
+    fn protect_initiate(&mut self, initiate: &[u8]) -> Result<Vec<u8>, Cause> {
         let (Some(protection), Some(ciphering)) = (self.settings.protection, &self.settings.ciphering) else {
-            return Ok(initiate);
+            return Ok(initiate.to_vec());
         };
         let counter = self.sent.take().ok_or(Cause::CountersExhausted)?;
-        Ok(ciphering.protect(&initiate, Form::Global, protection.control, counter)?)
+        Ok(ciphering.protect(initiate, Form::Global, protection.control, counter)?)
     }
 
     /// AARE came.
     pub(super) fn answered_association(&mut self, octets: &[u8], now: Instant) -> Result<(), Reject> {
-        if self.state != State::Requesting {
+        // Of several AARQs the last one that reached the meter counts: its challenge is the one to be proven.
+        let is_late = self.state == State::Proving && self.repeats_left < self.settings.repeats;
+        if self.state != State::Requesting && !is_late {
             return Err(Reject::OutOfSequence);
         }
-        if let Err(cause) = self.accept(octets, now) {
-            self.give_up(cause, now);
+        match self.accept(octets, now) {
+            Ok(()) => Ok(()),
+            // A datagram that came twice.
+            Err(Cause::Rejected(reject @ Reject::Replayed)) if self.settings.repeats > 0 => Err(reject),
+            Err(cause) => {
+                self.give_up(cause, now);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn accept(&mut self, octets: &[u8], now: Instant) -> Result<(), Cause> {
@@ -142,6 +162,12 @@ impl Client {
         if challenge == self.own_challenge || challenge.is_empty() {
             return Err(Cause::NotProven);
         }
+        if self.state == State::Proving {
+            if self.meter_challenge == challenge {
+                return Ok(());
+            }
+            self.invoke_id = InvokeId::new((self.invoke_id & 0x0f) + 1).0;
+        }
         self.meter_challenge = challenge.to_vec();
         self.prove(now)
     }
@@ -182,18 +208,26 @@ impl Client {
         };
         self.state = State::Proving;
         self.deadline = Some(now + self.settings.timeout);
-        self.invoke_id = InvokeId::new(0).0;
         let parameter = Some(Data::OctetString(&proof));
         let request = ActionRequest::Normal { invoke_id: InvokeId(self.invoke_id), method: REPLY_TO_HLS, parameter };
         self.send(Apdu::ActionRequest(request).octets(), now)
     }
 
     /// The fourth pass: the meter's proof.
-    pub(super) fn answered_proof(&mut self, octets: &[u8], now: Instant) {
+    pub(super) fn answered_proof(&mut self, octets: &[u8], now: Instant) -> Result<(), Reject> {
+        let is_stale = match Apdu::parse(octets) {
+            Ok(Apdu::ActionResponse(answer)) => answer.invoke_id().number() != self.invoke_id & 0x0f,
+            _ => false,
+        };
+        // Of a proof that another one has followed.
+        if is_stale && self.settings.repeats > 0 {
+            return Err(Reject::OutOfSequence);
+        }
         match self.verify(octets) {
             Ok(()) => self.associated(),
             Err(cause) => self.give_up(cause, now),
         }
+        Ok(())
     }
 
     fn verify(&self, octets: &[u8]) -> Result<(), Cause> {
@@ -226,6 +260,7 @@ impl Client {
     fn associated(&mut self) {
         self.state = State::Associated;
         self.deadline = None;
+        self.initiate = zeroize::Zeroizing::default();
         self.events.push_back(Event::Associated(self.association));
     }
 
@@ -238,16 +273,8 @@ impl Client {
         self.state = State::Releasing;
         self.deadline = Some(now + self.settings.timeout);
         // Protected associations are ended with what is protected, so that nobody else ends them.
-        let mut initiate = Vec::new();
-        InitiateRequest {
-            dedicated_key: None,
-            is_response_allowed: true,
-            quality_of_service: None,
-            conformance: self.settings.conformance,
-            max_receive_pdu_size: self.settings.max_receive_pdu_size,
-        }
-        .emit(&mut initiate);
-        let information = self.settings.protection.and_then(|_| self.protect_initiate(initiate).ok());
+        let initiate = self.initiate_request(None);
+        let information = self.settings.protection.and_then(|_| self.protect_initiate(&initiate).ok());
         let mut out = Vec::new();
         let user_information = information.as_deref();
         Release { kind: ReleaseKind::Request, reason: Some(0), user_information }.emit(&mut out);

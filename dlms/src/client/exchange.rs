@@ -10,7 +10,7 @@ use crate::apdu::{Apdu, BlockControl, GeneralBlockTransfer, InvokeId, tag};
 use crate::block_transfer::{BlockReceiver, BlockSender, Progress};
 use crate::gateway::{Direction, GatewayAddress};
 use crate::security::{GeneralSigning, HEADROOM, SystemTitle, is_ciphered};
-use crate::spec::Conformance;
+use crate::spec::{Conformance, DataAccessResult};
 
 impl Client {
     /// Sends the next request that waits.
@@ -18,10 +18,14 @@ impl Client {
         while self.state == State::Associated && self.current.is_none() {
             let Some(job) = self.waiting.pop_front() else { return };
             self.current = Some(job);
-            self.repeats_left = self.settings.repeats;
-            self.invoke_id = InvokeId::new((self.invoke_id & 0x0f) + 1).0;
+            (self.repeats_left, self.restarts_left) = (self.settings.repeats, self.settings.repeats);
+            self.count();
             self.begin(now);
         }
+    }
+
+    fn count(&mut self) {
+        self.invoke_id = InvokeId::new((self.invoke_id & 0x0f) + 1).0;
     }
 
     fn begin(&mut self, now: Instant) {
@@ -215,10 +219,7 @@ impl Client {
                 self.events.push_back(Event::Notified(octets));
                 Ok(())
             }
-            _ if self.state == State::Proving => {
-                self.answered_proof(&octets, now);
-                Ok(())
-            }
+            _ if self.state == State::Proving => self.answered_proof(&octets, now),
             _ if self.state == State::Requesting => {
                 // A meter that is asked for too much answers with an error instead of an AARE.
                 let cause = match Apdu::parse(&octets)? {
@@ -259,6 +260,7 @@ impl Client {
         match job.answer(octets, invoke_id, value_limit) {
             Ok(Step::Finished(answer)) => self.finish(Ok(answer), now),
             Ok(Step::AskNext) => {
+                self.repeats_left = self.settings.repeats;
                 let request = job.next(invoke_id);
                 self.send_request(request, now);
             }
@@ -267,6 +269,10 @@ impl Client {
                 self.send_request(request, now);
             }
             Ok(Step::Stale) => return Err(Reject::OutOfSequence),
+            // A meter that has forgotten, or gone past, the block that was asked for again.
+            Err(Cause::Access(why)) if self.repeats_left < self.settings.repeats && job.block > 0 && is_lost(why) => {
+                self.restart(Cause::Access(why), now);
+            }
             Err(cause) => self.finish(Err(cause), now),
         }
         Ok(())
@@ -289,10 +295,37 @@ impl Client {
             return;
         }
         self.repeats_left -= 1;
-        job.restart();
-        // The old number: whichever answer comes is an answer.
+        if job.block > 0 {
+            // What came of the answer is good: only what is lost is asked for again.
+            let request = job.next(self.invoke_id);
+            self.send_request(request, now);
+        } else if self.blocks_in.is_some() {
+            self.restart(Cause::Timeout, now);
+        } else {
+            // The old number: whichever answer comes is an answer.
+            self.begin(now);
+        }
+    }
+
+    /// From the beginning, under another number: no block of the answer before belongs to this one.
+    fn restart(&mut self, cause: Cause, now: Instant) {
+        if self.restarts_left == 0 {
+            return self.finish(Err(cause), now);
+        }
+        self.restarts_left -= 1;
+        self.repeats_left = self.settings.repeats;
+        self.count();
+        if let Some(job) = &mut self.current {
+            job.restart();
+        }
         self.begin(now);
     }
+}
+
+/// A block of an answer cannot be had any more.
+const fn is_lost(why: DataAccessResult) -> bool {
+    use DataAccessResult as R;
+    matches!(why, R::LongGetAborted | R::NoLongGetInProgress | R::DataBlockUnavailable | R::DataBlockNumberInvalid)
 }
 
 /// What a meter may say in the clear although it was asked ciphered.

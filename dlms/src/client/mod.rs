@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 pub(crate) use association::REPLY_TO_HLS;
 pub use failure::{Cause, Failure, Target};
 pub use job::Answer;
@@ -40,6 +42,8 @@ pub struct Client {
     association: Association,
     own_challenge: Vec<u8>,
     meter_challenge: Vec<u8>,
+    /// What AARQ carries, the dedicated key in it: the same in each that is sent again.
+    initiate: Zeroizing<Vec<u8>>,
     waiting: VecDeque<Job>,
     /// What the meter was asked, and not yet answered.
     current: Option<Job>,
@@ -47,7 +51,9 @@ pub struct Client {
     /// Of the signed request that was sent last.
     transaction_id: u64,
     next_id: u64,
+    /// Of what was sent last, and of the whole request from its beginning.
     repeats_left: u32,
+    restarts_left: u32,
     deadline: Option<Instant>,
     blocks_out: Option<BlockSender>,
     blocks_in: Option<BlockReceiver>,
@@ -114,10 +120,11 @@ impl Client {
         counters: Range<u32>,
         received: Option<u32>,
     ) -> Self {
+        let meter_title = settings.ciphering.as_ref().and_then(|ciphering| ciphering.peer_title);
         let association = Association {
             conformance: settings.conformance,
             max_receive_pdu_size: 0,
-            meter_title: settings.ciphering.as_ref().and_then(|ciphering| ciphering.peer_title),
+            meter_title: meter_title.or(settings.meter_title),
         };
         Self {
             settings,
@@ -130,12 +137,14 @@ impl Client {
             association,
             own_challenge: Vec::new(),
             meter_challenge: Vec::new(),
+            initiate: Zeroizing::default(),
             waiting: VecDeque::new(),
             current: None,
             invoke_id: 0,
             transaction_id: 0,
             next_id: 0,
             repeats_left: 0,
+            restarts_left: 0,
             deadline: None,
             blocks_out: None,
             blocks_in: None,
@@ -290,6 +299,12 @@ impl Client {
 
     fn timed_out(&mut self, now: Instant) {
         match self.state {
+            State::Requesting | State::Proving if self.repeats_left > 0 => {
+                self.repeats_left -= 1;
+                if let Err(cause) = self.request(now) {
+                    self.give_up(cause, now);
+                }
+            }
             State::Opening | State::Requesting | State::Proving => {
                 self.events.push_back(association_failed(Cause::Timeout));
                 self.close(now);

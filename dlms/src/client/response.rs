@@ -52,6 +52,10 @@ impl Job {
             }
             (Service::Get | Service::GetList, GetResponse::WithDataBlock { is_last, block_number, result, .. }) => {
                 let raw = result.map_err(Cause::Access)?;
+                // One that was asked for again, and came twice.
+                if *block_number != 0 && *block_number <= self.block {
+                    return Ok(Step::Stale);
+                }
                 if !self.assemble(*block_number, raw, *is_last, limit)? {
                     return Ok(Step::AskNext);
                 }

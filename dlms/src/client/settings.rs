@@ -27,7 +27,7 @@ pub struct Settings {
     pub value_limit: usize,
     /// From a request to its whole answer, or to the next block of it.
     pub timeout: Duration,
-    /// Times that an unanswered GET is sent again: for links that lose.
+    /// Times that an unanswered AARQ or GET is sent again: for links that lose. What changes something is asked once.
     pub repeats: u32,
     /// Blocks that are taken at once in general block transfer, 1 to 63.
     pub window: u8,
@@ -37,6 +37,8 @@ pub struct Settings {
     pub has_release: bool,
     /// The client's name, where there is no ciphering that has it.
     pub system_title: Option<SystemTitle>,
+    /// The meter's name, where neither its AARE nor the ciphering says it.
+    pub meter_title: Option<SystemTitle>,
     /// The client's user, where the meter tells users apart.
     pub user: Option<u8>,
     /// The meter is behind a gateway.
@@ -93,6 +95,7 @@ impl Default for Settings {
             counter_restarts: false,
             has_release: true,
             system_title: None,
+            meter_title: None,
             user: None,
             gateway: None,
         }

@@ -669,3 +669,109 @@ fn a_refusal_without_a_reason_gives_the_services_own() {
         assert_eq!(failure.to_string(), expected);
     }
 }
+
+#[test]
+fn an_association_over_datagrams_begins_whatever_is_lost_late_or_doubled() {
+    for ciphering in [Form::Global, Form::Dedicated] {
+        let (settings, access) = protected();
+        let protection = settings.protection.map(|it| Protection { form: ciphering, ..it });
+        let mut pair = Pair::new(Medium::Wrapper, Settings { repeats: 30, protection, ..settings }, access);
+        (pair.server.faults.lose_answer, pair.server.faults.lose_request) = (300, 300);
+        pair.server.faults.duplicate = 300;
+        for run in 0..30 {
+            pair.associate().unwrap();
+            for _ in 0..10 {
+                let energy = pair.get(ENERGY);
+                assert!(energy.is_ok(), "{run}: {energy:?}");
+            }
+            pair.client.release(pair.now);
+            pair.until(|events| events.contains(&Event::Closed));
+            pair.events.clear();
+        }
+    }
+}
+
+#[test]
+fn of_several_associations_that_were_asked_for_the_last_one_is_proven() {
+    let (settings, access) = protected();
+    let mut pair = Pair::new(Medium::Wrapper, Settings { repeats: 2, ..settings }, access);
+    pair.client.associate(pair.now);
+    let first = pair.client.poll_transmit().unwrap();
+    pair.now = pair.client.poll_timeout().unwrap();
+    pair.client.handle_timeout(pair.now);
+    let second = pair.client.poll_transmit().unwrap();
+    assert_ne!(first, second, "a counter is used once");
+    // Both come late, and the meter knows the second alone.
+    let answers: Vec<_> = [first, second]
+        .iter()
+        .map(|aarq| {
+            pair.server.handle_bytes(aarq, pair.now);
+            pair.server.poll_transmit().unwrap()
+        })
+        .collect();
+    for answer in [&answers[0], &answers[1], &answers[1]] {
+        pair.client.handle_bytes(answer, pair.now);
+    }
+    let proofs: Vec<_> = std::iter::from_fn(|| pair.client.poll_transmit()).collect();
+    assert_eq!(proofs.len(), 2);
+    pair.server.handle_bytes(&proofs[1], pair.now);
+    pair.until(|events| events.iter().any(|event| matches!(event, Event::Associated(_))));
+}
+
+#[test]
+fn a_late_answer_is_not_that_of_the_next_request() {
+    let (settings, access) = open();
+    let mut pair = Pair::new(Medium::Wrapper, Settings { repeats: 2, ..settings }, access);
+    pair.associate().unwrap();
+    let first = pair.client.get(ENERGY, None, pair.now);
+    let request = pair.client.poll_transmit().unwrap();
+    pair.now = pair.client.poll_timeout().unwrap();
+    pair.client.handle_timeout(pair.now);
+    assert_eq!(pair.client.poll_transmit().as_ref(), Some(&request), "asked again as it was");
+    pair.server.handle_bytes(&request, pair.now);
+    let answer = pair.server.poll_transmit().unwrap();
+    pair.client.handle_bytes(&answer, pair.now);
+    assert!(pair.answer(first).is_ok());
+    let second = pair.client.get(CLOCK, None, pair.now);
+    let request = pair.client.poll_transmit().unwrap();
+    pair.client.handle_bytes(&answer, pair.now);
+    assert!(matches!(pair.client.poll_event(), Some(Event::Rejected(Reject::OutOfSequence))));
+    pair.server.handle_bytes(&request, pair.now);
+    let Ok(Answer::Value(value)) = pair.answer(second) else { panic!("no answer") };
+    assert!(Data::parse_all(&value).unwrap().date_time().is_ok());
+}
+
+#[test]
+fn blocks_that_are_lost_are_asked_for_again() {
+    for general in [false, true] {
+        let (settings, access) = open();
+        let conformance = match general {
+            true => Conformance(settings.conformance.0 | Conformance::GENERAL_BLOCK_TRANSFER.0),
+            false => Conformance(settings.conformance.0 & !Conformance::GENERAL_BLOCK_TRANSFER.0),
+        };
+        let model = Model { begin: UNIX - 900 * 50, ..Model::electricity(1).unwrap() };
+        let settings = Settings { repeats: 20, max_receive_pdu_size: 200, conformance, ..settings };
+        let mut pair = Pair::with_model(Medium::Wrapper, settings, access, &model);
+        pair.associate().unwrap();
+        let whole = pair.get(LOAD_PROFILE).unwrap();
+        pair.server.faults.lose_answer = 50;
+        pair.server.faults.lose_request = 50;
+        pair.server.faults.duplicate = 50;
+        for _ in 0..10 {
+            assert!(pair.get(LOAD_PROFILE).is_ok_and(|found| found == whole), "general: {general}");
+        }
+    }
+}
+
+#[test]
+fn a_value_is_written_once_whatever_is_lost() {
+    let (settings, access) = open();
+    let mut pair = Pair::new(Medium::Wrapper, Settings { repeats: 3, ..settings }, access);
+    pair.associate().unwrap();
+    let id = pair.client.set(CLOCK, Data::Unsigned(1), pair.now);
+    assert!(pair.client.poll_transmit().is_some());
+    pair.now = pair.client.poll_timeout().unwrap();
+    pair.client.handle_timeout(pair.now);
+    assert_eq!(pair.client.poll_transmit(), None);
+    assert_eq!(pair.answer(id).unwrap_err().cause, Cause::Timeout);
+}

@@ -49,6 +49,14 @@ impl SigningKey {
         }
     }
 
+    /// The suite that has its curve.
+    pub const fn suite(&self) -> Suite {
+        match self {
+            Self::P256(_) => Suite::One,
+            Self::P384(_) => Suite::Two,
+        }
+    }
+
     pub fn verifying_key(&self) -> VerifyingKey {
         match self {
             Self::P256(key) => VerifyingKey::P256(*key.verifying_key()),
@@ -72,6 +80,14 @@ impl SigningKey {
 }
 
 impl VerifyingKey {
+    /// The suite that has its curve.
+    pub const fn suite(&self) -> Suite {
+        match self {
+            Self::P256(_) => Suite::One,
+            Self::P384(_) => Suite::Two,
+        }
+    }
+
     /// From a point: both coordinates, with or without the octet 04 before them.
     pub fn new(suite: Suite, point: &[u8]) -> Result<Self, Reject> {
         let sec1 = if point.len() % 2 == 0 { [&[4], point].concat() } else { point.to_vec() };

@@ -29,6 +29,9 @@ pub(super) fn told(error: SessionError, strange: Option<Reject>) -> Failure {
             }
             Failure::said(exit, if hint.is_empty() { text } else { format!("{text}: {hint}") })
         }
+        SessionError::Port(source) if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Failure::said(Exit::Failed, "nobody takes datagrams there: are address and port those of the meter?")
+        }
         SessionError::Port(_) => {
             Failure::new(Exit::Failed, anyhow::Error::new(error).context("the meter, or what is before it, hung up"))
         }

@@ -29,12 +29,17 @@ pub(super) struct Keys {
     pub(super) signing_key: Option<SigningKey>,
     pub(super) meter_public_key: Option<VerifyingKey>,
     pub(super) counter: Option<Counter>,
+    said: Option<u32>,
 }
 
 /// The invocation counter in the file: the next one that may be used.
 #[derive(Debug, Clone)]
 pub(super) struct Counter {
     path: PathBuf,
+    /// As the file says it.
+    said: Option<u32>,
+    /// The first that may be used, by the meter.
+    floor: u32,
     /// What was reserved last.
     reserved: Option<Range<u32>>,
 }
@@ -56,7 +61,7 @@ impl Keys {
             eprintln!("dcu: others may read the keys in {said}: chmod 0600 {said}");
         }
         let path = path.canonicalize()?;
-        keys.counter = Some(Counter { path, reserved: None });
+        keys.counter = Some(Counter { said: keys.said, ..Counter::new(path) });
         Ok(keys)
     }
 
@@ -81,7 +86,7 @@ impl Keys {
         keys.system_title = find("system_title").map(Field::title).transpose()?;
         keys.meter_system_title = find("meter_system_title").map(Field::title).transpose()?;
         keys.password = find("password").map(Field::password).transpose()?;
-        find("invocation_counter").map(Field::counter).transpose()?;
+        keys.said = find("invocation_counter").map(Field::counter).transpose()?;
         let encryption = find("encryption_key").map(|field| Ok::<_, String>((field, field.hex()?))).transpose()?;
         keys.suite = match find("security_suite") {
             Some(field) => field.suite()?,
@@ -116,10 +121,31 @@ impl Keys {
 }
 
 impl Counter {
+    fn new(path: PathBuf) -> Self {
+        Self { path, said: None, floor: 0, reserved: None }
+    }
+
+    pub(super) fn is_said(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Goes on above the last one that the meter has had. Who speaks in the meter's place could use up all there are.
+    pub(super) fn raise(&mut self, last: u32) -> Result<(), String> {
+        if self.said.is_some_and(|said| last > said.saturating_add(FURTHEST)) {
+            return Err(format!(
+                "the meter says that its last invocation counter was {last}, which is too far from that of the keys file: \
+                 set invocation_counter there, if it is so"
+            ));
+        }
+        self.floor = last.saturating_add(1);
+        Ok(())
+    }
+
     /// Reserves counters that nobody used before: they are used once the file says so durably.
     pub(super) fn reserve(&mut self) -> io::Result<Range<u32>> {
-        let mut reserved = 0..0;
+        let (mut reserved, floor) = (0..0, self.floor);
         self.rewrite(|next| {
+            let next = next.max(floor);
             reserved = next..next.saturating_add(BLOCK);
             (reserved.end > next).then_some(reserved.end)
         })?;
@@ -262,6 +288,8 @@ const NAMES: &[&str] = &[
 const LIMIT: u64 = 64 << 10;
 /// Counters that are reserved at once.
 const BLOCK: u32 = 256;
+/// Counters that an unproven word of the meter may skip.
+const FURTHEST: u32 = 1 << 24;
 /// The counter of a file that says none.
 const FIRST: u32 = 1;
 
@@ -326,7 +354,7 @@ mod tests {
     #[test]
     fn a_counter_is_in_the_file_before_it_is_used_and_the_rest_of_the_file_stays() {
         let (_directory, path) = written("password = \"a\" # of the fitter\ninvocation_counter = 41 # next\n");
-        let mut first = Counter { path: path.clone(), reserved: None };
+        let mut first = Counter::new(path.clone());
         assert_eq!(first.reserve().unwrap(), 41..297);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "password = \"a\" # of the fitter\ninvocation_counter = 297 # next\n");
@@ -343,7 +371,7 @@ mod tests {
     #[test]
     fn a_file_without_a_counter_gets_one_and_the_last_counter_is_the_end() {
         let (_directory, path) = written("[table]\n");
-        let mut counter = Counter { path: path.clone(), reserved: None };
+        let mut counter = Counter::new(path.clone());
         assert_eq!(counter.reserve().unwrap(), 1..257);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "invocation_counter = 257\n[table]\n");
         std::fs::write(&path, "invocation_counter = 4294967295\n").unwrap();

@@ -54,8 +54,17 @@ pub(super) const fn scaler_unit_of(attribute: Attribute) -> Option<Attribute> {
 
 /// A profile's name; its class may stand before it.
 pub(super) fn profile(text: &str) -> Result<Obis, String> {
-    let obis = text.strip_prefix("7:").unwrap_or(text);
-    obis.parse().map_err(|_| format!("{text:?} is no OBIS code such as 1-0:99.1.0*255"))
+    obis(text, "7:", "1-0:99.1.0*255")
+}
+
+/// The name of what holds an invocation counter; its class may stand before it.
+pub(super) fn counter(text: &str) -> Result<Obis, String> {
+    obis(text, "1:", "0-0:43.1.0*255")
+}
+
+fn obis(text: &str, class: &str, example: &str) -> Result<Obis, String> {
+    let obis = text.strip_prefix(class).unwrap_or(text);
+    obis.parse().map_err(|_| format!("{text:?} is no OBIS code such as {example}"))
 }
 
 #[cfg(test)]

@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::ValueEnum;
-use dlms::Client;
-use dlms::client::{Authentication, Protection, Settings};
+use dlms::apdu::Attribute;
+use dlms::client::{Authentication, Protection, Settings, Signing};
+use dlms::cosem::class;
 use dlms::link::Link;
 use dlms::link::hdlc::{Address, Parameters, Primary, Timing};
 use dlms::link::wrapper::Wrapper;
 use dlms::security::hls::Hash;
 use dlms::security::{Ciphering, Form, SecurityControl};
 use dlms::time::DeviationSign;
+use dlms::{Client, Data, Obis};
 
 use super::hint;
 use super::keys::{Counter, Keys};
+use super::name;
 use crate::cli::{Exit, Failure};
 use crate::task::electricity::{Direct, DirectError, KernelRandom, Note, Place, Reserve, SessionError};
 
@@ -26,6 +29,9 @@ struct Where {
     /// Over TCP in the wrapper; the port is 4059 mostly
     #[arg(long, value_name = "HOST:PORT")]
     wrapper: Option<String>,
+    /// Over UDP in the wrapper; what is lost is asked again, twice
+    #[arg(long, value_name = "HOST:PORT")]
+    wrapper_udp: Option<String>,
     /// In HDLC frames over TCP
     #[arg(long, value_name = "HOST:PORT")]
     hdlc_tcp: Option<String>,
@@ -54,7 +60,7 @@ pub(super) struct Way {
     /// Octets of information in an HDLC frame that are asked for [default: the meter's 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(32..=2030))]
     frame: Option<u16>,
-    /// Octets of the longest answer in one piece [default: 65535, over HDLC 1024]
+    /// Octets of the longest answer in one piece [default: 65535, over HDLC and UDP 1024]
     #[arg(long, value_name = "N")]
     pdu: Option<u16>,
     /// How client and meter show who they are
@@ -69,6 +75,15 @@ pub(super) struct Way {
     /// Which key protects, and in which form
     #[arg(long, value_enum, default_value_t = Ciphers::Global)]
     ciphering: Ciphers,
+    /// Sign requests and want answers signed (general-signing): suites 1 and 2
+    #[arg(long)]
+    sign: bool,
+    /// Where the invocation counter begins
+    #[arg(long, value_enum, default_value_t = CounterFrom::Auto)]
+    counter: CounterFrom,
+    /// Where the meter says it, to the public client: an object of class 1
+    #[arg(long, value_name = "OBIS", default_value = "0-0:43.1.0*255", value_parser = name::counter)]
+    counter_object: Obis,
     /// How the meter signs the deviation of its clock: by the standard, or as in India, Saudi Arabia and Italy
     #[arg(long, value_enum, default_value_t = Sign::Dlms)]
     pub(super) deviation: Sign,
@@ -120,6 +135,16 @@ enum Ciphers {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CounterFrom {
+    /// Asked of the meter where the keys file says none
+    Auto,
+    /// As the keys file says, else 1
+    File,
+    /// Asked of the meter each time, and never lowered
+    Meter,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Sign {
     Dlms,
     Inverted,
@@ -146,13 +171,17 @@ impl Way {
         let counter = keys.counter.take();
         let settings = self.settings(keys)?;
         let uses_counters = settings.protection.is_some() || matches!(settings.authentication, Authentication::Gmac);
-        let reserver = Reserver { counter: counter.filter(|_| uses_counters), failed: None };
+        let mut counter = counter.filter(|_| uses_counters);
+        if let Some(counter) = &mut counter {
+            self.ask_counter(counter)?;
+        }
+        let reserver = Reserver { counter, failed: None };
         let reserver = Arc::new(Mutex::new(reserver));
         let reserve: Reserve = Box::new({
             let reserver = Arc::clone(&reserver);
             move || reserver.lock().ok()?.reserve()
         });
-        let client = Client::new(settings, self.link()?, Box::new(KernelRandom), 0..0, None);
+        let client = Client::new(settings, self.link(self.client)?, Box::new(KernelRandom), 0..0, None);
         let opened = Direct::open(&self.place(), client, reserve);
         let (direct, _) = opened.map_err(|error| {
             let left = if let DirectError::Session { left, .. } = &error { Some(*left) } else { None };
@@ -161,8 +190,38 @@ impl Way {
         Ok(Meter { direct, is_hanging: false, reserver })
     }
 
+    /// Where the counter is to begin by the meter, as the public client is told: nobody has proven it, so that it lowers
+    /// nothing, and what the file says is raised by so much at most.
+    fn ask_counter(&self, counter: &mut Counter) -> Result<(), Failure> {
+        if self.counter == CounterFrom::File || self.counter == CounterFrom::Auto && counter.is_said() {
+            return Ok(());
+        }
+        match self.public_counter() {
+            Ok(last) => counter.raise(last).map_err(|text| Failure::said(Exit::NotPermitted, text)),
+            Err(failure) if self.counter == CounterFrom::Meter => Err(failure),
+            Err(failure) => {
+                let why = failure.error.map_or_else(String::new, |error| format!(": {error:#}"));
+                eprintln!("dcu: the meter does not tell its invocation counter, 1 is used{why}");
+                Ok(())
+            }
+        }
+    }
+
+    /// The highest counter that the meter has had of the client.
+    fn public_counter(&self) -> Result<u32, Failure> {
+        let settings = Settings { authentication: Authentication::None, ..self.common() };
+        let client = Client::new(settings, self.link(PUBLIC_CLIENT)?, Box::new(KernelRandom), 0..0, None);
+        let (mut direct, _) = Direct::open(&self.place(), client, Box::new(|| None)).map_err(hint::unopened)?;
+        let read = direct.get(Attribute::new(class::DATA, self.counter_object, 2), None);
+        let _ = direct.release_within(GOODBYE);
+        let octets = read.map_err(|error| hint::told(error, None))?;
+        let number = Data::parse_all(&octets).and_then(|data| data.number());
+        number.map_err(|_| Failure::said(Exit::Failed, format!("{} holds no counter", self.counter_object)))
+    }
+
     fn place(&self) -> Place {
         match &self.place {
+            Where { wrapper_udp: Some(address), .. } => Place::Udp(address.clone()),
             Where { serial: Some(path), .. } => Place::Serial { path: path.clone(), baud: self.baud },
             Where { wrapper: Some(address), .. } | Where { hdlc_tcp: Some(address), .. } => Place::Tcp(address.clone()),
             Where { .. } => Place::Tcp(String::new()),
@@ -170,16 +229,21 @@ impl Way {
     }
 
     fn is_hdlc(&self) -> bool {
-        self.place.wrapper.is_none()
+        self.place.wrapper.is_none() && !self.is_udp()
     }
 
-    fn link(&self) -> Result<Box<dyn Link>, Failure> {
+    fn is_udp(&self) -> bool {
+        self.place.wrapper_udp.is_some()
+    }
+
+    fn link(&self, client: u16) -> Result<Box<dyn Link>, Failure> {
         if !self.is_hdlc() {
             let number = u16::try_from(self.server.number).ok().filter(|_| self.server.physical.is_none());
             let server = number.ok_or_else(|| usage("--server: in the wrapper a meter has one number up to 65535"))?;
-            return Ok(Box::new(Wrapper::new(self.client, server)));
+            let new = if self.is_udp() { Wrapper::datagrams } else { Wrapper::new };
+            return Ok(Box::new(new(client, server)));
         }
-        let client = Address::one(self.client).ok_or_else(|| usage("--client: over HDLC it is 127 at most"))?;
+        let client = Address::one(client).ok_or_else(|| usage("--client: over HDLC it is 127 at most"))?;
         let server = self.server.address(self.address_octets).map_err(usage)?;
         let wanted = self.frame.map_or_else(Parameters::default, |octets| Parameters {
             information_transmit: octets,
@@ -205,6 +269,11 @@ impl Way {
             Protect::Encrypted => Some(SecurityControl::ENCRYPTION),
             Protect::Full => Some(SecurityControl::AUTHENTICATION | SecurityControl::ENCRYPTION),
         };
+        let signing = |keys: &Keys| {
+            let own = keys.signing_key.clone().ok_or_else(|| needs("signing_key"))?;
+            let peer = keys.meter_public_key.clone().ok_or_else(|| needs("meter_public_key"))?;
+            Ok::<_, Failure>(Signing { own, peer })
+        };
         let authentication = match self.auth {
             Auth::None => Authentication::None,
             Auth::Lls => Authentication::Lls(secret(&keys)?),
@@ -212,10 +281,7 @@ impl Way {
             Auth::Sha1 => Authentication::Hash(Hash::Sha1, secret(&keys)?),
             Auth::Sha256 => Authentication::Hash(Hash::Sha256, secret(&keys)?),
             Auth::Gmac => Authentication::Gmac,
-            Auth::Ecdsa => Authentication::Ecdsa {
-                own: keys.signing_key.clone().ok_or_else(|| needs("signing_key"))?,
-                meter: keys.meter_public_key.clone().ok_or_else(|| needs("meter_public_key"))?,
-            },
+            Auth::Ecdsa => signing(&keys).map(|Signing { own, peer }| Authentication::Ecdsa { own, meter: peer })?,
         };
         let ciphering = match (protection, self.auth) {
             (None, auth) if auth != Auth::Gmac => None,
@@ -223,13 +289,13 @@ impl Way {
                 suite: keys.suite,
                 own_title: keys.system_title.ok_or_else(|| needs("system_title"))?,
                 peer_title: keys.meter_system_title,
-                global: keys.encryption_key.ok_or_else(|| needs("encryption_key"))?,
+                global: keys.encryption_key.clone().ok_or_else(|| needs("encryption_key"))?,
                 broadcast: None,
                 dedicated: None,
-                authentication: keys.authentication_key.ok_or_else(|| needs("authentication_key"))?,
+                authentication: keys.authentication_key.clone().ok_or_else(|| needs("authentication_key"))?,
             }),
         };
-        if self.auth == Auth::Ecdsa && keys.system_title.is_none() {
+        if (self.auth == Auth::Ecdsa || self.sign) && keys.system_title.is_none() {
             return Err(needs("system_title"));
         }
         let form = match self.ciphering {
@@ -239,19 +305,31 @@ impl Way {
             Ciphers::GeneralDedicated => Form::GeneralDedicated,
         };
         let protection = protection.map(|bits| Protection { control: SecurityControl(bits | keys.suite as u8), form });
-        let longest = if self.is_hdlc() { 1024 } else { u16::MAX };
         Ok(Settings {
             authentication,
             ciphering,
             protection,
+            signing: self.sign.then(|| signing(&keys)).transpose()?,
+            system_title: keys.system_title,
+            meter_title: keys.meter_system_title,
+            ..self.common()
+        })
+    }
+
+    /// What has nothing to do with who speaks.
+    fn common(&self) -> Settings {
+        let longest = if self.place.wrapper.is_some() { u16::MAX } else { 1024 };
+        // HDLC repeats frames by itself.
+        let repeats = if self.is_udp() { TRIES } else { 0 };
+        Settings {
             max_receive_pdu_size: self.pdu.unwrap_or(longest),
             value_limit: VALUE_LIMIT,
-            timeout: self.timeout,
+            timeout: self.timeout / (repeats + 1),
+            repeats,
             // The end of the link ends the association; not every meter answers RLRQ.
             has_release: !self.is_hdlc(),
-            system_title: keys.system_title,
             ..Settings::default()
-        })
+        }
     }
 }
 
@@ -361,7 +439,9 @@ fn usage(message: &'static str) -> Failure {
 
 /// Octets of one value, all its blocks together.
 const VALUE_LIMIT: usize = 16 << 20;
-/// Times that an HDLC frame without an answer is sent again.
+/// IEC 62056-5-3: who needs nothing to be told.
+const PUBLIC_CLIENT: u16 = 16;
+/// Times that an HDLC frame or a datagram without an answer is sent again.
 const TRIES: u32 = 2;
 /// How long a meter may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

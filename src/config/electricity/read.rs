@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dlms::security::Form;
 use dlms::time::DeviationSign;
 
 use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Push};
@@ -33,11 +34,12 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
     let tasks = tasks::tasks(table.tables("task"), &names, everybody.clock.as_ref());
     let needs = |of: fn(&Manner) -> bool| meters.iter().any(|meter| of(&meter.manner));
-    if !has_own && !table.contains("keys") && needs(|it| it.authentication != Authentication::None || it.security != 0)
-    {
+    let has_secret = |it: &Manner| it.authentication != Authentication::None || it.security != 0 || it.is_signed;
+    if !has_own && !table.contains("keys") && needs(has_secret) {
         table.blame("keys", Problem::wrong("is missing: there are meters with a password or keys"));
     }
-    if system_title.is_none() && !table.contains("system_title") && needs(Manner::is_ciphered) {
+    let is_named = |manner: &Manner| manner.is_ciphered() || manner.has_signatures();
+    if system_title.is_none() && !table.contains("system_title") && needs(is_named) {
         table.blame(
             "system_title",
             Problem::wrong("is missing: there are meters with keys, to which the unit has a name"),
@@ -118,8 +120,11 @@ fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channe
         if let Some(problem) = port.as_deref().and_then(port_problem) {
             table.blame("port", problem);
         }
-        if table.contains("port") && table.contains("tcp") {
-            table.blame("tcp", Problem::wrong("has no use beside `port`"));
+        let udp = datagrams(&mut table, link);
+        for (one, other) in [("port", "tcp"), ("port", "udp"), ("tcp", "udp")] {
+            if table.contains(one) && table.contains(other) {
+                table.blame(other, Problem::wrong(format!("has no use beside `{one}`")));
+            }
         }
         if table.contains("port") && link == Some(Link::Wrapper) {
             table.blame("port", Problem::wrong("has no use with link = \"wrapper\", which is for `tcp`"));
@@ -129,12 +134,13 @@ fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channe
             let missing = || Problem::wrong(format!("there is no [[plc]] of the name {text:?}"));
             found.map(|network| network.name.clone()).ok_or_else(missing)
         });
-        if table.contains("plc") && (table.contains("port") || table.contains("tcp") || link == Some(Link::Hdlc)) {
-            table.blame("plc", Problem::wrong("goes with link = \"wrapper\", and with neither `port` nor `tcp`"));
+        let has_other = ["port", "tcp", "udp"].iter().any(|key| table.contains(key));
+        if table.contains("plc") && (has_other || link == Some(Link::Hdlc)) {
+            table.blame("plc", Problem::wrong("goes with link = \"wrapper\", and without `port`, `tcp` and `udp`"));
         }
         let is_line = port.is_some();
-        let is_one = is_line || tcp.is_some();
-        let place = port.map(|path| Place::Serial { path, baud }).or(tcp.map(Place::Tcp));
+        let place = port.map(|path| Place::Serial { path, baud }).or(tcp.map(Place::Tcp)).or(udp.map(Place::Udp));
+        let is_one = place.is_some();
         let place = place.or(network.map(Place::Plc));
         let at_once = table.integer("at_once", 1..1_001).unwrap_or(if is_one { 1 } else { 16 });
         if at_once > 1 && is_line {
@@ -164,23 +170,49 @@ fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
         ("sha1", Authentication::Sha1),
         ("sha256", Authentication::Sha256),
         ("gmac", Authentication::Gmac),
+        ("ecdsa", Authentication::Ecdsa),
+    ];
+    let forms = [
+        ("global", Form::Global),
+        ("dedicated", Form::Dedicated),
+        ("general-global", Form::GeneralGlobal),
+        ("general-dedicated", Form::GeneralDedicated),
     ];
     let security = [("none", 0), ("authenticated", 0x10), ("encrypted", 0x20), ("authenticated-encrypted", 0x30)];
     let address = |number: u32| number as u16;
-    Manner {
+    let manner = Manner {
         client: table.integer("client", 1..65_536).map_or(default.client, address),
         server: table.integer("server", 1..65_536).map_or(default.server, address),
         physical: table.integer("physical", 0..16_384).map(address).or(default.physical),
         authentication: table.read("auth", default.authentication, one_of(&words)),
         security: table.read("security", default.security, one_of(&security)),
         suite: table.integer("suite", 0..3).map_or(default.suite, |suite| suite as u8),
+        ciphering: table.read("ciphering", default.ciphering, one_of(&forms)),
+        is_signed: table.flag("sign", default.is_signed),
         counter_restarts: table.flag("counter_restarts", default.counter_restarts),
         counter: table.optional("counter", obis).or(default.counter),
         clock: table.optional("clock", zone).or(default.clock),
         deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
         profile_status: table.read("profile_status", default.profile_status, one_of(STATUSES)),
         push_objects: attributes(table, default.push_objects),
+    };
+    if manner.has_signatures() && manner.suite == 0 {
+        let key = ["sign", "auth"].into_iter().find(|key| table.contains(key)).unwrap_or("suite");
+        table.blame(key, Problem::wrong("signatures are of suite = 1 (P-256) or suite = 2 (P-384)"));
     }
+    if table.contains("ciphering") && manner.ciphering != Form::Global && manner.security == 0 {
+        table.blame("ciphering", Problem::wrong("has no use without `security`"));
+    }
+    manner
+}
+
+/// `udp`, the address of datagrams.
+fn datagrams(table: &mut Table<'_>, link: Option<Link>) -> Option<String> {
+    let udp = table.optional("udp", host_and_port);
+    if table.contains("udp") && link == Some(Link::Hdlc) {
+        table.blame("udp", Problem::wrong("goes with link = \"wrapper\""));
+    }
+    udp
 }
 
 fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manner)], everybody: &Manner) -> Vec<Meter> {
@@ -200,23 +232,30 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
             found.ok_or_else(|| Problem::wrong(format!("there is no group {text:?}")))
         });
         let tcp = table.optional("tcp", host_and_port);
+        let udp = datagrams(&mut table, channel.and_then(|it| channels.get(it)).map(|it| it.link));
+        if table.contains("tcp") && table.contains("udp") {
+            table.blame("udp", Problem::wrong("has no use beside `tcp`"));
+        }
+        let place = tcp.map(Place::Tcp).or(udp.map(Place::Udp));
+        let own = ["tcp", "udp"].into_iter().find(|key| table.contains(key));
         let node = table.optional("node", eui64);
         let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone());
         match channel.and_then(|channel| channels.get(channel)) {
-            Some(Channel { place: None, .. }) if !table.contains("tcp") => {
-                table.blame("tcp", Problem::wrong("is missing: its channel has neither `tcp` nor `port`"));
+            Some(Channel { place: None, .. }) if own.is_none() => {
+                let text = "is missing, and so is `udp`: its channel has neither `tcp`, `udp` nor `port`";
+                table.blame("tcp", Problem::wrong(text));
             }
             Some(Channel { place: Some(Place::Plc(_)), .. }) if !table.contains("node") => {
                 table.blame("node", Problem::wrong("is missing: its channel is a PLC network"));
             }
-            Some(Channel { place: Some(Place::Plc(_)), .. }) if tcp.is_some() => {
-                table.blame("tcp", Problem::wrong("has no use in a PLC network"));
+            Some(Channel { place: Some(Place::Plc(_)), .. }) if own.is_some() => {
+                table.blame(own.unwrap_or("tcp"), Problem::wrong("has no use in a PLC network"));
             }
             Some(Channel { place, .. }) if node.is_some() && !matches!(place, Some(Place::Plc(_))) => {
                 table.blame("node", Problem::wrong("has no use outside a PLC network"));
             }
-            Some(Channel { place: Some(Place::Serial { .. }), .. }) if tcp.is_some() => {
-                table.blame("tcp", Problem::wrong("has no use on a serial line"));
+            Some(Channel { place: Some(Place::Serial { .. }), .. }) if own.is_some() => {
+                table.blame(own.unwrap_or("tcp"), Problem::wrong("has no use on a serial line"));
             }
             Some(Channel { link: Link::Hdlc, .. }) if manner.client > 0x7f => {
                 table.blame("client", Problem::wrong("is at most 127 over HDLC"));
@@ -228,7 +267,7 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
         }
         table.finish();
         if let (Some(id), Some(channel)) = (id, channel) {
-            meters.push(Meter { id, channel, tcp, node, group: group.map(|(name, _)| name.clone()), manner });
+            meters.push(Meter { id, channel, place, node, group: group.map(|(name, _)| name.clone()), manner });
         }
     }
     meters

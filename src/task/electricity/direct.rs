@@ -10,14 +10,17 @@ use dlms::{Data, Reject};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use super::datagram::Datagrams;
 use super::{Note, Reserve, Session, SessionError};
-use crate::task::receiver::{Source, SourceError};
+use crate::task::receiver::{Open, Source};
 
 /// Where a meter is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Wrapper or HDLC over TCP; `HOST:PORT`.
     Tcp(String),
+    /// Wrapper over UDP; `HOST:PORT`.
+    Udp(String),
     /// HDLC over a serial line.
     Serial { path: PathBuf, baud: u32 },
 }
@@ -52,9 +55,8 @@ impl Direct {
     pub fn open(place: &Place, client: Client, reserve: Reserve) -> Result<(Self, Association), DirectError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(DirectError::Runtime)?;
         let (session, association) = runtime.block_on(async {
-            let port = Source::from(place.clone()).open().await;
-            let unopened = |error: SourceError| DirectError::Session { error: error.into(), strange: None, left: 0 };
-            let mut session = Session::new(client, port.map_err(unopened)?, reserve);
+            let unopened = |error: SessionError| DirectError::Session { error, strange: None, left: 0 };
+            let mut session = Session::new(client, place.open().await.map_err(unopened)?, reserve);
             let error = match session.associate().await {
                 Ok(association) => return Ok((session, association)),
                 Err(error) => error,
@@ -123,12 +125,14 @@ impl Direct {
     }
 }
 
-impl From<Place> for Source {
-    fn from(place: Place) -> Self {
-        match place {
-            Place::Tcp(address) => Self::Tcp(address),
-            Place::Serial { path, baud } => Self::Serial { path, baud },
-        }
+impl Place {
+    pub(super) async fn open(&self) -> Result<Open, SessionError> {
+        let source = match self {
+            Self::Tcp(address) => Source::Tcp(address.clone()),
+            Self::Udp(address) => return Ok(Datagrams::open(address).await?),
+            Self::Serial { path, baud } => Source::Serial { path: path.clone(), baud: *baud },
+        };
+        Ok(source.open().await?)
     }
 }
 

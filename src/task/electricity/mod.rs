@@ -2,6 +2,7 @@
 
 mod client;
 mod collector;
+mod datagram;
 mod direct;
 mod exchange;
 mod known;

@@ -155,6 +155,9 @@ impl Session {
             if sent.is_ok() {
                 while let Some(event) = self.client.poll_event() {
                     match take(event) {
+                        Ok(Err(failure)) if failure.cause == Cause::Timeout && self.port.port.was_refused() => {
+                            return Err(SessionError::Port(io::ErrorKind::ConnectionRefused.into()));
+                        }
                         Ok(taken) => return Ok(taken?),
                         Err(event) => self.note(event),
                     }
@@ -232,7 +235,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-const READ: usize = 4096;
+/// A datagram as long as there are, which takes no memory where it is shorter.
+const READ: usize = 1 << 16;
 /// A peer that takes nothing is gone.
 const WRITE: Duration = Duration::from_secs(10);
 /// Counters below which more are reserved.

@@ -66,6 +66,11 @@ pub(in crate::task) trait Port: AsyncRead + AsyncWrite + Send + Unpin {
     fn set_baud(&mut self, _: u32) -> io::Result<()> {
         Ok(())
     }
+
+    /// Of datagrams: nobody took what was written since the last one that came.
+    fn was_refused(&mut self) -> bool {
+        false
+    }
 }
 
 impl Port for serial::Port {
@@ -122,10 +127,10 @@ impl fmt::Display for Source {
     }
 }
 
-impl From<DuplexStream> for Open {
-    /// A conversation that another task carries.
-    fn from(stream: DuplexStream) -> Self {
-        Self { port: Box::new(stream), process: None }
+impl<P: Port + 'static> From<P> for Open {
+    /// What somebody else has opened: a conversation that another task carries, a socket.
+    fn from(port: P) -> Self {
+        Self { port: Box::new(port), process: None }
     }
 }
 

@@ -64,8 +64,13 @@ impl Job {
     /// The highest counter that the meter has had of us, as it tells everybody.
     async fn public_counter(&self, object: Obis) -> Result<u32, Trouble> {
         let Party { meter, channel, .. } = &*self.meter;
-        let manner =
-            Manner { client: PUBLIC_CLIENT, authentication: Authentication::None, security: 0, ..meter.manner.clone() };
+        let manner = Manner {
+            client: PUBLIC_CLIENT,
+            authentication: Authentication::None,
+            security: 0,
+            is_signed: false,
+            ..meter.manner.clone()
+        };
         let public = client(&Meter { manner, ..meter.clone() }, channel, None, None, None).map_err(Trouble::refused)?;
         let (mut session, _) = self.open(public).await?;
         let value = session.get(Attribute::new(class::DATA, dlms::Obis(object.0), 2), None).await;

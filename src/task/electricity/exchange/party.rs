@@ -14,6 +14,7 @@ use crate::reading::from_cosem::{ClockRule, Context};
 use crate::reading::{Link, MeterId, Origin, Path, Security};
 use crate::registry::Credential;
 use crate::task::electricity::SessionError;
+use crate::task::electricity::datagram::Datagrams;
 use crate::task::plc;
 use crate::task::receiver::{Open, Source};
 
@@ -50,10 +51,10 @@ impl Party {
         }
     }
 
-    /// Where it is reached over TCP: its own address, or its channel's.
+    /// Where it is reached over TCP or UDP: its own address, or its channel's.
     pub(in crate::task::electricity) fn address(&self) -> Option<&str> {
-        match (&self.meter.tcp, &self.channel.place) {
-            (Some(address), _) | (None, Some(Place::Tcp(address))) => Some(address),
+        match self.meter.place(&self.channel) {
+            Some(Place::Tcp(address) | Place::Udp(address)) => Some(address),
             _ => None,
         }
     }
@@ -66,12 +67,13 @@ impl Party {
 
     /// A port to the meter, or a conversation with the node that it is behind.
     pub(super) async fn open(&self) -> Result<Open, SessionError> {
-        let source = match (self.address(), &self.channel.place) {
-            (Some(address), _) => Source::Tcp(address.to_owned()),
-            (None, Some(Place::Serial { path, baud })) => Source::Serial { path: path.clone(), baud: *baud },
-            (None, Some(Place::Plc(_))) => return self.tunnel().await,
+        let source = match self.meter.place(&self.channel) {
+            Some(Place::Tcp(address)) => Source::Tcp(address.clone()),
+            Some(Place::Udp(address)) => return Ok(Datagrams::open(address).await?),
+            Some(Place::Serial { path, baud }) => Source::Serial { path: path.clone(), baud: *baud },
+            Some(Place::Plc(_)) => return self.tunnel().await,
             // It does not pass the configuration, and is reached nowhere.
-            (None, Some(Place::Tcp(_)) | None) => Source::Tcp(String::new()),
+            None => Source::Tcp(String::new()),
         };
         Ok(source.open().await?)
     }
