@@ -4,6 +4,7 @@ mod hint;
 mod keys;
 mod name;
 mod profile;
+mod server;
 mod typed;
 mod value;
 mod way;

@@ -88,7 +88,8 @@ fn over_udp(accesses: Vec<Access>, speed: u32) -> (SocketAddr, Arc<Mutex<Server>
             let mut server = shared.lock().unwrap();
             server.handle_bytes(&buf[..length], Instant::now());
             if let Some((octets, peer)) = late.take() {
-                let _: Result<usize, _> = socket.send_to(&Vec::from(octets), peer);
+                let octets: Vec<u8> = octets;
+                let _ = socket.send_to(&octets, peer);
             }
             while let Some(octets) = server.poll_transmit() {
                 answers += 1;
