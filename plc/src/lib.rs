@@ -1,7 +1,8 @@
 //! PLC and RF mesh networks: G3-PLC, their modems' serial framings and the bootstrap server.
 //!
 //! The room is kept free of I/O, clocks and random numbers, and carries opaque payloads only. [`usi`] is the framing of
-//! the serial line, [`g3`] what is said over it, [`net`] the packets that nodes exchange, [`sim`] the mirror image.
+//! the serial line, [`g3`] what is said over it, [`net`] the packets that nodes exchange, [`route`] what the
+//! host does about routes, [`poll`] whom it asks when, [`sim`] the mirror image.
 //! [`g3::coordinator::Coordinator`] is the door in.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod key;
 pub mod net;
 pub mod poll;
 mod reject;
+pub mod route;
 pub mod sim;
 pub mod usi;
 

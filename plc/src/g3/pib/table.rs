@@ -105,6 +105,7 @@ pub mod adp {
     pub const COORD_SHORT_ADDRESS: u32 = 0x08;
     pub const BROADCAST_LOG_TABLE: u32 = 0x0b;
     pub const ROUTING_TABLE: u32 = 0x0c;
+    pub const UNICAST_RREQ_GEN_ENABLE: u32 = 0x0d;
     pub const GROUP_TABLE: u32 = 0x0e;
     pub const MAX_HOPS: u32 = 0x0f;
     pub const DEVICE_TYPE: u32 = 0x10;
@@ -112,9 +113,11 @@ pub mod adp {
     pub const BLACKLIST_TABLE: u32 = 0x1e;
     pub const MAX_JOIN_WAIT_TIME: u32 = 0x20;
     pub const ACTIVE_KEY_INDEX: u32 = 0x22;
+    pub const CLUSTER_TRICKLE_ENABLED: u32 = 0x31;
     pub const MANUF_PAN_ID: u32 = 0x0800_00c3;
     pub const MANUF_BROADCAST_SEQUENCE_NUMBER: u32 = 0x0800_00c4;
     pub const MANUF_DISCOVER_SEQUENCE_NUMBER: u32 = 0x0800_00c9;
+    pub const MANUF_LAST_CIRCULAR_ROUTE_ADDRESS: u32 = 0x0800_00d0;
     pub const MANUF_IPV6_ULA_DEST_SHORT_ADDRESS: u32 = 0x0800_00d1;
 }
 

@@ -1,0 +1,180 @@
+//! What became of the routes to a node, when, and why; and the octets in which that outlives the process.
+
+use bytes::{Buf, BufMut};
+
+use super::way::{Medium, Way};
+
+/// Something that happened to the route of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Seconds since 1970 UTC.
+    pub at_s: u32,
+    pub what: What,
+    pub why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It goes this way from then on.
+    Way(Way),
+    /// The modem has none any more.
+    Gone,
+    /// It was found to be bad.
+    Faulty,
+    /// Another one was looked for, within so many hops.
+    Searched {
+        most_hops: u8,
+    },
+    /// None was found.
+    NotFound,
+    /// It is to go over this neighbour.
+    Pinned {
+        next_hop: u16,
+    },
+    Released,
+    /// No route is to go over this node.
+    Blacklisted,
+    Allowed,
+}
+
+/// In the order of their numbers, which files have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// The modem has found it by itself, and does not say why.
+    Modem,
+    Joined,
+    Left,
+    /// adpRoutingTableEntryTTL has passed, or the table was full.
+    Expired,
+    /// The modem had no way to the node.
+    NoRoute,
+    /// Requests left and no answer came.
+    NoAnswer,
+    /// A path came through the same node twice.
+    Circular,
+    /// Links below adpWeakLQIValue, and requests that were lost.
+    Weak,
+    /// It changed too often.
+    Flapping,
+    /// Somebody at the desk wanted it.
+    Asked,
+}
+
+impl Why {
+    pub const ALL: [Self; 10] = [
+        Self::Modem,
+        Self::Joined,
+        Self::Left,
+        Self::Expired,
+        Self::NoRoute,
+        Self::NoAnswer,
+        Self::Circular,
+        Self::Weak,
+        Self::Flapping,
+        Self::Asked,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Modem => "modem",
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Expired => "expired",
+            Self::NoRoute => "no-route",
+            Self::NoAnswer => "no-answer",
+            Self::Circular => "circular",
+            Self::Weak => "weak",
+            Self::Flapping => "flapping",
+            Self::Asked => "asked",
+        }
+    }
+}
+
+impl Entry {
+    /// Octets of an entry in a file: node, time, what, why, and what belongs to it.
+    pub const OCTETS: usize = 14;
+
+    /// Appends the entry of a node, big endian.
+    pub fn emit(&self, node: u16, out: &mut Vec<u8>) {
+        let nothing = Way { next_hop: 0, hops: 0, cost: 0, weak_links: 0, medium: None };
+        let (kind, way) = match self.what {
+            What::Way(way) => (0, way),
+            What::Gone => (1, nothing),
+            What::Faulty => (2, nothing),
+            What::Searched { most_hops } => (3, Way { hops: most_hops, ..nothing }),
+            What::NotFound => (4, nothing),
+            What::Pinned { next_hop } => (5, Way { next_hop, ..nothing }),
+            What::Released => (6, nothing),
+            What::Blacklisted => (7, nothing),
+            What::Allowed => (8, nothing),
+        };
+        out.put_u16(node);
+        out.put_u32(self.at_s);
+        out.put_u8(kind);
+        out.put_u8(self.why as u8);
+        out.put_u16(way.next_hop);
+        out.put_u8(way.hops << 4 | way.weak_links.min(15));
+        out.put_u16(way.cost);
+        out.put_u8(way.medium.map_or(NO_MEDIUM, Medium::number));
+    }
+
+    /// Reads a node and its entry; None where it is none of ours.
+    pub fn parse(buf: &mut &[u8]) -> Option<(u16, Self)> {
+        let (node, at_s) = (buf.try_get_u16().ok()?, buf.try_get_u32().ok()?);
+        let (kind, why) = (buf.try_get_u8().ok()?, buf.try_get_u8().ok()?);
+        let (next_hop, counts) = (buf.try_get_u16().ok()?, buf.try_get_u8().ok()?);
+        let (cost, medium) = (buf.try_get_u16().ok()?, buf.try_get_u8().ok()?);
+        let (hops, weak_links) = (counts >> 4, counts & 0x0f);
+        let what = match kind {
+            0 => {
+                let medium = (medium != NO_MEDIUM).then(|| Medium::of(medium));
+                What::Way(Way { next_hop, hops, cost, weak_links, medium })
+            }
+            1 => What::Gone,
+            2 => What::Faulty,
+            3 => What::Searched { most_hops: hops },
+            4 => What::NotFound,
+            5 => What::Pinned { next_hop },
+            6 => What::Released,
+            7 => What::Blacklisted,
+            8 => What::Allowed,
+            _ => return None,
+        };
+        Some((node, Self { at_s, what, why: *Why::ALL.get(usize::from(why))? }))
+    }
+}
+
+const NO_MEDIUM: u8 = 0xff;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_read_as_it_was_written() {
+        let way = Way { next_hop: 7, hops: 3, cost: 31, weak_links: 1, medium: Some(Medium::Rf) };
+        let kinds = [
+            What::Way(way),
+            What::Way(Way { medium: None, ..way }),
+            What::Gone,
+            What::Faulty,
+            What::Searched { most_hops: 8 },
+            What::NotFound,
+            What::Pinned { next_hop: 9 },
+            What::Released,
+            What::Blacklisted,
+            What::Allowed,
+        ];
+        for (what, why) in kinds.into_iter().zip(Why::ALL) {
+            let (entry, mut octets) = (Entry { at_s: 1_700_000_000, what, why }, Vec::new());
+            entry.emit(5, &mut octets);
+            assert_eq!(octets.len(), Entry::OCTETS);
+            assert_eq!(Entry::parse(&mut octets.as_slice()), Some((5, entry)));
+            for end in 0..octets.len() {
+                assert_eq!(Entry::parse(&mut &octets[..end]), None);
+            }
+        }
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 10, 0, 0, 0, 0, 0, 0].as_slice()), None);
+    }
+}

@@ -1,0 +1,414 @@
+//! What the host does about routes that the modems find by themselves (LOADng, G.9903 annex D).
+//!
+//! [`Routes`] keeps which way goes to each node and why it changed, sees routes that are broken, circular, weak or
+//! flapping, and has others looked for: one at a time for each branch, ever less often where nobody is found, and within
+//! a share of the airtime. It traces paths, few at a time, so that what lies behind the first hop is known too. It holds
+//! routes that somebody wants to go another way. It sends nothing: actions are carried out by its owner, who tells what
+//! became of them. Goals: `../shared/facts/plc-routes.md`, 4.
+
+mod budget;
+mod history;
+mod node;
+mod policy;
+mod repair;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+pub use history::{Entry, What, Why};
+pub use policy::Limits;
+pub use way::{Alternate, Link, Medium, Way};
+
+use budget::Budget;
+use node::{Known, is_circular};
+
+/// Both clocks: one to count with, one to tell people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub mono: Instant,
+    /// Milliseconds since 1970 UTC.
+    pub utc_ms: i64,
+}
+
+/// What is to be done with the modem. `discovered` and `traced` tell how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// ADPM-ROUTE-DISCOVERY.
+    Discover { node: u16, most_hops: u8 },
+    /// ADPM-PATH-DISCOVERY.
+    Trace { node: u16 },
+    /// Put this row into adpRoutingTable: the route to the node is to go this way, and goes another one.
+    Pin { node: u16, way: Way },
+}
+
+/// What is new, of which node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    pub node: u16,
+    pub entry: Entry,
+}
+
+/// What went wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The modem had no way, and looked for one in vain where it was allowed to.
+    NoRoute { searched: bool },
+    /// It left, and nothing came back in time.
+    NoAnswer,
+}
+
+/// Why a route cannot be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinError {
+    /// Who is no neighbour takes no frame.
+    NoNeighbour,
+    /// What the neighbour gets goes through the node itself.
+    Loop,
+    /// Nothing goes over who is blacklisted.
+    Blacklisted,
+}
+
+/// The routes of one network.
+#[derive(Debug)]
+pub struct Routes {
+    limits: Limits,
+    nodes: BTreeMap<u16, Known>,
+    blacklist: BTreeSet<u16>,
+    searches: Budget,
+    traces: Budget,
+    trace: Option<(u16, Instant)>,
+    /// Somebody waits for answers: nobody traces.
+    is_busy: bool,
+    is_up: bool,
+    counts: Counts,
+    actions: VecDeque<Action>,
+    changes: VecDeque<Change>,
+}
+
+/// What was done since the begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub searches: u64,
+    pub found: u64,
+    pub traces: u64,
+    pub changes: u64,
+}
+
+impl std::fmt::Display for PinError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NoNeighbour => "the next hop is no neighbour of the coordinator",
+            Self::Loop => "what goes over that neighbour comes through the node itself: it would go round",
+            Self::Blacklisted => "the next hop is blacklisted",
+        })
+    }
+}
+
+impl std::error::Error for PinError {}
+
+impl Routes {
+    pub fn new(limits: Limits, now: Now) -> Self {
+        let searches = Budget::new(limits.search_share, SEARCHES_SAVED * limits.flood(limits.max_hops), now.mono);
+        Self {
+            searches,
+            traces: Budget::new(limits.trace_share, TRACES_SAVED, now.mono),
+            limits,
+            nodes: BTreeMap::new(),
+            blacklist: BTreeSet::new(),
+            trace: None,
+            is_busy: false,
+            is_up: false,
+            counts: Counts::default(),
+            actions: VecDeque::new(),
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// The network has so many nodes now.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.searches.set_most(SEARCHES_SAVED * limits.flood(limits.max_hops));
+        self.limits = limits;
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What was noted in an earlier life, in its order.
+    pub fn restore(&mut self, node: u16, entry: Entry) {
+        let most = self.most_entries();
+        let known = self.nodes.entry(node).or_default();
+        known.note(entry.what, entry.why, i64::from(entry.at_s) * 1_000, most);
+        match entry.what {
+            // Where it goes now the modem says; that it went there is no change.
+            What::Way(way) => known.goes(way, i64::from(entry.at_s) * 1_000),
+            What::Gone => known.way = None,
+            What::Pinned { next_hop } => known.pin = Some(next_hop),
+            What::Released => known.pin = None,
+            What::Blacklisted => drop(self.blacklist.insert(node)),
+            What::Allowed => drop(self.blacklist.remove(&node)),
+            What::Faulty | What::Searched { .. } | What::NotFound => {}
+        }
+    }
+
+    /// The modem runs its network, or not: then nothing is under way any more.
+    pub fn set_up(&mut self, is_up: bool) {
+        self.is_up = is_up;
+        self.trace = None;
+        self.actions.clear();
+        self.nodes.values_mut().for_each(|known| known.search = None);
+    }
+
+    /// Somebody waits for answers of the network; traces wait meanwhile.
+    pub fn set_busy(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
+    }
+
+    pub fn way(&self, node: u16) -> Option<Way> {
+        self.nodes.get(&node)?.way
+    }
+
+    /// What happened, the newest last.
+    pub fn history(&self, node: u16) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.nodes.get(&node).into_iter().flat_map(|known| &known.history)
+    }
+
+    /// Ways that the node was reached by, the best first.
+    pub fn alternates(&self, node: u16) -> Vec<Alternate> {
+        let mut all = self.nodes.get(&node).map(|known| known.alternates.clone()).unwrap_or_default();
+        all.sort_by_key(Alternate::score);
+        all
+    }
+
+    /// The last traced path, and when that was in milliseconds since 1970 UTC.
+    pub fn trace(&self, node: u16) -> Option<(i64, &[Link])> {
+        self.nodes.get(&node)?.trace.as_ref().map(|(at_ms, links)| (*at_ms, links.as_slice()))
+    }
+
+    /// What is wrong with the route now.
+    pub fn fault(&self, node: u16) -> Option<Why> {
+        self.nodes.get(&node)?.fault
+    }
+
+    pub fn pin(&self, node: u16) -> Option<u16> {
+        self.nodes.get(&node)?.pin
+    }
+
+    /// Nodes that no route is to go over.
+    pub fn blacklist(&self) -> impl Iterator<Item = u16> {
+        self.blacklist.iter().copied()
+    }
+
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Nodes whose route is bad.
+    pub fn faulty(&self) -> usize {
+        self.nodes.values().filter(|known| known.fault.is_some()).count()
+    }
+
+    /// Seconds of airtime that searches and traces have taken, by the model.
+    pub const fn airtime(&self) -> f64 {
+        self.searches.spent() + self.traces.spent()
+    }
+
+    /// All entries, node by node: what a file needs to hold.
+    pub fn entries(&self) -> impl Iterator<Item = (u16, &Entry)> {
+        self.nodes.iter().flat_map(|(node, known)| known.history.iter().map(|entry| (*node, entry)))
+    }
+
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// A node has joined, again perhaps: what did not work before may work now.
+    pub fn joined(&mut self, node: u16) {
+        let known = self.nodes.entry(node).or_default();
+        (known.fault, known.failures, known.in_vain, known.not_before) = (None, 0, 0, None);
+        known.cause = Some(Why::Joined);
+    }
+
+    pub fn left(&mut self, node: u16, now: Now) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        (known.fault, known.search) = (None, None);
+        if known.way.take().is_some() {
+            self.note(node, What::Gone, Why::Left, now);
+        }
+    }
+
+    /// The whole routing table of the coordinator, as it was read.
+    pub fn table(&mut self, rows: impl IntoIterator<Item = (u16, Way)>, now: Now) {
+        let rows: BTreeMap<u16, Way> = rows.into_iter().collect();
+        let gone = self.nodes.iter().filter(|(node, known)| known.way.is_some() && !rows.contains_key(node));
+        for node in gone.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.gone(node, now);
+        }
+        for (node, way) in rows {
+            self.goes(node, way, now);
+        }
+    }
+
+    fn gone(&mut self, node: u16, now: Now) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        known.way = None;
+        let why = if known.failures > 0 { Why::NoAnswer } else { Why::Expired };
+        let why = known.cause.filter(|why| *why == Why::NoRoute).unwrap_or(why);
+        self.note(node, What::Gone, why, now);
+    }
+
+    /// The modem has this way to a node now.
+    pub fn goes(&mut self, node: u16, way: Way, now: Now) {
+        let (flaps, flap_time) = (self.limits.flaps, self.limits.flap_time);
+        let known = self.nodes.entry(node).or_default();
+        let before = known.way;
+        known.goes(way, now.utc_ms);
+        if let Some(next_hop) = known.pin.filter(|pin| *pin != way.next_hop) {
+            let held = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map(|it| it.way);
+            // What it costs over there nobody knows before the first frame went.
+            let way = held.unwrap_or(Way { next_hop, hops: way.hops.max(2), ..way });
+            self.actions.push_back(Action::Pin { node, way });
+        }
+        let is_same = before.is_some_and(|before| before.next_hop == way.next_hop && before.medium == way.medium);
+        if is_same {
+            if known.fault.is_none() && known.search.is_none() {
+                known.cause = None;
+            }
+            return;
+        }
+        // It was traced on another way.
+        if known.trace.as_ref().is_some_and(|(_, links)| links.first().is_none_or(|link| link.node != way.next_hop)) {
+            known.trace = None;
+        }
+        let why = known.cause.take().unwrap_or(Why::Modem);
+        let mut is_flapping = false;
+        if before.is_some() && why != Why::Asked {
+            known.changes.retain(|at| *at + flap_time > now.mono);
+            known.changes.push_back(now.mono);
+            is_flapping = known.changes.len() >= flaps;
+            if is_flapping {
+                known.changes.clear();
+            }
+        }
+        self.note(node, What::Way(way), why, now);
+        if is_flapping {
+            self.note(node, What::Faulty, Why::Flapping, now);
+            self.flaps(node, now);
+        }
+    }
+
+    /// A path that was traced, the coordinator's neighbour first; None where none was found.
+    pub fn traced(&mut self, node: u16, path: Option<&[Link]>, now: Now) {
+        if self.trace.is_some_and(|(traced, _)| traced == node) {
+            self.trace = None;
+        }
+        let Some(links) = path.filter(|links| !links.is_empty()) else { return };
+        let most_hops = usize::from(self.limits.max_hops);
+        let known = self.nodes.entry(node).or_default();
+        let via = links.first().map(|link| (link.node, link.medium));
+        let is_circular = is_circular(links) || links.len() > most_hops;
+        let links = links.get(..links.len().min(most_hops)).unwrap_or_default();
+        known.trace = Some((now.utc_ms, links.to_vec()));
+        if is_circular {
+            return self.found_bad(node, Why::Circular, now);
+        }
+        // The table may have changed since it was read.
+        if let Some((next_hop, medium)) = via.filter(|via| known.way.is_none_or(|way| way.next_hop != via.0)) {
+            let way = Way {
+                next_hop,
+                hops: links.len() as u8,
+                cost: links.iter().map(|link| u16::from(link.cost)).sum(),
+                weak_links: 0,
+                medium: Some(medium),
+            };
+            self.goes(node, way, now);
+        } else if let Some(way) = &mut known.way {
+            way.hops = links.len() as u8;
+        }
+    }
+
+    /// The modem has noticed that frames to this node went round (the maker's own attribute).
+    pub fn went_round(&mut self, node: u16, now: Now) {
+        if self.nodes.get(&node).is_some_and(|known| known.fault != Some(Why::Circular)) {
+            self.found_bad(node, Why::Circular, now);
+        }
+    }
+
+    /// Holds the route to a node at a neighbour of the coordinator, over restarts.
+    ///
+    /// # Errors
+    /// It would lead nowhere.
+    pub fn hold(&mut self, node: u16, next_hop: u16, is_neighbour: bool, now: Now) -> Result<(), PinError> {
+        if !is_neighbour {
+            return Err(PinError::NoNeighbour);
+        }
+        if self.blacklist.contains(&next_hop) {
+            return Err(PinError::Blacklisted);
+        }
+        if node != next_hop && self.nodes.get(&next_hop).is_some_and(|known| known.leads_through(node)) {
+            return Err(PinError::Loop);
+        }
+        let known = self.nodes.entry(node).or_default();
+        known.pin = Some(next_hop);
+        known.cause = Some(Why::Asked);
+        let hops = if node == next_hop { 1 } else { 2 };
+        let unknown = Way { next_hop, hops, cost: 0, weak_links: 0, medium: known.way.and_then(|way| way.medium) };
+        let way = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map_or(unknown, |it| it.way);
+        self.actions.push_back(Action::Pin { node, way });
+        self.note(node, What::Pinned { next_hop }, Why::Asked, now);
+        Ok(())
+    }
+
+    /// Lets the modem choose again; false where nothing was held.
+    pub fn release(&mut self, node: u16, now: Now) -> bool {
+        let is_held = self.nodes.get_mut(&node).is_some_and(|known| known.pin.take().is_some());
+        if is_held {
+            self.note(node, What::Released, Why::Asked, now);
+        }
+        is_held
+    }
+
+    /// No route goes over this node any more, or may again; false where it is so already.
+    pub fn set_blacklisted(&mut self, node: u16, is_blacklisted: bool, now: Now) -> bool {
+        let is_new = match is_blacklisted {
+            true => self.blacklist.insert(node),
+            false => self.blacklist.remove(&node),
+        };
+        if is_new {
+            let what = if is_blacklisted { What::Blacklisted } else { What::Allowed };
+            self.note(node, what, Why::Asked, now);
+        }
+        is_new
+    }
+
+    fn note(&mut self, node: u16, what: What, why: Why, now: Now) {
+        let most = self.most_entries();
+        let entry = self.nodes.entry(node).or_default().note(what, why, now.utc_ms, most);
+        self.counts.changes += 1;
+        if self.changes.len() >= CHANGES {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(Change { node, entry });
+    }
+
+    /// Entries that a node may have: all of them together stay within [`ENTRIES`].
+    fn most_entries(&self) -> usize {
+        (ENTRIES / self.nodes.len().max(1)).clamp(1, ENTRIES_OF_NODE)
+    }
+}
+
+/// Entries of all nodes: half a megabyte in a file.
+pub const ENTRIES: usize = 32_768;
+const ENTRIES_OF_NODE: usize = 32;
+/// Changes that wait for whoever keeps them.
+const CHANGES: usize = 8_192;
+/// Floods, and seconds of traces, that may be saved up.
+const SEARCHES_SAVED: f64 = 8.0;
+const TRACES_SAVED: f64 = 4.0;

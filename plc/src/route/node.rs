@@ -1,0 +1,104 @@
+//! What is known of the routes to one node.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::history::{Entry, What, Why};
+use super::way::{Alternate, Link, Way};
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) way: Option<Way>,
+    /// Ways that it was reached by, by their first hop; the present one is among them.
+    pub(super) alternates: Vec<Alternate>,
+    pub(super) history: VecDeque<Entry>,
+    /// The neighbour that it is to go over.
+    pub(super) pin: Option<u16>,
+    /// When its path was traced, in milliseconds since 1970 UTC, and what it was.
+    pub(super) trace: Option<(i64, Vec<Link>)>,
+    /// When that was tried last.
+    pub(super) traced: Option<Instant>,
+    /// Requests in a row that were not answered.
+    pub(super) failures: u32,
+    /// Another route is wanted.
+    pub(super) fault: Option<Why>,
+    /// Since when it is under way.
+    pub(super) search: Option<Instant>,
+    /// Searches in a row that found nobody.
+    pub(super) in_vain: u32,
+    pub(super) not_before: Option<Instant>,
+    /// What the next change of its way comes of.
+    pub(super) cause: Option<Why>,
+    /// When its way changed.
+    pub(super) changes: VecDeque<Instant>,
+}
+
+impl Known {
+    /// The first hop of its route, or of the last one there was.
+    pub(super) fn branch(&self, node: u16) -> u16 {
+        let last = || self.alternates.iter().max_by_key(|it| it.seen_ms).map(|it| it.way);
+        self.way.or_else(last).map_or(node, |way| way.next_hop)
+    }
+
+    /// Hops of the longest way that was there.
+    pub(super) fn hops(&self) -> Option<u8> {
+        self.alternates.iter().map(|it| it.way.hops).max()
+    }
+
+    pub(super) fn note(&mut self, what: What, why: Why, utc_ms: i64, most: usize) -> Entry {
+        let at_s = u32::try_from(utc_ms.div_euclid(1_000)).unwrap_or(0);
+        let entry = Entry { at_s, what, why };
+        while self.history.len() >= most {
+            // What is held says so for as long as it is.
+            let is_order = |entry: &Entry| matches!(entry.what, What::Pinned { .. } | What::Blacklisted);
+            let oldest = self.history.iter().position(|entry| !is_order(entry)).unwrap_or(0);
+            self.history.remove(oldest);
+        }
+        self.history.push_back(entry);
+        entry
+    }
+
+    /// The modem has this way now.
+    pub(super) fn goes(&mut self, way: Way, utc_ms: i64) {
+        self.way = Some(way);
+        match self.alternates.iter_mut().find(|it| it.way.next_hop == way.next_hop) {
+            Some(known) => (known.way, known.seen_ms) = (way, utc_ms),
+            None => {
+                if self.alternates.len() >= ALTERNATES {
+                    let worst = self.alternates.iter().enumerate().max_by_key(|(_, it)| it.score());
+                    if let Some((place, _)) = worst {
+                        self.alternates.remove(place);
+                    }
+                }
+                self.alternates.push(Alternate::new(way, utc_ms));
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, is_answered: bool) {
+        let next_hop = self.way.map(|way| way.next_hop);
+        if let Some(known) = self.alternates.iter_mut().find(|it| Some(it.way.next_hop) == next_hop) {
+            known.count(is_answered);
+        }
+    }
+
+    /// Whether the traced path of this node comes through another one before it ends.
+    pub(super) fn leads_through(&self, other: u16) -> bool {
+        let before_last = self.trace.as_ref().and_then(|(_, links)| links.split_last()).map(|(_, before)| before);
+        before_last.is_some_and(|links| links.iter().any(|link| link.node == other))
+            || self.way.is_some_and(|way| way.hops > 1 && way.next_hop == other)
+    }
+}
+
+/// Whether a path comes through a node twice, or back to the coordinator.
+pub(super) fn is_circular(links: &[Link]) -> bool {
+    links
+        .iter()
+        .enumerate()
+        .any(|(n, link)| link.node == COORDINATOR || links.iter().take(n).any(|before| before.node == link.node))
+}
+
+/// The coordinator's short address.
+const COORDINATOR: u16 = 0;
+/// Ways of a node that are kept.
+const ALTERNATES: usize = 4;

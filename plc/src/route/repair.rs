@@ -1,0 +1,198 @@
+//! When another route is looked for, and when a path is traced.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::history::{What, Why};
+use super::{Action, Failure, Now, Routes};
+
+impl Routes {
+    /// Something of the node came back.
+    pub fn answered(&mut self, node: u16) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        known.count(true);
+        (known.failures, known.in_vain, known.not_before) = (0, 0, None);
+        // It goes round only now and then, and a flapping route answers: others are mended by that.
+        if known.search.is_none() && matches!(known.fault, Some(Why::NoRoute | Why::NoAnswer | Why::Weak)) {
+            known.fault = None;
+        }
+    }
+
+    /// A request to the node came to nothing.
+    pub fn failed(&mut self, node: u16, failure: Failure, now: Now) {
+        let (most, max_hops) = (self.limits.failures, self.limits.max_hops);
+        let known = self.nodes.entry(node).or_default();
+        known.count(false);
+        known.failures = known.failures.saturating_add(1);
+        let weak = known.way.is_some_and(|way| way.weak_links > 0);
+        let why = match failure {
+            Failure::NoRoute { .. } => Why::NoRoute,
+            Failure::NoAnswer if known.failures < most => return,
+            Failure::NoAnswer if weak => Why::Weak,
+            Failure::NoAnswer => Why::NoAnswer,
+        };
+        if failure == (Failure::NoRoute { searched: true }) {
+            // The modem has looked for it, as far as it may.
+            self.searches.spend(self.limits.flood(max_hops));
+            self.found_nobody(node, now);
+        }
+        if self.nodes.get(&node).is_some_and(|known| known.fault.is_none()) {
+            self.found_bad(node, why, now);
+        }
+    }
+
+    /// Whether the modem may look for a route to a node by itself now, as it does for what has none: a search that the
+    /// owner lets happen is told with [`Failure::NoRoute`], or by an answer.
+    pub fn may_search(&mut self, node: u16, now: Now) -> bool {
+        let flood = self.limits.flood(self.limits.max_hops);
+        let is_held = self.nodes.get(&node).is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
+        let is_under_way = self.nodes.values().any(|known| known.search.is_some());
+        !is_held && !is_under_way && self.searches.has(flood, now.mono)
+    }
+
+    /// What came of a search: also of one that somebody else asked for.
+    pub fn discovered(&mut self, node: u16, is_found: bool, now: Now) {
+        let known = self.nodes.entry(node).or_default();
+        let was_ours = known.search.take().is_some();
+        if is_found {
+            self.counts.found += u64::from(was_ours);
+            known.cause = known.fault.take().or(known.cause);
+            (known.failures, known.in_vain, known.not_before) = (0, 0, None);
+            // Whether it is a good one a trace tells.
+            known.traced = None;
+        } else if was_ours {
+            self.found_nobody(node, now);
+        }
+    }
+
+    /// Somebody at the desk has it looked for: what is found then has that reason.
+    pub fn asked(&mut self, node: u16, now: Now) {
+        self.searches.spend(self.limits.flood(self.limits.max_hops));
+        let known = self.nodes.entry(node).or_default();
+        (known.search, known.cause) = (Some(now.mono), Some(Why::Asked));
+        self.counts.searches += 1;
+        self.note(node, What::Searched { most_hops: self.limits.max_hops }, Why::Asked, now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Now) {
+        let lost = self.nodes.iter().filter(|(_, it)| it.search.is_some_and(|at| at + LOST <= now.mono));
+        for node in lost.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.discovered(node, false, now);
+        }
+        if self.trace.is_some_and(|(_, at)| at + LOST <= now.mono) {
+            self.trace = None;
+        }
+        if !self.is_up {
+            return;
+        }
+        while let Some((node, why, most_hops)) = self.next_search(now) {
+            self.searches.spend(self.limits.flood(most_hops));
+            self.counts.searches += 1;
+            if let Some(known) = self.nodes.get_mut(&node) {
+                known.search = Some(now.mono);
+            }
+            self.actions.push_back(Action::Discover { node, most_hops });
+            self.note(node, What::Searched { most_hops }, why, now);
+        }
+        if let Some((node, cost)) = self.next_trace(now) {
+            self.traces.spend(cost);
+            self.counts.traces += 1;
+            self.trace = Some((node, now.mono));
+            if let Some(known) = self.nodes.get_mut(&node) {
+                known.traced = Some(now.mono);
+            }
+            self.actions.push_back(Action::Trace { node });
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let open = self.nodes.values().filter_map(|known| known.search);
+        let open = open.chain(self.trace.map(|(_, at)| at)).map(|at| at + LOST).min();
+        if !self.is_up {
+            return open;
+        }
+        let search = self.wanted().and_then(|(at, _, _, most_hops)| {
+            let paid = self.searches.due(self.limits.flood(most_hops))?;
+            Some(at.map_or(paid, |at| at.max(paid)))
+        });
+        let trace = self.stalest().and_then(|(at, _, hops)| {
+            let paid = self.traces.due(self.limits.trace(hops))?;
+            Some(at.map_or(paid, |at| paid.max(at + self.limits.trace_every)))
+        });
+        open.into_iter().chain(search).chain(trace).min()
+    }
+
+    /// The route changes again and again: looking for another one makes it worse.
+    pub(super) fn flaps(&mut self, node: u16, now: Now) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.fault = Some(Why::Flapping);
+            known.not_before = Some(now.mono + self.limits.flap_time);
+        }
+    }
+
+    /// Another route is wanted.
+    pub(super) fn found_bad(&mut self, node: u16, why: Why, now: Now) {
+        let known = self.nodes.entry(node).or_default();
+        if known.fault.replace(why) != Some(why) {
+            known.cause = Some(why);
+            self.note(node, What::Faulty, why, now);
+        }
+    }
+
+    fn found_nobody(&mut self, node: u16, now: Now) {
+        let (pause, longest) = (self.limits.pause, self.limits.longest_pause);
+        let known = self.nodes.entry(node).or_default();
+        known.not_before = Some(now.mono + pause.saturating_mul(1 << known.in_vain.min(16)).min(longest));
+        known.in_vain = known.in_vain.saturating_add(1);
+        // Once: a node without power is looked for again and again.
+        if known.in_vain == 1 {
+            let why = known.fault.unwrap_or(Why::NoRoute);
+            self.note(node, What::NotFound, why, now);
+        }
+    }
+
+    fn next_search(&mut self, now: Now) -> Option<(u16, Why, u8)> {
+        // After a while in which it was left alone a flapping route counts as any other.
+        for known in self.nodes.values_mut().filter(|known| known.fault == Some(Why::Flapping)) {
+            if known.not_before.is_none_or(|at| at <= now.mono) {
+                (known.fault, known.not_before) = (None, None);
+            }
+        }
+        let (_, node, why, most_hops) = self.wanted().filter(|(at, ..)| at.is_none_or(|at| at <= now.mono))?;
+        self.searches.has(self.limits.flood(most_hops), now.mono).then_some((node, why, most_hops))
+    }
+
+    fn next_trace(&mut self, now: Now) -> Option<(u16, f64)> {
+        let is_due = |at: Option<Instant>| at.is_none_or(|at| at + self.limits.trace_every <= now.mono);
+        let (_, node, hops) = self.stalest().filter(|(at, ..)| is_due(*at))?;
+        let cost = self.limits.trace(hops);
+        self.traces.has(cost, now.mono).then_some((node, cost))
+    }
+
+    /// Whose route is looked for next, not before when, why, and how far: of those whose branch is not searched already.
+    fn wanted(&self) -> Option<(Option<Instant>, u16, Why, u8)> {
+        let under_way = || self.nodes.iter().filter(|(_, known)| known.search.is_some());
+        if under_way().count() >= self.limits.at_once {
+            return None;
+        }
+        let branches: BTreeSet<u16> = under_way().map(|(node, known)| known.branch(*node)).collect();
+        let faulty = self.nodes.iter().filter_map(|(node, known)| Some((known, *node, known.fault?)));
+        let wanted = faulty.filter(|(known, node, why)| {
+            *why != Why::Flapping && known.search.is_none() && !branches.contains(&known.branch(*node))
+        });
+        let (known, node, why) = wanted.min_by_key(|(known, node, _)| (known.not_before, known.in_vain, *node))?;
+        Some((known.not_before, node, why, self.limits.reach(known.hops(), known.in_vain)))
+    }
+
+    /// Whose path is traced next: of those with a route the one that was traced longest ago, and its hops.
+    fn stalest(&self) -> Option<(Option<Instant>, u16, u8)> {
+        if self.trace.is_some() || self.is_busy || self.limits.trace_share <= 0.0 {
+            return None;
+        }
+        let sound = self.nodes.iter().filter(|(_, known)| known.fault.is_none());
+        sound.filter_map(|(node, known)| Some((known.traced, *node, known.way?.hops))).min()
+    }
+}
+
+/// A search or a trace of which nothing was heard for so long has ended: adpPathDiscoveryTime is 40 s.
+const LOST: Duration = Duration::from_secs(90);

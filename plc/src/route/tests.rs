@@ -1,0 +1,314 @@
+#![allow(clippy::disallowed_methods, reason = "any instant to count from")]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sim::Random;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn begin() -> Now {
+    Now { mono: Instant::now(), utc_ms: 1_700_000_000_000 }
+}
+
+fn after(now: Now, time: Duration) -> Now {
+    Now { mono: now.mono + time, utc_ms: now.utc_ms + time.as_millis() as i64 }
+}
+
+fn way(next_hop: u16, hops: u8) -> Way {
+    Way { next_hop, hops, cost: 10 * u16::from(hops), weak_links: 0, medium: None }
+}
+
+fn routes(nodes: usize, now: Now) -> Routes {
+    let mut routes = Routes::new(Limits { trace_share: 0.0, ..Limits::of(nodes, 8) }, now);
+    routes.set_up(true);
+    routes
+}
+
+fn actions(routes: &mut Routes, now: Now) -> Vec<Action> {
+    routes.handle_timeout(now);
+    std::iter::from_fn(|| routes.poll_action()).collect()
+}
+
+fn told(routes: &Routes, node: u16) -> Vec<(What, Why)> {
+    routes.history(node).map(|entry| (entry.what, entry.why)).collect()
+}
+
+#[test]
+fn each_change_has_its_cause_and_its_time() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.joined(5);
+    routes.table([(5, way(5, 1)), (6, way(5, 2))], now);
+    routes.table([(5, way(5, 1)), (6, way(7, 2))], after(now, SECOND));
+    routes.table([(5, way(5, 1))], after(now, 2 * SECOND));
+    assert_eq!(told(&routes, 5), [(What::Way(way(5, 1)), Why::Joined)]);
+    assert_eq!(
+        told(&routes, 6),
+        [(What::Way(way(5, 2)), Why::Modem), (What::Way(way(7, 2)), Why::Modem), (What::Gone, Why::Expired)]
+    );
+    assert_eq!(routes.history(6).map(|entry| entry.at_s - 1_700_000_000).collect::<Vec<_>>(), [0, 1, 2]);
+    let next_hops: Vec<u16> = routes.alternates(6).iter().map(|it| it.way.next_hop).collect();
+    assert_eq!(next_hops, [5, 7]);
+}
+
+#[test]
+fn a_broken_route_is_looked_for_and_what_is_found_says_why() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.table([(6, way(5, 2))], now);
+    routes.failed(6, Failure::NoAnswer, now);
+    assert_eq!(actions(&mut routes, now), []);
+    routes.failed(6, Failure::NoAnswer, now);
+    assert_eq!(actions(&mut routes, now), [Action::Discover { node: 6, most_hops: 8 }]);
+    assert!(!routes.may_search(6, now) && !routes.may_search(7, now));
+    routes.discovered(6, true, after(now, SECOND));
+    routes.table([(6, way(7, 3))], after(now, SECOND));
+    let expected = [
+        (What::Way(way(5, 2)), Why::Modem),
+        (What::Faulty, Why::NoAnswer),
+        (What::Searched { most_hops: 8 }, Why::NoAnswer),
+        (What::Way(way(7, 3)), Why::NoAnswer),
+    ];
+    assert_eq!(told(&routes, 6), expected);
+    assert_eq!((routes.faulty(), routes.counts().found), (0, 1));
+    // The way that lost twice counts as worse than the longer one.
+    assert_eq!(routes.alternates(6).first().map(|it| it.way.next_hop), Some(7));
+}
+
+#[test]
+fn one_is_looked_for_in_each_branch_and_as_many_as_the_airtime_allows() {
+    let now = begin();
+    let mut small = routes(20, now);
+    small.table([(11, way(1, 2)), (12, way(1, 2)), (21, way(2, 2)), (31, way(3, 2))], now);
+    for node in [11, 12, 21, 31] {
+        small.failed(node, Failure::NoRoute { searched: false }, now);
+    }
+    let of = |node| Action::Discover { node, most_hops: 8 };
+    assert_eq!(actions(&mut small, now), [of(11), of(21)]);
+    assert_eq!(actions(&mut small, now), []);
+    small.discovered(21, true, now);
+    assert_eq!(actions(&mut small, now), [of(31)]);
+    small.discovered(11, true, now);
+    assert_eq!(actions(&mut small, now), [of(12)]);
+
+    // A phase is gone in a dense network: floods for 300 nodes that nobody can find.
+    let mut dense = routes(1_000, now);
+    for node in 1..=300 {
+        dense.failed(node, Failure::NoRoute { searched: false }, now);
+    }
+    let (mut at, mut searches) = (now, 0);
+    while at.mono < now.mono + Duration::from_secs(3_600) {
+        for action in actions(&mut dense, at) {
+            let Action::Discover { node, .. } = action else { panic!("{action:?}") };
+            searches += 1;
+            dense.discovered(node, false, at);
+        }
+        at.mono = dense.poll_timeout().unwrap().max(at.mono + SECOND);
+    }
+    // Eight at once, then 5 % of the time at 25 s each.
+    assert!((8..=16).contains(&searches), "{searches}");
+    assert!(dense.airtime() < 0.12 * 3_600.0, "{}", dense.airtime());
+}
+
+#[test]
+fn who_is_not_found_is_looked_for_less_and_less_often_and_told_once() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.failed(6, Failure::NoRoute { searched: true }, now);
+    let (mut at, mut when) = (now, Vec::new());
+    while when.len() < 5 {
+        at.mono = routes.poll_timeout().unwrap();
+        when.extend(actions(&mut routes, at).iter().map(|_| (at.mono - now.mono).as_secs()));
+        routes.discovered(6, false, at);
+    }
+    assert_eq!(when, [32, 96, 224, 480, 992]);
+    assert_eq!(told(&routes, 6).iter().filter(|(what, _)| *what == What::NotFound).count(), 1);
+    assert!(!routes.may_search(6, at));
+    routes.joined(6);
+    assert!(routes.may_search(6, at));
+}
+
+#[test]
+fn a_search_in_a_dense_network_goes_a_little_farther_than_the_route_was() {
+    let now = begin();
+    let mut routes = routes(1_000, now);
+    routes.table([(6, way(5, 2))], now);
+    routes.failed(6, Failure::NoRoute { searched: false }, now);
+    assert_eq!(actions(&mut routes, now), [Action::Discover { node: 6, most_hops: 4 }]);
+    routes.discovered(6, false, now);
+    let later = after(now, 40 * SECOND);
+    assert_eq!(actions(&mut routes, later), [Action::Discover { node: 6, most_hops: 8 }]);
+}
+
+#[test]
+fn a_path_that_comes_through_a_node_twice_is_told_and_mended() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    let link = |node| Link { node, cost: 9, phase: 0, medium: Medium::Plc };
+    routes.table([(6, way(5, 4))], now);
+    routes.traced(6, Some(&[5, 7, 5, 6].map(link)), now);
+    assert_eq!(routes.fault(6), Some(Why::Circular));
+    assert_eq!(actions(&mut routes, now), [Action::Discover { node: 6, most_hops: 8 }]);
+    // An answer that came all the same does not mend it.
+    routes.answered(6);
+    assert_eq!(routes.fault(6), Some(Why::Circular));
+    routes.discovered(6, true, now);
+    assert_eq!(routes.fault(6), None);
+    routes.traced(6, Some(&[5, 6].map(link)), now);
+    assert_eq!((routes.fault(6), routes.trace(6).unwrap().1.len()), (None, 2));
+    routes.went_round(6, now);
+    assert_eq!(routes.fault(6), Some(Why::Circular));
+}
+
+#[test]
+fn a_flapping_route_is_told_and_left_alone_for_an_hour() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    for number in 0..5 {
+        routes.table([(6, way(5 + number % 2, 2))], after(now, u32::from(number) * 60 * SECOND));
+    }
+    assert_eq!(routes.fault(6), Some(Why::Flapping));
+    let later = after(now, 600 * SECOND);
+    routes.failed(6, Failure::NoAnswer, later);
+    routes.failed(6, Failure::NoAnswer, later);
+    assert_eq!((actions(&mut routes, later), routes.may_search(6, later)), (vec![], false));
+    assert_eq!(actions(&mut routes, after(now, 5_000 * SECOND)), []);
+    assert_eq!(routes.fault(6), None);
+}
+
+#[test]
+fn a_held_route_is_put_back_and_none_is_held_in_a_circle() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.table([(5, way(5, 1)), (6, way(5, 2)), (7, way(6, 2))], now);
+    assert_eq!(routes.hold(6, 9, false, now), Err(PinError::NoNeighbour));
+    // What 7 gets comes through 6.
+    assert_eq!(routes.hold(6, 7, true, now), Err(PinError::Loop));
+    assert!(routes.set_blacklisted(8, true, now) && !routes.set_blacklisted(8, true, now));
+    assert_eq!(routes.hold(6, 8, true, now), Err(PinError::Blacklisted));
+    assert_eq!(routes.hold(6, 6, true, now), Ok(()));
+    let wanted = Action::Pin { node: 6, way: Way { cost: 0, ..way(6, 1) } };
+    assert_eq!(actions(&mut routes, now), [wanted]);
+    routes.table([(6, Way { cost: 0, ..way(6, 1) })], now);
+    assert_eq!(told(&routes, 6).last(), Some(&(What::Way(Way { cost: 0, ..way(6, 1) }), Why::Asked)));
+    routes.table([(6, way(5, 2))], now);
+    assert_eq!(actions(&mut routes, now), [wanted]);
+    assert!(routes.release(6, now) && !routes.release(6, now));
+    routes.table([(6, way(5, 2))], now);
+    assert_eq!(actions(&mut routes, now), []);
+}
+
+#[test]
+fn what_was_noted_survives_and_a_restart_is_no_change() {
+    let now = begin();
+    let mut before = routes(20, now);
+    before.table([(6, way(5, 2))], now);
+    before.hold(6, 6, true, now).unwrap();
+    before.set_blacklisted(9, true, now);
+    let mut octets = Vec::new();
+    before.entries().for_each(|(node, entry)| entry.emit(node, &mut octets));
+    let (mut buf, mut again) = (octets.as_slice(), routes(20, now));
+    while let Some((node, entry)) = Entry::parse(&mut buf) {
+        again.restore(node, entry);
+    }
+    assert_eq!(told(&again, 6), told(&before, 6));
+    assert_eq!((again.pin(6), again.blacklist().collect::<Vec<_>>()), (Some(6), vec![9]));
+    again.table([(6, way(5, 2))], now);
+    assert_eq!(told(&again, 6).len(), 2);
+}
+
+#[test]
+fn paths_are_traced_one_after_the_other_within_their_share_and_not_while_others_wait() {
+    let now = begin();
+    let mut routes = Routes::new(Limits::of(1_000, 8), now);
+    routes.set_up(true);
+    routes.table((1..=1_000).map(|node| (node, way(node % 10 + 1, 3))), now);
+    routes.set_busy(true);
+    assert_eq!((actions(&mut routes, now), routes.poll_timeout()), (vec![], None));
+    routes.set_busy(false);
+    let (mut at, mut traced) = (now, BTreeSet::new());
+    let day = now.mono + Duration::from_secs(86_400);
+    while at.mono < day {
+        for action in actions(&mut routes, at) {
+            let Action::Trace { node } = action else { panic!("{action:?}") };
+            assert!(traced.insert(node), "{node} twice in a day");
+            routes.traced(node, None, at);
+        }
+        at.mono = routes.poll_timeout().unwrap().max(at.mono);
+    }
+    assert_eq!(traced.len(), 1_000);
+    assert!(routes.airtime() < 0.011 * 86_400.0, "{}", routes.airtime());
+}
+
+#[test]
+fn memory_and_file_are_bounded() {
+    let now = begin();
+    let mut routes = routes(5_000, now);
+    for round in 0..40_u16 {
+        routes.table(
+            (1..=5_000).map(|node| (node, way(node % 7 + round + 1, 2))),
+            after(now, u32::from(round) * 4_000 * SECOND),
+        );
+        while routes.poll_change().is_some() {}
+    }
+    assert!(routes.entries().count() <= ENTRIES);
+}
+
+proptest! {
+    /// Whatever is told in whatever order: the time never stands still, what is under way stays within its limits, and no
+    /// route is held over a neighbour whose own path comes through the node.
+    #[test]
+    fn it_goes_on_and_holds_no_route_in_a_circle(seed in any::<u64>(), dense in any::<bool>()) {
+        let (mut random, mut now) = (Random::new(seed), begin());
+        let mut routes = Routes::new(Limits::of(if dense { 500 } else { 30 }, 8), now);
+        routes.set_up(true);
+        let mut searching = BTreeSet::new();
+        for _ in 0..400 {
+            let node = 1 + random.under(12) as u16;
+            let other = 1 + random.under(12) as u16;
+            match random.under(10) {
+                0 => routes.joined(node),
+                1 => routes.left(node, now),
+                2 => routes.goes(node, way(other, 1 + u8::from(node != other)), now),
+                3 => routes.failed(node, Failure::NoRoute { searched: random.chance(0.5) }, now),
+                4 => routes.failed(node, Failure::NoAnswer, now),
+                5 => routes.answered(node),
+                6 => {
+                    let nodes = (0..=random.under(3)).map(|_| 1 + random.under(12) as u16).chain([node]);
+                    let links: Vec<Link> =
+                        nodes.map(|node| Link { node, cost: 5, phase: 0, medium: Medium::Plc }).collect();
+                    routes.traced(node, Some(&links), now);
+                }
+                7 => {
+                    if routes.hold(node, other, true, now).is_ok() && node != other {
+                        let before = routes.trace(other).map(|(_, links)| links.to_vec()).unwrap_or_default();
+                        let before = before.split_last().map(|(_, before)| before.to_vec()).unwrap_or_default();
+                        prop_assert!(before.iter().all(|link| link.node != node));
+                    }
+                }
+                8 => drop(routes.release(node, now)),
+                _ => {
+                    if let Some(node) = searching.pop_first() {
+                        routes.discovered(node, random.chance(0.5), now);
+                    }
+                }
+            }
+            routes.handle_timeout(now);
+            prop_assert!(routes.poll_timeout().is_none_or(|at| at > now.mono), "it goes round");
+            while let Some(action) = routes.poll_action() {
+                if let Action::Discover { node, .. } = action {
+                    searching.insert(node);
+                }
+            }
+            let under_way = routes.nodes.values().filter(|known| known.search.is_some()).count();
+            prop_assert!(under_way <= routes.limits().at_once);
+            if random.chance(0.5) {
+                let next = routes.poll_timeout().map_or(now.mono + SECOND, |at| at.min(now.mono + 60 * SECOND));
+                now = after(now, next - now.mono);
+            }
+        }
+    }
+}
