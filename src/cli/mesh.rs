@@ -81,7 +81,7 @@ impl Common {
 
     pub(super) fn ask_of(&self, network: &str, ask: MeshAsk) -> Result<MeshSaid, Failure> {
         // A path through the mesh takes longer than any other answer.
-        let is_far = matches!(ask, MeshAsk::Trace { .. } | MeshAsk::Refresh { .. });
+        let is_far = matches!(ask, MeshAsk::Trace { .. } | MeshAsk::Refresh { .. } | MeshAsk::Pin { .. });
         let request = Request::Mesh { network: network.to_owned(), ask };
         match if is_far { self.service.ask_patiently(request)? } else { self.service.ask(request)? } {
             Reply::Mesh(said) => Ok(said),
@@ -158,6 +158,18 @@ fn print(status: &MeshStatus, now: i64) -> String {
     items.row(["nodes".into(), format!("{joined} of {listed} joined, {alive} heard within the last hour")]);
     if *unlisted > 0 {
         items.row([String::new(), format!("{} asked and not listed", counted(*unlisted as u64, "node"))]);
+    }
+    let routes = &status.routes;
+    if routes.changes > 0 {
+        let held = if routes.held > 0 { format!(", {} held", routes.held) } else { String::new() };
+        items.row(["routes".into(), format!("{} bad{held}, {}", routes.faulty, counted(routes.changes, "change"))]);
+        let done = format!(
+            "{} of {} found, {}",
+            routes.found,
+            counted(routes.searches, "search"),
+            counted(routes.traces, "path")
+        );
+        items.row([String::new(), format!("{done} traced, {} s of airtime", routes.airtime_s)]);
     }
     if !status.rejected.is_empty() {
         let rejected = status.rejected.iter().map(|(reason, count)| format!("{reason} {count}"));

@@ -1,17 +1,18 @@
-//! `dcu route show|trace|refresh`
+//! `dcu route show|history|trace|refresh|pin|release|blacklist`
 
 use clap::Subcommand;
 
 use super::mesh::{Common, strange};
-use super::text::{Table, counted, printable};
-use super::{Exit, Out, Outcome};
-use crate::control::{HopLine, MeshAsk, MeshSaid, PathLine, RouteLine};
+use super::text::{Table, ago, counted, printable, utc};
+use super::{Exit, Failure, Out, Outcome};
+use crate::control::{ChangeLine, HopLine, MeshAsk, MeshSaid, PathLine, RouteHistory, RouteLine};
 
 /// Routes through a mesh network
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
   dcu route show                        the modem's routing table
+  dcu route history 0007                what became of a route, and why
   dcu route trace 001122ffff000001      every hop to a node and back
   dcu route refresh 0007                have a new route found")]
 pub(super) struct Args {
@@ -23,6 +24,16 @@ pub(super) struct Args {
 enum Verb {
     /// The modem's routing table, read now
     Show {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// What became of the routes to a node, when, and why
+    ///
+    /// The ways that it was reached by come first, the best first: what their links cost, weak ones above all, and what was
+    /// lost on them make a score. Over restarts the last 32 changes are kept, fewer in networks of more than 1,000 nodes.
+    History {
+        /// EUI-64, short address, or the name of its meter
+        node: String,
         #[command(flatten)]
         common: Common,
     },
@@ -41,6 +52,37 @@ enum Verb {
     Refresh {
         /// EUI-64, short address, or the name of its meter
         node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Hold the route to a node at a neighbour of the coordinator
+    ///
+    /// The route is put into the modem's routing table, read back, and put there again whenever the modem has another one,
+    /// over restarts too. A modem that takes no routes says so, and nothing is held.
+    Pin {
+        /// EUI-64, short address, or the name of its meter
+        node: String,
+        /// The neighbour, named likewise
+        next_hop: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let the modem choose the route to a node again
+    Release {
+        /// EUI-64, short address, or the name of its meter
+        node: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Let no route of the coordinator go over a neighbour, or let it again
+    ///
+    /// The neighbour is put on the modem's blacklist, where the modem lets that be written.
+    Blacklist {
+        /// EUI-64, short address, or the name of its meter
+        node: String,
+        /// Take it from the blacklist
+        #[arg(long)]
+        remove: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -64,16 +106,112 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 false => out.text(print(&path))?,
             }
         }
-        Verb::Refresh { node, common } => {
-            let said = common.ask(MeshAsk::Refresh { node })?;
-            let MeshSaid::Done { node } = &said else { return Err(strange()) };
+        Verb::History { node, common } => {
+            let MeshSaid::History(history) = common.ask(MeshAsk::History { node })? else { return Err(strange()) };
             match common.json {
-                true => out.json(&said)?,
-                false => out.line(format!("a route to {node} was found"))?,
+                true => out.json(&history)?,
+                false => out.text(past(&history, super::meter::now_ms()))?,
             }
+        }
+        Verb::Refresh { node, common } => {
+            done(&common, MeshAsk::Refresh { node }, |node| format!("a route to {node} was found"), out)?;
+        }
+        Verb::Pin { node, next_hop, common } => {
+            done(&common, MeshAsk::Pin { node, next_hop }, |node| format!("the route to {node} is held"), out)?;
+        }
+        Verb::Release { node, common } => {
+            done(&common, MeshAsk::Release { node }, |node| format!("the modem chooses the route to {node}"), out)?;
+        }
+        Verb::Blacklist { node, remove, common } => {
+            let may = if remove { "may go" } else { "does not go" };
+            let ask = MeshAsk::Blacklist { node, is_blacklisted: !remove };
+            done(&common, ask, |node| format!("a new route {may} over {node}"), out)?;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Asks for something that is done to a node, and says so.
+fn done(common: &Common, ask: MeshAsk, words: impl Fn(&str) -> String, out: &mut Out) -> Result<(), Failure> {
+    let said = common.ask(ask)?;
+    let MeshSaid::Done { node } = &said else { return Err(strange()) };
+    match common.json {
+        true => out.json(&said)?,
+        false => out.line(words(node))?,
+    }
+    Ok(())
+}
+
+fn past(history: &RouteHistory, now: i64) -> String {
+    let RouteHistory { node, short_addr, meter, next_hop, hops, fault, held, alternates, changes, .. } = history;
+    let mut said = vec![match (next_hop, hops) {
+        (Some(next_hop), Some(hops)) => format!("over {next_hop}, {}", counted(u64::from(*hops), "hop")),
+        _ => "no route".to_owned(),
+    }];
+    said.extend(fault.iter().map(|fault| format!("bad: {fault}")));
+    said.extend(held.iter().map(|next_hop| format!("held at {next_hop}")));
+    said.extend(history.is_blacklisted.then(|| "no route goes over it".to_owned()));
+    let mut ways =
+        Table::new(&["", "over", ">hops", ">cost", ">weak", "medium", ">answered", ">lost", ">score", "seen"]);
+    for way in alternates {
+        ways.row([
+            if way.is_current { "*" } else { "" }.to_owned(),
+            way.next_hop.clone(),
+            way.hops.to_string(),
+            way.cost.to_string(),
+            way.weak_links.to_string(),
+            way.medium.clone().unwrap_or_else(|| "-".into()),
+            way.answered.to_string(),
+            way.failed.to_string(),
+            way.score.to_string(),
+            ago(now, way.seen_ms),
+        ]);
+    }
+    let mut times = Table::new(&["when", "what", "why"]);
+    for change in changes {
+        times.row([utc(change.at_ms), what(change), why(&change.why).to_owned()]);
+    }
+    let mut text = format!("{node}  {short_addr}  {}\n{}\n", printable(meter), said.join("; "));
+    for table in [(&ways, alternates.is_empty()), (&times, changes.is_empty())] {
+        if !table.1 {
+            text.push('\n');
+            text.push_str(&table.0.text());
+        }
+    }
+    text
+}
+
+fn what(change: &ChangeLine) -> String {
+    let over = change.next_hop.as_deref().unwrap_or("-");
+    let hops = counted(u64::from(change.hops.unwrap_or_default()), "hop");
+    match change.what.as_str() {
+        "way" => format!("goes over {over}, {hops}"),
+        "gone" => "no route any more".to_owned(),
+        "faulty" => "found bad".to_owned(),
+        "searched" => format!("another one looked for within {hops}"),
+        "not-found" => "none found".to_owned(),
+        "pinned" => format!("held at {over}"),
+        "released" => "held no more".to_owned(),
+        "blacklisted" => "no route goes over it".to_owned(),
+        "allowed" => "routes may go over it".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn why(why: &str) -> &str {
+    match why {
+        "modem" => "the modem chose it",
+        "joined" => "the node joined",
+        "left" => "the node left",
+        "expired" => "nobody used it for long",
+        "no-route" => "the modem had no way",
+        "no-answer" => "requests were not answered",
+        "circular" => "it went round",
+        "weak" => "weak links, and requests lost",
+        "flapping" => "it changed too often",
+        "asked" => "somebody wanted it",
+        other => other,
+    }
 }
 
 fn table(routes: &[RouteLine]) -> String {

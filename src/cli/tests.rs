@@ -110,6 +110,7 @@ fn ill() -> Status {
         conflict_ms: None,
         rejected: [("crc".to_owned(), 7)].into(),
         starts: 1,
+        ..MeshStatus::default()
     }];
     status.uplink.is_connected = false;
     status.uplink.error = Some("connect 192.0.2.1:8883: connection refused".into());

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use mesh::{
-    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine,
-    PathLine, RouteLine,
+    AlternateLine, ChangeLine, HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence,
+    NodeSecret, ParentLine, PathLine, RouteCounts, RouteHistory, RouteLine,
 };
 pub use meters::{
     ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find,

@@ -1,17 +1,20 @@
-//! What is seen of a network's nodes: when they were heard, which way their routes go, what failed. Nothing of it must
-//! outlive the process; what must is in `network`.
+//! What is seen of a network's nodes: when they were heard, what failed, and how it is told. Nothing of it must outlive the
+//! process; what must is in `network`, and routes are `plc::route`'s.
 //!
 //! A node is *routed* when the network says so and *alive* when something of it was heard: two things.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use plc::Eui64;
-use plc::g3::adp::{Hop, Path};
+use plc::g3::adp::Path;
 use plc::g3::bootstrap::{Event, Member};
 use plc::g3::pib::{Neighbour, Route};
+use plc::route::{Entry, Link, Medium, Routes, Way, What};
 
 use super::network::Network;
-use crate::control::{HopLine, NodeLine, NodePresence, ParentLine, PathLine, RouteLine};
+use crate::control::{
+    AlternateLine, ChangeLine, HopLine, NodeLine, NodePresence, ParentLine, PathLine, RouteHistory, RouteLine,
+};
 
 /// What is seen of all nodes of one network.
 #[derive(Debug, Default)]
@@ -19,7 +22,8 @@ pub struct Mesh {
     nodes: BTreeMap<Eui64, Seen>,
     /// Nodes that asked and are not listed, and when; the oldest goes when there are too many.
     unlisted: BTreeMap<Eui64, i64>,
-    routes: Vec<Route>,
+    /// The coordinator's routing table, as it was read last.
+    table: Vec<Route>,
     /// The coordinator's neighbours over PLC, by short address.
     neighbours: BTreeMap<u16, Neighbour>,
 }
@@ -33,14 +37,6 @@ struct Seen {
     losses: u32,
     failure: Option<String>,
     asked_ms: Option<i64>,
-    hops: Option<u8>,
-    weak_links: Option<u8>,
-    /// Of its route, where the modem says it.
-    medium: Option<u8>,
-    /// Next hops of its route, the newest last.
-    parents: VecDeque<(i64, u16)>,
-    /// The last path that was traced to it, and when; None once its route has changed.
-    path: Option<(i64, Vec<Hop>)>,
 }
 
 impl Mesh {
@@ -88,27 +84,20 @@ impl Mesh {
     }
 
     /// The modem's routing table.
-    pub fn set_routes(&mut self, routes: Vec<Route>, eui64: impl Fn(u16) -> Option<Eui64>, now_ms: i64) {
-        for route in &routes {
-            let Some(seen) = eui64(route.destination).map(|eui64| self.nodes.entry(eui64).or_default()) else {
-                continue;
-            };
-            seen.hops = Some(route.hop_count);
-            seen.weak_links = Some(route.weak_link_count);
-            seen.medium = route.medium;
-            seen.goes_by(route.next_hop, now_ms);
-        }
-        self.routes = routes;
+    pub fn set_table(&mut self, rows: Vec<Route>) {
+        self.table = rows;
     }
 
-    /// A path that was traced. Its first hop is the coordinator's neighbour.
-    pub fn set_path(&mut self, eui64: Eui64, path: &Path, now_ms: i64) {
-        let seen = self.nodes.entry(eui64).or_default();
-        seen.hops = u8::try_from(path.forward.len()).ok();
-        if let Some(first) = path.forward.first() {
-            seen.goes_by(first.short_addr, now_ms);
-        }
-        seen.path = Some((now_ms, path.forward.clone()));
+    /// The row of a node in that table, and its place: behind the last one where it has none.
+    pub fn row_of(&self, short_addr: u16) -> (usize, Option<&Route>) {
+        let place = self.table.iter().position(|route| route.destination == short_addr);
+        place.map_or((self.table.len(), None), |place| (place, self.table.get(place)))
+    }
+
+    /// Whether the coordinator speaks with a node without a hop between.
+    pub fn is_neighbour(&self, short_addr: u16) -> bool {
+        let is_first = |route: &Route| route.next_hop == short_addr;
+        self.neighbours.contains_key(&short_addr) || self.table.iter().any(is_first)
     }
 
     /// The modem's macNeighbourTable.
@@ -131,16 +120,22 @@ impl Mesh {
     }
 
     /// Every node that is known of, by its address.
-    pub fn lines(&self, network: &Network, member: impl Fn(Eui64) -> Option<Member>, now_ms: i64) -> Vec<NodeLine> {
+    pub fn lines(
+        &self,
+        network: &Network,
+        member: impl Fn(Eui64) -> Option<Member>,
+        routes: &Routes,
+        now_ms: i64,
+    ) -> Vec<NodeLine> {
         let mut known: Vec<Eui64> = network.listed().keys().copied().collect();
         known.extend(network.members().map(|member| member.eui64));
         known.extend(self.unlisted.keys());
         known.sort_unstable();
         known.dedup();
-        known.into_iter().map(|eui64| self.line(eui64, network, member(eui64), now_ms)).collect()
+        known.into_iter().map(|eui64| self.line(eui64, network, member(eui64), routes, now_ms)).collect()
     }
 
-    fn line(&self, eui64: Eui64, network: &Network, member: Option<Member>, now_ms: i64) -> NodeLine {
+    fn line(&self, eui64: Eui64, network: &Network, member: Option<Member>, routes: &Routes, now_ms: i64) -> NodeLine {
         let nothing = Seen::default();
         let seen = self.nodes.get(&eui64).unwrap_or(&nothing);
         let listed = network.listed().get(&eui64);
@@ -154,12 +149,15 @@ impl Mesh {
             None => NodePresence::Unlisted,
         };
         let neighbour = member.and_then(|member| self.neighbours.get(&member.short_addr));
+        let way = member.and_then(|member| routes.way(member.short_addr));
+        let trace = member.and_then(|member| routes.trace(member.short_addr));
         // The last hop is the one to the node itself.
-        let last_hop = seen.path.as_ref().and_then(|(_, hops)| hops.split_last());
-        let parents = seen
-            .parents
-            .iter()
-            .map(|(since_ms, next_hop)| ParentLine { since_ms: *since_ms, next_hop: short(*next_hop) });
+        let last_hop = trace.and_then(|(_, links)| links.split_last());
+        let changes = member.into_iter().flat_map(|member| routes.history(member.short_addr));
+        let parents = changes.filter_map(|entry| match entry.what {
+            What::Way(way) => Some(ParentLine { since_ms: at_ms(entry), next_hop: short(way.next_hop) }),
+            _ => None,
+        });
         NodeLine {
             eui64: eui64.to_string(),
             short_addr: member.map(|member| short(member.short_addr)),
@@ -168,19 +166,19 @@ impl Mesh {
             joined_ms: seen.joined_ms.filter(|_| is_joined),
             heard_ms: seen.heard_ms,
             lqi: seen.lqi,
-            hops: seen.hops,
-            next_hop: seen.parents.back().map(|(_, next_hop)| short(*next_hop)),
-            weak_links: seen.weak_links,
-            parent: last_hop.map(|(_, before)| short(before.last().map_or(COORDINATOR, |hop| hop.short_addr))),
-            medium: seen
-                .medium
-                .or(last_hop.map(|(last, _)| last.medium_rx))
+            hops: way.map(|way| way.hops),
+            next_hop: way.map(|way| short(way.next_hop)),
+            weak_links: way.map(|way| way.weak_links),
+            parent: last_hop.map(|(_, before)| short(before.last().map_or(COORDINATOR, |link| link.node))),
+            medium: way
+                .and_then(|way| way.medium)
+                .or(last_hop.map(|(last, _)| last.medium))
                 .map(|medium| self::medium(medium).to_owned()),
             lqi_forward: neighbour.map(|neighbour| neighbour.lqi),
             modulation_type: neighbour.map(|neighbour| neighbour.modulation_type),
             modulation_scheme: neighbour.map(|neighbour| neighbour.modulation_scheme),
             phase_differential: last_hop
-                .map(|(last, _)| last.phase_differential)
+                .map(|(last, _)| last.phase)
                 .or(neighbour.map(|neighbour| neighbour.phase_differential)),
             joins: seen.joins,
             losses: seen.losses,
@@ -188,8 +186,9 @@ impl Mesh {
             failure: seen.failure.clone(),
             asked_ms: seen.asked_ms.or_else(|| self.unlisted.get(&eui64).copied()),
             parents: parents.collect(),
-            traced_ms: seen.path.as_ref().map(|(traced_ms, _)| *traced_ms),
-            path: seen.path.iter().flat_map(|(_, hops)| hops).map(hop_line).collect(),
+            traced_ms: trace.map(|(traced_ms, _)| traced_ms),
+            path: trace.iter().flat_map(|(_, links)| *links).map(hop_line).collect(),
+            fault: member.and_then(|member| routes.fault(member.short_addr)).map(|why| why.name().to_owned()),
         }
     }
 
@@ -207,26 +206,61 @@ impl Mesh {
                 cost: route.route_cost,
                 hops: route.hop_count,
                 weak_links: route.weak_link_count,
-                medium: route.medium.map(|medium| self::medium(medium).to_owned()),
+                medium: route.medium.map(|medium| self::medium(Medium::of(medium)).to_owned()),
                 valid_min: route.valid_time,
             }
         };
-        self.routes.iter().map(line).collect()
+        self.table.iter().map(line).collect()
     }
 }
 
-impl Seen {
-    fn goes_by(&mut self, next_hop: u16, now_ms: i64) {
-        if self.parents.back().is_some_and(|(_, last)| *last == next_hop) {
-            return;
+/// All that is known of the routes to a node.
+pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHistory {
+    let node = member.short_addr;
+    let way = routes.way(node);
+    let alternates = routes.alternates(node).into_iter().map(|it| AlternateLine {
+        next_hop: short(it.way.next_hop),
+        hops: it.way.hops,
+        cost: it.way.cost,
+        weak_links: it.way.weak_links,
+        medium: it.way.medium.map(|medium| self::medium(medium).to_owned()),
+        answered: it.answered,
+        failed: it.failed,
+        score: it.score(),
+        seen_ms: it.seen_ms,
+        is_current: way.is_some_and(|way| way.next_hop == it.way.next_hop),
+    });
+    let change = |entry: &Entry| {
+        let (next_hop, hops) = match entry.what {
+            What::Way(Way { next_hop, hops, .. }) => (Some(next_hop), Some(hops)),
+            What::Pinned { next_hop } => (Some(next_hop), None),
+            What::Searched { most_hops } => (None, Some(most_hops)),
+            _ => (None, None),
+        };
+        ChangeLine {
+            at_ms: at_ms(entry),
+            what: entry.what.name().to_owned(),
+            why: entry.why.name().to_owned(),
+            next_hop: next_hop.map(short),
+            hops,
         }
-        if self.parents.len() >= PARENTS {
-            self.parents.pop_front();
-        }
-        self.parents.push_back((now_ms, next_hop));
-        // It was traced on another way.
-        self.path = None;
+    };
+    RouteHistory {
+        node: member.eui64.to_string(),
+        short_addr: short(node),
+        meter: meter.to_owned(),
+        next_hop: way.map(|way| short(way.next_hop)),
+        hops: way.map(|way| way.hops),
+        fault: routes.fault(node).map(|why| why.name().to_owned()),
+        held: routes.pin(node).map(short),
+        is_blacklisted: routes.blacklist().any(|other| other == node),
+        alternates: alternates.collect(),
+        changes: routes.history(node).map(change).collect(),
     }
+}
+
+fn at_ms(entry: &Entry) -> i64 {
+    i64::from(entry.at_s) * 1_000
 }
 
 /// A traced path, for people and scripts.
@@ -234,17 +268,17 @@ pub fn path_line(eui64: Eui64, path: &Path) -> PathLine {
     PathLine {
         node: eui64.to_string(),
         short_addr: short(path.destination),
-        forward: path.forward.iter().map(hop_line).collect(),
-        reverse: path.reverse.iter().map(hop_line).collect(),
+        forward: path.forward.iter().map(|hop| hop_line(&hop.into())).collect(),
+        reverse: path.reverse.iter().map(|hop| hop_line(&hop.into())).collect(),
     }
 }
 
-fn hop_line(hop: &Hop) -> HopLine {
+fn hop_line(link: &Link) -> HopLine {
     HopLine {
-        short_addr: short(hop.short_addr),
-        link_cost: hop.link_cost,
-        phase_differential: hop.phase_differential,
-        medium: medium(hop.medium_rx).to_owned(),
+        short_addr: short(link.node),
+        link_cost: link.cost,
+        phase_differential: link.phase,
+        medium: medium(link.medium).to_owned(),
     }
 }
 
@@ -252,13 +286,15 @@ fn short(short_addr: u16) -> String {
     format!("{short_addr:04x}")
 }
 
-const fn medium(medium: u8) -> &'static str {
-    if medium == 0 { "plc" } else { "rf" }
+const fn medium(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Plc => "plc",
+        Medium::Rf => "rf",
+    }
 }
 
 /// Nodes that asked and are not listed: anybody can pretend to be some.
 const UNLISTED: usize = 256;
-const PARENTS: usize = 32;
 const COORDINATOR: u16 = 0;
 const ALIVE_MS: i64 = 3_600_000;
 
@@ -266,6 +302,7 @@ const ALIVE_MS: i64 = 3_600_000;
 mod tests {
     use plc::Key;
     use plc::g3::bootstrap::{Failure, Ring};
+    use plc::route::{Limits, Now};
 
     use super::*;
 
@@ -297,7 +334,7 @@ mod tests {
         }
         assert_eq!(mesh.unlisted(), UNLISTED);
         let presences = |now_ms| {
-            let lines = mesh.lines(&network, |eui64| members.get(&eui64).copied(), now_ms);
+            let lines = mesh.lines(&network, |eui64| members.get(&eui64).copied(), &no_routes(), now_ms);
             lines.iter().take(5).map(|line| line.presence).collect::<Vec<_>>()
         };
         use NodePresence::{Alive, Denied, Listed, Lost, Routed, Unlisted};
@@ -306,12 +343,22 @@ mod tests {
         assert_eq!(mesh.alive(members.values().copied(), 2000), 1);
     }
 
+    #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
+    fn no_routes() -> Routes {
+        Routes::new(Limits::of(10, 8), Now { mono: std::time::Instant::now(), utc_ms: 0 })
+    }
+
     #[test]
     fn the_last_changes_of_a_route_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let network = Network::open(directory.path(), Ring::new(Key([1; 16]))).unwrap();
-        let mut mesh = Mesh::default();
-        let node = Eui64([1; 8]);
+        let (mut mesh, mut routes) = (Mesh::default(), no_routes());
+        let eui64 = Eui64([1; 8]);
+        let (short_addr, key_generation) = (9, 1);
+        let member =
+            Member { eui64, short_addr, is_joined: true, is_assigned: false, key_generation, active_generation: 1 };
+        #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
+        let mono = std::time::Instant::now();
         for at in 0..100u16 {
             let route = Route {
                 destination: 9,
@@ -322,11 +369,17 @@ mod tests {
                 medium: Some(1),
                 valid_time: 30,
             };
-            mesh.set_routes(vec![route], |short_addr| (short_addr == 9).then_some(node), i64::from(at));
+            let mono = mono + std::time::Duration::from_secs(3_600) * u32::from(at);
+            routes.table([(9, Way::from(&route))], Now { mono, utc_ms: i64::from(at) * 1_000 });
+            mesh.set_table(vec![route]);
         }
-        let line = mesh.line(node, &network, None, 0);
-        assert_eq!((line.parents.len(), line.next_hop.as_deref(), line.hops), (PARENTS, Some("0031"), Some(2)));
-        let routes = mesh.route_lines(&network, |_| Some(node));
-        assert_eq!((routes[0].medium.as_deref(), routes[0].next_hop.as_str()), (Some("rf"), "0031"));
+        let line = mesh.line(eui64, &network, Some(member), &routes, 0);
+        assert_eq!((line.parents.len(), line.next_hop.as_deref(), line.hops), (32, Some("0031"), Some(2)));
+        let lines = mesh.route_lines(&network, |_| Some(eui64));
+        assert_eq!((lines[0].medium.as_deref(), lines[0].next_hop.as_str()), (Some("rf"), "0031"));
+        let history = route_history(member, "meter 9", &routes);
+        assert_eq!((history.changes.len(), history.alternates.len(), history.hops), (32, 4, Some(2)));
+        let last = history.changes.last().unwrap();
+        assert_eq!((last.at_ms, last.why.as_str(), last.next_hop.as_deref()), (98_000, "modem", Some("0031")));
     }
 }

@@ -16,6 +16,7 @@ mod mesh;
 mod network;
 mod orders;
 mod rhythm;
+mod route_log;
 mod silence;
 mod two_way;
 
@@ -31,10 +32,11 @@ pub use guard::Damaged;
 pub use kept::Kept;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
 pub use late::{Late, Place};
-pub use mesh::{Mesh, path_line};
+pub use mesh::{Mesh, path_line, route_history};
 pub use network::{Imported, Listed, METER_LIMIT as NODE_METER_LIMIT, NODES as NODE_LIMIT, Network};
 pub use orders::{Action, Order, State as OrderState};
 pub use rhythm::Rhythm;
+pub use route_log::RouteLog;
 pub use two_way::{News, OrderError, TwoWay};
 
 use crate::clock::Now;

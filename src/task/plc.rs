@@ -6,6 +6,7 @@
 mod answers;
 mod line;
 mod pan;
+mod routes;
 mod told;
 mod tunnel;
 
@@ -17,7 +18,6 @@ use std::time::{Duration, Instant};
 use plc::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
-use plc::g3::pib::{Layer, adp, mac};
 use plc::{Eui64, Key};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
@@ -39,6 +39,7 @@ use crate::store::{Body, Lane, Store};
 
 use answers::{Asked, Staged};
 use line::Line;
+use routes::Routing;
 use told::Told;
 pub(super) use tunnel::Tunnel;
 use tunnel::Tunnels;
@@ -73,6 +74,7 @@ pub(super) struct Plc {
     moved: Option<Instant>,
     tunnels: Tunnels,
     told: Told,
+    routing: Routing,
     view: View,
 }
 
@@ -110,7 +112,8 @@ impl Plc {
         let key = Key(random_block());
         let keys = if said.key_index == 0 { [Some(key), None] } else { [None, Some(key)] };
         let first = Ring { keyring: Keyring { active: said.key_index & 1, keys }, ..Ring::new(key) };
-        let mut network = Network::open(&state_dir.join(format!("plc-{}", said.name)), first)?;
+        let directory = state_dir.join(format!("plc-{}", said.name));
+        let mut network = Network::open(&directory, first)?;
         let own = match said.eui64 {
             Some(own) => own,
             None => network.own_eui64(locally_administered(random_block()))?,
@@ -151,6 +154,7 @@ impl Plc {
             moved: None,
             tunnels: Tunnels::default(),
             told: Told::default(),
+            routing: Routing::open(&directory, said.max_hops, now),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
         })
     }
@@ -174,6 +178,7 @@ impl Plc {
             }
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.coordinator.poll_timeout().filter(|_| line.is_open()).map_or_else(super::far, Into::into);
+            let route_due = self.routing.poll_timeout().map_or_else(super::far, Into::into);
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -194,13 +199,12 @@ impl Plc {
                 }
                 () = sleep_until(due) => self.coordinator.handle_timeout((self.clock)().mono),
                 () = sleep_until(self.unkept.retry.unwrap_or_else(super::far)) => self.keep(),
-                _ = tables.tick(), if self.view.state == MeshState::Up => {
-                    self.read_routes(None);
-                    self.read_neighbours();
-                }
+                () = sleep_until(route_due) => self.look_after_routes(),
+                _ = tables.tick(), if self.view.state == MeshState::Up => self.read_tables(),
                 () = tokio::time::sleep(STORE_BUSY), if is_blocked => {}
             }
         }
+        self.routing.write();
     }
 
     /// What the port's state means for the network's.
@@ -234,6 +238,7 @@ impl Plc {
                 is_quiet = false;
                 self.take(event);
             }
+            is_quiet &= !self.act_on_routes();
             if is_quiet {
                 return;
             }
@@ -252,6 +257,7 @@ impl Plc {
                     return;
                 };
                 self.mesh.heard(eui64, lqi, now.utc_ms);
+                self.routing.routes.answered(short_addr);
                 self.tunnels.receive(eui64, source_port, payload);
             }
             Event::PanConflict { pan_id } => self.pan_conflict(pan_id, now),
@@ -266,12 +272,14 @@ impl Plc {
                 self.view.starts += 1;
                 self.view.error = None;
                 self.enter(MeshState::Up);
+                self.routes_begin();
                 let where_lbs = if generation == Generation::HostLbs { "the host" } else { "the modem" };
                 self.tell("plc.up", format!("the bootstrap server is in {where_lbs}"), now);
             }
             // The port was opened: it is no fault.
             modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
+                self.routing.routes.set_up(false);
                 warn!(network = %self.name, %cause, "network down");
                 self.view.error = Some(cause.to_string());
                 if self.view.state == MeshState::Up {
@@ -283,7 +291,7 @@ impl Plc {
                 debug!(network = %self.name, request, %refusal, "modem does without");
             }
             modem::Event::Answered(ticket, result) => self.answered(ticket, result, now),
-            modem::Event::Sent(ticket, delivery) => self.tunnels.sent(ticket, delivery),
+            modem::Event::Sent(ticket, delivery) => self.message_sent(ticket, delivery, now),
             modem::Event::RouteNotFound { destination, next_hop, .. } => {
                 debug!(network = %self.name, destination, next_hop, "no route");
             }
@@ -293,6 +301,7 @@ impl Plc {
 
     fn take_bootstrap(&mut self, event: &bootstrap::Event, now: Now) {
         self.mesh.note(event, &self.network, now.utc_ms);
+        self.membership(event, now);
         match event {
             bootstrap::Event::Remember(member) => drop(self.unkept.members.insert(member.eui64, *member)),
             bootstrap::Event::KeepRing(ring) => self.unkept.ring = Some(*ring),
@@ -354,19 +363,6 @@ impl Plc {
             warn!(network = %self.name, err = %chain(&error), "keep what the network must not forget");
             self.unkept.retry = Some(tokio::time::Instant::now() + KEEP_RETRY);
         }
-    }
-
-    /// Has the modem's routing table read; who asked for it is answered then.
-    fn read_routes(&mut self, reply: Option<Reply>) {
-        let now = (self.clock)().mono;
-        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
-        self.wait_for(asked, Asked::Routes(reply));
-    }
-
-    fn read_neighbours(&mut self) {
-        let now = (self.clock)().mono;
-        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
-        self.wait_for(asked, Asked::Neighbours);
     }
 
     /// An event of the unit, for lane P1.

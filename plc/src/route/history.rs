@@ -90,6 +90,22 @@ impl Why {
     }
 }
 
+impl What {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Way(_) => "way",
+            Self::Gone => "gone",
+            Self::Faulty => "faulty",
+            Self::Searched { .. } => "searched",
+            Self::NotFound => "not-found",
+            Self::Pinned { .. } => "pinned",
+            Self::Released => "released",
+            Self::Blacklisted => "blacklisted",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
 impl Entry {
     /// Octets of an entry in a file: node, time, what, why, and what belongs to it.
     pub const OCTETS: usize = 14;

@@ -137,21 +137,25 @@ impl Routes {
         &self.limits
     }
 
-    /// What was noted in an earlier life, in its order.
-    pub fn restore(&mut self, node: u16, entry: Entry) {
-        let most = self.most_entries();
-        let known = self.nodes.entry(node).or_default();
-        known.note(entry.what, entry.why, i64::from(entry.at_s) * 1_000, most);
-        match entry.what {
-            // Where it goes now the modem says; that it went there is no change.
-            What::Way(way) => known.goes(way, i64::from(entry.at_s) * 1_000),
-            What::Gone => known.way = None,
-            What::Pinned { next_hop } => known.pin = Some(next_hop),
-            What::Released => known.pin = None,
-            What::Blacklisted => drop(self.blacklist.insert(node)),
-            What::Allowed => drop(self.blacklist.remove(&node)),
-            What::Faulty | What::Searched { .. } | What::NotFound => {}
+    /// What was noted in an earlier life, of each node in its order.
+    pub fn restore(&mut self, entries: impl IntoIterator<Item = (u16, Entry)>) {
+        for (node, entry) in entries {
+            let at_ms = i64::from(entry.at_s) * 1_000;
+            let known = self.nodes.entry(node).or_default();
+            known.note(entry.what, entry.why, at_ms, ENTRIES_OF_NODE);
+            match entry.what {
+                // That it went there before is no change.
+                What::Way(way) => known.goes(way, at_ms),
+                What::Gone => known.way = None,
+                What::Pinned { next_hop } => known.pin = Some(next_hop),
+                What::Released => known.pin = None,
+                What::Blacklisted => drop(self.blacklist.insert(node)),
+                What::Allowed => drop(self.blacklist.remove(&node)),
+                What::Faulty | What::Searched { .. } | What::NotFound => {}
+            }
         }
+        let most = self.most_entries();
+        self.nodes.values_mut().for_each(|known| known.trim(most));
     }
 
     /// The modem runs its network, or not: then nothing is under way any more.
@@ -195,6 +199,11 @@ impl Routes {
 
     pub fn pin(&self, node: u16) -> Option<u16> {
         self.nodes.get(&node)?.pin
+    }
+
+    /// Routes that are held.
+    pub fn held(&self) -> usize {
+        self.nodes.values().filter(|known| known.pin.is_some()).count()
     }
 
     /// Nodes that no route is to go over.
@@ -341,11 +350,12 @@ impl Routes {
         }
     }
 
-    /// Holds the route to a node at a neighbour of the coordinator, over restarts.
+    /// Holds the route to a node at a neighbour of the coordinator, over restarts: this way is to be put into
+    /// adpRoutingTable, and is wanted again whenever the modem has another one.
     ///
     /// # Errors
     /// It would lead nowhere.
-    pub fn hold(&mut self, node: u16, next_hop: u16, is_neighbour: bool, now: Now) -> Result<(), PinError> {
+    pub fn hold(&mut self, node: u16, next_hop: u16, is_neighbour: bool, now: Now) -> Result<Way, PinError> {
         if !is_neighbour {
             return Err(PinError::NoNeighbour);
         }
@@ -361,9 +371,8 @@ impl Routes {
         let hops = if node == next_hop { 1 } else { 2 };
         let unknown = Way { next_hop, hops, cost: 0, weak_links: 0, medium: known.way.and_then(|way| way.medium) };
         let way = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map_or(unknown, |it| it.way);
-        self.actions.push_back(Action::Pin { node, way });
         self.note(node, What::Pinned { next_hop }, Why::Asked, now);
-        Ok(())
+        Ok(way)
     }
 
     /// Lets the modem choose again; false where nothing was held.

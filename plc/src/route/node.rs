@@ -48,14 +48,18 @@ impl Known {
     pub(super) fn note(&mut self, what: What, why: Why, utc_ms: i64, most: usize) -> Entry {
         let at_s = u32::try_from(utc_ms.div_euclid(1_000)).unwrap_or(0);
         let entry = Entry { at_s, what, why };
-        while self.history.len() >= most {
+        self.trim(most.saturating_sub(1));
+        self.history.push_back(entry);
+        entry
+    }
+
+    pub(super) fn trim(&mut self, most: usize) {
+        while self.history.len() > most {
             // What is held says so for as long as it is.
             let is_order = |entry: &Entry| matches!(entry.what, What::Pinned { .. } | What::Blacklisted);
             let oldest = self.history.iter().position(|entry| !is_order(entry)).unwrap_or(0);
             self.history.remove(oldest);
         }
-        self.history.push_back(entry);
-        entry
     }
 
     /// The modem has this way now.

@@ -180,6 +180,10 @@ impl Modem {
 
     /// A row of a table of the adaptation layer; None where it is none.
     pub(super) fn row(&self, attribute: u32, index: u16) -> Option<Value> {
+        if attribute == adp::BLACKLIST_TABLE {
+            // One entry follows the other, wherever they were written.
+            return self.pib.rows(Layer::Adp, attribute).nth(usize::from(index)).map(|row| row.to_value());
+        }
         if attribute != adp::ROUTING_TABLE {
             return None;
         }
@@ -189,6 +193,10 @@ impl Modem {
             .enumerate()
             .filter(|(_, device)| device.short_addr.is_some())
             .nth(usize::from(index))?;
+        let is_of = |row: &Typed| matches!(row, Typed::Route(route) if Some(route.destination) == device.short_addr);
+        if let Some(written) = self.pib.rows(Layer::Adp, attribute).find(is_of) {
+            return Some(written.to_value());
+        }
         let way = || std::iter::successors(Some(place), |place| self.parent(*place));
         let ties = || way().map(|place| self.tie(place));
         let first = way().last()?;

@@ -47,6 +47,21 @@ impl Pib {
         self.values.get(&(layer, id, 0)).and_then(|octets| layer.parse(id, octets).ok()?.number()).unwrap_or(0)
     }
 
+    /// No place of a table is empty before one that is not.
+    fn close_up(&mut self, layer: Layer, id: u32) {
+        let taken: Vec<u16> = self.values.range((layer, id, 0)..=(layer, id, u16::MAX)).map(|(at, _)| at.2).collect();
+        for (place, index) in (0..).zip(taken) {
+            let octets = self.values.remove(&(layer, id, index));
+            octets.and_then(|octets| self.values.insert((layer, id, place), octets));
+        }
+    }
+
+    /// Entries of a table that the host has written, by their indexes.
+    pub(super) fn rows(&self, layer: Layer, id: u32) -> impl Iterator<Item = Typed> {
+        let rows = self.values.range((layer, id, 0)..=(layer, id, u16::MAX));
+        rows.filter_map(move |((_, id, _), octets)| layer.parse(*id, octets).ok())
+    }
+
     pub(super) fn key(&self, index: u8) -> Option<Key> {
         let octets = self.values.get(&(Layer::Mac, mac::KEY_TABLE, u16::from(index)))?;
         octets.as_slice().try_into().ok().map(Key)
@@ -59,6 +74,9 @@ impl Pib {
         }
         if value.octets.is_empty() {
             self.values.remove(&(layer, id, index));
+            if kind == Kind::Blacklist {
+                self.close_up(layer, id);
+            }
             return Ok(());
         }
         kind.parse(&value.octets).map_err(|_| Fault::InvalidParameter)?;

@@ -31,6 +31,7 @@ fn node(number: u16, presence: NodePresence) -> NodeLine {
         parents: Vec::new(),
         traced_ms: None,
         path: Vec::new(),
+        fault: None,
     }
 }
 

@@ -22,7 +22,11 @@ pub(super) fn words(request: &Request) -> Option<String> {
                 MeshAsk::Rekey => "rekey".to_owned(),
                 MeshAsk::Trace { node } => format!("trace the route to {node:?} of"),
                 MeshAsk::Refresh { node } => format!("refresh the route to {node:?} of"),
-                MeshAsk::Status | MeshAsk::Nodes | MeshAsk::Routes => return None,
+                MeshAsk::Pin { node, next_hop } => format!("hold the route to {node:?} at {next_hop:?} of"),
+                MeshAsk::Release { node } => format!("release the route to {node:?} of"),
+                MeshAsk::Blacklist { node, is_blacklisted: true } => format!("let no route go over {node:?} of"),
+                MeshAsk::Blacklist { node, .. } => format!("let routes go over {node:?} of"),
+                MeshAsk::Status | MeshAsk::Nodes | MeshAsk::Routes | MeshAsk::History { .. } => return None,
             };
             format!("{what} network {network:?}")
         }

@@ -7,18 +7,27 @@ use plc::{Eui64, Key};
 use tokio::task::block_in_place;
 use tracing::{debug, info};
 
+use super::routes::both;
 use super::{Plc, Question, Reply, chain, random_block};
 use crate::clock::Now;
 use crate::control::{ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
-use crate::registry::{Imported, NODE_LIMIT, NODE_METER_LIMIT, path_line};
+use crate::registry::{Imported, NODE_LIMIT, NODE_METER_LIMIT};
 
-/// What the modem was asked, and who waits for it.
+/// What the modem was asked, by short address, and who waits for it.
 #[derive(Debug)]
 pub(super) enum Asked {
     Routes(Option<Reply>),
     Neighbours,
-    Trace(Eui64, Reply),
-    Refresh(Eui64, Reply),
+    Trace(u16, Option<Reply>),
+    Refresh(u16, Option<Reply>),
+    /// It was told an attribute, or asked for one; nobody waits for it.
+    Attribute(u32),
+    /// A route over this neighbour was written, and is read back.
+    Held(u16, u16, Option<Reply>),
+    HeldBack(u16, u16, Option<Reply>),
+    /// The blacklist is read, and then written: a node is to be on it, or not.
+    Blacklist(u16, bool, Option<Reply>),
+    Blacklisted(u16, bool, Option<Reply>),
 }
 
 impl Plc {
@@ -33,7 +42,8 @@ impl Plc {
             MeshAsk::Status => Ok(MeshSaid::Status(Box::new(self.status(now)))),
             MeshAsk::Nodes => {
                 let server = self.coordinator.server();
-                let nodes = self.mesh.lines(&self.network, |eui64| server.member(eui64).copied(), now.utc_ms);
+                let member = |eui64| server.member(eui64).copied();
+                let nodes = self.mesh.lines(&self.network, member, &self.routing.routes, now.utc_ms);
                 Ok(MeshSaid::Nodes { nodes })
             }
             MeshAsk::Import { nodes, part } => self.take_import(nodes, part, now),
@@ -44,16 +54,29 @@ impl Plc {
             MeshAsk::Routes if self.view.state == MeshState::Up => return self.read_routes(Some(reply)),
             MeshAsk::Routes => Err(self.not_up()),
             MeshAsk::Trace { node } => match self.routed(&node) {
-                Ok(Member { eui64, short_addr, .. }) => {
+                Ok(Member { short_addr, .. }) => {
                     let asked = self.coordinator.with_modem(now.mono, |m| m.discover_path(short_addr, now.mono));
-                    return self.wait_for(asked, Asked::Trace(eui64, reply));
+                    return self.wait_for(asked, Asked::Trace(short_addr, Some(reply)));
                 }
                 Err(refusal) => Err(refusal),
             },
             MeshAsk::Refresh { node } => match self.routed(&node) {
-                Ok(Member { eui64, short_addr, .. }) => {
-                    let asked = self.coordinator.with_modem(now.mono, |m| m.discover_route(short_addr, now.mono));
-                    return self.wait_for(asked, Asked::Refresh(eui64, reply));
+                Ok(Member { short_addr, .. }) => {
+                    self.routing.routes.asked(short_addr, both(now));
+                    let most_hops = self.coordinator.modem().config().max_hops;
+                    let asked = self
+                        .coordinator
+                        .with_modem(now.mono, |modem| modem.discover_route(short_addr, most_hops, now.mono));
+                    return self.wait_for(asked, Asked::Refresh(short_addr, Some(reply)));
+                }
+                Err(refusal) => Err(refusal),
+            },
+            MeshAsk::History { node } => self.history(&node),
+            MeshAsk::Pin { node, next_hop } => return self.pin(&node, &next_hop, reply, now),
+            MeshAsk::Release { node } => self.release(&node, now),
+            MeshAsk::Blacklist { node, is_blacklisted } => match self.routed(&node) {
+                Ok(Member { short_addr, .. }) => {
+                    return self.write_blacklist(short_addr, is_blacklisted, Some(reply));
                 }
                 Err(refusal) => Err(refusal),
             },
@@ -73,34 +96,53 @@ impl Plc {
     /// The modem has answered.
     pub(super) fn answered(&mut self, ticket: Ticket, result: Result<Answer, Refused>, now: Now) {
         let Some(asked) = self.asked.remove(&ticket) else { return };
-        let answer = match result {
-            Ok(answer) => answer,
-            Err(refused) => {
-                return asked.refuse(Refusal::new(RefusalKind::Failed, format!("the modem says: {refused}")));
-            }
-        };
-        let server = self.coordinator.server();
-        let eui64_at = |short_addr| server.member_at(short_addr).map(|member| member.eui64);
-        match (asked, answer) {
-            (Asked::Routes(reply), Answer::Rows(rows)) => {
-                let routes =
-                    rows.into_iter().filter_map(|row| if let Typed::Route(route) = row { Some(route) } else { None });
-                self.mesh.set_routes(routes.collect(), eui64_at, now.utc_ms);
+        match (asked, result) {
+            (Asked::Routes(reply), Ok(Answer::Rows(rows))) => {
+                self.take_table(rows, now);
+                let server = self.coordinator.server();
+                let eui64_at = |short_addr| server.member_at(short_addr).map(|member| member.eui64);
                 let routes = self.mesh.route_lines(&self.network, eui64_at);
                 reply.map(|reply| reply.send(Ok(MeshSaid::Routes { routes })).ok());
             }
-            (Asked::Neighbours, Answer::Rows(rows)) => {
+            (Asked::Neighbours, Ok(Answer::Rows(rows))) => {
                 let is_neighbour = |row| if let Typed::Neighbour(neighbour) = row { Some(neighbour) } else { None };
                 self.mesh.set_neighbours(rows.into_iter().filter_map(is_neighbour));
             }
-            (Asked::Trace(eui64, reply), Answer::Path(path)) => {
-                self.mesh.set_path(eui64, &path, now.utc_ms);
-                drop(reply.send(Ok(MeshSaid::Path(path_line(eui64, &path)))));
+            (Asked::Trace(node, reply), Ok(Answer::Path(path))) => self.path_found(node, &path, reply, now),
+            (Asked::Attribute(attribute), Ok(answer)) => self.attribute_read(attribute, &answer, now),
+            (Asked::Attribute(attribute), Err(refused)) => {
+                debug!(network = %self.name, attribute, %refused, "modem does without");
             }
-            (Asked::Refresh(eui64, reply), _) => {
-                drop(reply.send(Ok(MeshSaid::Done { node: eui64.to_string() })));
+            (Asked::Refresh(node, reply), result) => {
+                self.search_ended(node, result.is_ok(), now);
+                let said = result.map(|_| self.done(node)).map_err(refusal);
+                drop(reply.map(|reply| reply.send(said)));
             }
-            (asked, _) => asked.refuse(Refusal::new(RefusalKind::Failed, "the modem answered something else")),
+            (Asked::Held(node, next_hop, reply), result) => {
+                self.hold_read_back((node, next_hop), result.map(drop), reply);
+            }
+            (Asked::HeldBack(node, next_hop, reply), Ok(Answer::Rows(rows))) => {
+                self.take_table(rows, now);
+                let is_held = self.mesh.row_of(node).1.is_some_and(|row| row.next_hop == next_hop);
+                let held = if is_held { Ok(()) } else { Err("the modem took the route and keeps its own".to_owned()) };
+                self.held((node, next_hop), held, reply);
+            }
+            (Asked::Blacklist(node, is_wanted, reply), Ok(Answer::Rows(rows))) => {
+                self.change_blacklist((node, is_wanted), &rows, reply);
+            }
+            (Asked::Blacklist(node, is_wanted, reply), Err(refused)) => {
+                self.blacklisted((node, is_wanted), Err(refused), reply);
+            }
+            (Asked::Blacklisted(node, is_wanted, reply), result) => {
+                self.blacklisted((node, is_wanted), result.map(drop), reply);
+            }
+            (asked, Err(refused)) => {
+                if let Asked::Trace(node, _) = asked {
+                    self.routing.routes.traced(node, None, both(now));
+                }
+                asked.refuse(refusal(refused));
+            }
+            (asked, Ok(_)) => asked.refuse(Refusal::new(RefusalKind::Failed, "the modem answered something else")),
         }
     }
 
@@ -138,6 +180,7 @@ impl Plc {
             conflict_ms: self.view.conflict_ms,
             rejected,
             starts: self.view.starts,
+            routes: self.routing.counts(),
         }
     }
 
@@ -239,8 +282,15 @@ impl Plc {
         })
     }
 
+    /// A node that has an address.
+    pub(super) fn member(&self, node: &str) -> Result<Member, Refusal> {
+        let eui64 = self.find(node)?;
+        let text = format!("node {eui64} was never in the network");
+        self.coordinator.server().member(eui64).copied().ok_or_else(|| Refusal::new(RefusalKind::NotFound, text))
+    }
+
     /// A node that is in a network that is up.
-    fn routed(&self, node: &str) -> Result<Member, Refusal> {
+    pub(super) fn routed(&self, node: &str) -> Result<Member, Refusal> {
         let eui64 = self.find(node)?;
         if self.view.state != MeshState::Up {
             return Err(self.not_up());
@@ -269,11 +319,14 @@ pub(super) struct Staged {
 impl Asked {
     fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Routes(None) | Self::Neighbours => {}
-            // A client that hung up wants no answer.
-            Self::Routes(Some(reply)) | Self::Trace(_, reply) | Self::Refresh(_, reply) => {
-                drop(reply.send(Err(refusal)));
-            }
+            Self::Neighbours | Self::Attribute(_) => {}
+            Self::Routes(reply)
+            | Self::Trace(_, reply)
+            | Self::Refresh(_, reply)
+            | Self::Held(.., reply)
+            | Self::HeldBack(.., reply)
+            | Self::Blacklist(.., reply)
+            | Self::Blacklisted(.., reply) => drop(reply.map(|reply| reply.send(Err(refusal)))),
         }
     }
 }
@@ -301,6 +354,10 @@ fn listed(node: &NodeSecret) -> Result<(Eui64, Key, String), Refusal> {
         return Err(malformed(format!("the meter's name of {eui64} is longer than {NODE_METER_LIMIT} octets")));
     }
     Ok((eui64, Key(psk), node.meter.clone()))
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    Refusal::new(RefusalKind::Failed, format!("the modem says: {refused}"))
 }
 
 fn failed(error: &crate::journal::JournalError) -> Refusal {

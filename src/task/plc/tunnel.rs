@@ -80,11 +80,13 @@ impl Tunnels {
         }
     }
 
-    /// What became of a message.
-    pub(super) fn sent(&mut self, ticket: Ticket, delivery: Delivery) {
-        if let Some(eui64) = self.on_their_way.remove(&ticket).filter(|_| delivery != Delivery::Confirmed) {
+    /// What became of a message: whose it was.
+    pub(super) fn sent(&mut self, ticket: Ticket, delivery: Delivery) -> Option<Eui64> {
+        let eui64 = self.on_their_way.remove(&ticket)?;
+        if delivery != Delivery::Confirmed {
             debug!(node = %eui64, ?delivery, "message not delivered");
         }
+        Some(eui64)
     }
 
     /// A datagram of a node, for whoever speaks with it.

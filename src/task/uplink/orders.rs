@@ -153,7 +153,11 @@ fn result(said: &MeshSaid) -> Option<Said> {
             Said::Rekey(RekeyBegun { generation: *generation, nodes: *nodes as u32 })
         }
         MeshSaid::Path(path) => Said::Path(traced(path)?),
-        MeshSaid::Status(_) | MeshSaid::Nodes { .. } | MeshSaid::Routes { .. } | MeshSaid::Taken => return None,
+        MeshSaid::Status(_)
+        | MeshSaid::Nodes { .. }
+        | MeshSaid::Routes { .. }
+        | MeshSaid::History(_)
+        | MeshSaid::Taken => return None,
     })
 }
 

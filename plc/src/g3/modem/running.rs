@@ -92,12 +92,12 @@ impl Modem {
         self.ask(Which::Discovery, Request::PathDiscovery { destination, metric: COMPOSITE_METRIC }, None, now)
     }
 
-    /// Finds a new route to a node.
+    /// Finds a new route to a node, within so many hops.
     ///
     /// # Errors
     /// See [`Self::get`].
-    pub fn discover_route(&mut self, destination: u16, now: Instant) -> Result<Ticket, Full> {
-        let request = Request::RouteDiscovery { destination, max_hops: self.config.max_hops };
+    pub fn discover_route(&mut self, destination: u16, max_hops: u8, now: Instant) -> Result<Ticket, Full> {
+        let request = Request::RouteDiscovery { destination, max_hops };
         self.ask(Which::Discovery, request, None, now)
     }
 

@@ -84,8 +84,8 @@ fn a_path_is_found_hop_by_hop_or_in_part() {
     assert_eq!((path.destination, path.forward.len(), path.reverse.len()), (far, 2, 2));
     let none = ask(&mut house, |modem, now| modem.discover_path(0x7ff0, now));
     assert_eq!(none, Err(Refusal::Adp(AdpStatus::INCOMPLETE_PATH)));
-    assert_eq!(ask(&mut house, |modem, now| modem.discover_route(far, now)), Ok(Answer::Done));
-    let none = ask(&mut house, |modem, now| modem.discover_route(0x7ff0, now));
+    assert_eq!(ask(&mut house, |modem, now| modem.discover_route(far, 8, now)), Ok(Answer::Done));
+    let none = ask(&mut house, |modem, now| modem.discover_route(0x7ff0, 8, now));
     assert_eq!(none, Err(Refusal::Adp(AdpStatus::ROUTE_ERROR)));
 }
 

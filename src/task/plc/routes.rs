@@ -1,0 +1,385 @@
+//! Routes of a network: what `plc::route` wants is carried out with the modem, what the modem says is told to it, and what
+//! changes is kept.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use plc::g3::AdpStatus;
+use plc::g3::bootstrap::{self, Member};
+use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
+use plc::g3::pib::{BlacklistEntry, Layer, Route, Typed, adp, mac};
+use plc::route::{Action, Change, Failure, Limits, Link, Medium, Routes, Way, What, Why};
+use tokio::task::block_in_place;
+use tracing::{debug, info, warn};
+
+use super::answers::Asked;
+use super::{Plc, Reply, chain};
+use crate::clock::Now;
+use crate::control::{MeshSaid, Refusal, RefusalKind, RouteCounts};
+use crate::registry::{RouteLog, path_line, route_history};
+
+/// The routes, and the file that keeps what became of them.
+pub(super) struct Routing {
+    pub(super) routes: Routes,
+    log: Option<RouteLog>,
+    write_due: Option<Instant>,
+    /// The table is to be read again, for what was found.
+    read_due: Option<Instant>,
+    /// Circular routes that the modem has counted.
+    circles: u32,
+}
+
+impl Routing {
+    /// With what was noted before; blocks. A history that cannot be read is left as it is, and this life has its own.
+    pub(super) fn open(directory: &Path, max_hops: u8, now: Now) -> Self {
+        let mut routes = Routes::new(Limits::of(0, max_hops), both(now));
+        let log = RouteLog::open(directory, &mut routes);
+        let log = log.inspect_err(|error| warn!(err = %chain(error), "route history is not kept: move it away")).ok();
+        Self { routes, log, write_due: None, read_due: None, circles: 0 }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        [self.routes.poll_timeout(), self.write_due, self.read_due].into_iter().flatten().min()
+    }
+
+    /// What is noted becomes durable; blocks.
+    pub(super) fn write(&mut self) {
+        self.write_due = None;
+        let Some(log) = &mut self.log else { return };
+        if let Err(error) = block_in_place(|| log.write(&self.routes)) {
+            warn!(err = %chain(&error), "keep the history of routes");
+        }
+    }
+
+    fn note(&mut self, change: &Change, now: Instant) {
+        let Some(log) = &mut self.log else { return };
+        log.note(change);
+        // What somebody wants is durable at once, the rest together.
+        let pause = if change.entry.why == Why::Asked { Duration::ZERO } else { WRITE };
+        let due = self.write_due.unwrap_or(now + pause);
+        self.write_due = Some(due.min(now + pause));
+    }
+
+    pub(super) fn counts(&self) -> RouteCounts {
+        let counts = self.routes.counts();
+        RouteCounts {
+            faulty: self.routes.faulty(),
+            held: self.routes.held(),
+            changes: counts.changes,
+            searches: counts.searches,
+            found: counts.found,
+            traces: counts.traces,
+            airtime_s: self.routes.airtime() as u64,
+        }
+    }
+}
+
+impl Plc {
+    /// The network is up: its coordinator is told what a network of this size needs.
+    pub(super) fn routes_begin(&mut self) {
+        let now = (self.clock)().mono;
+        let limits = self.route_limits();
+        let wanted = limits.attributes();
+        self.routing.routes.set_limits(limits);
+        self.routing.routes.set_up(true);
+        self.routing.circles = 0;
+        for (attribute, value) in wanted {
+            let value = value.to_value();
+            let asked = self.coordinator.with_modem(now, |modem| modem.set(Layer::Adp, attribute, 0, value, now));
+            self.wait_for(asked, Asked::Attribute(attribute));
+        }
+        let banned: Vec<u16> = self.routing.routes.blacklist().collect();
+        banned.into_iter().for_each(|node| self.write_blacklist(node, true, None));
+    }
+
+    /// For as many nodes as there are.
+    fn route_limits(&self) -> Limits {
+        let nodes = self.coordinator.server().members().filter(|member| member.may_be_joined()).count();
+        Limits::of(nodes, self.coordinator.modem().config().max_hops)
+    }
+
+    /// Reads what the modem knows: it costs nothing in the air.
+    pub(super) fn read_tables(&mut self) {
+        let now = (self.clock)().mono;
+        let limits = self.route_limits();
+        self.routing.routes.set_limits(limits);
+        self.read_routes(None);
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
+        self.wait_for(asked, Asked::Neighbours);
+        let circles = adp::MANUF_CIRCULAR_ROUTES_DETECTED;
+        let asked = self.coordinator.with_modem(now, |modem| modem.get(Layer::Adp, circles, 0, now));
+        self.wait_for(asked, Asked::Attribute(circles));
+    }
+
+    /// Has the modem's routing table read; who asked for it is answered then.
+    pub(super) fn read_routes(&mut self, reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        self.routing.read_due = None;
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
+        self.wait_for(asked, Asked::Routes(reply));
+    }
+
+    pub(super) fn take_table(&mut self, rows: Vec<Typed>, now: Now) {
+        let is_route = |row| if let Typed::Route(route) = row { Some(route) } else { None };
+        let rows: Vec<Route> = rows.into_iter().filter_map(is_route).collect();
+        self.routing.routes.table(rows.iter().map(|row| (row.destination, Way::from(row))), both(now));
+        self.mesh.set_table(rows);
+    }
+
+    pub(super) fn membership(&mut self, event: &bootstrap::Event, now: Now) {
+        let short_addr = |eui64| self.coordinator.server().member(eui64).map(|member| member.short_addr);
+        match event {
+            bootstrap::Event::Joined { short_addr, .. } => {
+                self.routing.routes.joined(*short_addr);
+                self.read_soon(now.mono);
+            }
+            bootstrap::Event::Left { eui64 } => {
+                if let Some(node) = short_addr(*eui64) {
+                    self.routing.routes.left(node, both(now));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What became of a message: a node without a way is looked for.
+    pub(super) fn message_sent(&mut self, ticket: Ticket, delivery: Delivery, now: Now) {
+        let Some(node) = self.tunnels.sent(ticket, delivery) else { return };
+        let is_lost =
+            matches!(delivery, Delivery::Refused(AdpStatus::ROUTE_ERROR | AdpStatus::FAILED | AdpStatus::TIMEOUT));
+        if let Some(member) = self.coordinator.server().member(node).filter(|_| is_lost) {
+            let failure = Failure::NoRoute { searched: true };
+            self.routing.routes.failed(member.short_addr, failure, both(now));
+        }
+    }
+
+    pub(super) fn look_after_routes(&mut self) {
+        let now = (self.clock)();
+        if self.routing.write_due.is_some_and(|due| due <= now.mono) {
+            self.routing.write();
+        }
+        if self.routing.read_due.is_some_and(|due| due <= now.mono) {
+            self.read_routes(None);
+        }
+        self.routing.routes.handle_timeout(both(now));
+    }
+
+    /// Does what is wanted and notes what is new; false where there was neither.
+    pub(super) fn act_on_routes(&mut self) -> bool {
+        let now = (self.clock)();
+        let mut is_any = false;
+        while let Some(action) = self.routing.routes.poll_action() {
+            is_any = true;
+            debug!(network = %self.name, ?action, "route");
+            match action {
+                Action::Discover { node, most_hops } => {
+                    let found = |modem: &mut plc::g3::modem::Modem| modem.discover_route(node, most_hops, now.mono);
+                    let asked = self.coordinator.with_modem(now.mono, found);
+                    self.wait_for(asked, Asked::Refresh(node, None));
+                }
+                Action::Trace { node } => {
+                    let asked = self.coordinator.with_modem(now.mono, |modem| modem.discover_path(node, now.mono));
+                    self.wait_for(asked, Asked::Trace(node, None));
+                }
+                Action::Pin { node, way } => self.write_route(node, way, None),
+            }
+        }
+        while let Some(change) = self.routing.routes.poll_change() {
+            is_any = true;
+            self.routing.note(&change, now.mono);
+            self.changed(change, now);
+        }
+        is_any
+    }
+
+    /// What goes to the head-end of what happened: what somebody may have to look at.
+    fn changed(&mut self, Change { node, entry }: Change, now: Now) {
+        let Some(member) = self.coordinator.server().member_at(node) else { return };
+        let eui64 = member.eui64;
+        if entry.what == What::Faulty && matches!(entry.why, Why::Circular | Why::Flapping) {
+            let why = entry.why.name();
+            info!(network = %self.name, node = %eui64, why, "route faulty");
+            if self.told.is_news(eui64, "plc.route_faulty", now.utc_ms) {
+                self.tell("plc.route_faulty", format!("node {eui64}: {why}"), now);
+            }
+        }
+    }
+
+    /// Puts a row into the modem's routing table. Whether it stays there is read back.
+    fn write_route(&mut self, node: u16, way: Way, reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        let (index, before) = self.mesh.row_of(node);
+        let medium = way.medium.map(Medium::number).or(before.and_then(|row| row.medium));
+        let row = Route {
+            destination: node,
+            next_hop: way.next_hop,
+            route_cost: way.cost,
+            hop_count: way.hops,
+            weak_link_count: way.weak_links,
+            medium,
+            valid_time: u16::MAX,
+        };
+        let value = Typed::Route(row).to_value();
+        let set =
+            |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::ROUTING_TABLE, index as u16, value, now);
+        let asked = self.coordinator.with_modem(now, set);
+        self.wait_for(asked, Asked::Held(node, way.next_hop, reply));
+    }
+
+    /// Takes a node onto the modem's blacklist, or from it: an entry is written where the last reading has it.
+    pub(super) fn write_blacklist(&mut self, node: u16, is_blacklisted: bool, reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::BLACKLIST_TABLE, now));
+        self.wait_for(asked, Asked::Blacklist(node, is_blacklisted, reply));
+    }
+
+    /// The blacklist as it is, which is to have a node, or not.
+    pub(super) fn change_blacklist(&mut self, (node, is_wanted): (u16, bool), rows: &[Typed], reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        let is_of = |row: &Typed| matches!(row, Typed::Blacklist(entry) if entry.short_addr == node);
+        let place = rows.iter().position(is_of);
+        let value = match (place, is_wanted) {
+            (None, false) => return self.blacklisted((node, is_wanted), Ok(()), reply),
+            (Some(_), false) => plc::g3::adp::Value::default(),
+            (_, true) => {
+                let has_medium = rows.iter().any(|row| matches!(row, Typed::Blacklist(it) if it.medium.is_some()));
+                let entry = BlacklistEntry { short_addr: node, medium: has_medium.then_some(0), valid_time: u16::MAX };
+                Typed::Blacklist(entry).to_value()
+            }
+        };
+        let index = place.unwrap_or(rows.len()) as u16;
+        let set = |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::BLACKLIST_TABLE, index, value, now);
+        let asked = self.coordinator.with_modem(now, set);
+        self.wait_for(asked, Asked::Blacklisted(node, is_wanted, reply));
+    }
+
+    /// The modem has taken it, or not.
+    pub(super) fn blacklisted(
+        &mut self,
+        (node, is_wanted): (u16, bool),
+        taken: Result<(), Refused>,
+        reply: Option<Reply>,
+    ) {
+        let now = (self.clock)();
+        let said = match taken {
+            Ok(()) => {
+                self.routing.routes.set_blacklisted(node, is_wanted, both(now));
+                Ok(self.done(node))
+            }
+            Err(refused) => {
+                // It would be said to hold, and does not.
+                self.routing.routes.set_blacklisted(node, false, both(now));
+                Err(Refusal::new(RefusalKind::Failed, format!("the modem keeps its blacklist to itself: {refused}")))
+            }
+        };
+        drop(reply.map(|reply| reply.send(said)));
+    }
+
+    /// A row was written, or refused: does the table have it now?
+    pub(super) fn hold_read_back(&mut self, held: (u16, u16), written: Result<(), Refused>, reply: Option<Reply>) {
+        let now = (self.clock)().mono;
+        if let Err(refused) = written {
+            return self.held(held, Err(format!("the modem takes no routes: {refused}")), reply);
+        }
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
+        self.wait_for(asked, Asked::HeldBack(held.0, held.1, reply));
+    }
+
+    pub(super) fn held(&mut self, (node, next_hop): (u16, u16), held: Result<(), String>, reply: Option<Reply>) {
+        let now = (self.clock)();
+        let said = match held {
+            Ok(()) => Ok(self.done(node)),
+            Err(why) => {
+                warn!(network = %self.name, node = format_args!("{node:04x}"), err = why, "route not held");
+                self.routing.routes.release(node, both(now));
+                Err(Refusal::new(RefusalKind::Failed, why))
+            }
+        };
+        debug!(network = %self.name, node, next_hop, is_held = said.is_ok(), "route held");
+        drop(reply.map(|reply| reply.send(said)));
+    }
+
+    /// Holds a route at a neighbour.
+    pub(super) fn pin(&mut self, node: &str, next_hop: &str, reply: Reply, now: Now) {
+        let wanted = self.routed(node).and_then(|node| Ok((node.short_addr, self.routed(next_hop)?.short_addr)));
+        let held = wanted.and_then(|(node, next_hop)| {
+            let is_neighbour = self.mesh.is_neighbour(next_hop);
+            let way = self.routing.routes.hold(node, next_hop, is_neighbour, both(now));
+            way.map(|way| (node, way)).map_err(|why| Refusal::new(RefusalKind::Failed, why.to_string()))
+        });
+        match held {
+            Ok((node, way)) => self.write_route(node, way, Some(reply)),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
+    pub(super) fn release(&mut self, node: &str, now: Now) -> Result<MeshSaid, Refusal> {
+        let Member { eui64, short_addr, .. } = self.member(node)?;
+        match self.routing.routes.release(short_addr, both(now)) {
+            true => Ok(MeshSaid::Done { node: eui64.to_string() }),
+            false => Err(Refusal::new(RefusalKind::NotFound, format!("the route to {eui64} is not held"))),
+        }
+    }
+
+    pub(super) fn history(&self, node: &str) -> Result<MeshSaid, Refusal> {
+        let member = self.member(node)?;
+        let meter = self.network.listed().get(&member.eui64).map_or("", |listed| &listed.meter);
+        Ok(MeshSaid::History(Box::new(route_history(member, meter, &self.routing.routes))))
+    }
+
+    /// A path that was traced, for whoever asked for it.
+    pub(super) fn path_found(&mut self, node: u16, path: &plc::g3::adp::Path, reply: Option<Reply>, now: Now) {
+        let links: Vec<Link> = path.forward.iter().map(Link::from).collect();
+        self.routing.routes.traced(node, Some(&links), both(now));
+        let member = self.coordinator.server().member_at(node);
+        if let (Some(reply), Some(member)) = (reply, member) {
+            drop(reply.send(Ok(MeshSaid::Path(path_line(member.eui64, path)))));
+        }
+    }
+
+    /// A search that the unit or somebody at the desk began.
+    pub(super) fn search_ended(&mut self, node: u16, is_found: bool, now: Now) {
+        self.routing.routes.discovered(node, is_found, both(now));
+        if is_found {
+            self.read_soon(now.mono);
+        }
+    }
+
+    /// What the modem counts of routes that went round.
+    pub(super) fn attribute_read(&mut self, attribute: u32, answer: &Answer, now: Now) {
+        let Answer::Value(value) = answer else { return };
+        let Some(value) = value.number() else { return };
+        match attribute {
+            adp::MANUF_CIRCULAR_ROUTES_DETECTED if value > self.routing.circles => {
+                self.routing.circles = value;
+                let last = adp::MANUF_LAST_CIRCULAR_ROUTE_ADDRESS;
+                let asked = self.coordinator.with_modem(now.mono, |modem| modem.get(Layer::Adp, last, 0, now.mono));
+                self.wait_for(asked, Asked::Attribute(last));
+            }
+            adp::MANUF_LAST_CIRCULAR_ROUTE_ADDRESS => {
+                self.routing.routes.went_round(value as u16, both(now));
+            }
+            _ => {}
+        }
+    }
+
+    /// It was done, to the node with this address.
+    pub(super) fn done(&self, node: u16) -> MeshSaid {
+        let member = self.coordinator.server().member_at(node);
+        MeshSaid::Done { node: member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string()) }
+    }
+
+    /// Many that join or are found within a while are read together.
+    fn read_soon(&mut self, now: Instant) {
+        self.routing.read_due.get_or_insert(now + READ_AGAIN);
+    }
+}
+
+/// The time as `plc::route` wants it.
+pub(super) fn both(now: Now) -> plc::route::Now {
+    plc::route::Now { mono: now.mono, utc_ms: now.utc_ms }
+}
+
+/// Changes that nobody waits for are written together.
+const WRITE: Duration = Duration::from_secs(300);
+const READ_AGAIN: Duration = Duration::from_secs(10);
