@@ -15,6 +15,8 @@ pub struct Order {
     pub expires_ms: i64,
     pub changed_ms: i64,
     pub state: State,
+    /// The head-end's command that it came with.
+    pub command: Option<[u8; 16]>,
 }
 
 /// What a meter is told.
@@ -160,7 +162,13 @@ impl Entry {
         let mut out = Vec::with_capacity(48);
         match self {
             Self::Order(order) => {
-                out.put_u8(ORDER);
+                match &order.command {
+                    None => out.put_u8(ORDER),
+                    Some(command) => {
+                        out.put_u8(COMMANDED);
+                        out.put_slice(command);
+                    }
+                }
                 out.put_u64_le(order.id);
                 order.meter.emit(&mut out);
                 out.put_u8(Action::ALL.iter().position(|action| *action == order.action).unwrap_or(0) as u8);
@@ -179,7 +187,11 @@ impl Entry {
 
     pub(super) fn parse(mut buf: &[u8]) -> Option<Self> {
         match buf.try_get_u8().ok()? {
-            ORDER => Some(Self::Order(Order {
+            kind @ (ORDER | COMMANDED) => Some(Self::Order(Order {
+                command: match kind {
+                    ORDER => None,
+                    _ => Some(buf.try_get_u128().ok()?.to_be_bytes()),
+                },
                 id: buf.try_get_u64_le().ok()?,
                 meter: Address::parse(&mut buf).ok()?,
                 action: *Action::ALL.get(usize::from(buf.try_get_u8().ok()?))?,
@@ -199,6 +211,8 @@ impl Entry {
 
 const ORDER: u8 = 1;
 const BIND: u8 = 2;
+/// An order with the command that it came with.
+const COMMANDED: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -225,11 +239,14 @@ mod tests {
             for action in Action::ALL {
                 assert_eq!(Action::named(action.name()), Some(action));
                 let (given_ms, expires_ms, changed_ms) = (1, -2, 3);
-                let entry = Entry::Order(Order { id, meter, action, given_ms, expires_ms, changed_ms, state });
-                let octets = entry.emit();
-                assert_eq!(Entry::parse(&octets), Some(entry));
-                for end in 0..octets.len() {
-                    assert_eq!(Entry::parse(&octets[..end]), None);
+                for command in [None, Some([0xc0; 16])] {
+                    let order = Order { id, meter, action, given_ms, expires_ms, changed_ms, state, command };
+                    let entry = Entry::Order(order);
+                    let octets = entry.emit();
+                    assert_eq!(Entry::parse(&octets), Some(entry));
+                    for end in 0..octets.len() {
+                        assert_eq!(Entry::parse(&octets[..end]), None);
+                    }
                 }
             }
         }

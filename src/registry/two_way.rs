@@ -93,7 +93,7 @@ impl TwoWay {
         Ok(two_way)
     }
 
-    /// Accepts an order: it is durable when this returns.
+    /// Accepts an order: it is durable when this returns. One that came with the same `command` is not taken again.
     ///
     /// # Errors
     /// Says why it will not be sent.
@@ -102,9 +102,13 @@ impl TwoWay {
         meter: Address,
         action: Action,
         expires: Duration,
+        command: Option<[u8; 16]>,
         keys: &impl Keys,
         now: Now,
     ) -> Result<Order, OrderError> {
+        if let Some(order) = self.orders.values().find(|order| command.is_some() && order.command == command) {
+            return Ok(order.clone());
+        }
         if action == Action::SetClock && now.quality == TimeQuality::Unsynchronised {
             return Err(OrderError::Clock);
         }
@@ -118,11 +122,11 @@ impl TwoWay {
             return Err(Refused::TooMany.into());
         }
         let protection = keys.key(&meter).map_or(Protection::None, |key| Protection::AesCbcIv(key.clone()));
-        command(action, now).check(&meter, &protection)?;
+        told(action, now).check(&meter, &protection)?;
         let id = self.orders.keys().next_back().map_or(1, |last| last + 1);
         let expires_ms = now.utc_ms.saturating_add(i64::try_from(expires.as_millis()).unwrap_or(i64::MAX));
         let (given_ms, changed_ms) = (now.utc_ms, now.utc_ms);
-        let order = Order { id, meter, action, given_ms, expires_ms, changed_ms, state: State::Queued };
+        let order = Order { id, meter, action, given_ms, expires_ms, changed_ms, state: State::Queued, command };
         self.journal.append(&Entry::Order(order.clone()).emit())?;
         self.orders.insert(id, order.clone());
         self.unheard.entry(meter).or_default().push_back(id);
@@ -281,7 +285,7 @@ impl TwoWay {
             let left = u64::try_from(order.expires_ms - now.utc_ms).unwrap_or(0);
             let expires = now.mono + Duration::from_millis(left);
             let is_resumed = order.state != State::Queued && order.action.valve().is_some();
-            let job = Job { id, command: command(order.action, now), protection, expires, is_resumed };
+            let job = Job { id, command: told(order.action, now), protection, expires, is_resumed };
             if self.gateway.request(meter, job).is_err() {
                 self.unheard.entry(meter).or_default().push_back(id);
             }
@@ -351,7 +355,7 @@ enum Kind {
     Unsupported,
 }
 
-fn command(action: Action, now: Now) -> Command {
+fn told(action: Action, now: Now) -> Command {
     match (action.valve(), action) {
         (Some(valve), _) => Command::Valve(valve),
         (None, Action::SetClock) => Command::SetClock(utc(now.utc_ms)),

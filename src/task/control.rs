@@ -39,8 +39,8 @@ pub struct Query {
 pub enum Who {
     /// A user of this machine, by number.
     User(u32),
-    /// By a signed command, which was audited.
-    HeadEnd,
+    /// By the signed command with this id, which was audited.
+    HeadEnd([u8; 16]),
 }
 
 /// Where the streams come from. A sender without receivers (`receiver_count() == 0`) need not be fed.

@@ -112,6 +112,10 @@ impl Desk {
                 let said = self.mesh(&network, ask);
                 tokio::spawn(async move { finish(said.await) });
             }
+            Request::Order { meter, action, expires_s } => {
+                let command = if let Who::HeadEnd(id) = who { Some(id) } else { None };
+                finish(self.order(&meter, &action, expires_s, command).await);
+            }
             request => finish(self.answer(request).await),
         }
     }
@@ -153,7 +157,7 @@ impl Desk {
             Request::BufferStat => Reply::BufferStat(self.buffer()),
             Request::BufferVerify => self.verify(),
             Request::Uplink => Reply::Uplink(self.uplink.borrow().clone()),
-            Request::Order { meter, action, expires_s } => self.order(&meter, &action, expires_s).await,
+            Request::Order { meter, action, expires_s } => self.order(&meter, &action, expires_s, None).await,
             Request::Orders => self.talk(Ask::Orders).await,
             Request::CancelOrder { order } => self.talk(Ask::Cancel(order)).await,
             Request::Bind { meter, wanted } => match meter.parse() {
@@ -175,14 +179,16 @@ impl Desk {
         }
     }
 
-    async fn order(&self, meter: &str, action: &str, expires_s: u64) -> Reply {
+    async fn order(&self, meter: &str, action: &str, expires_s: u64, command: Option<[u8; 16]>) -> Reply {
         let (Ok(id), Some(action)) = (meter.parse(), Action::named(action)) else {
             return Refusal::new(RefusalKind::Malformed, format!("no meter {meter:?}, or no command {action:?}"))
                 .into();
         };
         // The meter must have been heard: how it is protected shows in what it sends.
         match self.meter(meter.to_owned()).await {
-            Ok(_) => self.talk(Ask::Order { meter: id, action, expires: Duration::from_secs(expires_s) }).await,
+            Ok(_) => {
+                self.talk(Ask::Order { meter: id, action, expires: Duration::from_secs(expires_s), command }).await
+            }
             Err(refusal) => refusal.into(),
         }
     }

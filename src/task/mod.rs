@@ -112,6 +112,9 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let anchored = watch.anchored();
     let clock_task = tokio::spawn(watch.run(store.clone(), stop.clone()));
 
+    let (own, two_way) = opening::two_way(&state_dir, config.unit.address, started, &mut alarms);
+    let commanded = two_way.iter().flat_map(|it| it.orders()).filter(|order| order.command.is_some());
+    let (told, told_seen) = watch::channel(commanded.cloned().collect());
     let (uplink_status, uplink_seen) = watch::channel(UplinkStatus::default());
     let (health, health_seen) = watch::channel(wire::v1::Health::default());
     let (topology, topology_seen) = watch::channel(Arc::default());
@@ -128,6 +131,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
             let parts = uplink::Parts {
                 audit: audit.clone(),
                 orders: uplink::Orders::new(commands, journal, queries.clone()),
+                told: told_seen,
                 trust,
                 key,
                 news,
@@ -198,7 +202,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         scratch: wmbus::Scratch::default(),
         gather: Gather::new(if config.wmbus.len() > 1 { GATHER } else { Duration::ZERO }),
         waiting: waiting::Waiting::default(),
-        talk: opening::talk(&state_dir, config.unit.address, ports, started, &mut alarms),
+        talk: meters::talk::Talk::new(ports, own, two_way, told),
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use tokio::task::block_in_place;
 use tracing::{error, info, warn};
+use wmbus::Address;
 
 use super::chain;
 use super::meters::Files;
-use super::meters::talk::{Port, Talk};
 use crate::clock::Now;
 use crate::config;
 use crate::control::{Alarm, MeshState, MeshStatus, Severity};
@@ -124,25 +124,24 @@ pub(super) fn late(path: &Path, keys: &MeterKeys, now: Now) -> Late {
 }
 
 /// What is said to meters. A damaged journal is an alarm, and nothing is said then: what was sent is not known.
-pub(super) fn talk(
+pub(super) fn two_way(
     state_dir: &Path,
     own: Option<MeterId>,
-    ports: Vec<Port>,
     now: Now,
     alarms: &mut Vec<Alarm>,
-) -> Talk {
+) -> (Option<Address>, Result<TwoWay, String>) {
     let Some(MeterId::MBus { manufacturer, identification, version, device_type }) = own else {
         let why = "the unit has no address of its own: `unit.address` gives it one, and then it may speak to meters";
-        return Talk::new(ports, None, Err(why.to_owned()));
+        return (None, Err(why.to_owned()));
     };
-    let own = wmbus::Address { manufacturer: manufacturer.0, identification, version, device_type };
+    let own = Address { manufacturer: manufacturer.0, identification, version, device_type };
     let two_way = block_in_place(|| TwoWay::open(state_dir, own, now)).map_err(|error| {
         let why = format!("{}: move the file away to begin anew", chain(&error));
         error!(err = why, "no meter is told anything");
         alarms.push(alarm("orders-lost", now, why.clone()));
         why
     });
-    Talk::new(ports, Some(own), two_way)
+    (Some(own), two_way)
 }
 
 /// Invocation counters that were reserved. Of a damaged file what is found is raised, never lowered.

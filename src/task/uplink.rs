@@ -20,6 +20,7 @@ use super::news::News;
 use crate::clock::{Now, ReadClock};
 use crate::control::UplinkStatus;
 use crate::reading::{Event, LaneHead};
+use crate::registry::Order;
 use crate::store::{Batch, Body, Lane, Limit, Store, StoreError};
 use crate::uplink::{Request, Snapshot, Topic, Topics, Uplink, status};
 use crate::wire::v1;
@@ -36,6 +37,8 @@ struct Task {
     orders: Orders,
     /// What of them is done.
     done: mpsc::Receiver<Done>,
+    /// What meters are told.
+    told: watch::Receiver<Vec<Order>>,
     clock: ReadClock,
     door: Door,
     status: watch::Sender<UplinkStatus>,
@@ -73,6 +76,10 @@ impl Task {
                 Ok(()) = news.changed() => {
                     let latest = news.borrow_and_update().clone();
                     self.sealed(&latest);
+                }
+                Ok(()) = self.told.changed() => {
+                    let standings = orders::standings(&self.told.borrow_and_update());
+                    self.uplink.handle_standings(&standings, (self.clock)());
                 }
                 Ok(()) = self.health.changed() => self.publish_health(),
                 Ok(()) = self.topology.changed() => {
@@ -246,7 +253,9 @@ impl Task {
                 let limits = self.orders.begin_anew(now.utc_ms);
                 return self.uplink.handle_reset(id, limits, now);
             }
-            Request::Order { id, operation } => return self.orders.order(id, operation),
+            Request::Order { id, operation, not_after_ms } => {
+                return self.orders.order(id, operation, not_after_ms - now.utc_ms);
+            }
             Request::Acknowledge { epoch, lane, ranges } => {
                 if let Err(error) = store.acknowledge(epoch, lane, &ranges) {
                     warn!(err = %error, "mark as acknowledged");

@@ -56,6 +56,8 @@ pub struct Start {
     pub random: u64,
     /// None: the command journal is damaged.
     pub commands: Option<order::Known>,
+    /// Orders to meters that came with commands, and how they stand.
+    pub orders: order::Standings,
 }
 
 /// To be published at QoS 1.
@@ -165,7 +167,8 @@ impl Uplink {
             progressed: now.mono,
             figures: Figures::default(),
         };
-        uplink.interrupted(now);
+        uplink.handle_standings(&start.orders, now);
+        uplink.interrupted(&start.orders, now);
         uplink
     }
 

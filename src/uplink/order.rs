@@ -11,9 +11,11 @@ use super::{Uplink, status};
 use crate::clock::Now;
 use crate::journal::{Kept, Limits};
 use crate::reading::TimeQuality;
+use crate::wire::columns;
 use crate::wire::trust::Role;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::State;
+use crate::wire::v1::order_meter::Action;
 use crate::wire::v1::{self, command_state};
 
 /// What the command journal held when the uplink starts.
@@ -38,10 +40,26 @@ struct Waiting {
     state: v1::CommandState,
 }
 
+/// How an order to a meter stands, which may take days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub state: State,
+    /// As [`v1::CommandState`] has them.
+    pub code: &'static str,
+    pub detail: String,
+    /// The unit's own number of it.
+    pub order: u64,
+}
+
+/// By the command that each came with.
+pub type Standings = BTreeMap<[u8; 16], Standing>;
+
 /// What came of a command that was handed on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     Succeeded(Option<command_state::Result>),
+    /// It waits for its meter; `handle_standings` says what becomes of it.
+    Queued,
     Failed {
         code: &'static str,
         detail: String,
@@ -73,15 +91,29 @@ impl Book {
 }
 
 impl Uplink {
-    /// What a restart interrupted is told so. The journal holds it as accepted.
-    pub(super) fn interrupted(&mut self, now: Now) {
+    /// What a restart interrupted is told so. The journal holds it as open, and no meter's queue has it.
+    pub(super) fn interrupted(&mut self, standings: &Standings, now: Now) {
         let known = self.book.known.iter().flatten();
-        let open = known.filter(|(_, (_, state))| state.state() == State::Accepted).map(|(id, _)| *id);
+        let open = known.filter(|(id, (_, state))| is_open(state.state()) && !standings.contains_key(*id));
+        let open = open.map(|(id, _)| *id);
         for id in open.collect::<Vec<_>>() {
             let detail = "the unit restarted while it was carried out".to_owned();
             let state = self.command_state(id, State::Indeterminate, "restarted", detail, now);
             self.told(id, state, now);
         }
+    }
+
+    /// Tells what is new of orders to meters; `standings` has all of them.
+    pub fn handle_standings(&mut self, standings: &Standings, now: Now) {
+        for (id, Standing { state, code, detail, order }) in standings {
+            let known = self.book.known.as_ref().and_then(|known| known.get(id));
+            if known.is_some_and(|(_, known)| is_open(known.state()) && known.state() != *state) {
+                let result = Some(command_state::Result::MeterOrder(*order));
+                let state = v1::CommandState { result, ..self.command_state(*id, *state, code, detail.clone(), now) };
+                self.told(*id, state, now);
+            }
+        }
+        self.progress(now);
     }
 
     /// Accepts a command that changes something, as far as can be said before it is durable.
@@ -137,7 +169,7 @@ impl Uplink {
             known.insert(id, (not_after_ms, state.clone()));
             self.publish_answer(id, &state);
             self.book.under_way += 1;
-            self.requests.push_back(Request::Order { id, operation });
+            self.requests.push_back(Request::Order { id, operation, not_after_ms });
         } else {
             let what = format!("command {}", hex::encode(id));
             self.audit(self.topics.dcu().to_owned(), what, String::new(), "rejected (not_durable)".to_owned(), now);
@@ -158,6 +190,7 @@ impl Uplink {
     pub fn handle_done(&mut self, id: [u8; 16], outcome: Outcome, now: Now) {
         self.book.under_way = self.book.under_way.saturating_sub(1);
         let state = match outcome {
+            Outcome::Queued => return self.progress(now),
             Outcome::Succeeded(result) => {
                 v1::CommandState { result, ..self.command_state(id, State::Succeeded, "", String::new(), now) }
             }
@@ -219,13 +252,34 @@ impl Uplink {
     }
 }
 
+/// What a meter is told, as the command line and the control socket have it: `close-valve` and so on.
+pub fn action_name(action: Action) -> String {
+    action.as_str_name().trim_start_matches(ACTION).to_lowercase().replace('_', "-")
+}
+
+/// Its opposite.
+pub fn action_named(name: &str) -> Option<Action> {
+    Action::from_str_name(&format!("{ACTION}{}", name.to_uppercase().replace('-', "_")))
+}
+
+const fn is_open(state: State) -> bool {
+    matches!(state, State::Accepted | State::Queued | State::Sent | State::Delivered)
+}
+
 /// Who may order this, and how many of them must sign.
-pub(super) const fn signers(operation: &Operation) -> (&'static [Role], usize) {
+pub(super) fn signers(operation: &Operation) -> (&'static [Role], usize) {
     match operation {
         Operation::Resend(_) | Operation::Checkpoint(_) => (&[Role::Reader, Role::Ingest], 1),
         Operation::ImportNodes(_) | Operation::AdmitNode(_) | Operation::DenyNode(_) | Operation::KickNode(_) => {
             (&[Role::Installer, Role::CryptoOfficer], 1)
         }
+        Operation::OrderMeter(order) => match order.action() {
+            Action::RequestData => (&[Role::Reader, Role::Operator], 1),
+            Action::SetClock => (&[Role::Operator], 1),
+            Action::CloseValve | Action::OpenValve | Action::EnableOpening | Action::Unspecified => {
+                (&[Role::Switcher], 1)
+            }
+        },
         Operation::TraceRoute(_) | Operation::RefreshRoute(_) => (&[Role::Operator, Role::Installer], 1),
         // They concern everybody in the network, or all that was ever ordered.
         Operation::Rekey(_) | Operation::ResetJournal(_) => (&[Role::CryptoOfficer], 2),
@@ -252,10 +306,17 @@ pub(super) fn words(operation: &Operation) -> String {
         Operation::Rekey(rekey) => format!("rekey network {:?}", rekey.network),
         Operation::TraceRoute(order) => node("trace the route to", &order.which),
         Operation::RefreshRoute(order) => node("refresh the route to", &order.which),
+        Operation::OrderMeter(order) => {
+            let meter = order.meter.as_ref().and_then(|meter| columns::to_meter(meter).ok());
+            let meter = meter.map_or_else(|| "that is not named".to_owned(), |meter| meter.to_string());
+            format!("tell meter {meter} {}", action_name(order.action()))
+        }
         Operation::ResetJournal(_) => "reset the command journal".to_owned(),
     }
 }
 
+/// What the names of the contract begin with.
+const ACTION: &str = "ACTION_";
 /// Nodes of one import: they fit a packet.
 const MOST_NODES: usize = 4096;
 /// Commands that are remembered; more in a day are refused.

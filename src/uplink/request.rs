@@ -31,7 +31,7 @@ pub enum Request {
     /// `Commands::begin_anew`. `handle_reset`.
     ResetJournal { id: [u8; 16] },
     /// A command to be carried out by others. `handle_done`.
-    Order { id: [u8; 16], operation: Operation },
+    Order { id: [u8; 16], operation: Operation, not_after_ms: i64 },
 }
 
 /// An open question.

@@ -11,6 +11,7 @@ mod number;
 
 pub use decode::decode;
 pub use encode::encode;
+pub use name::{from_meter, to_meter};
 
 /// Why octets are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]

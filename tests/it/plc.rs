@@ -19,7 +19,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::electricity;
-use crate::support::head_end::head_end;
+use crate::support::head_end::{head_end, order, states, uplink};
 use crate::support::mosquitto::Mosquitto;
 use crate::support::service::{LIMIT, secret};
 
@@ -386,34 +386,6 @@ async fn the_head_end_sees_the_networks() {
     assert_eq!(count(&view(), "alive"), NODES - 1);
     street.start().await;
     street.until("nobody was heard since", |_| count(&view(), "routed") == NODES - 1).await;
-}
-
-/// The unit's side of this broker.
-fn uplink(broker: &Mosquitto) -> String {
-    let own = broker.kit.unit("dcu-1");
-    format!(
-        "[uplink]\nbroker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\ntrust = {:?}\n\
-         signing_key = {:?}\ntopology_interval = \"1s\"\n",
-        broker.port,
-        broker.kit.ca(),
-        own.certificate,
-        own.key,
-        broker.kit.trust(),
-        broker.kit.device_key("dcu-1"),
-    )
-}
-
-/// What `dcu head-end order WORDS` ends with, and the states that it printed.
-fn order(broker: &Mosquitto, words: &[&str]) -> (Option<i32>, Vec<Value>) {
-    let mut command = head_end(broker, "order");
-    command.args(["--utility", "acme", "--dcu", "dcu-1", "--json"]).args(words);
-    let output = command.output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
-}
-
-fn states(said: &[Value]) -> Vec<&str> {
-    said.iter().map(|state| state["state"].as_str().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,8 @@ use wmbus::sim::{EmulatorKind, Outcome, TwoWayMeter};
 use wmbus::wize::{self, Pong, Trailer};
 use wmbus::{Address, Form, Key, Keys, Scratch, Telegram, link};
 
+use crate::support::head_end::{head_end, order, states, uplink};
+use crate::support::mosquitto::Mosquitto;
 use crate::support::service::{LIMIT, secret};
 
 const WATER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x07 };
@@ -35,6 +37,11 @@ struct Field {
 
 impl Field {
     fn new(kind: &str, mode: Mode) -> Self {
+        Self::with(kind, mode, "")
+    }
+
+    /// `more`: of the configuration.
+    fn with(kind: &str, mode: Mode, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("stick");
         let emulator = EmulatorKind::named(kind).unwrap();
@@ -43,12 +50,12 @@ impl Field {
         let air = module.air().unwrap();
         let field = Self { dir, child: None, module, air };
         let configuration = format!(
-            "[unit]\nid = \"dcu-1\"\nstate_dir = \"state\"\naddress = \"DCU-00000001-01-31\"\n\
+            "[unit]\nutility = \"acme\"\nid = \"dcu-1\"\nstate_dir = \"state\"\naddress = \"DCU-00000001-01-31\"\n\
              [[wmbus]]\nname = \"roof\"\nkind = {kind:?}\nport = {link:?}\nmode = {:?}\n\
              [meters]\nkeys = \"keys\"\npolicy = \"all\"\n\
              [store]\ncommit_window = \"200ms\"\n\
              [time]\nsource = \"trusted\"\n\
-             [control]\nsocket = \"control.sock\"\n",
+             [control]\nsocket = \"control.sock\"\n{more}",
             mode.name()
         );
         fs::write(field.path("dcu.toml"), configuration).unwrap();
@@ -190,6 +197,92 @@ async fn a_valve_obeys_the_command_line_through_a_module_and_a_restart() {
     field.ask(&["meter", "command", "12345678", "set-clock"]);
     field.carry_out(&mut water, &["confirmed"]).await;
     assert!(water.witness().clock.is_some());
+    assert_eq!(water.witness().refused + gas.witness().refused, 0);
+}
+
+/// Puts the service away and back again, with an order in the air that no meter has heard.
+async fn lose_one_in_the_air(field: &mut Field, meter: &mut TwoWayMeter) {
+    meter.announce(Instant::now());
+    let frame = meter.poll_air().unwrap();
+    field.module.send(frame, -70).await;
+    timeout(LIMIT, field.air.recv()).await.expect("it is sent").unwrap();
+    field.kill();
+    field.start().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_head_end_commands_meters_that_listen_now_and_then() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let mut field = Field::with("im871a", Mode::C2, &uplink(&broker));
+    let mut water = TwoWayMeter::new(WATER, Some(KEY.clone()), true, WINDOW);
+    let mut gas = TwoWayMeter::new(GAS, Some(KEY.clone()), false, WINDOW);
+    field.start().await;
+    const METER: &str = "KAM-12345678-1b-07";
+    let close = ["--id", "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "--timeout", "2s", "meter", METER, "close-valve"];
+    let (code, said) = order(&broker, &["meter", METER, "close-valve"]);
+    assert_eq!((code, said[1]["code"].as_str()), (Some(4), Some("not_found")), "it was never heard\n{}", field.log());
+    for meter in [&mut water, &mut gas] {
+        meter.announce(Instant::now());
+        field.talk(meter).await;
+    }
+
+    // It waits for the meter, longer than this head-end; through restarts; and is asked about under its id.
+    let (code, said) = order(&broker, &close);
+    assert_eq!((code, states(&said)), (Some(5), vec!["accepted", "queued"]), "{}", field.log());
+    assert_eq!(order(&broker, &close), (Some(5), vec![said[1].clone()]), "the same again is no other one");
+    assert_eq!(field.ask(&["meter", "commands"]).1.len(), 1);
+    lose_one_in_the_air(&mut field, &mut water).await;
+    let (code, said) = order(&broker, &close);
+    assert_eq!((code, states(&said)), (Some(5), vec!["sent"]), "{}", field.log());
+    field.carry_out(&mut water, &["succeeded"]).await;
+    let (code, said) = order(&broker, &close);
+    assert_eq!((code, states(&said)), (Some(0), vec!["succeeded"]));
+    assert_eq!(said[0]["result"], serde_json::json!({ "order": 1 }));
+    assert_eq!((water.witness().valve, water.witness().executed), (Some(Valve::Closed), 1));
+
+    // The head-end that waits hears every state. The unit must have heard the meter since it was killed.
+    gas.announce(Instant::now());
+    field.talk(&mut gas).await;
+    let waiting = tokio::task::spawn_blocking({
+        let mut command = head_end(&broker, "order");
+        command.args([
+            "--utility",
+            "acme",
+            "--dcu",
+            "dcu-1",
+            "--json",
+            "meter",
+            "KAM-70012345-1b-03",
+            "enable-opening",
+        ]);
+        move || command.output().unwrap()
+    });
+    field.until("it is queued", |field| field.ask(&["meter", "commands"]).1.len() == 2).await;
+    field.carry_out(&mut gas, &["succeeded"]).await;
+    let output = waiting.await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((output.status.code(), states(&said).last()), (Some(0), Some(&"succeeded")), "{said:?}");
+    assert!(["accepted", "queued", "sent", "delivered"].iter().all(|state| states(&said).contains(state)), "{said:?}");
+    assert_eq!(gas.witness().valve, Some(Valve::ManualOpening));
+
+    // Gas never flows at a command's bidding alone; valves are the switcher's.
+    let (code, said) = order(&broker, &["meter", "KAM-70012345-1b-03", "open-valve"]);
+    assert_eq!((code, said[1]["code"].as_str()), (Some(6), Some("not_permitted")));
+    assert!(said[1]["detail"].as_str().unwrap().contains("not opened from afar"), "{said:?}");
+    let installer = broker.kit.command_key("installer");
+    let (code, said) = order(&broker, &["--sign", installer.to_str().unwrap(), "meter", METER, "open-valve"]);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(6), Some("bad_role")));
+
+    // What somebody takes back here, and what nobody heard in time, is told.
+    let clock = ["--id", "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf", "--timeout", "2s", "meter", METER, "set-clock"];
+    assert_eq!(states(&order(&broker, &clock).1), ["accepted", "queued"]);
+    let number = field.ask(&["meter", "commands"]).1.pop().unwrap()["order"].to_string();
+    assert_eq!(field.ask(&["meter", "cancel", &number]).0, Some(0));
+    let (code, said) = order(&broker, &clock);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(1), Some("cancelled")));
+    let (code, said) = order(&broker, &["--expires", "3s", "meter", METER, "request-data"]);
+    assert_eq!((code, said[2]["code"].as_str()), (Some(1), Some("not_heard")), "{said:?}");
     assert_eq!(water.witness().refused + gas.witness().refused, 0);
 }
 

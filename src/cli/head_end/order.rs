@@ -12,20 +12,24 @@ use super::resend::unanswered;
 use crate::cli::node::nodes_of;
 use crate::cli::text::{counted, printable};
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
+use crate::reading::MeterId;
+use crate::registry::Action;
 use crate::simulate::head_end::order::Order;
 use crate::simulate::head_end::play::give;
 use crate::uplink::Topics;
+use crate::uplink::order::action_named;
+use crate::wire::columns;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::{Result as Said, State};
 use crate::wire::v1::{
-    AdmitNode, CommandState, DenyNode, ImportNodes, KickNode, NodeKey, NodeOfNetwork, NodesImported, RefreshRoute,
-    Rekey, RekeyBegun, ResetJournal, TraceRoute, TracedHop, TracedPath,
+    AdmitNode, CommandState, DenyNode, ImportNodes, KickNode, NodeKey, NodeOfNetwork, NodesImported, OrderMeter,
+    RefreshRoute, Rekey, RekeyBegun, ResetJournal, TraceRoute, TracedHop, TracedPath,
 };
 
-/// Give a unit an order about its mesh networks
+/// Give a unit an order about its mesh networks or to one of its meters
 ///
 /// A signed command, carried out at most once; the states that the unit answers are printed. Ends with 1 when it
-/// failed, 4 when there is no such node or network, 5 without an answer, 6 when the unit rejects it, 7 when nobody knows
+/// failed, 4 when there is no such node, network or meter, 5 without an answer, 6 when the unit rejects it, 7 when nobody knows
 /// whether it was carried out.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -36,7 +40,9 @@ Examples:
   dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
       deny 001122ffff000001
   dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
-      --sign one.key --sign other.key rekey",
+      --sign one.key --sign other.key rekey
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
+      --expires 20h meter KAM-12345678-1b-07 close-valve",
     override_usage = "dcu head-end order [OPTIONS] --utility <NAME> --dcu <ID> <ORDER>",
     subcommand_value_name = "ORDER",
     subcommand_help_heading = "Orders"
@@ -59,6 +65,9 @@ pub(super) struct Args {
     /// 32 hexadecimal digits: an order that was given before is asked about [default: a new one]
     #[arg(long, value_parser = id)]
     id: Option<[u8; 16]>,
+    /// After so long nothing is sent to a meter any more; the order itself may be asked about later. At most 23h
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = super::super::duration)]
+    expires: Duration,
     /// How long to wait for the unit
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = super::super::duration)]
     timeout: Duration,
@@ -87,14 +96,25 @@ enum What {
     Trace { node: String },
     /// Have a new route to a node found
     Refresh { node: String },
+    /// Tell a two-way meter something when it listens: close-valve, open-valve, enable-opening, set-clock, request-data
+    ///
+    /// It waits in the unit until the meter has sent something. Who asks with --id hears how it stands.
+    Meter {
+        /// Its full identity, such as KAM-12345678-1b-07
+        meter: MeterId,
+        /// What it is told
+        #[arg(value_parser = Action::ALL.map(Action::name))]
+        action: String,
+    },
     /// Begin a damaged memory of commands anew; two must sign
     ResetJournal,
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let topics = Topics::new(&args.utility, &args.dcu).or_exit(Exit::Usage)?;
-    let of_kit: &[&str] = match args.what {
+    let of_kit: &[&str] = match &args.what {
         What::Rekey | What::ResetJournal => &["officer-1", "officer-2"],
+        What::Meter { action, .. } if action.ends_with("valve") || action.ends_with("opening") => &["switcher"],
         _ => &["installer"],
     };
     if args.sign.iter().enumerate().any(|(place, key)| args.sign.iter().take(place).any(|other| other == key)) {
@@ -103,19 +123,26 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let keys = args.broker.command_keys(&args.sign, of_kit)?;
     let id = args.id.map_or_else(random, Ok)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let order = Order { topics, operation: operation(args.what, args.network)?, id, now_ms };
+    let order = Order { topics, operation: operation(args.what, args.network)?, id, now_ms, valid_for: args.expires };
     let broker = args.broker.settings(&own_id("head-end")?)?;
     let devices = args.broker.devices()?;
     if !args.json {
         eprintln!("order {}", hex::encode(id));
     }
-    let mut failure = None;
+    let (mut failure, mut stands) = (None, None);
     let keys: Vec<_> = keys.iter().collect();
     let state = give(&order, broker, &keys, devices.as_ref(), args.timeout, |state| {
         let printed = if args.json { out.json(&json(state)) } else { out.line(print(state)) };
+        stands = Some(name(state));
         failure = failure.take().or(printed.and_then(|()| out.flush()).err());
     });
-    let state = state.map_err(unanswered)?;
+    let state = state.map_err(|error| match (unanswered(error), stands) {
+        (Failure { exit: Exit::TimedOut, .. }, Some(stands)) => {
+            let text = format!("{stands}, and no more in time: ask again with --id {}", hex::encode(id));
+            Failure::said(Exit::TimedOut, text)
+        }
+        (failure, _) => failure,
+    })?;
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -148,6 +175,10 @@ fn operation(what: What, network: String) -> Result<Operation, Failure> {
         What::Rekey => Operation::Rekey(Rekey { network }),
         What::Trace { node } => Operation::TraceRoute(TraceRoute { which: which(node) }),
         What::Refresh { node } => Operation::RefreshRoute(RefreshRoute { which: which(node) }),
+        What::Meter { meter, action } => {
+            let action = action_named(&action).unwrap_or_default().into();
+            Operation::OrderMeter(OrderMeter { meter: Some(columns::from_meter(meter)), action })
+        }
         What::ResetJournal => Operation::ResetJournal(ResetJournal {}),
     })
 }
@@ -169,6 +200,7 @@ fn print(state: &CommandState) -> String {
             };
             format!("there {}; back {}", hops(forward), hops(reverse))
         }
+        Some(Said::MeterOrder(number)) => format!("order {number} of the unit"),
         None => String::new(),
     };
     let more = [why, what].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
@@ -196,6 +228,7 @@ fn json(state: &CommandState) -> serde_json::Value {
             "node": format!("{:016x}", path.node), "short_addr": format!("{:04x}", path.short_addr),
             "forward": hops(&path.forward), "reverse": hops(&path.reverse),
         }),
+        Some(Said::MeterOrder(number)) => json!({ "order": number }),
         None => serde_json::Value::Null,
     };
     json!({
@@ -212,6 +245,9 @@ fn name(state: &CommandState) -> &'static str {
         State::Succeeded => "succeeded",
         State::Failed => "failed",
         State::Indeterminate => "indeterminate",
+        State::Queued => "queued",
+        State::Sent => "sent",
+        State::Delivered => "delivered",
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let Args { epoch, lane, first, last, .. } = args;
     let operation = Operation::Resend(Resend { epoch, lane: lane as i32, first, last });
     let now_ms = jiff::Timestamp::now().as_millisecond();
-    let order = Order { topics, operation, id: random()?, now_ms };
+    let order = Order { topics, operation, id: random()?, now_ms, valid_for: Order::VALID_FOR };
     let broker = args.broker.settings(&own_id("head-end")?)?;
     let devices = args.broker.devices()?;
     let keys = [&args.broker.ingest_key()?];

@@ -50,7 +50,7 @@ impl Bench {
 
     fn order(&mut self, action: Action) -> Result<Order, OrderError> {
         let now = self.now;
-        self.it().order(WATER, action, DAY, &key(), now)
+        self.it().order(WATER, action, DAY, None, &key(), now)
     }
 
     /// The meter speaks, and so do both, but for answers of the unit beyond so many.
@@ -99,6 +99,23 @@ fn an_order_survives_restarts_at_every_step_and_is_carried_out_once() {
 }
 
 #[test]
+fn the_order_of_a_command_is_taken_once_also_after_a_restart() {
+    let mut bench = Bench::new(true);
+    let command = |id: u8| Some([id; 16]);
+    let order = |bench: &mut Bench, id| {
+        let now = bench.now;
+        bench.it().order(WATER, Action::CloseValve, DAY, command(id), &key(), now).unwrap()
+    };
+    let first = order(&mut bench, 1);
+    bench.restart();
+    assert_eq!(order(&mut bench, 1), first);
+    assert_ne!(order(&mut bench, 2).id, first.id);
+    bench.speak(9);
+    assert_eq!(order(&mut bench, 1).state.name(), "succeeded");
+    assert_eq!((bench.states().len(), bench.order(Action::CloseValve).unwrap().id), (2, first.id + 2));
+}
+
+#[test]
 fn every_state_is_told() {
     let mut bench = Bench::new(false);
     bench.order(Action::OpenValve).unwrap();
@@ -131,10 +148,10 @@ fn orders_are_cancelled_expire_and_are_refused() {
 
     bench.now.quality = TimeQuality::Unsynchronised;
     assert!(matches!(bench.order(Action::SetClock), Err(OrderError::Clock)));
-    let unprotected = bench.it().order(WATER, Action::CloseValve, DAY, &wmbus::NoKeys, now);
+    let unprotected = bench.it().order(WATER, Action::CloseValve, DAY, None, &wmbus::NoKeys, now);
     assert!(matches!(unprotected, Err(OrderError::Refused(Refused::Unprotected))));
     let gas = Address { device_type: 3, ..WATER };
-    let opened = bench.it().order(gas, Action::OpenValve, DAY, &key(), now);
+    let opened = bench.it().order(gas, Action::OpenValve, DAY, None, &key(), now);
     assert!(matches!(opened, Err(OrderError::Refused(Refused::DirectGasOpening))));
     for _ in 0..PER_METER {
         bench.order(Action::RequestData).unwrap();

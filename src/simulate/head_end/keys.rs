@@ -310,8 +310,9 @@ fn list(paths: &[PathBuf]) -> String {
 const HEAD_END: &str = "head-end";
 
 /// Who signs commands. What concerns a whole network takes both officers.
-const COMMANDERS: [(&str, &[Role], &str); 3] = [
+const COMMANDERS: [(&str, &[Role], &str); 4] = [
     ("installer", &[Role::Installer, Role::Operator], "signs commands about nodes and routes (ES256)"),
+    ("switcher", &[Role::Switcher], "signs commands to valves (ES256)"),
     ("officer-1", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the next"),
     ("officer-2", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the one before"),
 ];
@@ -335,7 +336,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_, made) = make(dir.path(), &Plan::default()).unwrap();
         let keys: Vec<_> = made.iter().filter(|made| made.path.extension().is_some_and(|e| e == "key")).collect();
-        assert_eq!(keys.len(), 9);
+        assert_eq!(keys.len(), 10);
         for key in keys {
             assert_eq!(fs::metadata(&key.path).unwrap().permissions().mode() & 0o777, 0o600, "{key:?}");
         }

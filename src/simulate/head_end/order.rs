@@ -22,6 +22,13 @@ pub struct Order {
     pub id: [u8; 16],
     /// Now, milliseconds since 1970 UTC.
     pub now_ms: i64,
+    /// So long it may be carried out; the unit takes nothing of more than a day, with some minutes for its clock.
+    pub valid_for: Duration,
+}
+
+impl Order {
+    /// Of an order that is carried out at once or not at all.
+    pub const VALID_FOR: Duration = Duration::from_secs(3600);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +57,7 @@ pub async fn give(
         id: order.id.to_vec(),
         dcu: order.topics.dcu().to_owned(),
         not_before_ms: order.now_ms - TOLERANCE_MS,
-        not_after_ms: order.now_ms + VALIDITY_MS,
+        not_after_ms: order.now_ms.saturating_add(i64::try_from(order.valid_for.as_millis()).unwrap_or(i64::MAX)),
         operation: Some(order.operation.clone()),
     };
     let payload = signed::sign(&command, keys);
@@ -123,4 +130,3 @@ fn after(limit: Duration) -> Instant {
 
 /// For a unit whose clock is a little slow.
 const TOLERANCE_MS: i64 = 5 * 60 * 1000;
-const VALIDITY_MS: i64 = 60 * 60 * 1000;

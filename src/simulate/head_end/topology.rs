@@ -158,7 +158,13 @@ mod tests {
             let mono = std::time::Instant::now();
             let quality = TimeQuality::Synchronised;
             let now = Now { mono, boot_id: [7; 16], boot_ms: 1, utc_ms: 1_785_000_000_000, quality };
-            let start = Start { epoch: Epoch(1), heads: Vec::new(), random: u64::MAX, commands: None };
+            let start = Start {
+                epoch: Epoch(1),
+                heads: Vec::new(),
+                random: u64::MAX,
+                commands: None,
+                orders: Default::default(),
+            };
             let key = PrivateKey::from_random(&[1; 32]).unwrap();
             let topics = Topics::new("acme", "dcu-1").unwrap();
             let uplink = Uplink::new(Options::default(), topics, Trust::default(), key, &start, now);

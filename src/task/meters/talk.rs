@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 use wmbus::gateway::Hearing;
 use wmbus::receiver::{Kind, Mode, When};
@@ -17,7 +17,7 @@ use crate::clock::Now;
 use crate::control::{OrderLine, Refusal, RefusalKind};
 use crate::reading::from_wmbus::meter_id;
 use crate::reading::{EventKind, MeterId, TimeQuality};
-use crate::registry::{Action, MeterKeys, News, OrderError, TwoWay};
+use crate::registry::{Action, MeterKeys, News, Order, OrderError, TwoWay};
 use crate::task::receiver::{At, Heard, Outgoing};
 
 /// One receiver, seen as a sender.
@@ -40,16 +40,27 @@ pub(in crate::task) struct Talk {
     address: Option<Address>,
     /// Or why no meter can be told anything.
     two_way: Result<TwoWay, String>,
+    /// Orders that came with commands of the head-end.
+    told: watch::Sender<Vec<Order>>,
     scratch: Scratch,
 }
 
 /// What the desk wants of it.
 #[derive(Debug)]
 pub(in crate::task) enum Ask {
-    Order { meter: MeterId, action: Action, expires: Duration },
+    /// `command`: the head-end's, that it came with.
+    Order {
+        meter: MeterId,
+        action: Action,
+        expires: Duration,
+        command: Option<[u8; 16]>,
+    },
     Orders,
     Cancel(u64),
-    Bind { meter: MeterId, is_wanted: bool },
+    Bind {
+        meter: MeterId,
+        is_wanted: bool,
+    },
     ToBind,
 }
 
@@ -63,8 +74,13 @@ pub(in crate::task) enum Answer {
 pub(in crate::task) type Reply = oneshot::Sender<Result<Answer, Refusal>>;
 
 impl Talk {
-    pub(in crate::task) fn new(ports: Vec<Port>, address: Option<Address>, two_way: Result<TwoWay, String>) -> Self {
-        Self { ports, address, two_way, scratch: Scratch::default() }
+    pub(in crate::task) fn new(
+        ports: Vec<Port>,
+        address: Option<Address>,
+        two_way: Result<TwoWay, String>,
+        told: watch::Sender<Vec<Order>>,
+    ) -> Self {
+        Self { ports, address, two_way, told, scratch: Scratch::default() }
     }
 
     /// Whether the sender of a frame is one that is spoken to.
@@ -120,6 +136,7 @@ impl Talk {
         let (meter, code, detail) = match two_way.poll_news()? {
             News::Bound(meter) => (meter, "meter.bound", String::new()),
             News::Order(order) => {
+                self.told.send_if_modified(|told| tell(told, &order));
                 let (action, state, detail) = (order.action.name(), order.state.name(), order.state.detail());
                 let separator = if detail.is_empty() { "" } else { ": " };
                 (order.meter, "meter.command", format!("order {} {action} {state}{separator}{detail}", order.id))
@@ -146,9 +163,10 @@ impl Talk {
             if ways { Ok(()) } else { Err(Refusal::new(RefusalKind::NotPermitted, text)) }
         };
         match ask {
-            Ask::Order { meter, action, expires } => {
+            Ask::Order { meter, action, expires, command } => {
                 nobody_sends()?;
-                let order = two_way.order(address(meter)?, action, expires, keys, now).map_err(refused)?;
+                let order = two_way.order(address(meter)?, action, expires, command, keys, now).map_err(refused)?;
+                self.told.send_if_modified(|told| tell(told, &order));
                 Ok(Answer::Orders(vec![OrderLine::of(&order)]))
             }
             Ask::Orders => Ok(Answer::Orders(two_way.orders().map(OrderLine::of).collect())),
@@ -248,6 +266,22 @@ impl Port {
     }
 }
 
+/// Takes a new state of an order that came with a command. Of what is over only so much is remembered.
+fn tell(told: &mut Vec<Order>, order: &Order) -> bool {
+    if order.command.is_none() {
+        return false;
+    }
+    match told.iter_mut().find(|told| told.id == order.id) {
+        Some(told) => told.clone_from(order),
+        None => told.push(order.clone()),
+    }
+    let over = told.iter().filter(|order| order.state.is_ended()).count();
+    if let Some(oldest) = told.iter().position(|order| order.state.is_ended()).filter(|_| over > ENDED) {
+        told.remove(oldest);
+    }
+    true
+}
+
 fn is_ping(heard: &Heard) -> bool {
     heard.frame.get(1) == Some(&INSTPING) && heard.frame.get(CI_PLACE) == Some(&CI_WIZE)
 }
@@ -261,6 +295,8 @@ fn address(meter: MeterId) -> Result<Address, Refusal> {
     }
 }
 
+/// Orders that are over and told still.
+const ENDED: usize = 256;
 /// Behind L, C, M and A.
 const CI_PLACE: usize = 10;
 const SND_IR: u8 = 0x46;

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use plc::Eui64;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
+use wmbus::gateway::End;
 
 use crate::control::{HopLine, MeshAsk, MeshSaid, NodeSecret, PathLine, Refusal, RefusalKind, Reply, Request};
 use crate::journal::{Commands, JournalError, Kept, Limits};
+use crate::registry::{Action, Order, OrderState};
 use crate::task::chain;
 use crate::task::control::{Query, Who};
-use crate::uplink::order::{Known, Outcome};
+use crate::uplink::order::{Known, Outcome, Standing, Standings, action_name};
+use crate::wire::columns;
 use crate::wire::v1::command::Operation;
-use crate::wire::v1::command_state::Result as Said;
+use crate::wire::v1::command_state::{Result as Said, State as Stands};
 use crate::wire::v1::{NodeOfNetwork, NodesImported, RekeyBegun, TracedHop, TracedPath};
 
 /// A command that is done, and what came of it.
@@ -79,12 +82,12 @@ impl Orders {
     }
 
     /// Has a command carried out; [`Done`] says how it ended.
-    pub(super) fn order(&self, id: [u8; 16], operation: Operation) {
+    pub(super) fn order(&self, id: [u8; 16], operation: Operation, left_ms: i64) {
         let (queries, done) = (self.queries.clone(), self.done.clone());
         tokio::spawn(async move {
-            let outcome = match request(operation) {
-                Some(request) => carry_out(&queries, request).await,
-                None => failed("malformed", "no node is named"),
+            let outcome = match request(operation, left_ms) {
+                Some(request) => carry_out(&queries, id, request).await,
+                None => failed("malformed", "no node or meter is named, or nothing that it is told"),
             };
             // Who is stopping hears of it at the next start: the journal says that it was begun.
             drop(done.send((id, outcome)).await);
@@ -92,13 +95,14 @@ impl Orders {
     }
 }
 
-async fn carry_out(queries: &mpsc::Sender<Query>, request: Request) -> Outcome {
+async fn carry_out(queries: &mpsc::Sender<Query>, id: [u8; 16], request: Request) -> Outcome {
     let (reply, answer) = oneshot::channel();
-    if queries.send(Query { request, who: Who::HeadEnd, reply }).await.is_err() {
+    if queries.send(Query { request, who: Who::HeadEnd(id), reply }).await.is_err() {
         return failed("busy", "the service is stopping");
     }
     match answer.await {
         Ok(Reply::Mesh(said)) => Outcome::Succeeded(result(&said)),
+        Ok(Reply::Orders { .. }) => Outcome::Queued,
         Ok(Reply::Refused(Refusal { kind, message })) => match kind {
             RefusalKind::Malformed => failed("malformed", message),
             RefusalKind::NotFound => failed("not_found", message),
@@ -116,8 +120,29 @@ fn failed(code: &'static str, detail: impl Into<String>) -> Outcome {
     Outcome::Failed { code, detail: detail.into() }
 }
 
-/// What is asked at the desk; None for what nobody there does.
-fn request(operation: Operation) -> Option<Request> {
+/// How the orders to meters stand that came with commands.
+pub(super) fn standings(orders: &[Order]) -> Standings {
+    let standing = |order: &Order| {
+        let (state, code) = match order.state {
+            OrderState::Queued => (Stands::Queued, ""),
+            OrderState::Sent => (Stands::Sent, ""),
+            OrderState::Delivered => (Stands::Delivered, ""),
+            OrderState::Ended(End::Succeeded | End::Confirmed) => (Stands::Succeeded, ""),
+            OrderState::Ended(End::Failed(_)) => (Stands::Failed, "refused_by_meter"),
+            OrderState::Ended(End::ValveIs(_)) => (Stands::Failed, "valve_differs"),
+            OrderState::Ended(End::Expired) => (Stands::Failed, "not_heard"),
+            OrderState::Ended(End::Cancelled) => (Stands::Failed, "cancelled"),
+            OrderState::Ended(End::NotAnswered) => (Stands::Indeterminate, "no_answer"),
+            OrderState::Unsupported => (Stands::Failed, "not_protected"),
+            OrderState::NotTimed => (Stands::Failed, "not_timed"),
+        };
+        Some((order.command?, Standing { state, code, detail: order.state.detail(), order: order.id }))
+    };
+    orders.iter().filter_map(standing).collect()
+}
+
+/// What is asked at the desk; None for what nobody there does. `left_ms`: until it is not to be carried out any more.
+fn request(operation: Operation, left_ms: i64) -> Option<Request> {
     let (network, ask) = match operation {
         Operation::ImportNodes(import) => {
             let secret = |node: &crate::wire::v1::NodeKey| NodeSecret {
@@ -133,6 +158,11 @@ fn request(operation: Operation) -> Option<Request> {
         Operation::TraceRoute(order) => one(order.which?, |node| MeshAsk::Trace { node }),
         Operation::RefreshRoute(order) => one(order.which?, |node| MeshAsk::Refresh { node }),
         Operation::Rekey(rekey) => (rekey.network, MeshAsk::Rekey),
+        Operation::OrderMeter(order) => {
+            let meter = columns::to_meter(order.meter.as_ref()?).ok()?.to_string();
+            let (action, expires_s) = (action_name(order.action()), u64::try_from(left_ms / 1000).unwrap_or(0));
+            return Action::named(&action).map(|_| Request::Order { meter, action, expires_s });
+        }
         Operation::Resend(_) | Operation::Checkpoint(_) | Operation::ResetJournal(_) => return None,
     };
     Some(Request::Mesh { network, ask })

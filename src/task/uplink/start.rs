@@ -11,6 +11,7 @@ use super::Task;
 use super::orders::{Done, Orders};
 use crate::config::{self, Acknowledge};
 use crate::control::UplinkStatus;
+use crate::registry::Order;
 use crate::store::Store;
 use crate::task::audit::Recorder;
 use crate::task::clock::Clock;
@@ -25,6 +26,8 @@ use crate::wire::v1;
 pub(in crate::task) struct Parts {
     pub(in crate::task) audit: Recorder,
     pub(in crate::task) orders: (Orders, mpsc::Receiver<Done>),
+    /// What meters are told.
+    pub(in crate::task) told: watch::Receiver<Vec<Order>>,
     pub(in crate::task) trust: Trust,
     pub(in crate::task) key: PrivateKey,
     pub(in crate::task) news: watch::Receiver<News>,
@@ -42,7 +45,7 @@ pub(in crate::task) fn start(
     store: &Store,
     parts: Parts,
 ) -> Result<[JoinHandle<()>; 2], ServiceError> {
-    let Parts { audit, orders: (orders, done), trust, key, news, status, health, topology, stop } = parts;
+    let Parts { audit, orders: (orders, done), mut told, trust, key, news, status, health, topology, stop } = parts;
     let topics = Topics::new(&unit.utility, &unit.id)?;
     let now = clock.now();
     info!(key = %key.id(), broker = %said.broker, "device key");
@@ -62,8 +65,13 @@ pub(in crate::task) fn start(
     let will = mqtt::Publication { topic, payload, retain: true, content_type: Some(crate::uplink::PROTOBUF) };
     let stop_driver = CancellationToken::new();
     let (door, events, driver) = mqtt::open(settings::mqtt(said, &topics, clock, will), random(), stop_driver.clone());
-    let start =
-        crate::uplink::Start { epoch: store.epoch(), heads: store.heads(), random: random(), commands: orders.known() };
+    let start = crate::uplink::Start {
+        epoch: store.epoch(),
+        heads: store.heads(),
+        random: random(),
+        commands: orders.known(),
+        orders: super::orders::standings(&told.borrow_and_update()),
+    };
     let uplink = Uplink::new(settings::uplink(said), topics.clone(), trust, key, &start, now);
     let (clock, store) = (clock.reader(), store.clone());
     let task = Task {
@@ -72,6 +80,7 @@ pub(in crate::task) fn start(
         audit,
         orders,
         done,
+        told,
         clock,
         door,
         status,

@@ -1,4 +1,4 @@
-use super::super::order::Outcome;
+use super::super::order::{Outcome, Standing, action_name, action_named};
 use super::super::*;
 use super::world::{World, key};
 use crate::reading::TimeQuality;
@@ -6,7 +6,10 @@ use crate::wire::signed;
 use crate::wire::trust::Role;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::{Result as Said, State};
-use crate::wire::v1::{self, AdmitNode, ImportNodes, NodeKey, NodeOfNetwork, Rekey, ResetJournal, TraceRoute};
+use crate::wire::v1::order_meter::Action;
+use crate::wire::v1::{
+    self, AdmitNode, ImportNodes, NodeKey, NodeOfNetwork, OrderMeter, Rekey, ResetJournal, TraceRoute,
+};
 
 const ID: [u8; 16] = [0xd0; 16];
 const NOW: i64 = 1_785_000_000_000;
@@ -83,6 +86,63 @@ fn an_order_is_durable_before_it_is_handed_on_and_its_end_is_told() {
     assert!(world.audit[0].what.contains("admit \"0007\" of network \"feeder\""), "{}", world.audit[0].what);
 }
 
+fn meter(action: Action) -> v1::Command {
+    let address = v1::MBusAddress { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 7 };
+    let meter = Some(v1::MeterId { id: Some(v1::meter_id::Id::Mbus(address)) });
+    command(Operation::OrderMeter(OrderMeter { meter, action: action.into() }))
+}
+
+fn stands(world: &mut World, state: State, code: &'static str) {
+    world.standings = [(ID, Standing { state, code, detail: String::new(), order: 4 })].into();
+    world.uplink.handle_standings(&world.standings, world.now);
+    world.drain();
+    world.puback_all();
+}
+
+#[test]
+fn an_order_to_a_meter_stands_as_its_queue_says_also_after_a_restart() {
+    let mut world = world();
+    order(&mut world, &meter(Action::CloseValve), &[4]);
+    assert!(world.audit[0].what.ends_with("tell meter KAM-12345678-1b-07 close-valve"), "{}", world.audit[0].what);
+    world.uplink.handle_done(ID, Outcome::Queued, world.now);
+    stands(&mut world, State::Queued, "");
+    stands(&mut world, State::Queued, "");
+    assert_eq!(states(&mut world), [plain(State::Accepted), plain(State::Queued)], "each state is told once");
+    // The queue went on while the journal of commands did not hear of it.
+    world.standings.get_mut(&ID).unwrap().state = State::Sent;
+    world.restart();
+    world.connect();
+    world.puback_all();
+    assert_eq!(states(&mut world), [plain(State::Sent)]);
+    stands(&mut world, State::Failed, "not_heard");
+    stands(&mut world, State::Sent, "");
+    assert_eq!(states(&mut world), [(State::Failed, "not_heard".to_owned())], "what has ended stays so");
+}
+
+#[test]
+fn an_order_to_a_meter_that_its_queue_does_not_have_is_told_so_after_a_restart() {
+    for reached in [State::Accepted, State::Queued, State::Delivered] {
+        let mut world = world();
+        order(&mut world, &meter(Action::SetClock), &[11]);
+        stands(&mut world, reached, "");
+        states(&mut world);
+        world.standings.clear();
+        world.restart();
+        world.connect();
+        world.puback_all();
+        assert_eq!(states(&mut world), [(State::Indeterminate, "restarted".to_owned())], "{reached:?}");
+    }
+}
+
+#[test]
+fn every_action_has_a_name_that_is_the_command_lines() {
+    for action in crate::registry::Action::ALL {
+        let known = action_named(action.name()).unwrap();
+        assert_eq!((action_name(known).as_str(), known != Action::Unspecified), (action.name(), true));
+    }
+    assert_eq!(action_named("explode"), None);
+}
+
 #[test]
 fn who_may_not_order_it_is_rejected_and_a_stranger_is_not_answered() {
     let which = || Some(NodeOfNetwork::default());
@@ -95,6 +155,14 @@ fn who_may_not_order_it_is_rejected_and_a_stranger_is_not_answered() {
         (import(0, 16), &[5], Some("bad_nodes")),
         (import(2, 15), &[5], Some("bad_nodes")),
         (import(4097, 16), &[5], Some("bad_nodes")),
+        (meter(Action::RequestData), &[3], None),
+        (meter(Action::RequestData), &[11], None),
+        (meter(Action::RequestData), &[4], Some("bad_role")),
+        (meter(Action::SetClock), &[11], None),
+        (meter(Action::SetClock), &[3], Some("bad_role")),
+        (meter(Action::OpenValve), &[4], None),
+        (meter(Action::EnableOpening), &[4], None),
+        (meter(Action::CloseValve), &[3, 5, 11], Some("bad_role")),
         (rekey(), &[5], Some("bad_role")),
         (rekey(), &[6], Some("needs_two_signatures")),
         (rekey(), &[6, 5], Some("needs_two_signatures")),

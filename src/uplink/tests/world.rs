@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) journal_fails: bool,
     /// Commands that were handed on.
     pub(super) orders: Vec<([u8; 16], Operation)>,
+    /// Orders to meters, as their queue has them.
+    pub(super) standings: order::Standings,
 }
 
 pub(super) fn key(seed: u8) -> PrivateKey {
@@ -44,15 +46,16 @@ pub(super) fn key(seed: u8) -> PrivateKey {
 }
 
 /// Key 1 is the unit's, 2 may acknowledge, 3 may read, 4 may switch, 5 may install, 6 and 7 are crypto officers, 8 is one
-/// of another unit; others are strangers.
+/// of another unit, 11 operates; others are strangers.
 pub(super) fn trust() -> Trust {
     let mut trust = Trust::default();
-    use Role::{CryptoOfficer, Ingest, Installer, Reader, Switcher};
+    use Role::{CryptoOfficer, Ingest, Installer, Operator, Reader, Switcher};
     for (seed, role) in
         [(2, Ingest), (3, Reader), (4, Switcher), (5, Installer), (6, CryptoOfficer), (7, CryptoOfficer)]
     {
         trust.add(format!("{seed}"), &[role], None, key(seed).public()).unwrap();
     }
+    trust.add("11".into(), &[Operator], None, key(11).public()).unwrap();
     trust.add("8".into(), &[CryptoOfficer], Some("another".into()), key(8).public()).unwrap();
     trust
 }
@@ -91,7 +94,8 @@ impl World {
     ) -> Self {
         let now = start_time();
         let topics = Topics::new("acme", "u").unwrap();
-        let start = Start { epoch: EPOCH, heads: heads(&store), random: 77, commands: Some(Default::default()) };
+        let commands = Some(Default::default());
+        let start = Start { epoch: EPOCH, heads: heads(&store), random: 77, commands, orders: Default::default() };
         Self {
             uplink: Uplink::new(options, topics, trust(), key(1), &start, now),
             now,
@@ -107,12 +111,14 @@ impl World {
             journal: Some(Default::default()),
             journal_fails: false,
             orders: Vec::new(),
+            standings: Default::default(),
         }
     }
 
     /// The same unit after a kill: the journal is all that is left.
     pub(super) fn restart(&mut self) {
-        let start = Start { epoch: EPOCH, heads: heads(&self.store), random: 78, commands: self.journal.clone() };
+        let (commands, orders) = (self.journal.clone(), self.standings.clone());
+        let start = Start { epoch: EPOCH, heads: heads(&self.store), random: 78, commands, orders };
         let topics = Topics::new("acme", "u").unwrap();
         self.uplink = Uplink::new(Options::default(), topics, trust(), key(1), &start, self.now);
         self.flying.clear();
@@ -259,7 +265,7 @@ impl World {
                 self.journal = Some((BTreeMap::new(), limits));
                 return self.uplink.handle_reset(*id, Ok(limits), now);
             }
-            Request::Order { id, operation } => return self.orders.push((*id, operation.clone())),
+            Request::Order { id, operation, .. } => return self.orders.push((*id, operation.clone())),
             Request::Heads { id } => {
                 let heads = heads(&self.store);
                 return self.uplink.handle_heads(*id, &heads, Some([5; 32]), now);

@@ -31,7 +31,7 @@ same_names!(from_security, to_security, Security, v1::Security, "security",
 same_names!(from_time_quality, to_time_quality, TimeQuality, v1::TimeQuality, "time_quality",
     Unsynchronised Holdover Synchronised);
 
-pub(super) fn from_meter(meter: MeterId) -> v1::MeterId {
+pub fn from_meter(meter: MeterId) -> v1::MeterId {
     let id = match meter {
         MeterId::MBus { manufacturer, identification, version, device_type } => {
             v1::meter_id::Id::Mbus(v1::MBusAddress {
@@ -46,7 +46,9 @@ pub(super) fn from_meter(meter: MeterId) -> v1::MeterId {
     v1::MeterId { id: Some(id) }
 }
 
-pub(super) fn to_meter(meter: &v1::MeterId) -> Result<MeterId, Reject> {
+/// # Errors
+/// It is no meter.
+pub fn to_meter(meter: &v1::MeterId) -> Result<MeterId, Reject> {
     match meter.id.as_ref().ok_or(Reject::Field("meter"))? {
         v1::meter_id::Id::Mbus(address) => to_mbus(
             &v1::meters::Model {

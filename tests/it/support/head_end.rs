@@ -148,7 +148,36 @@ pub(crate) async fn order_checkpoint(broker: &Mosquitto) -> CommandState {
         operation: Operation::Checkpoint(MakeCheckpoint {}),
         id,
         now_ms: jiff::Timestamp::now().as_millisecond(),
+        valid_for: Order::VALID_FOR,
     };
     let settings = Settings { client_id: "orders".into(), ..broker.head_end() };
     order::give(&order, settings, &[&key], None, LIMIT, |_| {}).await.unwrap()
+}
+
+/// The unit's side of this broker.
+pub(crate) fn uplink(broker: &Mosquitto) -> String {
+    let own = broker.kit.unit("dcu-1");
+    format!(
+        "[uplink]\nbroker = \"mqtts://localhost:{}\"\nca = {:?}\ncertificate = {:?}\nkey = {:?}\ntrust = {:?}\n\
+         signing_key = {:?}\ntopology_interval = \"1s\"\n",
+        broker.port,
+        broker.kit.ca(),
+        own.certificate,
+        own.key,
+        broker.kit.trust(),
+        broker.kit.device_key("dcu-1"),
+    )
+}
+
+/// What `dcu head-end order WORDS` ends with, and the states that it printed.
+pub(crate) fn order(broker: &Mosquitto, words: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let mut command = head_end(broker, "order");
+    command.args(["--utility", "acme", "--dcu", "dcu-1", "--json"]).args(words);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+pub(crate) fn states(said: &[Value]) -> Vec<&str> {
+    said.iter().map(|state| state["state"].as_str().unwrap()).collect()
 }
