@@ -5,36 +5,41 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
-use aes::Aes128;
+use aes::{Aes128Dec, Aes128Enc};
 use aes::cipher::KeyInit;
 
 use crate::Address;
 
 /// The key of a meter: AES-128, or eight octets for DES (modes 2 and 3) and ciphers of manufacturers.
 ///
-/// The rounds are computed when they are needed first, and kept with the key: keep the key.
+/// The rounds are computed when they are needed first, and kept with the key: keep the key. Those of one direction are
+/// most of what a key takes (704 octets), and a meter needs only one.
 #[derive(Clone)]
 pub struct Key {
     octets: [u8; 16],
     is_short: bool,
-    aes: OnceLock<Box<Aes128>>,
+    encrypting: OnceLock<Box<Aes128Enc>>,
+    decrypting: OnceLock<Box<Aes128Dec>>,
 }
 
 impl Key {
     pub const fn new(octets: [u8; 16]) -> Self {
-        Self { octets, is_short: false, aes: OnceLock::new() }
+        Self { octets, is_short: false, encrypting: OnceLock::new(), decrypting: OnceLock::new() }
     }
 
     /// Eight octets.
     pub const fn short(octets: [u8; 8]) -> Self {
         let [a, b, c, d, e, f, g, h] = octets;
         let octets = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0];
-        Self { octets, is_short: true, aes: OnceLock::new() }
+        let mut key = Self::new(octets);
+        key.is_short = true;
+        key
     }
 
     /// Tells keys apart in a file that does not hold them: 32 bits of a CMAC under the key.
     pub fn fingerprint(&self) -> u32 {
-        let [a, b, c, d, ..] = crate::security::cmac(self.aes(), &[b"fingerprint"]);
+        // Asked once: its rounds are not worth keeping.
+        let [a, b, c, d, ..] = crate::security::cmac(&Aes128Enc::new((&self.octets).into()), &[b"fingerprint"]);
         u32::from_be_bytes([a, b, c, d])
     }
 
@@ -43,8 +48,14 @@ impl Key {
         &self.octets
     }
 
-    pub(crate) fn aes(&self) -> &Aes128 {
-        self.aes.get_or_init(|| Box::new(Aes128::new((&self.octets).into())))
+    /// AES as CTR, CMAC and CCM use it.
+    pub(crate) fn encrypting(&self) -> &Aes128Enc {
+        self.encrypting.get_or_init(|| Box::new(Aes128Enc::new((&self.octets).into())))
+    }
+
+    /// AES as CBC uses it on what has been received.
+    pub(crate) fn decrypting(&self) -> &Aes128Dec {
+        self.decrypting.get_or_init(|| Box::new(Aes128Dec::new((&self.octets).into())))
     }
 
     /// None for an AES key.

@@ -33,5 +33,5 @@ pub(crate) fn derive(key: &Key, purpose: Purpose, counter: u32, identification: 
     let mut input = [0x07; 16];
     let parts = [purpose as u8].into_iter().chain(counter.to_le_bytes()).chain(identification.to_le_bytes());
     input.iter_mut().zip(parts).for_each(|(octet, part)| *octet = part);
-    cmac(key.aes(), &[&input])
+    cmac(key.encrypting(), &[&input])
 }

@@ -202,7 +202,7 @@ impl<'a> Message<'a> {
         sealed.put_u16_le(link::crc(&payload));
         sealed.extend_from_slice(&payload);
         let counter = security::ell_counter(&self.link_address, &ell, session_number);
-        security::ctr_apply(key.aes(), &counter, &mut sealed);
+        security::ctr_apply(key.encrypting(), &counter, &mut sealed);
         out.extend_from_slice(&sealed);
     }
 

@@ -76,7 +76,7 @@ fn na_1(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<()
     let (access_number, status) = (buf.try_get_u8()?, buf.try_get_u8()?);
     let mut block: [u8; 16] = *buf.first_chunk().ok_or(Fault::LENGTH)?;
     let key = sent.key.ok_or(Fault::NoKey)?;
-    security::cbc_decrypt(key.aes(), &security::mode_5_iv(&link, access_number), &mut block);
+    security::cbc_decrypt(key.decrypting(), &security::mode_5_iv(&link, access_number), &mut block);
     let reading = Na1::parse(&block).ok_or(Fault::WrongKey)?;
     out.is_decrypted = true;
     let vib = &[VIF_LITRES + reading.exponent];

@@ -106,7 +106,7 @@ impl<'a> Exchange<'a> {
 
     /// The frame comes from the network with this key.
     pub fn is_of(&self, kmac: &Key) -> bool {
-        let computed = security::cmac(kmac.aes(), &[&block(&self.address, &[]), self.authenticated]);
+        let computed = security::cmac(kmac.encrypting(), &[&block(&self.address, &[]), self.authenticated]);
         is_equal(&computed, &self.header.hash_kmac)
     }
 
@@ -167,7 +167,7 @@ impl Draft<'_> {
             out.extend(hash(key, &self.address, self.counter, &payload).iter().take(4));
             out.put_u16(self.epoch as u16);
         }
-        let mac = security::cmac(kmac.aes(), &[&block(&self.address, &[]), out.get(l6..).unwrap_or_default()]);
+        let mac = security::cmac(kmac.encrypting(), &[&block(&self.address, &[]), out.get(l6..).unwrap_or_default()]);
         out.extend(mac.iter().take(2));
         Some(out)
     }
@@ -201,12 +201,12 @@ impl fmt::Display for Header {
 
 /// HashKenc is the beginning of this.
 fn hash(kenc: &Key, address: &Address, counter: u16, payload: &[u8]) -> Block {
-    security::cmac(kenc.aes(), &[&block(address, &counter.to_be_bytes()), payload])
+    security::cmac(kenc.encrypting(), &[&block(address, &counter.to_be_bytes()), payload])
 }
 
 fn cipher(kenc: &Key, address: &Address, counter: u16, c_field: u8, octets: &mut [u8]) {
     let [high, low] = counter.to_be_bytes();
-    security::ctr_apply(kenc.aes(), &block(address, &[high, low, c_field]), octets);
+    security::ctr_apply(kenc.encrypting(), &block(address, &[high, low, c_field]), octets);
 }
 
 /// The address, what is behind it, zeros.

@@ -58,7 +58,7 @@ impl Opening {
             security::cbc_decrypt(&Aes128Dec::new((&derived(encrypt)?).into()), &[0; 16], encrypted);
         } else {
             let iv = security::mode_5_iv(&address, header.access_number);
-            security::cbc_decrypt(key.aes(), &iv, encrypted);
+            security::cbc_decrypt(key.decrypting(), &iv, encrypted);
         }
         let plain: &'a [u8] = plain;
         match (plain.strip_prefix(&CHECK), mac) {

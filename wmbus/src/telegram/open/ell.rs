@@ -33,7 +33,7 @@ impl Opening {
         };
         plain.clear();
         plain.extend_from_slice(payload);
-        security::ctr_apply(key.aes(), &security::ell_counter(sender, &ell, session_number), plain);
+        security::ctr_apply(key.encrypting(), &security::ell_counter(sender, &ell, session_number), plain);
         let plain: &'a [u8] = plain;
         match self.check_payload(plain) {
             Some(opened) => Ok(opened),
