@@ -2,7 +2,34 @@
 
 use std::fmt;
 
+use crate::spec::enumeration;
 use crate::{Data, Reject};
+
+enumeration! {
+    /// Attribute 14 of class 72, version 1. IEC 62056-6-2:2021, 4.8.3.
+    MbusKeyStatus {
+        NoKey = 0 "no encryption key",
+        Set = 1 "encryption key set",
+        Transferred = 2 "encryption key transferred",
+        SetAndTransferred = 3 "encryption key set and transferred",
+        InUse = 4 "encryption key in use",
+    }
+}
+
+/// Methods of class 72.
+pub mod mbus_method {
+    /// Its parameter is the primary address, 0 for any: unsigned, in older meters integer; as in `SLAVE_DEINSTALL`, 0.
+    pub const SLAVE_INSTALL: i8 = 1;
+    pub const SLAVE_DEINSTALL: i8 = 2;
+    pub const CAPTURE: i8 = 3;
+    pub const RESET_ALARM: i8 = 4;
+    pub const SYNCHRONIZE_CLOCK: i8 = 5;
+    pub const DATA_SEND: i8 = 6;
+    /// What this meter deciphers with; none: it is not enciphered any more.
+    pub const SET_ENCRYPTION_KEY: i8 = 7;
+    /// What the meter behind this one is sent: `security::encipher_mbus_key` makes it.
+    pub const TRANSFER_KEY: i8 = 8;
+}
 
 /// Who it is: attributes 6 to 9 of class 72.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use association::{ObjectListElement, object_list};
 pub use limit::Emergency;
-pub use mbus::{MbusClient, MbusValue};
+pub use mbus::{MbusClient, MbusKeyStatus, MbusValue, mbus_method};
 pub use profile::{Column, Row, Rows, capture_objects};
 pub use register::ScalerUnit;
 pub use relay::{ControlMode, ControlState, Reconnection};

@@ -16,7 +16,7 @@ pub use ciphered::{Ciphered, Ciphering, Form, Opened, is_ciphered};
 pub use counter::{ReceivedCounter, SentCounter};
 pub use key::{AuthenticationKey, EncryptionKey, Secret};
 pub use sign::{GeneralSigning, SigningKey, VerifyingKey};
-pub use wrap::{unwrap_key, wrap_key};
+pub use wrap::{encipher_mbus_key, unwrap_key, wrap_key};
 
 use crate::Reject;
 

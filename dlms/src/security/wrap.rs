@@ -1,5 +1,7 @@
-//! Keys under the master key: AES key wrap, RFC 3394.
+//! Keys under the master key: AES key wrap, RFC 3394. Keys of M-Bus meters under their default key: one block of AES.
 
+use aes::Aes128;
+use aes::cipher::{BlockEncrypt, KeyInit};
 use aes_kw::{KekAes128, KekAes256};
 use zeroize::Zeroizing;
 
@@ -25,6 +27,13 @@ pub fn unwrap_key(master: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, R
     }
     .map(|()| out)
     .map_err(|_| Reject::BadTag)
+}
+
+/// A new key of an M-Bus meter under its default key, as `transfer_key` of class 72 takes it: one block of AES-128.
+pub fn encipher_mbus_key(default_key: &[u8; 16], key: &[u8; 16]) -> [u8; 16] {
+    let mut block = (*key).into();
+    Aes128::new(default_key.into()).encrypt_block(&mut block);
+    block.into()
 }
 
 const OVERHEAD: usize = 8;

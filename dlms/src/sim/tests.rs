@@ -1,12 +1,13 @@
 //! The emulated meter as the client sees it: change-over days, quirks of profiles, clock, relay, firmware, push, keys.
 
+use super::object::MbusChannel;
 use super::*;
 use crate::apdu::{Apdu, Attribute, CaptureObject, Method, RangeDescriptor, Selection};
 use crate::client::tests::{CLOCK, ENERGY, LOAD_PROFILE, Medium, Pair, UNIX, open, protected};
 use crate::client::{Answer, Cause, Event};
 use crate::cosem::{Column, ControlMode, KeyKind, MbusClient, Rows, key_transfer};
 use crate::data::{Items, encode};
-use crate::security::{EncryptionKey, wrap_key};
+use crate::security::{EncryptionKey, encipher_mbus_key, wrap_key};
 use crate::spec::ActionResult;
 use crate::time::{ClockStatus, DeviationSign};
 use crate::{Data, DateTime, Obis};
@@ -275,6 +276,60 @@ fn a_gas_meter_is_behind_the_electricity_meter() {
     let volume = Attribute::new(4, Obis::new(0, 1, 24, 2, 1, 255), 3);
     assert_eq!(pair.value(volume), "{-3, 13}");
     assert_eq!(pair.value(Attribute::new(7, Obis::new(0, 1, 24, 3, 0, 255), 4)), "3600");
+}
+
+#[test]
+fn a_channel_is_installed_keyed_and_left_and_refuses_what_is_out_of_turn() {
+    let gas = MbusClient { identification_number: 0x1234_5678, manufacturer_id: 0x1593, version: 1, device_type: 3 };
+    let mut pair = pair(&Model::electricity(1).unwrap());
+    let channel = Obis::new(0, 1, 24, 1, 0, 255);
+    let mut object = MbusChannel::new(1, None);
+    (object.waiting, object.alarm) = (Some(gas), 4);
+    pair.server.meter.insert(channel, Box::new(object));
+    let (default_key, key) = ([0x44; 16], [0x55; 16]);
+    let enciphered = encipher_mbus_key(&default_key, &key);
+    let invoke = |pair: &mut Pair, method, parameter| {
+        pair.action(Method::new(72, channel, method), Some(parameter)).err().map(|failure| failure.cause)
+    };
+    let refused = |why| Some(Cause::Action(why));
+    let status = |pair: &mut Pair| pair.value(Attribute::new(72, channel, 14));
+    let (none, set, sent) = (Data::OctetString(&[]), Data::OctetString(&key), Data::OctetString(&enciphered));
+    for method in 2..=8 {
+        let parameter = if method < 7 { Data::Unsigned(0) } else { set };
+        assert_eq!(invoke(&mut pair, method, parameter), refused(ActionResult::OtherReason), "nobody is installed");
+    }
+    assert_eq!(invoke(&mut pair, 1, Data::Integer(0)), refused(ActionResult::TypeUnmatched));
+    assert_eq!(invoke(&mut pair, 1, Data::Unsigned(251)), refused(ActionResult::OtherReason));
+    pair.set(Attribute::new(72, channel, 6), Data::DoubleLongUnsigned(7)).unwrap();
+    assert_eq!(invoke(&mut pair, 1, Data::Unsigned(0)), refused(ActionResult::ObjectUnavailable), "another is wanted");
+    let numbers =
+        [Data::DoubleLongUnsigned(0x1234_5678), Data::LongUnsigned(0x1593), Data::Unsigned(1), Data::Unsigned(3)];
+    for (attribute, number) in (6..).zip(numbers) {
+        pair.set(Attribute::new(72, channel, attribute), number).unwrap();
+    }
+    assert_eq!(pair.value(Attribute::new(72, channel, 5)), "0");
+    assert_eq!(invoke(&mut pair, 1, Data::Unsigned(17)), None);
+    assert_eq!(pair.value(Attribute::new(72, channel, 5)), "17");
+    assert!(pair.set(Attribute::new(72, channel, 9), Data::Unsigned(7)).is_err(), "it is installed");
+    assert_eq!(invoke(&mut pair, 1, Data::Unsigned(0)), refused(ActionResult::OtherReason));
+    assert_eq!((invoke(&mut pair, 3, Data::Unsigned(0)), status(&mut pair)), (None, "0".to_owned()));
+    assert_eq!(invoke(&mut pair, 8, none), refused(ActionResult::TypeUnmatched));
+    assert_eq!((invoke(&mut pair, 8, sent), status(&mut pair)), (None, "2".to_owned()));
+    assert_eq!(
+        invoke(&mut pair, 3, Data::Unsigned(0)),
+        refused(ActionResult::TemporaryFailure),
+        "it is enciphered now"
+    );
+    assert_eq!((invoke(&mut pair, 7, set), status(&mut pair)), (None, "3".to_owned()));
+    assert_eq!((invoke(&mut pair, 3, Data::Unsigned(0)), status(&mut pair)), (None, "4".to_owned()));
+    assert_eq!((invoke(&mut pair, 7, none), status(&mut pair)), (None, "2".to_owned()));
+    assert_eq!(
+        (invoke(&mut pair, 4, Data::Unsigned(0)), pair.value(Attribute::new(72, channel, 12))),
+        (None, "0".into())
+    );
+    assert_eq!(invoke(&mut pair, 2, Data::Unsigned(0)), None);
+    assert_eq!((pair.value(Attribute::new(72, channel, 6)), status(&mut pair)), ("0".to_owned(), "2".to_owned()));
+    assert_eq!(invoke(&mut pair, 1, Data::Unsigned(0)), None, "it is still there");
 }
 
 #[test]
