@@ -22,6 +22,16 @@ pub(super) struct Service {
     timeout: Duration,
 }
 
+/// How the service is asked, and how its answer is printed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Asking {
+    #[command(flatten)]
+    pub(super) service: Service,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 impl Service {
     /// Asks once. A refusal is a failure with its exit code.
     pub(super) fn ask(&self, request: Request) -> Result<Reply, Failure> {

@@ -1,5 +1,7 @@
-//! `dcu meter list|show`, and what meters are told: `command`, `commands`, `cancel`, `install`.
+//! `dcu meter list|show`, and what meters are told: `command`, `commands`, `cancel`, `install`; and those
+//! that are read over DLMS: `channel`, `replace`, `remove`.
 
+pub(super) mod channel;
 mod life;
 mod order;
 
@@ -28,6 +30,8 @@ Examples:
                                         when the meter listens next
   dcu meter commands                    what became of it
   dcu meter install KAM-12345678-1b-16  bind it when it asks for it
+  dcu meter channel 4d4d4d0000bc614e 1 install
+                                        a gas meter behind an electricity meter
   dcu meter replace 4d4d4d0000bc614e 4d4d4d0000bc61ff
                                         another electricity meter in its place")]
 pub(super) struct Args {
@@ -75,6 +79,11 @@ enum Verb {
     ///
     /// Without a meter it lists those that will be bound.
     Install(order::Install),
+    /// Gas, water and heat meters behind an electricity meter
+    ///
+    /// Done now, through the electricity meter, and read back. What may have been done although no answer came is told so
+    /// (5) and not done again by itself. Each change is in the audit and told the head-end.
+    Channel(channel::Channel),
     /// Let another electricity meter measure in the place of one
     ///
     /// Both are in the configuration. The old one is asked for its registers once more, if it still answers, and the new one
@@ -114,6 +123,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Commands(args) => order::commands(&args, out),
         Verb::Cancel(args) => order::cancel(&args, out),
         Verb::Install(args) => order::install(&args, out),
+        Verb::Channel(args) => channel::run(args, out),
         Verb::Replace(args) => life::replace(&args, out),
         Verb::Remove(args) => life::remove(&args, out),
         Verb::List { source, silent, medium, sort } => {

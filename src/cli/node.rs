@@ -134,7 +134,7 @@ fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
 
 /// The nodes of a file that its owner alone can read.
 pub(super) fn nodes_of(file: &Path) -> Result<Vec<NodeSecret>, Failure> {
-    parse(&read(file)?).map_err(|faults| {
+    parse(&text_of_owner(file)?).map_err(|faults| {
         let said = faults.iter().take(20).map(|fault| format!("{}:{fault}", file.display())).collect::<Vec<_>>();
         let more = faults.len().saturating_sub(said.len());
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
@@ -163,7 +163,8 @@ fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+/// The text of a file that its owner alone can read, or of standard input.
+pub(super) fn text_of_owner(file: &Path) -> Result<String, Failure> {
     let read = if file == Path::new("-") {
         text_from(std::io::stdin().lock(), LIMIT)
     } else {

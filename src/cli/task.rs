@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::client::{Service, unexpected};
+use super::client::{Asking, unexpected};
 use super::text::{Table, ago, counted, percent, utc};
 use super::{Exit, Out, Outcome};
 use crate::control::{Reply, Request, Share, TaskCard, TaskLine};
@@ -21,7 +21,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// All tasks, one a line
-    List(Common),
+    List(Asking),
     /// One task, day by day and meter by meter
     ///
     /// A slot counts when its row was read, or when the meter has none for it. Days are of UTC. Reachable are the meters
@@ -30,38 +30,29 @@ enum Verb {
         /// The id of a task
         id: String,
         #[command(flatten)]
-        common: Common,
+        asking: Asking,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    service: Service,
-    /// Print JSON, one object a line
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.verb {
-        Verb::List(common) => {
-            let tasks = match common.service.ask(Request::Tasks)? {
+        Verb::List(asking) => {
+            let tasks = match asking.service.ask(Request::Tasks)? {
                 Reply::Tasks { tasks } => tasks,
                 other => return Err(unexpected(&other)),
             };
-            if common.json {
+            if asking.json {
                 tasks.iter().try_for_each(|task| out.json(task))?;
             } else {
                 out.text(list(&tasks))?;
             }
         }
-        Verb::Show { id, common } => {
-            let card = match common.service.ask(Request::Task { id })? {
+        Verb::Show { id, asking } => {
+            let card = match asking.service.ask(Request::Task { id })? {
                 Reply::Task(card) => card,
                 other => return Err(unexpected(&other)),
             };
-            if common.json {
+            if asking.json {
                 out.json(&card)?;
             } else {
                 out.text(show(&card, super::meter::now_ms()))?;

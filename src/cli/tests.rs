@@ -233,6 +233,7 @@ fn help_pages_are_as_reviewed() {
         ("help-dlms-set.txt", &["dlms", "set"]),
         ("help-meter.txt", &["meter"]),
         ("help-meter-cancel.txt", &["meter", "cancel"]),
+        ("help-meter-channel.txt", &["meter", "channel"]),
         ("help-meter-command.txt", &["meter", "command"]),
         ("help-meter-commands.txt", &["meter", "commands"]),
         ("help-meter-install.txt", &["meter", "install"]),

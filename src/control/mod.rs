@@ -4,6 +4,7 @@
 //! Nothing here opens a socket. Snapshots carry facts; what they mean is decided by [`Status::verdict`] alone.
 
 mod buffer;
+mod channel;
 pub mod left;
 mod mesh;
 mod meters;
@@ -16,6 +17,7 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
+pub use channel::{ChannelAsk, ChannelCard, MbusKey, Valve};
 pub use mesh::{
     AlternateLine, ChangeLine, HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence,
     NodeSecret, ParentLine, PathLine, RouteCounts, RouteHistory, RouteLine,
@@ -91,6 +93,13 @@ pub enum Request {
     Remove {
         meter: String,
     },
+    /// Something of an M-Bus channel of an electricity meter, by its full identity.
+    Channel {
+        meter: String,
+        channel: u8,
+        #[serde(flatten)]
+        ask: ChannelAsk,
+    },
     /// What is read of electricity meters.
     Tasks,
     /// One of these tasks.
@@ -149,6 +158,7 @@ pub enum Reply {
         tasks: Vec<TaskLine>,
     },
     Task(Box<TaskCard>),
+    Channel(ChannelCard),
     Networks {
         networks: Vec<String>,
     },

@@ -158,14 +158,27 @@ impl Schedule {
         })
     }
 
-    /// Ends an order.
-    pub fn handle_done(&mut self, ticket: Ticket, end: End, now: Now) {
-        let Some(Order { meter: no, work, .. }) = self.flying.remove(&ticket) else { return };
-        let Some(meter) = self.meters.get_mut(&no) else { return };
+    /// Ends an order that nobody wants any more: the meter was not asked.
+    pub fn handle_cancelled(&mut self, ticket: Ticket, now: Now) {
+        if let Some((no, _)) = self.land(ticket) {
+            self.arrange_all(no, now.utc_ms);
+        }
+    }
+
+    fn land(&mut self, ticket: Ticket) -> Option<(MeterNo, Work)> {
+        let Order { meter: no, work, .. } = self.flying.remove(&ticket)?;
+        let meter = self.meters.get_mut(&no)?;
         if let Some(channel) = self.channels.get_mut(meter.channel) {
             channel.flying = channel.flying.saturating_sub(1);
         }
         meter.is_busy = false;
+        Some((no, work))
+    }
+
+    /// Ends an order.
+    pub fn handle_done(&mut self, ticket: Ticket, end: End, now: Now) {
+        let Some((no, work)) = self.land(ticket) else { return };
+        let Some(meter) = self.meters.get_mut(&no) else { return };
         match end {
             End::Unreachable => meter.failed(self.retries, no, now.utc_ms),
             End::Complete | End::Broken | End::Refused => meter.answered(),

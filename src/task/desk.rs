@@ -116,6 +116,10 @@ impl Desk {
                 let command = if let Who::HeadEnd(id) = who { Some(id) } else { None };
                 finish(self.order(&meter, &action, expires_s, command).await);
             }
+            Request::Channel { meter, channel, ask } => {
+                let said = self.channel(meter, channel, ask, who);
+                tokio::spawn(async move { finish(said.await) });
+            }
             request => finish(self.answer(request).await),
         }
     }
@@ -175,7 +179,10 @@ impl Desk {
                 Reply::Networks { networks: self.config.plc.iter().map(|said| said.name.clone()).collect() }
             }
             Request::Mesh { network, ask } => self.mesh(&network, ask).await,
-            Request::Follow { .. } => Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into(),
+            // Both are answered by who takes them.
+            Request::Channel { .. } | Request::Follow { .. } => {
+                Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into()
+            }
         }
     }
 

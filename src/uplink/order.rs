@@ -13,6 +13,7 @@ use crate::journal::{Kept, Limits};
 use crate::reading::TimeQuality;
 use crate::wire::columns;
 use crate::wire::trust::Role;
+use crate::wire::v1::channel_order::What;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::State;
 use crate::wire::v1::order_meter::Action;
@@ -281,6 +282,14 @@ pub(super) fn signers(operation: &Operation) -> (&'static [Role], usize) {
             }
         },
         Operation::TraceRoute(_) | Operation::RefreshRoute(_) => (&[Role::Operator, Role::Installer], 1),
+        Operation::Channel(order) => match &order.what {
+            None | Some(What::Show(_)) => (&[Role::Reader, Role::Operator, Role::Installer], 1),
+            Some(What::SetKey(_)) => (&[Role::CryptoOfficer], 1),
+            Some(What::Disconnect(_)) => (&[Role::Switcher], 1),
+            // Nobody is there where it opens.
+            Some(What::Connect(connect)) => (&[Role::Switcher], if connect.directly { 2 } else { 1 }),
+            Some(_) => (&[Role::Installer], 1),
+        },
         // They concern everybody in the network, or all that was ever ordered.
         Operation::Rekey(_) | Operation::ResetJournal(_) => (&[Role::CryptoOfficer], 2),
     }
@@ -312,6 +321,24 @@ pub(super) fn words(operation: &Operation) -> String {
             format!("tell meter {meter} {}", action_name(order.action()))
         }
         Operation::ResetJournal(_) => "reset the command journal".to_owned(),
+        Operation::Channel(v1::ChannelOrder { meter, channel, what }) => {
+            let what = match what {
+                None => "nothing",
+                Some(What::Show(_)) => "show",
+                Some(What::Install(_)) => "install",
+                Some(What::Deinstall(_)) => "deinstall",
+                Some(What::Capture(_)) => "capture",
+                Some(What::ResetAlarm(_)) => "reset-alarm",
+                Some(What::SynchronizeClock(_)) => "synchronize-clock",
+                Some(What::SetKey(_)) => "set-key",
+                Some(What::Disconnect(_)) => "disconnect",
+                Some(What::Connect(v1::channel_order::Connect { directly: true })) => "connect directly",
+                Some(What::Connect(_)) => "connect",
+            };
+            let meter = meter.as_ref().and_then(|meter| columns::to_meter(meter).ok());
+            let meter = meter.map_or_else(|| "nobody".to_owned(), |meter| meter.to_string());
+            format!("{what}, channel {channel} of meter {meter}")
+        }
     }
 }
 

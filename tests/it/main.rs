@@ -9,6 +9,7 @@
     reason = "tests: a panic is a failure, and real time passes"
 )]
 
+mod behind;
 mod consumer;
 mod datagrams;
 mod days;

@@ -1,5 +1,7 @@
 //! `dcu head-end order`.
 
+mod channel;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +108,20 @@ enum What {
         #[arg(value_parser = Action::ALL.map(Action::name))]
         action: String,
     },
+    /// Do something with an M-Bus channel of an electricity meter, or with the valve behind it
+    ///
+    /// Installing wants the role installer, a key crypto-officer, a valve switcher.
+    Channel {
+        /// System title of the electricity meter
+        meter: String,
+        /// Its M-Bus channel, 1 to 4
+        channel: u32,
+        /// A gas valve may be opened from afar; two must sign
+        #[arg(long)]
+        directly: bool,
+        #[command(subcommand)]
+        what: channel::What,
+    },
     /// Begin a damaged memory of commands anew; two must sign
     ResetJournal,
 }
@@ -115,6 +131,11 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let of_kit: &[&str] = match &args.what {
         What::Rekey | What::ResetJournal => &["officer-1", "officer-2"],
         What::Meter { action, .. } if action.ends_with("valve") || action.ends_with("opening") => &["switcher"],
+        What::Channel { what: channel::What::SetKey { .. }, .. } => &["officer-1"],
+        What::Channel { what: channel::What::Disconnect | channel::What::Connect, directly, .. } => match directly {
+            true => &["switcher", "switcher-2"],
+            false => &["switcher"],
+        },
         _ => &["installer"],
     };
     if args.sign.iter().enumerate().any(|(place, key)| args.sign.iter().take(place).any(|other| other == key)) {
@@ -179,6 +200,9 @@ fn operation(what: What, network: String) -> Result<Operation, Failure> {
             let action = action_named(&action).unwrap_or_default().into();
             Operation::OrderMeter(OrderMeter { meter: Some(columns::from_meter(meter)), action })
         }
+        What::Channel { meter, channel, directly, what } => {
+            Operation::Channel(channel::order(&meter, channel, directly, what)?)
+        }
         What::ResetJournal => Operation::ResetJournal(ResetJournal {}),
     })
 }
@@ -201,6 +225,7 @@ fn print(state: &CommandState) -> String {
             format!("there {}; back {}", hops(forward), hops(reverse))
         }
         Some(Said::MeterOrder(number)) => format!("order {number} of the unit"),
+        Some(Said::Channel(said)) => channel::print(said),
         None => String::new(),
     };
     let more = [why, what].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
@@ -229,6 +254,7 @@ fn json(state: &CommandState) -> serde_json::Value {
             "forward": hops(&path.forward), "reverse": hops(&path.reverse),
         }),
         Some(Said::MeterOrder(number)) => json!({ "order": number }),
+        Some(Said::Channel(said)) => channel::json(said),
         None => serde_json::Value::Null,
     };
     json!({

@@ -1,7 +1,7 @@
 //! `dcu meter replace|remove`, and the card of a meter that is read over DLMS.
 
 use super::one;
-use crate::cli::client::{Service, unexpected};
+use crate::cli::client::{Asking, unexpected};
 use crate::cli::text::{Table, ago, printable, utc};
 use crate::cli::{Exit, Out, Outcome};
 use crate::control::{ElectricityCard, MeterCard, Reply, Request};
@@ -13,7 +13,7 @@ pub(super) struct Replace {
     /// The meter that measures from now on
     new: String,
     #[command(flatten)]
-    common: Common,
+    asking: Asking,
 }
 
 #[derive(Debug, clap::Args)]
@@ -21,32 +21,23 @@ pub(super) struct Remove {
     /// Which meter
     meter: String,
     #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    service: Service,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 pub(super) fn replace(args: &Replace, out: &mut Out) -> Outcome {
-    let ids = args.common.ids([&args.old, &args.new])?;
+    let ids = args.asking.ids([&args.old, &args.new])?;
     let [old, new] = ids;
-    args.common.told(Request::Replace { old, new }, out)
+    args.asking.told(Request::Replace { old, new }, out)
 }
 
 pub(super) fn remove(args: &Remove, out: &mut Out) -> Outcome {
-    let [meter] = args.common.ids([&args.meter])?;
-    args.common.told(Request::Remove { meter }, out)
+    let [meter] = args.asking.ids([&args.meter])?;
+    args.asking.told(Request::Remove { meter }, out)
 }
 
-impl Common {
+impl Asking {
     /// The meters that are meant.
-    fn ids<const N: usize>(&self, words: [&String; N]) -> Result<[String; N], crate::cli::Failure> {
+    pub(super) fn ids<const N: usize>(&self, words: [&String; N]) -> Result<[String; N], crate::cli::Failure> {
         let meters = match self.service.ask(Request::Meters)? {
             Reply::Meters { meters } => meters,
             other => return Err(unexpected(&other)),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cli::client::{Service, unexpected};
+use crate::cli::client::{Asking, unexpected};
 use crate::cli::text::{Table, ago, counted, printable};
 use crate::cli::{Exit, Out, Outcome};
 use crate::config;
-use crate::control::{MeterLine, OrderLine, Reply, Request};
+use crate::control::{OrderLine, Reply, Request};
 use crate::registry::Action;
 
 #[derive(Debug, clap::Args)]
@@ -20,13 +20,13 @@ pub(super) struct Command {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = config::duration)]
     expires: Duration,
     #[command(flatten)]
-    common: Common,
+    asking: Asking,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Commands {
     #[command(flatten)]
-    common: Common,
+    asking: Asking,
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub(super) struct Cancel {
     /// Its number, as `dcu meter commands` shows it
     number: u64,
     #[command(flatten)]
-    common: Common,
+    asking: Asking,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,34 +45,21 @@ pub(super) struct Install {
     #[arg(long, requires = "meter")]
     remove: bool,
     #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    service: Service,
-    /// Print JSON, one object a line
-    #[arg(long)]
-    json: bool,
+    asking: Asking,
 }
 
 pub(super) fn command(args: &Command, out: &mut Out) -> Outcome {
-    let meters: Vec<MeterLine> = match args.common.service.ask(Request::Meters)? {
-        Reply::Meters { meters } => meters,
-        other => return Err(unexpected(&other)),
-    };
-    let meter = super::one(&args.meter, &meters)?;
+    let [meter] = args.asking.ids([&args.meter])?;
     let (action, expires_s) = (args.action.clone(), args.expires.as_secs());
-    orders(Request::Order { meter, action, expires_s }, &args.common, out)
+    orders(Request::Order { meter, action, expires_s }, &args.asking, out)
 }
 
 pub(super) fn commands(args: &Commands, out: &mut Out) -> Outcome {
-    orders(Request::Orders, &args.common, out)
+    orders(Request::Orders, &args.asking, out)
 }
 
 pub(super) fn cancel(args: &Cancel, out: &mut Out) -> Outcome {
-    orders(Request::CancelOrder { order: args.number }, &args.common, out)
+    orders(Request::CancelOrder { order: args.number }, &args.asking, out)
 }
 
 pub(super) fn install(args: &Install, out: &mut Out) -> Outcome {
@@ -80,11 +67,11 @@ pub(super) fn install(args: &Install, out: &mut Out) -> Outcome {
         Some(meter) => Request::Bind { meter: meter.clone(), wanted: !args.remove },
         None => Request::ToBind,
     };
-    let meters = match args.common.service.ask(request)? {
+    let meters = match args.asking.service.ask(request)? {
         Reply::ToBind { meters } => meters,
         other => return Err(unexpected(&other)),
     };
-    if args.common.json {
+    if args.asking.json {
         out.json(&meters)?;
     } else {
         meters.iter().try_for_each(|meter| out.text(printable(meter) + "\n"))?;
@@ -93,12 +80,12 @@ pub(super) fn install(args: &Install, out: &mut Out) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn orders(request: Request, common: &Common, out: &mut Out) -> Outcome {
-    let orders = match common.service.ask(request)? {
+fn orders(request: Request, asking: &Asking, out: &mut Out) -> Outcome {
+    let orders = match asking.service.ask(request)? {
         Reply::Orders { orders } => orders,
         other => return Err(unexpected(&other)),
     };
-    if common.json {
+    if asking.json {
         orders.iter().try_for_each(|order| out.json(order))?;
         return Ok(Exit::Done);
     }

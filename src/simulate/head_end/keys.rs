@@ -139,7 +139,7 @@ impl Kit {
         self.dir.join("ingest.key")
     }
 
-    /// What somebody signs commands with, by the name of the role: `installer`, `officer-1`, `officer-2`.
+    /// What somebody signs commands with, by the name of the role: `installer`, `officer-1`, `switcher-1` and so on.
     pub fn command_key(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.key"))
     }
@@ -310,11 +310,12 @@ fn list(paths: &[PathBuf]) -> String {
 const HEAD_END: &str = "head-end";
 
 /// Who signs commands. What concerns a whole network takes both officers.
-const COMMANDERS: [(&str, &[Role], &str); 4] = [
+const COMMANDERS: [(&str, &[Role], &str); 5] = [
     ("installer", &[Role::Installer, Role::Operator], "signs commands about nodes and routes (ES256)"),
-    ("switcher", &[Role::Switcher], "signs commands to valves (ES256)"),
     ("officer-1", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the next"),
     ("officer-2", &[Role::CryptoOfficer], "signs commands about keys (ES256), together with the one before"),
+    ("switcher", &[Role::Switcher], "signs commands to valves (ES256), where it may be dangerous with the next"),
+    ("switcher-2", &[Role::Switcher], "signs commands to valves (ES256), together with the one before"),
 ];
 
 const ACL: &str = "user head-end\ntopic readwrite dcu/v1/#\n\n# %u: the certificate's common name, the unit's identifier\npattern readwrite dcu/v1/+/%u/#\n";
@@ -336,7 +337,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (_, made) = make(dir.path(), &Plan::default()).unwrap();
         let keys: Vec<_> = made.iter().filter(|made| made.path.extension().is_some_and(|e| e == "key")).collect();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 11);
         for key in keys {
             assert_eq!(fs::metadata(&key.path).unwrap().permissions().mode() & 0o777, 0o600, "{key:?}");
         }

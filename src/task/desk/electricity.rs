@@ -2,8 +2,10 @@
 
 use tokio::sync::oneshot;
 
-use super::{Desk, ask};
-use crate::control::{MeterCard, Refusal, RefusalKind, Reply};
+use super::mesh::PATIENCE;
+use super::{Desk, ask, ask_within};
+use crate::control::{ChannelAsk, MeterCard, Refusal, RefusalKind, Reply};
+use crate::task::control::Who;
 use crate::task::electricity;
 
 impl Desk {
@@ -13,6 +15,27 @@ impl Desk {
     ) -> Reply {
         let lived = self.collect(question).await.and_then(|lived| lived);
         lived.map_or_else(Into::into, |card| Reply::Meter(Box::new(card)))
+    }
+
+    /// An order to an M-Bus channel, which takes as long as its electricity meter.
+    pub(super) fn channel(
+        &self,
+        meter: String,
+        channel: u8,
+        ask: ChannelAsk,
+        who: Who,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let door = self.electricity.clone();
+        async move {
+            if let (ChannelAsk::Connect { directly: true }, Who::User(_)) = (&ask, who) {
+                let why = "a valve is opened directly by the head-end alone, signed twice";
+                return Refusal::new(RefusalKind::NotPermitted, why).into();
+            }
+            let Some(door) = door else { return nobody().into() };
+            let question = |reply| electricity::Question::Channel { meter, channel, ask, reply };
+            let done = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|done| done);
+            done.map_or_else(Into::into, Reply::Channel)
+        }
     }
 
     pub(super) async fn task(&self, id: String) -> Reply {
@@ -30,7 +53,11 @@ impl Desk {
     ) -> Result<T, Refusal> {
         match &self.electricity {
             Some(door) => ask(door, question, "the collection of electricity meters").await,
-            None => Err(Refusal::new(RefusalKind::NotFound, "no electricity meter is configured")),
+            None => Err(nobody()),
         }
     }
+}
+
+fn nobody() -> Refusal {
+    Refusal::new(RefusalKind::NotFound, "no electricity meter is configured")
 }

@@ -1,6 +1,6 @@
 //! What somebody at the unit itself orders is audited, as the head-end's commands are.
 
-use crate::control::{MeshAsk, MeshSaid, Reply, Request};
+use crate::control::{ChannelAsk, MeshAsk, MeshSaid, Reply, Request};
 
 /// What a request changes, in words; None for one that only asks. No key is in it.
 pub(super) fn words(request: &Request) -> Option<String> {
@@ -11,6 +11,15 @@ pub(super) fn words(request: &Request) -> Option<String> {
         Request::Bind { meter, wanted: false } => format!("do not bind meter {meter:?} any more"),
         Request::Replace { old, new } => format!("replace meter {old:?} by {new:?}"),
         Request::Remove { meter } => format!("remove meter {meter:?}"),
+        Request::Channel { ask: ChannelAsk::Show, .. } => return None,
+        Request::Channel { meter, channel, ask } => {
+            let whom = match ask {
+                ChannelAsk::Install { behind: Some(behind), .. } => format!(" {behind:?}"),
+                ChannelAsk::SetKey(key) => format!(" of {:?}", key.behind),
+                _ => String::new(),
+            };
+            format!("{}{whom}, channel {channel} of meter {meter:?}", ask.name())
+        }
         Request::Mesh { network, ask } => {
             let what = match ask {
                 // Only the last part changes something.

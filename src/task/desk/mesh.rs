@@ -69,9 +69,9 @@ impl Desk {
 }
 
 async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Reply {
-    let said = ask_within(MESH_PATIENCE, network, |reply| plc::Question::Ask(ask, reply), "the network").await;
+    let said = ask_within(PATIENCE, network, |reply| plc::Question::Ask(ask, reply), "the network").await;
     said.and_then(|said| said).map_or_else(Into::into, Reply::Mesh)
 }
 
 /// A path discovery takes 40 s at most.
-const MESH_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! The task that reads electricity meters: it asks the schedule who is next, lets orders run, and hands what came to the
 //! store together with how far each meter has come.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::demand::Demand;
 use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
 use super::known::{self, Known, Member, event, lane, origin, task};
-use super::life::Demand;
 use super::push::{Listener, PushCounts};
 use super::question::Question;
 use crate::clock::{Now, ReadClock};
@@ -42,6 +42,9 @@ pub(in crate::task) struct Collector {
     counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
     orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
+    /// What meters are asked for out of their turn, and have not been asked yet, by the number of the request.
+    pub(super) demands: BTreeMap<u64, (MeterNo, Demand)>,
+    pub(super) next_demand: u64,
     pub(super) waiting: VecDeque<Batch>,
     pub(super) push_counts: PushCounts,
     /// What is read begins when the clock is known.
@@ -49,7 +52,7 @@ pub(in crate::task) struct Collector {
 }
 
 /// What an order is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Purpose {
     Task(usize),
     Demand(Demand),
@@ -85,6 +88,8 @@ impl Collector {
             counters: Arc::new(Mutex::new(counters)),
             running: JoinSet::new(),
             orders: HashMap::new(),
+            demands: BTreeMap::new(),
+            next_demand: 0,
             waiting: VecDeque::new(),
             push_counts: PushCounts::default(),
             is_begun: false,
@@ -180,12 +185,16 @@ impl Collector {
 
     fn order(&mut self, order: &Order) {
         let Order { ticket, meter: no, work } = order;
-        let Some(known) = self.meters.get(no.0 as usize) else { return };
         let (purpose, wanted, object, grid, slots, origin) = match work {
             Work::OnDemand(number) => {
-                let (demand, grid) = (Demand::of(*number), Demand::grid());
+                let demand = self.demands.remove(number).map(|(_, demand)| demand);
+                let Some(demand) = demand.filter(|demand| !demand.is_given_up()) else {
+                    return self.schedule.handle_cancelled(*ticket, (self.clock)());
+                };
+                let grid = Demand::grid();
                 let slot = grid.last_ended((self.clock)().utc_ms.div_euclid(1_000));
-                (Purpose::Demand(demand), Demand::wanted(self, known), None, grid, slot..=slot, Demand::ORIGIN)
+                let wanted = demand.wanted(self, *no);
+                (Purpose::Demand(demand), wanted, None, grid, slot..=slot, Demand::ORIGIN)
             }
             Work::Read { task, slots } => {
                 let Some(said) = self.config.tasks.get(*task) else { return };
@@ -198,6 +207,7 @@ impl Collector {
                 (Purpose::Task(*task), wanted, object, said.grid.clone(), slots.clone(), origin(said))
             }
         };
+        let Some(known) = self.meters.get(no.0 as usize) else { return };
         self.prepare_counters(&known.party);
         let job = Job {
             meter: Arc::clone(&known.party),
@@ -205,6 +215,7 @@ impl Collector {
             grid,
             slots: slots.clone(),
             is_named: known.name.is_some(),
+            looks_behind: matches!(&purpose, Purpose::Demand(_)),
             slot_seconds: self.slot_seconds(known),
             moved: known.moved,
             origin,

@@ -2,6 +2,7 @@
 
 mod associate;
 mod behind;
+mod channel;
 mod clock;
 mod party;
 mod registers;
@@ -21,12 +22,14 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
+pub(super) use behind::CHANNELS;
 pub(super) use clock::Corrected;
 pub(super) use party::Party;
 use trouble::Trouble;
 
 use super::{Note, Session};
 use crate::clock::ReadClock;
+use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
 use crate::reading::{EventTable, Interval, MeterEvent, MeterId, Obis, Origin, Quality, Reading};
@@ -45,6 +48,8 @@ pub(super) struct Job {
     pub(super) slot_seconds: u32,
     /// Its logical device name is known, or will not be.
     pub(super) is_named: bool,
+    /// Who is behind it is asked for too.
+    pub(super) looks_behind: bool,
     /// Seconds since 1970 UTC that its clock was moved over.
     pub(super) moved: Option<(i64, i64)>,
     pub(super) origin: Origin,
@@ -65,6 +70,7 @@ pub(super) enum Wanted {
     Events(Obis),
     Registers(Vec<(u16, Obis)>),
     Clock(Discipline),
+    Channel(u8, ChannelAsk),
 }
 
 /// What the rows of a profile are.
@@ -95,8 +101,10 @@ pub(super) struct Outcome {
     pub(super) name: Option<Vec<u8>>,
     /// The system title of the meter that answered instead.
     pub(super) other: Option<[u8; 8]>,
-    /// Meters behind this one, by channel, as far as they were asked for.
-    pub(super) channels: Vec<(u8, MeterId)>,
+    /// Meters behind this one, by channel, as far as they were asked for; None: nobody.
+    pub(super) channels: Vec<(u8, Option<MeterId>)>,
+    /// What came of an order to a channel.
+    pub(super) channel: Option<Result<ChannelCard, Refusal>>,
     /// Scalers and units of registers.
     pub(super) units: Vec<(Attribute, Option<ScalerUnit>)>,
     /// What the meter sent unasked, deciphered.
@@ -163,7 +171,20 @@ impl Job {
         }
         match &self.wanted {
             Wanted::Profile(object) | Wanted::Events(object) => self.rows(*object, session, outcome).await,
-            Wanted::Registers(objects) => self.registers(objects, session, outcome).await,
+            Wanted::Registers(objects) => {
+                let told = self.registers(objects, session, outcome).await;
+                if self.looks_behind && !matches!(told, Err(Trouble { end: End::Unreachable, .. })) {
+                    self.look_behind(session, outcome).await?;
+                }
+                told
+            }
+            Wanted::Channel(channel, ask) => {
+                let done = self.channel(*channel, ask, session, outcome).await;
+                let unanswered = done.as_ref().err().filter(|refusal| refusal.kind == RefusalKind::TimedOut);
+                let unanswered = unanswered.map(|refusal| refusal.message.clone());
+                outcome.channel = Some(done);
+                unanswered.map_or(Ok(()), |detail| Err(Trouble { end: End::Unreachable, detail }))
+            }
             Wanted::Clock(discipline) => self.time(*discipline, session, outcome).await,
         }
     }

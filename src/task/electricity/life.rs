@@ -6,62 +6,14 @@
 use std::sync::Arc;
 
 use super::collector::Collector;
-use super::exchange::{Outcome, Party, Wanted};
-use super::known::{Known, Member, event};
+use super::demand::Demand;
+use super::exchange::{Outcome, Party};
+use super::known::{Known, event};
 use crate::clock::Now;
-use crate::config::electricity::What;
-use crate::control::{ElectricityCard, ElectricityTask, MeterCard, MeterLine, Refusal, RefusalKind};
-use crate::reading::{MeterId, Obis, Origin};
-use crate::schedule::{End, Grid, MeterNo, MeterState, Ticket};
+use crate::control::{MeterCard, Refusal, RefusalKind};
+use crate::reading::MeterId;
+use crate::schedule::{End, MeterNo, MeterState};
 use crate::store::{Body, Lane};
-
-/// What a meter is asked for out of its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Demand {
-    /// Its last registers, before this one measures in its place.
-    Final(MeterNo),
-    /// Its first registers, after that one.
-    First(MeterNo),
-}
-
-impl Demand {
-    /// The number of a request in the schedule.
-    const fn number(self) -> u64 {
-        match self {
-            Self::Final(new) => (new.0 as u64) << 1,
-            Self::First(old) => (old.0 as u64) << 1 | 1,
-        }
-    }
-
-    pub(super) const fn of(number: u64) -> Self {
-        let no = MeterNo((number >> 1) as u32);
-        if number & 1 == 0 { Self::Final(no) } else { Self::First(no) }
-    }
-
-    /// All of a meter's registers that are known to be there.
-    pub(super) fn wanted(collector: &Collector, known: &Known) -> Wanted {
-        let tasks = known.tasks.iter().filter_map(|member| collector.config.tasks.get(member.task));
-        let registers = tasks.filter_map(|task| match &task.what {
-            What::Registers(objects) => Some(objects.clone()),
-            _ => None,
-        });
-        let captured =
-            known.layouts.iter().flat_map(|(_, layout)| &layout.columns).map(|column| column.object.attribute);
-        let captured = captured.filter(|it| matches!(it.class_id, 3..=5) && it.attribute == 2);
-        let mut all: Vec<_> = registers.flatten().collect();
-        all.extend(captured.map(|it| (it.class_id, Obis(it.logical_name.0))));
-        all.push(ACTIVE_IMPORT);
-        all.sort_unstable();
-        all.dedup();
-        Wanted::Registers(all)
-    }
-
-    pub(super) const fn grid() -> Grid {
-        Grid::Every { seconds: 60 }
-    }
-
-    pub(super) const ORIGIN: Origin = Origin::OnDemand;
-}
 
 impl Collector {
     /// Another meter measures in the place of one.
@@ -70,7 +22,7 @@ impl Collector {
         if old == new {
             return Err(Refusal::new(RefusalKind::Malformed, "a meter does not replace itself"));
         }
-        self.demand(old, Demand::Final(new))?;
+        self.demand(old, Demand::Final(new)).map_err(|(refusal, _)| refusal)?;
         self.card(old).ok_or_else(unknown)
     }
 
@@ -83,12 +35,7 @@ impl Collector {
         self.card(no).ok_or_else(unknown)
     }
 
-    fn demand(&mut self, no: MeterNo, demand: Demand) -> Result<(), Refusal> {
-        let is_taken = self.schedule.ask(no, demand.number());
-        is_taken.then_some(()).ok_or_else(|| Refusal::new(RefusalKind::Busy, "too many requests wait for its channel"))
-    }
-
-    fn taking_part(&self, meter: &str) -> Result<MeterNo, Refusal> {
+    pub(super) fn taking_part(&self, meter: &str) -> Result<MeterNo, Refusal> {
         let no = self.numbered(meter).ok_or_else(unknown)?;
         match self.schedule.state(no) {
             None => Err(Refusal::new(RefusalKind::Busy, "the clock is not known yet: no meter takes part")),
@@ -98,51 +45,14 @@ impl Collector {
         }
     }
 
-    fn numbered(&self, meter: &str) -> Option<MeterNo> {
+    pub(super) fn numbered(&self, meter: &str) -> Option<MeterNo> {
         let id: MeterId = meter.parse().ok()?;
         let place = self.meters.iter().position(|known| known.id() == id)?;
         Some(MeterNo(u32::try_from(place).ok()?))
     }
 
-    /// What was asked on demand has ended.
-    pub(super) fn demanded(&mut self, ticket: Ticket, no: MeterNo, demand: Demand, outcome: Outcome) {
-        let now = (self.clock)();
-        let Some(known) = self.meters.get_mut(no.0 as usize) else { return };
-        known.received = known.received.max(outcome.received);
-        let readings: Vec<_> = outcome.rows.into_iter().flat_map(|(_, readings)| readings).collect();
-        self.schedule.handle_done(ticket, outcome.end, now);
-        let said: Vec<_> = readings
-            .iter()
-            .filter_map(|it| Some(format!("{} {} {}", it.register.obis?, it.value, it.register.unit)))
-            .take(SAID)
-            .collect();
-        let said = match said.as_slice() {
-            [] => format!("no reading: {}", outcome.detail.unwrap_or_else(|| "it has none".to_owned())),
-            said => said.join(", "),
-        };
-        let mut records: Vec<_> = readings.into_iter().map(|it| (Lane::OnDemand, Body::Reading(it))).collect();
-        match demand {
-            Demand::Final(new) => {
-                let detail = format!("by {}; its final readings: {said}", self.named(new));
-                records.extend(self.retire(no, MeterState::Replaced, "electricity.replaced", detail, now));
-                if let Some(known) = self.meters.get_mut(no.0 as usize) {
-                    known.successor = Some(new);
-                }
-                // A channel that has no room tells no first reading; its profile does.
-                let _ = self.demand(new, Demand::First(no));
-            }
-            Demand::First(old) => {
-                let detail = format!("instead of {}; its first readings: {said}", self.named(old));
-                if let Some(known) = self.meters.get(no.0 as usize) {
-                    records.push(event("electricity.commissioned", detail, known.id(), now));
-                }
-            }
-        }
-        self.store_with_mark(no, records);
-    }
-
     /// Takes part no longer. Its keys are forgotten.
-    fn retire(
+    pub(super) fn retire(
         &mut self,
         no: MeterNo,
         state: MeterState,
@@ -151,12 +61,17 @@ impl Collector {
         now: Now,
     ) -> Option<(Lane, Body)> {
         self.schedule.retire(no, state);
+        self.give_up_demands(no);
         let known = self.meters.get_mut(no.0 as usize)?;
         known.retire(state);
         Some(event(code, detail, known.id(), now))
     }
 
-    fn named(&self, no: MeterNo) -> String {
+    pub(super) fn id_of(&self, no: MeterNo) -> MeterId {
+        self.meters.get(no.0 as usize).map_or(MeterId::SystemTitle([0; 8]), Known::id)
+    }
+
+    pub(super) fn named(&self, no: MeterNo) -> String {
         self.meters.get(no.0 as usize).map_or_else(String::new, |known| known.id().to_string())
     }
 
@@ -196,9 +111,13 @@ impl Collector {
         let Some(known) = self.meters.get_mut(no.0 as usize) else { return };
         let mut records = Vec::new();
         for (channel, meter) in &outcome.channels {
-            let before = known.channels.insert(*channel, *meter).filter(|before| before != meter);
-            if let Some(before) = before {
-                let detail = format!("channel {channel}: {meter} instead of {before}");
+            let before = match meter {
+                Some(meter) => known.channels.insert(*channel, *meter),
+                None => known.channels.remove(channel),
+            };
+            if let Some(before) = before.filter(|before| Some(*before) != *meter) {
+                let now_there = meter.map_or_else(|| "nobody".to_owned(), |meter| meter.to_string());
+                let detail = format!("channel {channel}: {now_there} instead of {before}");
                 records.push(event("electricity.channel_changed", detail, known.id(), now));
             }
         }
@@ -213,45 +132,6 @@ impl Collector {
         let code = if is_known { "electricity.duplicate" } else { "electricity.other_meter" };
         let detail = format!("{} answers in its place; nothing was taken", MeterId::SystemTitle(other));
         self.tell(no.0 as usize, code, detail, now);
-    }
-
-    /// All meters, as the list of meters has them.
-    pub(super) fn meter_lines(&self) -> Vec<MeterLine> {
-        self.meters.iter().map(line).collect()
-    }
-
-    pub(super) fn meter_card(&self, id: &str) -> Option<MeterCard> {
-        self.card(self.numbered(id)?)
-    }
-
-    fn card(&self, no: MeterNo) -> Option<MeterCard> {
-        let known = self.meters.get(no.0 as usize)?;
-        let state = self.schedule.state(no).unwrap_or_default();
-        let task = |member: &Member| {
-            let (said, progress) = (self.config.tasks.get(member.task)?, self.schedule.progress(no, member.task)?);
-            let complete_until_ms = said.grid.end(progress.watermark() - 1).saturating_mul(1_000);
-            Some(ElectricityTask { id: said.id.clone(), complete_until_ms, lost: progress.lost() })
-        };
-        Some(MeterCard {
-            line: line(known),
-            has_key: known.party.credential.is_some(),
-            counter: known.received,
-            policy: "tasks".to_owned(),
-            electricity: Some(ElectricityCard {
-                state: state.name().to_owned(),
-                channel: known.party.channel.name.clone(),
-                replaced_by: known.successor.map(|no| self.named(no)),
-                clock_ahead_ms: known.offset.map(|(ahead, _)| ahead),
-                detail: known.detail.clone(),
-                behind: known
-                    .channels
-                    .iter()
-                    .map(|(channel, meter)| (channel.to_string(), meter.to_string()))
-                    .collect(),
-                tasks: known.tasks.iter().filter_map(task).collect(),
-            }),
-            ..MeterCard::default()
-        })
     }
 }
 
@@ -272,29 +152,6 @@ impl Known {
     }
 }
 
-fn line(known: &Known) -> MeterLine {
-    let manner = &known.party.meter.manner;
-    MeterLine {
-        id: known.id().to_string(),
-        medium: "electricity".to_owned(),
-        group: known.party.meter.group.clone(),
-        security: match manner.security {
-            0 => "plain",
-            control if control & 0x10 != 0 => "authenticated",
-            _ => "decrypted",
-        }
-        .to_owned(),
-        telegrams: 0,
-        last_heard_ms: known.answered_ms,
-        rssi_dbm: None,
-    }
-}
-
 fn unknown() -> Refusal {
     Refusal::new(RefusalKind::NotFound, "no such electricity meter is configured")
 }
-
-/// Class and name: what every electricity meter has.
-const ACTIVE_IMPORT: (u16, Obis) = (3, Obis([1, 0, 1, 8, 0, 255]));
-/// Registers that an event repeats.
-const SAID: usize = 8;

@@ -1,8 +1,10 @@
 //! Electricity meters over DLMS: what drives the client of `dlms` over sockets and serial ports.
 
+mod card;
 mod client;
 mod collector;
 mod datagram;
+mod demand;
 mod direct;
 mod exchange;
 mod known;

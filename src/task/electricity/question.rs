@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::collector::Collector;
 use super::lines::Tasks;
-use crate::control::{Collection, MeterCard, MeterLine, Refusal, TaskCard, TaskLine};
+use crate::control::{ChannelAsk, ChannelCard, Collection, MeterCard, MeterLine, Refusal, TaskCard, TaskLine};
 use crate::wire::v1;
 
 /// What the desk may ask.
@@ -29,6 +29,12 @@ pub(in crate::task) enum Question {
         meter: String,
         reply: oneshot::Sender<Result<MeterCard, Refusal>>,
     },
+    Channel {
+        meter: String,
+        channel: u8,
+        ask: ChannelAsk,
+        reply: oneshot::Sender<Result<ChannelCard, Refusal>>,
+    },
     /// None for a task that is not configured.
     Task {
         id: String,
@@ -47,6 +53,7 @@ impl Collector {
             Question::Meter { id, reply } => drop(reply.send(self.meter_card(&id))),
             Question::Replace { old, new, reply } => drop(reply.send(self.replace(&old, &new))),
             Question::Remove { meter, reply } => drop(reply.send(self.remove(&meter))),
+            Question::Channel { meter, channel, ask, reply } => self.channel(&meter, channel, ask, reply),
             Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
         }
     }

@@ -1,5 +1,7 @@
 //! Commands that others carry out: asked at the desk as a technician would, and answered in the words of the contract.
 
+mod channel;
+
 use std::path::PathBuf;
 
 use plc::Eui64;
@@ -103,6 +105,7 @@ async fn carry_out(queries: &mpsc::Sender<Query>, id: [u8; 16], request: Request
     match answer.await {
         Ok(Reply::Mesh(said)) => Outcome::Succeeded(result(&said)),
         Ok(Reply::Orders { .. }) => Outcome::Queued,
+        Ok(Reply::Channel(card)) => Outcome::Succeeded(Some(Said::Channel(channel::state(&card)))),
         Ok(Reply::Refused(Refusal { kind, message })) => match kind {
             RefusalKind::Malformed => failed("malformed", message),
             RefusalKind::NotFound => failed("not_found", message),
@@ -163,6 +166,7 @@ fn request(operation: Operation, left_ms: i64) -> Option<Request> {
             let (action, expires_s) = (action_name(order.action()), u64::try_from(left_ms / 1000).unwrap_or(0));
             return Action::named(&action).map(|_| Request::Order { meter, action, expires_s });
         }
+        Operation::Channel(order) => return channel::request(order),
         Operation::Resend(_) | Operation::Checkpoint(_) | Operation::ResetJournal(_) => return None,
     };
     Some(Request::Mesh { network, ask })

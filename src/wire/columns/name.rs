@@ -31,6 +31,7 @@ same_names!(from_security, to_security, Security, v1::Security, "security",
 same_names!(from_time_quality, to_time_quality, TimeQuality, v1::TimeQuality, "time_quality",
     Unsynchronised Holdover Synchronised);
 
+/// A meter in the words of the contract.
 pub fn from_meter(meter: MeterId) -> v1::MeterId {
     let id = match meter {
         MeterId::MBus { manufacturer, identification, version, device_type } => {
@@ -46,8 +47,10 @@ pub fn from_meter(meter: MeterId) -> v1::MeterId {
     v1::MeterId { id: Some(id) }
 }
 
+/// A meter that the contract names.
+///
 /// # Errors
-/// It is no meter.
+/// It names none.
 pub fn to_meter(meter: &v1::MeterId) -> Result<MeterId, Reject> {
     match meter.id.as_ref().ok_or(Reject::Field("meter"))? {
         v1::meter_id::Id::Mbus(address) => to_mbus(

@@ -7,6 +7,7 @@ use dlms::cosem::{MbusClient, class};
 use super::{Job, Outcome, Trouble};
 use crate::reading::from_cosem::Context;
 use crate::reading::{Manufacturer, MeterId, Obis, Path};
+use crate::schedule::End;
 use crate::task::electricity::Session;
 
 /// The channel that an object is of.
@@ -27,25 +28,45 @@ impl Job {
     ) -> Result<Context, Trouble> {
         let own = self.context();
         let Some(channel) = channel(object) else { return Ok(own) };
-        if let Some((_, meter)) = outcome.channels.iter().find(|(other, _)| *other == channel) {
+        if let Some((_, Some(meter))) = outcome.channels.iter().find(|(other, _)| *other == channel) {
             return Ok(behind(own, *meter));
         }
-        let client = dlms::Obis::new(0, channel, 24, 1, 0, 255);
-        let mut octets = Vec::new();
-        for attribute in 6..=9 {
-            octets.push(session.get(Attribute::new(class::MBUS_CLIENT, client, attribute), None).await?);
-        }
-        let values: Vec<_> = octets.iter().map(|octets| Data::parse_all(octets)).collect::<Result<_, _>>()?;
-        let values: [Data<'_>; 4] = values.try_into().unwrap_or([Data::NullData; 4]);
-        let MbusClient { identification_number, manufacturer_id, version, device_type } = MbusClient::new(values)?;
-        if identification_number == 0 && manufacturer_id == 0 {
-            return Err(Trouble::refused(format!("nothing is installed on channel {channel}")));
-        }
-        let manufacturer = Manufacturer(manufacturer_id);
-        let meter = MeterId::MBus { manufacturer, identification: identification_number, version, device_type };
-        outcome.channels.push((channel, meter));
+        let found = identity(channel, session).await?;
+        outcome.channels.push((channel, found));
+        let meter = found.ok_or_else(|| Trouble::refused(format!("nothing is installed on channel {channel}")))?;
         Ok(behind(own, meter))
     }
+
+    /// Who is on each channel that there is.
+    pub(super) async fn look_behind(&self, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
+        for channel in 1..=CHANNELS {
+            match identity(channel, session).await {
+                Ok(found) => outcome.channels.push((channel, found)),
+                Err(trouble) if trouble.end == End::Refused => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who is on a channel; None: nobody.
+pub(super) async fn identity(channel: u8, session: &mut Session) -> Result<Option<MeterId>, Trouble> {
+    let mut octets = Vec::new();
+    for attribute in 6..=9 {
+        octets.push(session.get(Attribute::new(class::MBUS_CLIENT, client_of(channel), attribute), None).await?);
+    }
+    let values: Vec<_> = octets.iter().map(|octets| Data::parse_all(octets)).collect::<Result<_, _>>()?;
+    let values: [Data<'_>; 4] = values.try_into().unwrap_or([Data::NullData; 4]);
+    let MbusClient { identification_number, manufacturer_id, version, device_type } = MbusClient::new(values)?;
+    let manufacturer = Manufacturer(manufacturer_id);
+    let meter = MeterId::MBus { manufacturer, identification: identification_number, version, device_type };
+    Ok((identification_number != 0 || manufacturer_id != 0).then_some(meter))
+}
+
+/// IEC 62056-6-1: 0-n:24.1.0, the M-Bus client of a channel.
+pub(super) const fn client_of(channel: u8) -> dlms::Obis {
+    dlms::Obis::new(0, channel, 24, 1, 0, 255)
 }
 
 fn behind(own: Context, meter: MeterId) -> Context {
@@ -53,4 +74,4 @@ fn behind(own: Context, meter: MeterId) -> Context {
 }
 
 /// IEC 62056-6-1: M-Bus channels of an electricity meter.
-const CHANNELS: u8 = 4;
+pub(in crate::task::electricity) const CHANNELS: u8 = 4;

@@ -1,0 +1,65 @@
+//! Electricity meters as people see them: a line each, and the card of one.
+
+use super::collector::Collector;
+use super::known::{Known, Member};
+use crate::control::{ElectricityCard, ElectricityTask, MeterCard, MeterLine};
+use crate::schedule::MeterNo;
+
+impl Collector {
+    /// All meters, as the list of meters has them.
+    pub(super) fn meter_lines(&self) -> Vec<MeterLine> {
+        self.meters.iter().map(line).collect()
+    }
+
+    pub(super) fn meter_card(&self, id: &str) -> Option<MeterCard> {
+        self.card(self.numbered(id)?)
+    }
+
+    pub(super) fn card(&self, no: MeterNo) -> Option<MeterCard> {
+        let known = self.meters.get(no.0 as usize)?;
+        let state = self.schedule.state(no).unwrap_or_default();
+        let task = |member: &Member| {
+            let (said, progress) = (self.config.tasks.get(member.task)?, self.schedule.progress(no, member.task)?);
+            let complete_until_ms = said.grid.end(progress.watermark() - 1).saturating_mul(1_000);
+            Some(ElectricityTask { id: said.id.clone(), complete_until_ms, lost: progress.lost() })
+        };
+        Some(MeterCard {
+            line: line(known),
+            has_key: known.party.credential.is_some(),
+            counter: known.received,
+            policy: "tasks".to_owned(),
+            electricity: Some(ElectricityCard {
+                state: state.name().to_owned(),
+                channel: known.party.channel.name.clone(),
+                replaced_by: known.successor.map(|no| self.named(no)),
+                clock_ahead_ms: known.offset.map(|(ahead, _)| ahead),
+                detail: known.detail.clone(),
+                behind: known
+                    .channels
+                    .iter()
+                    .map(|(channel, meter)| (channel.to_string(), meter.to_string()))
+                    .collect(),
+                tasks: known.tasks.iter().filter_map(task).collect(),
+            }),
+            ..MeterCard::default()
+        })
+    }
+}
+
+fn line(known: &Known) -> MeterLine {
+    let manner = &known.party.meter.manner;
+    MeterLine {
+        id: known.id().to_string(),
+        medium: "electricity".to_owned(),
+        group: known.party.meter.group.clone(),
+        security: match manner.security {
+            0 => "plain",
+            control if control & 0x10 != 0 => "authenticated",
+            _ => "decrypted",
+        }
+        .to_owned(),
+        telegrams: 0,
+        last_heard_ms: known.answered_ms,
+        rssi_dbm: None,
+    }
+}
