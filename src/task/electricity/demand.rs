@@ -51,12 +51,13 @@ impl Demand {
 }
 
 impl Collector {
-    /// Puts a demand before everything else that is asked of the meter.
-    pub(super) fn demand(&mut self, no: MeterNo, demand: Demand) -> Result<(), (Refusal, Demand)> {
+    /// Puts a demand before everything else that is asked of the meter. Where it finds no room, whoever waits is told.
+    pub(super) fn demand(&mut self, no: MeterNo, demand: Demand) -> Result<(), Refusal> {
         let number = self.next_demand;
         if !self.schedule.ask(no, number) {
             let refusal = Refusal::new(RefusalKind::Busy, "too many requests wait for its channel");
-            return Err((refusal, demand));
+            refuse(demand, refusal.clone());
+            return Err(refusal);
         }
         self.next_demand += 1;
         self.demands.insert(number, (no, demand));
@@ -78,9 +79,7 @@ impl Collector {
         match no {
             Ok(no) => {
                 let demand = Demand::Channel { channel, ask, wanted_by: WantedBy::Desk(reply) };
-                if let Err((refusal, demand)) = self.demand(no, demand) {
-                    refuse(demand, refusal);
-                }
+                let _ = self.demand(no, demand);
             }
             Err(refusal) => drop(reply.send(Err(refusal))),
         }

@@ -22,7 +22,7 @@ impl Collector {
         if old == new {
             return Err(Refusal::new(RefusalKind::Malformed, "a meter does not replace itself"));
         }
-        self.demand(old, Demand::Final(new)).map_err(|(refusal, _)| refusal)?;
+        self.demand(old, Demand::Final(new))?;
         self.card(old).ok_or_else(unknown)
     }
 
