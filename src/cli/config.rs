@@ -1,21 +1,23 @@
 //! `dcu config check|template`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::{Exit, Out, Outcome};
-use crate::config::{Config, Fault, Gravity, text_of};
+use super::text::Table;
+use super::{Exit, Failure, Out, Outcome};
+use crate::config::{Companion, Config, Fault, Gravity, text_of};
 use crate::task::Files;
 
-/// Check a configuration, or print the annotated default
+/// Check a configuration, or print the default or a companion profile
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
   dcu config check                    the installed file
   dcu config check ./dcu.toml         every fault at once, by key and line
-  dcu config template > dcu.toml      the default with its reasons")]
+  dcu config template > dcu.toml      the default with its reasons
+  dcu config companion idis           what is read of meters after IDIS")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -39,12 +41,35 @@ enum Verb {
     },
     /// Print the annotated default configuration
     Template,
+    /// List the companion profiles, or print one
+    ///
+    /// What meters of a kind have, what is read of them, how their clocks are understood, what the codes in their logs
+    /// mean: `companion = "idis"` of a meter, a group or all. A copy that was changed is named by its file.
+    Companion {
+        /// The one to print
+        name: Option<String>,
+    },
 }
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.verb {
         Verb::Check { file, json } => check(file, json, out),
         Verb::Template => out.text(Config::TEMPLATE).map(|()| Exit::Done),
+        Verb::Companion { name: None } => {
+            let mut table = Table::new(&["companion", "title", ">tasks"]);
+            for (name, _) in Companion::SHIPPED {
+                let companion =
+                    Companion::named(name, Path::new("")).map_err(|text| Failure::said(Exit::Failed, text))?;
+                table.row([name.to_owned(), companion.title.clone(), companion.tasks.len().to_string()]);
+            }
+            out.text(table.text()).map(|()| Exit::Done)
+        }
+        Verb::Companion { name: Some(wanted) } => {
+            let found = Companion::SHIPPED.iter().find(|(name, _)| *name == wanted);
+            let missing = || Failure::said(Exit::NotFound, format!("there is no companion profile {wanted:?}"));
+            let (_, text) = found.ok_or_else(missing)?;
+            out.text(text).map(|()| Exit::Done)
+        }
     }
 }
 

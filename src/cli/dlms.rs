@@ -10,9 +10,9 @@ mod value;
 mod way;
 
 use clap::Subcommand;
+use dlms::Data;
 use dlms::apdu::Attribute;
 use dlms::cosem::ScalerUnit;
-use dlms::{Data, Obis};
 use serde::Serialize;
 
 use self::name::Name;
@@ -114,9 +114,9 @@ enum Verb {
         override_usage = "dcu dlms profile [OPTIONS] <--wrapper|--wrapper-udp|--hdlc-tcp|--serial>\n      <OBIS>"
     )]
     Profile {
-        /// The profile's OBIS code, such as 1-0:99.1.0*255
-        #[arg(value_name = "OBIS", value_parser = name::profile)]
-        profile: Obis,
+        /// The profile's OBIS code, such as 1-0:99.1.0*255, or with --companion the id of a task, such as load-profile
+        #[arg(value_name = "OBIS")]
+        profile: String,
         /// Rows from this time on
         #[arg(long, value_name = "TIME", value_parser = Bound::parse)]
         from: Option<Bound>,
@@ -152,7 +152,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 }
                 (None, from, to) => Wanted::Range(from, to),
             };
-            with(&way, |meter| profile::run(meter, profile, wanted, way.sign(), way.json, out))
+            let profile = name::profile_of(&profile, way.companion.as_deref());
+            let profile = profile.map_err(|text| Failure::said(Exit::Usage, text))?;
+            with(&way, |meter| profile::run(meter, profile, wanted, &way, out))
         }
     }
 }
@@ -236,6 +238,9 @@ struct Line {
     node: Option<Node>,
     #[serde(flatten)]
     scaled: Option<Scaled>,
+    /// As the companion profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -250,6 +255,7 @@ impl Line {
             done: None,
             node: None,
             scaled: None,
+            meaning: None,
             error: None,
         }
     }
@@ -267,12 +273,15 @@ fn show(
     let sign = way.sign();
     if way.json {
         let (node, scaled) = (Some(Node::new(data, sign)), scaler_unit.map(|it| Scaled::new(data, it)));
-        return out.json(&Line { node, scaled, ..Line::of(attribute) });
+        let meaning = way.meaning(attribute.class_id, attribute.logical_name).map(ToOwned::to_owned);
+        return out.json(&Line { node, scaled, meaning, ..Line::of(attribute) });
     }
+    let meaning = way.meaning(attribute.class_id, attribute.logical_name);
+    let title = meaning.map_or_else(|| title(attribute), |meaning| format!("{}, {meaning}", title(attribute)));
     match value::elements(data, sign) {
-        None => out.line(format_args!("{}  {}", title(attribute), value::line(data, scaler_unit, sign))),
+        None => out.line(format_args!("{title}  {}", value::line(data, scaler_unit, sign))),
         Some(elements) => {
-            out.line(format_args!("{}  {}", title(attribute), super::text::counted(elements.len() as u64, "element")))?;
+            out.line(format_args!("{title}  {}", super::text::counted(elements.len() as u64, "element")))?;
             elements.iter().try_for_each(|element| out.line(format_args!("  {element}")))
         }
     }

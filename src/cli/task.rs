@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::client::{Asking, unexpected};
 use super::text::{Table, ago, counted, percent, utc};
 use super::{Exit, Out, Outcome};
-use crate::control::{Reply, Request, Share, TaskCard, TaskLine};
+use crate::control::{Reply, Request, Share, TaskCard, TaskLine, TaskObject};
 
 /// What is read of electricity meters, and how much of it came
 #[derive(Debug, clap::Args)]
@@ -74,6 +74,11 @@ fn list(tasks: &[TaskLine]) -> String {
 pub(super) fn show(card: &TaskCard, now: i64) -> String {
     let TaskLine { id, what, period, priority, meters, .. } = &card.line;
     let mut text = format!("{id}: {what} every {period}, priority {priority}, {}\n\n", counted(*meters, "meter"));
+    for object in &card.objects {
+        let TaskObject { class, obis, meaning } = object;
+        text += &format!("reads {class}:{obis}{}\n", meaning.as_ref().map_or(String::new(), |it| format!("  {it}")));
+    }
+    text += if card.objects.is_empty() { "" } else { "\n" };
     let mut days = Table::new(&["day", ">expected", ">there", ">all", ">reachable"]);
     for day in card.days.iter().filter(|day| day.all.expected > 0) {
         let Share { expected, settled } = day.all;

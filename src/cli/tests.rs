@@ -11,7 +11,8 @@ use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
     Answer, Ask, BufferVerify, Collection, CommitLine, MeshState, MeshStatus, MeterCard, MeterLine, OrderLine, Range,
-    Refusal, RefusalKind, Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, left,
+    Refusal, RefusalKind, Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, TaskObject,
+    left,
 };
 
 #[derive(Clone, Default)]
@@ -325,7 +326,12 @@ fn task_card() -> TaskCard {
         meter("4d4d4d0000bc614e", "active", 0, Some(1_759_999_995_000), None),
         meter("4d4d4d0000bc614f", "unreachable", 93, None, Some("connect to 192.0.2.20:4059: connection refused")),
     ];
-    TaskCard { line, days: vec![day("2025-10-09", 99), day("2025-10-08", 192)], each }
+    let objects = vec![TaskObject {
+        class: 7,
+        obis: "1-0:99.1.0*255".to_owned(),
+        meaning: Some("load profile with period 1".to_owned()),
+    }];
+    TaskCard { line, objects, days: vec![day("2025-10-09", 99), day("2025-10-08", 192)], each }
 }
 
 #[test]

@@ -11,8 +11,9 @@ use dlms::time::DeviationSign;
 use jiff::tz::TimeZone;
 use plc::Eui64;
 
-pub(super) use read::electricity;
+pub(super) use read::{DEVIATIONS, STATUSES, companion_tasks, electricity, obis};
 
+use super::Companion;
 use crate::reading::{EventTable, Obis};
 use crate::schedule::{Discipline, Grid, Priority, Window};
 
@@ -33,8 +34,10 @@ pub struct Electricity {
     pub tasks: Vec<Task>,
     /// `[electricity.push]`; without it nobody is listened to.
     pub push: Option<Push>,
-    /// What codes in the meters' logs mean.
+    /// What codes in the meters' logs mean, of meters without a companion profile.
     pub events: Arc<EventTable>,
+    /// And of those with one, by its name.
+    pub companion_events: Vec<(String, Arc<EventTable>)>,
 }
 
 /// `[electricity.push]`: where meters send what they send unasked; `ADDRESS:PORT`. At least one is there.
@@ -121,6 +124,10 @@ pub struct Manner {
     pub clock: Option<TimeZone>,
     pub deviation: DeviationSign,
     pub profile_status: ProfileStatus,
+    /// The companion profile that the meter follows.
+    pub companion: Option<Arc<Companion>>,
+    /// Which of its tasks; None is those that are not optional.
+    pub reads: Option<Arc<[String]>>,
     /// What a push has in it, in this order; empty where a push says it itself.
     pub push_objects: Vec<dlms::apdu::Attribute>,
 }
@@ -149,6 +156,10 @@ pub enum ProfileStatus {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     pub id: String,
+    /// The companion profile that it comes from: it is for meters that follow it.
+    pub companion: Option<String>,
+    /// Of such a task: only who asks for it by `reads` has it.
+    pub is_optional: bool,
     pub what: What,
     /// Groups whose meters it is for; empty means all.
     pub groups: Vec<String>,
@@ -188,6 +199,7 @@ impl Default for Electricity {
             tasks: Vec::new(),
             push: None,
             events: Arc::default(),
+            companion_events: Vec::new(),
         }
     }
 }
@@ -208,8 +220,31 @@ impl Default for Manner {
             clock: None,
             deviation: DeviationSign::Dlms,
             profile_status: ProfileStatus::Idis,
+            companion: None,
+            reads: None,
             push_objects: Vec::new(),
         }
+    }
+}
+
+impl Electricity {
+    /// What the codes in this meter's logs mean.
+    pub fn events_of(&self, meter: &Meter) -> &Arc<EventTable> {
+        let companion = meter.manner.companion.as_ref();
+        let own = companion.and_then(|it| self.companion_events.iter().find(|(name, _)| *name == it.name));
+        own.map_or(&self.events, |(_, table)| table)
+    }
+}
+
+impl Task {
+    /// Whether a meter takes part.
+    pub fn is_for(&self, meter: &Meter) -> bool {
+        let is_member = self.groups.is_empty() || meter.group.as_ref().is_some_and(|group| self.groups.contains(group));
+        let Some(name) = &self.companion else { return is_member };
+        let follows = meter.manner.companion.as_ref().is_some_and(|companion| companion.name == *name);
+        let own = self.id.strip_prefix(name.as_str()).and_then(|id| id.strip_prefix('.')).unwrap_or(&self.id);
+        let is_wanted = meter.manner.reads.as_ref().map_or(!self.is_optional, |reads| reads.iter().any(|id| id == own));
+        is_member && follows && is_wanted
     }
 }
 
@@ -233,6 +268,15 @@ impl Manner {
 }
 
 impl What {
+    /// Classes and names of what is read.
+    pub fn objects(&self) -> Vec<(u16, Obis)> {
+        match self {
+            Self::Profile(object) | Self::Events(object) => vec![(dlms::cosem::class::PROFILE_GENERIC, *object)],
+            Self::Registers(objects) => objects.clone(),
+            Self::Clock(_) => vec![(dlms::cosem::class::CLOCK, Obis([0, 0, 1, 0, 0, 255]))],
+        }
+    }
+
     /// The word of the configuration.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 //! Units stand in the values (`"15min"`, `"200MiB"`), secrets in files named by path. Every fault is reported at once,
 //! by key. The defaults are here and nowhere else; `systemd/dcu.toml` prints them with their reasons.
 
+mod companion;
 pub mod electricity;
 mod fault;
 pub mod plc;
@@ -23,6 +24,7 @@ use crate::clock;
 use crate::reading::raw::RawLimits;
 use crate::reading::{Groups, MeterId};
 
+pub use companion::Companion;
 pub use electricity::Electricity;
 pub use fault::{ConfigError, Fault, Gravity};
 pub use plc::Plc;

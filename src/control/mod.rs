@@ -29,7 +29,7 @@ pub use orders::OrderLine;
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };
-pub use tasks::{Collection, Pushes, Share, TaskCard, TaskDay, TaskLine, TaskMeter};
+pub use tasks::{Collection, Pushes, Share, TaskCard, TaskDay, TaskLine, TaskMeter, TaskObject};
 pub use topology::{LinkQuality, ParentFrom, Topology, TopologyNode};
 pub use verdict::Verdict;
 

@@ -66,9 +66,22 @@ pub struct TaskLine {
 pub struct TaskCard {
     #[serde(flatten)]
     pub line: TaskLine,
+    /// What is read.
+    #[serde(default)]
+    pub objects: Vec<TaskObject>,
     /// The newest first; the first is today, up to now.
     pub days: Vec<TaskDay>,
     pub each: Vec<TaskMeter>,
+}
+
+/// An object that is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskObject {
+    pub class: u16,
+    pub obis: String,
+    /// As the companion profile says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
 }
 
 /// One day, in UTC.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{EndDeviceEventType, MeterEvent, MeterTime, Obis};
+use super::{EndDeviceEventType, MeterEvent, MeterTime, Obis, ObisPattern};
 use crate::store::Lane;
 
 /// The rows of such a file; the default is the one that comes with the program.
@@ -16,17 +16,22 @@ pub struct EventTable {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Row {
-    /// Value groups of a log, None for any; empty means any log.
-    logs: Vec<[Option<u8>; 6]>,
+    /// Empty means any log.
+    logs: Vec<ObisPattern>,
     name: String,
     event_type: Option<EndDeviceEventType>,
     lane: Lane,
 }
 
-/// What is no table of events: everything that is wrong in it.
+/// What is no table of events: everything that is wrong in it, by line and key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("; "))]
-pub struct NotEventTable(pub Vec<String>);
+#[error("{}", said(.0))]
+pub struct NotEventTable(pub Faulty);
+
+fn said(faults: &Faulty) -> String {
+    let faults: Vec<_> = faults.iter().map(|(line, key, text)| format!("line {line}: {key}: {text}")).collect();
+    faults.join("; ")
+}
 
 impl EventTable {
     /// Reads the text of such a file.
@@ -34,23 +39,59 @@ impl EventTable {
     /// # Errors
     /// Everything that is wrong, by row.
     pub fn read(text: &str) -> Result<Self, NotEventTable> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| NotEventTable(vec![format!("not TOML: {}", error.message())]))?;
-        let (mut found, mut faults) = (Self { rows: Vec::new(), by_code: HashMap::new() }, Vec::new());
-        faults.extend(table.keys().filter(|key| *key != "event").map(|key| format!("{key}: unknown key")));
+        let (table, mut faults) = Self::rows(text)?;
+        let unknown = toml_keys(text).into_iter().filter(|key| key != "event");
+        faults.extend(unknown.map(|key| (1, key, "unknown key".to_owned())));
+        if faults.is_empty() { Ok(table) } else { Err(NotEventTable(faults)) }
+    }
+
+    /// Reads the rows of a file that has other things, too.
+    ///
+    /// # Errors
+    /// Everything that is wrong in them.
+    pub fn within(text: &str) -> Result<Self, NotEventTable> {
+        let (table, faults) = Self::rows(text)?;
+        if faults.is_empty() { Ok(table) } else { Err(NotEventTable(faults)) }
+    }
+
+    /// A table without rows.
+    pub fn none() -> Self {
+        Self { rows: Vec::new(), by_code: HashMap::new() }
+    }
+
+    /// The rows of this one, and where none of them fits those of another.
+    pub fn before(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        all.rows.extend(other.rows.iter().cloned());
+        for (code, places) in &other.by_code {
+            all.by_code.entry(*code).or_default().extend(places.iter().map(|place| place + self.rows.len()));
+        }
+        all
+    }
+
+    fn rows(text: &str) -> Result<(Self, Faulty), NotEventTable> {
+        let line_at = |at: usize| 1 + text.bytes().take(at).filter(|octet| *octet == b'\n').count();
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| line_at(span.start));
+            NotEventTable(vec![(line, "event".to_owned(), format!("not TOML: {}", error.message()))])
+        })?;
+        let (mut found, mut faults) = (Self::none(), Vec::new());
+        let heads = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[event]]"));
+        let lines: Vec<usize> = heads.map(|(line, _)| line + 1).collect();
         let rows = match table.get("event") {
             None => &[][..],
             Some(rows) => rows.as_array().map_or_else(
                 || {
-                    faults.push("event: not a list of tables".to_owned());
+                    faults.push((1, "event".to_owned(), "not a list of tables".to_owned()));
                     &[][..]
                 },
                 Vec::as_slice,
             ),
         };
         for (number, row) in rows.iter().enumerate() {
-            let mut wrong = |key: &str, text: &str| faults.push(format!("event[{number}].{key}: {text}"));
+            let line = lines.get(number).copied().unwrap_or(1);
+            let mut wrong =
+                |key: &str, text: &str| faults.push((line, format!("event[{number}].{key}"), text.to_owned()));
             let Some(row) = row.as_table() else {
                 wrong("", "not a table");
                 continue;
@@ -61,7 +102,7 @@ impl EventTable {
                 let list = || value.as_array().map(Vec::as_slice);
                 let refused = match key.as_str() {
                     "logs" => list()
-                        .and_then(|logs| logs.iter().map(|log| pattern(log.as_str()?)).collect())
+                        .and_then(|logs| logs.iter().map(|log| ObisPattern::parse(log.as_str()?)).collect())
                         .map(|logs| new.logs = logs)
                         .is_none()
                         .then_some("not a list of logical names such as \"0-0:99.98.0*255\""),
@@ -101,7 +142,7 @@ impl EventTable {
             codes.iter().for_each(|code| found.by_code.entry(*code).or_default().push(place));
             found.rows.push(new);
         }
-        if faults.is_empty() { Ok(found) } else { Err(NotEventTable(faults)) }
+        Ok((found, faults))
     }
 
     /// Whether a row names this log.
@@ -128,22 +169,16 @@ impl Default for EventTable {
 
 impl Row {
     fn is_for(&self, log: Obis) -> bool {
-        let fits =
-            |pattern: &[Option<u8>; 6]| pattern.iter().zip(log.0).all(|(group, own)| group.is_none_or(|it| it == own));
-        self.logs.is_empty() || self.logs.iter().any(fits)
+        self.logs.is_empty() || self.logs.iter().any(|pattern| pattern.fits(log))
     }
 }
 
-/// `0-0:99.98.0*255`, with `*` for any group B or E: `0-*:24.5.0*255`.
-fn pattern(text: &str) -> Option<[Option<u8>; 6]> {
-    let (front, end) =
-        text.rsplit_once('*').filter(|(front, _)| front.ends_with(|c: char| c.is_ascii_digit() || c == '*'))?;
-    let any = [front.contains("-*:"), front.ends_with(".*")];
-    let plain = format!("{}*{end}", front.replace("-*:", "-0:").replace(".*", ".0"));
-    let Obis([a, b, c, d, e, f]) = plain.parse().ok()?;
-    let group = |is_any: bool, number: u8| (!is_any).then_some(number);
-    Some([Some(a), group(any[0], b), Some(c), Some(d), group(any[1], e), Some(f)])
+fn toml_keys(text: &str) -> Vec<String> {
+    text.parse().map_or_else(|_| Vec::new(), |table: toml::Table| table.keys().cloned().collect())
 }
+
+/// What is wrong: line, key, text.
+type Faulty = Vec<(usize, String, String)>;
 
 const LANES: [Lane; 4] = [Lane::Outage, Lane::Security, Lane::PowerQuality, Lane::Information];
 /// Octets.

@@ -29,7 +29,7 @@ pub use gather::{Gather, Gathered};
 pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
 pub use mark::Mark;
 pub use meter::{Manufacturer, MeterId, NotMeterId};
-pub use obis::{NotObis, Obis};
+pub use obis::{NotObis, Obis, ObisPattern};
 pub use pattern::{MeterPattern, NotPattern, Shape};
 pub use period::stored_at;
 pub use policy::{Selected, Selector};

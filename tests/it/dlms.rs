@@ -27,7 +27,7 @@ const LOAD_PROFILE: &str = "1-0:99.1.0*255";
 /// How a command line ended.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    out: String,
+    pub(crate) out: String,
     pub(crate) told: String,
 }
 

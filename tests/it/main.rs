@@ -10,6 +10,7 @@
 )]
 
 mod behind;
+mod companion;
 mod consumer;
 mod datagrams;
 mod days;

@@ -4,6 +4,9 @@ use dlms::Obis;
 use dlms::apdu::{Attribute, Method};
 use dlms::cosem::{Class, class};
 
+use crate::config::Companion;
+use crate::config::electricity::What;
+
 /// An attribute or a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
@@ -53,8 +56,18 @@ pub(super) const fn scaler_unit_of(attribute: Attribute) -> Option<Attribute> {
 }
 
 /// A profile's name; its class may stand before it.
-pub(super) fn profile(text: &str) -> Result<Obis, String> {
+fn profile(text: &str) -> Result<Obis, String> {
     obis(text, "7:", "1-0:99.1.0*255")
+}
+
+/// A profile by its name, or by the task of a companion profile that reads it.
+pub(super) fn profile_of(text: &str, companion: Option<&Companion>) -> Result<Obis, String> {
+    let found = companion.into_iter().flat_map(|it| &it.tasks).find(|task| task.id == text);
+    match found.map(|task| &task.what) {
+        Some(What::Profile(object) | What::Events(object)) => Ok(Obis(object.0)),
+        Some(_) => Err(format!("{text} reads no profile")),
+        None => profile(text),
+    }
 }
 
 /// The name of what holds an invocation counter; its class may stand before it.

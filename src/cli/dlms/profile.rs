@@ -11,7 +11,7 @@ use dlms::{Obis, Reject};
 use serde::Serialize;
 
 use super::value::{self, Moment, Node, Scaled};
-use super::way::Meter;
+use super::way::{Meter, Way};
 use crate::cli::text::Table;
 use crate::cli::{Exit, Failure, OrExit, Out};
 use crate::task::electricity::SessionError;
@@ -78,14 +78,8 @@ struct Profile {
 }
 
 /// Prints the rows.
-pub(super) fn run(
-    meter: &mut Meter,
-    obis: Obis,
-    wanted: Wanted,
-    sign: DeviationSign,
-    json: bool,
-    out: &mut Out,
-) -> Result<Exit, Failure> {
+pub(super) fn run(meter: &mut Meter, obis: Obis, wanted: Wanted, way: &Way, out: &mut Out) -> Result<Exit, Failure> {
+    let (sign, json) = (way.sign(), way.json);
     let mut profile = Profile::read(meter, obis, sign)?;
     let (octets, is_whole) = profile.rows(meter, wanted)?;
     profile.complete(meter);
@@ -96,7 +90,7 @@ pub(super) fn run(
         Wanted::Entries(first, _) if !is_whole => first,
         _ => 1,
     };
-    let mut table = Table::new(&profile.heads());
+    let mut table = Table::new(&profile.heads(way));
     let (mut number, mut exit, mut shown) = (first, Exit::Done, 0_u32);
     while let Some(row) = rows.next() {
         match row {
@@ -104,7 +98,7 @@ pub(super) fn run(
             Ok(row) => {
                 shown += 1;
                 match json {
-                    true => out.json(&profile.line(&row, number))?,
+                    true => out.json(&profile.line(&row, number, way))?,
                     false => table.row(profile.cells(&row)),
                 }
             }
@@ -235,13 +229,17 @@ impl Profile {
         self.columns.iter().map(|(object, _)| if is_clock(object) { Column::Clock } else { Column::Value }).collect()
     }
 
-    fn heads(&self) -> Vec<String> {
+    fn heads(&self, way: &Way) -> Vec<String> {
         let head = |(object, scaler_unit): &(CaptureObject, Option<ScalerUnit>)| {
             let unit = scaler_unit.map_or(String::new(), |it| format!(" {}", crate::reading::Unit(it.unit)));
             let Attribute { logical_name, attribute, .. } = object.attribute;
             let element = if object.data_index > 0 { format!("[{}]", object.data_index) } else { String::new() };
+            let meaning = way.meaning(object.attribute.class_id, logical_name);
             match (is_clock(object), attribute) {
                 (true, _) => "time".to_owned(),
+                (false, 2) if meaning.is_some() => {
+                    format!(">{}{element}{}", meaning.unwrap_or_default(), unit.trim_end())
+                }
                 (false, 2) => format!(">{logical_name}{element}{}", unit.trim_end()),
                 (false, _) => format!(">{logical_name}:{attribute}{element}{}", unit.trim_end()),
             }
@@ -266,7 +264,7 @@ impl Profile {
         row.values.iter().zip(&self.columns).map(cell).collect()
     }
 
-    fn line(&self, row: &Row<'_, '_>, number: u32) -> RowLine {
+    fn line(&self, row: &Row<'_, '_>, number: u32, way: &Way) -> RowLine {
         let cell = |(data, (object, scaler_unit)): (&Data<'_>, &(CaptureObject, Option<ScalerUnit>))| Cell {
             class: object.attribute.class_id,
             obis: object.attribute.logical_name.to_string(),
@@ -274,6 +272,7 @@ impl Profile {
             data_index: Some(object.data_index).filter(|index| *index > 0),
             node: Node::new(*data, self.sign),
             scaled: scaler_unit.map(|it| Scaled::new(*data, it)),
+            meaning: way.meaning(object.attribute.class_id, object.attribute.logical_name).map(ToOwned::to_owned),
         };
         RowLine {
             profile: self.buffer.logical_name.to_string(),
@@ -312,6 +311,9 @@ struct Cell {
     node: Node,
     #[serde(flatten)]
     scaled: Option<Scaled>,
+    /// As the companion profile says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<String>,
 }
 
 fn is_clock(object: &CaptureObject) -> bool {

@@ -1,6 +1,6 @@
 //! The way to a meter, and who goes it: options of the command line, and the client made of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::keys::{Counter, Keys};
 use super::name;
 use super::server::Server;
 use crate::cli::{Exit, Failure};
+use crate::config::Companion;
 use crate::task::electricity::{Direct, DirectError, KernelRandom, Note, Place, Reserve, SessionError};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -82,11 +83,16 @@ pub(super) struct Way {
     #[arg(long, value_enum, default_value_t = CounterFrom::Auto)]
     counter: CounterFrom,
     /// Where the meter says it, to the public client: an object of class 1
-    #[arg(long, value_name = "OBIS", default_value = "0-0:43.1.0*255", value_parser = name::counter)]
-    counter_object: Obis,
+    /// [default: as the companion profile says, else 0-0:43.1.0*255]
+    #[arg(long, value_name = "OBIS", value_parser = name::counter)]
+    counter_object: Option<Obis>,
     /// How the meter signs the deviation of its clock: by the standard, or as in India, Saudi Arabia and Italy
-    #[arg(long, value_enum, default_value_t = Sign::Dlms)]
-    pub(super) deviation: Sign,
+    /// [default: as the companion profile says, else dlms]
+    #[arg(long, value_enum)]
+    deviation: Option<Sign>,
+    /// The companion profile whose names objects have: one of `dcu config companion`, or a file
+    #[arg(long, value_name = "NAME|FILE", value_parser = companion)]
+    pub(super) companion: Option<Arc<Companion>>,
     /// How long to wait for an answer, or its next block
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::duration)]
     timeout: Duration,
@@ -153,9 +159,20 @@ pub(super) enum Sign {
 impl Way {
     pub(super) fn sign(&self) -> DeviationSign {
         match self.deviation {
-            Sign::Dlms => DeviationSign::Dlms,
-            Sign::Inverted => DeviationSign::Inverted,
+            Some(Sign::Dlms) => DeviationSign::Dlms,
+            Some(Sign::Inverted) => DeviationSign::Inverted,
+            None => self.companion.as_ref().and_then(|it| it.deviation()).unwrap_or(DeviationSign::Dlms),
         }
+    }
+
+    /// What an object means, as the companion profile says.
+    pub(super) fn meaning(&self, class: u16, name: Obis) -> Option<&str> {
+        self.companion.as_ref()?.meaning(Some(class), crate::reading::Obis(name.0))
+    }
+
+    fn counter_object(&self) -> Obis {
+        let companion = || Some(Obis(self.companion.as_ref()?.counter()?.0));
+        self.counter_object.or_else(companion).unwrap_or(Obis::new(0, 0, 43, 1, 0, 255))
     }
 
     /// Opens the link and the association.
@@ -205,11 +222,11 @@ impl Way {
         let settings = Settings { authentication: Authentication::None, ..self.common() };
         let client = Client::new(settings, self.link(PUBLIC_CLIENT)?, Box::new(KernelRandom), 0..0, None);
         let (mut direct, _) = Direct::open(&self.place(), client, Box::new(|| None)).map_err(hint::unopened)?;
-        let read = direct.get(Attribute::new(class::DATA, self.counter_object, 2), None);
+        let read = direct.get(Attribute::new(class::DATA, self.counter_object(), 2), None);
         let _ = direct.release_within(GOODBYE);
         let octets = read.map_err(|error| hint::told(error, None))?;
         let number = Data::parse_all(&octets).and_then(|data| data.number());
-        number.map_err(|_| Failure::said(Exit::Failed, format!("{} holds no counter", self.counter_object)))
+        number.map_err(|_| Failure::said(Exit::Failed, format!("{} holds no counter", self.counter_object())))
     }
 
     fn place(&self) -> Place {
@@ -382,6 +399,10 @@ impl Meter {
         let left = direct.release_within(GOODBYE);
         reserver.lock().ok()?.close(left)
     }
+}
+
+fn companion(text: &str) -> Result<Arc<Companion>, String> {
+    Companion::named(text, Path::new(""))
 }
 
 fn usage(message: &'static str) -> Failure {

@@ -2,21 +2,23 @@
 
 mod tasks;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dlms::security::Form;
 use dlms::time::DeviationSign;
+use jiff::tz::TimeZone;
 
-use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Push};
-use crate::config::MINUTE;
+use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Push, Task};
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
 use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from};
 use crate::config::words::{host_and_port, word, zone};
+use crate::config::{Companion, MINUTE};
 use crate::reading::{EventTable, MeterId, Obis};
 
 pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], base: &Path) -> Electricity {
@@ -25,14 +27,34 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     let retries = table.integer("retries", 0..101).unwrap_or(3);
     let events = table.optional("events", event_table(base)).unwrap_or_default();
     let push = table.optional_table("push").and_then(push);
-    let everybody = manner(&mut table, Manner::default());
+    let files = CompanionFiles { base, read: RefCell::default() };
+    let everybody = manner(&mut table, Manner::default(), &files);
     let channels = channels(table.tables("channel"), networks, base);
     let groups: Vec<(String, Manner)> =
-        table.tables("group").into_iter().map(|table| group(table, &everybody)).collect();
+        table.tables("group").into_iter().map(|table| group(table, &everybody, &files)).collect();
     let has_own = keys.is_some();
-    let meters = meters(table.tables("meter"), &channels, &groups, &everybody);
+    let meters = meters(table.tables("meter"), &channels, &groups, &everybody, &files);
     let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
-    let tasks = tasks::tasks(table.tables("task"), &names, everybody.clock.as_ref());
+    let mut tasks = tasks::tasks(table.tables("task"), &names, everybody.clock.as_ref(), false);
+    let has_own_events = table.contains("events");
+    let mut companion_events = Vec::new();
+    for companion in companions(&meters, &mut table) {
+        let own = companion.tasks_in(everybody.clock.as_ref()).into_iter().map(|task| Task {
+            id: format!("{}.{}", companion.name, task.id),
+            companion: Some(companion.name.clone()),
+            ..task
+        });
+        // One of the same id that the user says himself stands in its place.
+        let own: Vec<Task> = own.filter(|own| tasks.iter().all(|task| task.id != own.id)).collect();
+        tasks.extend(own.into_iter().filter(|task| meters.iter().any(|meter| task.is_for(meter))));
+        // Whoever has a table of his own for the head-end knows best.
+        let table = match (has_own_events, companion.has_common_events) {
+            (true, _) => events.before(&companion.events),
+            (false, true) => companion.events.before(&events),
+            (false, false) => companion.events.clone(),
+        };
+        companion_events.push((companion.name.clone(), Arc::new(table)));
+    }
     let needs = |of: fn(&Manner) -> bool| meters.iter().any(|meter| of(&meter.manner));
     let has_secret = |it: &Manner| it.authentication != Authentication::None || it.security != 0 || it.is_signed;
     if !has_own && !table.contains("keys") && needs(has_secret) {
@@ -46,7 +68,42 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
         );
     }
     table.finish();
-    Electricity { keys, system_title, retries, channels, meters, tasks, push, events }
+    Electricity { keys, system_title, retries, channels, meters, tasks, push, events, companion_events }
+}
+
+/// Companion profiles that were read: many meters follow one.
+struct CompanionFiles<'a> {
+    base: &'a Path,
+    read: RefCell<BTreeMap<String, Result<Arc<Companion>, String>>>,
+}
+
+impl CompanionFiles<'_> {
+    fn named(&self, text: &str) -> Result<Arc<Companion>, String> {
+        let mut read = self.read.borrow_mut();
+        read.entry(text.to_owned()).or_insert_with(|| Companion::named(text, self.base)).clone()
+    }
+}
+
+/// The companion profiles that meters follow, each once.
+fn companions(meters: &[Meter], table: &mut Table<'_>) -> Vec<Arc<Companion>> {
+    let mut found: Vec<Arc<Companion>> = Vec::new();
+    for companion in meters.iter().filter_map(|meter| meter.manner.companion.as_ref()) {
+        match found.iter().find(|known| known.name == companion.name) {
+            None => found.push(Arc::clone(companion)),
+            Some(known) if Arc::ptr_eq(known, companion) || known == companion => {}
+            Some(_) => {
+                let text = format!("two files have the name {:?}: give one of them another", companion.name);
+                table.blame("companion", Problem::wrong(text));
+                return found;
+            }
+        }
+    }
+    found
+}
+
+/// `[[task]]` of a companion profile.
+pub(in crate::config) fn companion_tasks(tables: Vec<Table<'_>>, clock: Option<&TimeZone>) -> Vec<Task> {
+    tasks::tasks(tables, &[], clock, true)
 }
 
 /// A file that is read at once: what is wrong in it is a fault of the configuration.
@@ -155,14 +212,22 @@ fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channe
     tables.into_iter().enumerate().map(read).collect()
 }
 
-fn group(mut table: Table<'_>, everybody: &Manner) -> (String, Manner) {
+fn group(mut table: Table<'_>, everybody: &Manner, files: &CompanionFiles<'_>) -> (String, Manner) {
     let name = table.required("name", word).unwrap_or_default();
-    let manner = manner(&mut table, everybody.clone());
+    let manner = manner(&mut table, everybody.clone(), files);
     table.finish();
     (name, manner)
 }
 
-fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
+fn manner(table: &mut Table<'_>, default: Manner, files: &CompanionFiles<'_>) -> Manner {
+    let companion = table.optional("companion", |text| files.named(text).map_err(Problem::wrong));
+    // What is said beside it is stronger than what it says, and that is stronger than what was said for all.
+    let default = match &companion {
+        Some(companion) => companion.over(default),
+        None => default,
+    };
+    let companion = companion.or(default.companion);
+    let reads = reads(table, companion.as_deref()).or(default.reads);
     let words = [
         ("none", Authentication::None),
         ("lls", Authentication::Lls),
@@ -194,6 +259,8 @@ fn manner(table: &mut Table<'_>, default: Manner) -> Manner {
         clock: table.optional("clock", zone).or(default.clock),
         deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
         profile_status: table.read("profile_status", default.profile_status, one_of(STATUSES)),
+        companion,
+        reads,
         push_objects: attributes(table, default.push_objects),
     };
     if manner.has_signatures() && manner.suite == 0 {
@@ -215,7 +282,33 @@ fn datagrams(table: &mut Table<'_>, link: Option<Link>) -> Option<String> {
     udp
 }
 
-fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manner)], everybody: &Manner) -> Vec<Meter> {
+/// Which tasks of the companion profile are wanted.
+fn reads(table: &mut Table<'_>, companion: Option<&Companion>) -> Option<Arc<[String]>> {
+    if !table.contains("reads") {
+        return None;
+    }
+    let ids = table.texts("reads");
+    let Some(companion) = companion else {
+        table.blame("reads", Problem::wrong("has no use without `companion`"));
+        return None;
+    };
+    for id in &ids {
+        if companion.tasks.iter().all(|task| task.id != *id) {
+            let known: Vec<&str> = companion.tasks.iter().map(|task| task.id.as_str()).collect();
+            let text = format!("{id:?} is no task of {}: {}", companion.name, known.join(", "));
+            table.blame("reads", Problem::wrong(text));
+        }
+    }
+    Some(ids.into())
+}
+
+fn meters(
+    tables: Vec<Table<'_>>,
+    channels: &[Channel],
+    groups: &[(String, Manner)],
+    everybody: &Manner,
+    files: &CompanionFiles<'_>,
+) -> Vec<Meter> {
     let mut ids = BTreeSet::new();
     let mut meters = Vec::new();
     for mut table in tables {
@@ -239,7 +332,7 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
         let place = tcp.map(Place::Tcp).or(udp.map(Place::Udp));
         let own = ["tcp", "udp"].into_iter().find(|key| table.contains(key));
         let node = table.optional("node", eui64);
-        let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone());
+        let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone(), files);
         match channel.and_then(|channel| channels.get(channel)) {
             Some(Channel { place: None, .. }) if own.is_none() => {
                 let text = "is missing, and so is `udp`: its channel has neither `tcp`, `udp` nor `port`";
@@ -273,9 +366,11 @@ fn meters(tables: Vec<Table<'_>>, channels: &[Channel], groups: &[(String, Manne
     meters
 }
 
-fn obis(text: &str) -> Result<Obis, Problem> {
+pub(in crate::config) fn obis(text: &str) -> Result<Obis, Problem> {
     text.parse().map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
 }
 
-const DEVIATIONS: &[(&str, DeviationSign)] = &[("dlms", DeviationSign::Dlms), ("inverted", DeviationSign::Inverted)];
-const STATUSES: &[(&str, ProfileStatus)] = &[("idis", ProfileStatus::Idis), ("raw", ProfileStatus::Raw)];
+pub(in crate::config) const DEVIATIONS: &[(&str, DeviationSign)] =
+    &[("dlms", DeviationSign::Dlms), ("inverted", DeviationSign::Inverted)];
+pub(in crate::config) const STATUSES: &[(&str, ProfileStatus)] =
+    &[("idis", ProfileStatus::Idis), ("raw", ProfileStatus::Raw)];

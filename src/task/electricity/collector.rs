@@ -222,7 +222,6 @@ impl Collector {
             received: known.received,
             layout: object.and_then(|object| known.layout(object)).cloned(),
             counters: Arc::clone(&self.counters),
-            event_table: Arc::clone(&self.config.events),
             clock: Arc::clone(&self.clock),
         };
         debug!(meter = %known.id(), purpose = ?purpose, slots = ?slots, "read");

@@ -32,7 +32,7 @@ use crate::clock::ReadClock;
 use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::journal::Counters;
 use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
-use crate::reading::{EventTable, Interval, MeterEvent, MeterId, Obis, Origin, Quality, Reading};
+use crate::reading::{Interval, MeterEvent, MeterId, Obis, Origin, Quality, Reading};
 use crate::schedule::{Discipline, End, Grid, Slot};
 use crate::store::Lane;
 use crate::task::chain;
@@ -58,7 +58,6 @@ pub(super) struct Job {
     /// What is known of the profile from before.
     pub(super) layout: Option<Arc<Layout>>,
     pub(super) counters: Arc<Mutex<Counters>>,
-    pub(super) event_table: Arc<EventTable>,
     pub(super) clock: ReadClock,
 }
 
@@ -267,7 +266,7 @@ impl Job {
             if let Some((code, number)) = self.event_code(&row, &layout) {
                 readings.retain(|reading| reading.register.obis != Some(code));
                 let time = row.clock.and_then(|clock| rule.meter_time(&clock));
-                let (lane, event) = self.event_table.event(object, number, false, time);
+                let (lane, event) = self.meter.events.event(object, number, false, time);
                 outcome.events.push((slot, lane, event));
             }
             if self.moved.is_some_and(|moved| self.grid.touches(slot, moved)) {

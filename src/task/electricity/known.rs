@@ -82,15 +82,13 @@ impl Known {
             credential: credentials.of(meter.id).cloned(),
             own_title: config.system_title,
             is_unconfirmed: AtomicBool::new(false),
-        };
-        let is_member = |task: &electricity::Task| {
-            task.groups.is_empty() || meter.group.as_ref().is_some_and(|group| task.groups.contains(group))
+            events: Arc::clone(config.events_of(meter)),
         };
         let numbered = config.tasks.iter().enumerate();
         Some(Self {
             party: Arc::new(party),
             tasks: numbered
-                .filter(|(_, task)| is_member(task))
+                .filter(|(_, task)| task.is_for(meter))
                 .map(|(task, _)| Member { task, layout: 0, lost: 0 })
                 .collect(),
             layouts: Vec::new(),

@@ -139,13 +139,14 @@ impl Known {
     /// Its keys are forgotten, and nobody speaks with it again.
     pub(super) fn retire(&mut self, state: MeterState) {
         self.told = state;
-        let Party { meter, channel, own_title, .. } = &*self.party;
+        let Party { meter, channel, own_title, events, .. } = &*self.party;
         let party = Party {
             meter: meter.clone(),
             channel: channel.clone(),
             credential: None,
             own_title: *own_title,
             is_unconfirmed: false.into(),
+            events: Arc::clone(events),
             network: None,
         };
         self.party = Arc::new(party);

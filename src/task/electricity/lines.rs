@@ -6,7 +6,8 @@ use super::collector::Collector;
 use super::known::Known;
 use crate::config::electricity;
 use crate::config::said;
-use crate::control::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter};
+use crate::control::{Collection, Share, TaskCard, TaskDay, TaskLine, TaskMeter, TaskObject};
+use crate::reading::Obis;
 use crate::schedule::{Completeness, Grid, MeterNo, MeterState, Priority, Slot, Tally};
 use crate::wire::v1;
 
@@ -63,7 +64,13 @@ impl Tasks<'_> {
             let day = Timestamp::from_second(day * DAY).map_or_else(|_| String::new(), |at| at.to_string());
             TaskDay { day: day.chars().take(10).collect(), all, reachable }
         };
+        let companions = || self.members(number).filter_map(|(_, known)| known.party.meter.manner.companion.as_ref());
+        let object = |(class, obis): (u16, Obis)| {
+            let meaning = companions().find_map(|companion| companion.meaning(Some(class), obis));
+            TaskObject { class, obis: obis.to_string(), meaning: meaning.map(ToOwned::to_owned) }
+        };
         Some(TaskCard {
+            objects: task.what.objects().into_iter().map(object).collect(),
             line: self.line(number, task, now),
             days: (0..DAYS).map(day).collect(),
             each: self.members(number).filter_map(|(no, known)| self.meter(no, known, number, task, now)).collect(),

@@ -170,7 +170,7 @@ impl Collector {
     }
 
     fn event(&self, known: &Known, log: Obis, code: u32, time: Option<MeterTime>, now: Now) -> (Lane, Body) {
-        let (lane, said) = self.config.events.event(log, code, true, time);
+        let (lane, said) = known.party.events.event(log, code, true, time);
         of_meter(lane, said, known.id(), now)
     }
 
@@ -185,7 +185,7 @@ impl Collector {
     ) -> Vec<(Lane, Body)> {
         let bits: u32 = value.number().unwrap_or(0);
         let set = (0..u32::BITS).filter(|bit| bits >> bit & 1 == 1);
-        set.map(|bit| match self.config.events.has(name, bit) {
+        set.map(|bit| match known.party.events.has(name, bit) {
             true => self.event(known, name, bit, time, now),
             // The codes of logs are not those of bits.
             false => {

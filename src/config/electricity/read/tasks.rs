@@ -16,7 +16,13 @@ use crate::config::{DAY, HOUR, MINUTE};
 use crate::reading::Obis;
 use crate::schedule::{Discipline, Grid, Priority, Window};
 
-pub(super) fn tasks(tables: Vec<Table<'_>>, groups: &[&str], clock: Option<&TimeZone>) -> Vec<Task> {
+/// `is_companion`: of a companion profile, whose tasks may be optional.
+pub(super) fn tasks(
+    tables: Vec<Table<'_>>,
+    groups: &[&str],
+    clock: Option<&TimeZone>,
+    is_companion: bool,
+) -> Vec<Task> {
     let mut ids = BTreeSet::new();
     let mut tasks = Vec::new();
     for mut table in tables {
@@ -24,6 +30,7 @@ pub(super) fn tasks(tables: Vec<Table<'_>>, groups: &[&str], clock: Option<&Time
         if let Some(known) = id.as_ref().filter(|id| !ids.insert((*id).clone())) {
             table.blame("id", Problem::wrong(format!("{known:?} is the id of another task")));
         }
+        let is_optional = is_companion && table.flag("optional", false);
         let what = what(&mut table);
         let period = table.required("period", period);
         let grid = grid(&mut table, period, clock);
@@ -49,6 +56,8 @@ pub(super) fn tasks(tables: Vec<Table<'_>>, groups: &[&str], clock: Option<&Time
         let day = period.map_or(1, |period| 86_400_u32.div_ceil(period.seconds()).clamp(1, 1_440));
         let task = Task {
             id: id.unwrap_or_default(),
+            companion: None,
+            is_optional,
             what: what.unwrap_or(What::Clock(Discipline::default())),
             groups: members,
             grid,

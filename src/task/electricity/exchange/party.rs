@@ -11,7 +11,7 @@ use dlms::security::SecurityControl;
 use crate::clock::Now;
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::reading::from_cosem::{ClockRule, Context};
-use crate::reading::{Link, MeterId, Origin, Path, Security};
+use crate::reading::{EventTable, Link, MeterId, Origin, Path, Security};
 use crate::registry::Credential;
 use crate::task::electricity::SessionError;
 use crate::task::electricity::datagram::Datagrams;
@@ -27,6 +27,8 @@ pub(in crate::task::electricity) struct Party {
     pub(in crate::task::electricity) own_title: Option<[u8; 8]>,
     /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
     pub(in crate::task::electricity) is_unconfirmed: AtomicBool,
+    /// What the codes in its logs mean.
+    pub(in crate::task::electricity) events: Arc<EventTable>,
     /// The PLC network that its node is in, if that runs.
     pub(in crate::task::electricity) network: Option<mpsc::Sender<plc::Question>>,
 }
