@@ -94,7 +94,11 @@ fn the_template_with_everything_switched_on_is_legal() {
             ("billing", "profile", 1),
             ("registers", "registers", 24),
             ("log", "events", 24),
-            ("clock", "clock", 1)
+            ("clock", "clock", 1),
+            ("idis.load-profile", "profile", 96),
+            ("idis.billing", "profile", 1),
+            ("idis.events", "events", 24),
+            ("idis.clock", "clock", 1),
         ]
     );
     let seconds = |n| Some(Duration::from_secs(n));

@@ -5,8 +5,8 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
-use aes::{Aes128Dec, Aes128Enc};
 use aes::cipher::KeyInit;
+use aes::{Aes128Dec, Aes128Enc};
 
 use crate::Address;
 
