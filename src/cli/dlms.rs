@@ -1,5 +1,6 @@
 //! `dcu dlms get|set|action|profile`: a meter without the service.
 
+mod choice;
 mod hint;
 mod keys;
 mod name;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use dlms::apdu::Attribute;
 use dlms::client::{Authentication, Protection, Settings, Signing};
 use dlms::cosem::class;
@@ -16,6 +15,7 @@ use dlms::security::{Ciphering, Form, SecurityControl};
 use dlms::time::DeviationSign;
 use dlms::{Client, Data, Obis};
 
+use super::choice::{Auth, Ciphers, CounterFrom, Protect, Sign};
 use super::hint;
 use super::keys::{Counter, Keys};
 use super::name;
@@ -99,61 +99,6 @@ pub(super) struct Way {
     /// Print JSON, one object a line
     #[arg(long)]
     pub(super) json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Auth {
-    /// The lowest security: none
-    None,
-    /// A password in the clear
-    Lls,
-    /// A challenge, the password and MD5
-    Md5,
-    /// A challenge, the password and SHA-1
-    Sha1,
-    /// A challenge, the password and SHA-256
-    Sha256,
-    /// A challenge and the encryption and authentication keys
-    Gmac,
-    /// A challenge and signatures
-    Ecdsa,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Protect {
-    None,
-    Authenticated,
-    Encrypted,
-    /// Authenticated and encrypted
-    Full,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Ciphers {
-    /// Service-specific, global key
-    Global,
-    /// Service-specific, a key for this association alone
-    Dedicated,
-    /// general-glo-ciphering
-    GeneralGlobal,
-    /// general-ded-ciphering
-    GeneralDedicated,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum CounterFrom {
-    /// Asked of the meter where the keys file says none
-    Auto,
-    /// As the keys file says, else 1
-    File,
-    /// Asked of the meter each time, and never lowered
-    Meter,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Sign {
-    Dlms,
-    Inverted,
 }
 
 impl Way {
