@@ -312,6 +312,25 @@ async fn a_meter_is_bound_when_somebody_wants_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_cannot_send_says_why() {
+    for (kind, mode, why) in [
+        ("iu891a", Mode::C2, "roof (iu891a in mode c2): how its SEND_MESSAGE wants a frame is not published"),
+        ("cul", Mode::C1T1, "its firmware sends in modes S and T alone"),
+        ("rc1180", Mode::C2, "it puts a C-field and an address of its own memory"),
+        ("im871a", Mode::T2, "listen sooner than a host can answer"),
+        ("im871a", Mode::C1T1, "meters do not listen in this mode"),
+    ] {
+        let mut field = Field::new(kind, mode);
+        field.start().await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dcu"));
+        command.args(["meter", "install", "KAM-12345678-1b-07", "--socket"]).arg(field.path("control.sock"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(6) && said.contains(why), "{kind} {mode}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_no_host_is_fast_enough_the_module_answers() {
     let mut field = Field::new("amb8465", Mode::T2);
     // The module's own turnaround is not emulated: it answers at once.

@@ -157,10 +157,14 @@ impl Talk {
             Refusal::new(kind, crate::task::chain(&error))
         };
         let nobody_sends = || {
-            let ways = self.ports.iter().any(|port| port.is_two_way());
-            let text = "no receiver can send: one of kind im871a, im170a, amb8465 or amb3665 in a mode with a way back \
-                        (s2, t2, c2, n2a to n2f) is needed; t2 and s2 need amb8465";
-            if ways { Ok(()) } else { Err(Refusal::new(RefusalKind::NotPermitted, text)) }
+            let silences: Option<Vec<_>> = self.ports.iter().map(Port::silence).collect();
+            let Some(silences) = silences else { return Ok(()) };
+            let text = format!(
+                "no receiver can send: one of kind im871a, im170a, amb8465 or amb3665 in a mode with a way back (s2, t2, \
+                 c2, n2a to n2f) is needed; t2 and s2 need amb8465{}",
+                silences.iter().map(|why| format!("; {why}")).collect::<String>()
+            );
+            Err(Refusal::new(RefusalKind::NotPermitted, text))
         };
         match ask {
             Ask::Order { meter, action, expires, command } => {
@@ -187,9 +191,19 @@ impl Talk {
 }
 
 impl Port {
-    fn is_two_way(&self) -> bool {
-        self.mode.response_window(true).is_some()
-            && (!self.kind.sends.is_empty() && !self.is_preloaded() || self.kind.sends.contains(&When::Heard))
+    /// Why no meter is told anything through it; None where meters can be.
+    fn silence(&self) -> Option<String> {
+        let kind = self.kind;
+        let why = if kind.sends.is_empty() {
+            kind.silence
+        } else if self.mode.response_window(true).is_none() {
+            "meters do not listen in this mode"
+        } else if self.is_preloaded() && !kind.sends.contains(&When::Heard) {
+            "meters of this mode listen sooner than a host can answer"
+        } else {
+            return None;
+        };
+        Some(format!("{} ({} in mode {}): {why}", self.name, kind.name, self.mode))
     }
 
     /// Its meters listen sooner than any host can answer.

@@ -75,6 +75,8 @@ pub struct Kind {
     pub modes: &'static [Mode],
     /// How it sends.
     pub sends: &'static [When],
+    /// Why it does not send, for people; empty where it does.
+    pub silence: &'static str,
     /// Makes the state machine for a port that has just been opened.
     pub open: fn(Mode, Instant) -> Box<dyn Receiver>,
 }
@@ -86,6 +88,7 @@ pub static KINDS: &[Kind] = &[
         baud: 57_600,
         modes: im871a::MODES,
         sends: AT_ONCE,
+        silence: "",
         open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
     },
     Kind {
@@ -93,25 +96,57 @@ pub static KINDS: &[Kind] = &[
         baud: 57_600,
         modes: MODES_169,
         sends: AT_ONCE,
+        silence: "",
         open: |mode, now| Box::new(im871a::Im871a::new(mode, now)),
     },
-    Kind { name: "iu891a", baud: 115_200, modes: iu891a::MODES, sends: &[], open: iu891a::open },
-    Kind { name: "amb8465", baud: 9_600, modes: amber::MODES_868, sends: BOTH, open: amber::open },
-    Kind { name: "amb3665", baud: 9_600, modes: MODES_169, sends: BOTH, open: amber::open },
-    Kind { name: "cul", baud: 38_400, modes: cul::MODES, sends: &[], open: cul::open },
-    Kind { name: "rc1180", baud: 19_200, modes: rc1180::MODES, sends: &[], open: rc1180::open },
+    Kind {
+        name: "iu891a",
+        baud: 115_200,
+        modes: iu891a::MODES,
+        sends: &[],
+        silence: "how its SEND_MESSAGE wants a frame is not published",
+        open: iu891a::open,
+    },
+    Kind { name: "amb8465", baud: 9_600, modes: amber::MODES_868, sends: BOTH, silence: "", open: amber::open },
+    Kind { name: "amb3665", baud: 9_600, modes: MODES_169, sends: BOTH, silence: "", open: amber::open },
+    // culfw, rf_mbus.c: `bss` and `bst`.
+    Kind {
+        name: "cul",
+        baud: 38_400,
+        modes: cul::MODES,
+        sends: &[],
+        silence: "its firmware sends in modes S and T alone, where meters listen sooner than a host can answer",
+        open: cul::open,
+    },
+    // RC1180-MBUS data sheet, 1.0, page 3: the host gives it L, CI and the application's octets.
+    Kind {
+        name: "rc1180",
+        baud: 19_200,
+        modes: rc1180::MODES,
+        sends: &[],
+        silence: "it puts a C-field and an address of its own memory in front of what it sends",
+        open: rc1180::open,
+    },
     // What it turns out to be, only the port shows: nothing is promised.
     Kind {
         name: "auto",
         baud: 57_600,
         modes: &Mode::ALL,
         sends: &[],
+        silence: "what it is shows only on its port: name its kind",
         open: |mode, now| Box::new(auto::Auto::listen(mode, now)),
     },
-    Kind { name: "rtl_wmbus", baud: 115_200, modes: &[], sends: &[], open: |_, _| Box::new(hex::Hex::new()) },
-    Kind { name: "rtl_433", baud: 115_200, modes: &[], sends: &[], open: |_, now| rtl433::open(now) },
-    Kind { name: "hex", baud: 115_200, modes: &[], sends: &[], open: |_, _| Box::new(hex::Hex::new()) },
-    Kind { name: "raw", baud: 115_200, modes: &[], sends: &[], open: |_, now| raw::open(now) },
+    Kind {
+        name: "rtl_wmbus",
+        baud: 115_200,
+        modes: &[],
+        sends: &[],
+        silence: HEARS,
+        open: |_, _| Box::new(hex::Hex::new()),
+    },
+    Kind { name: "rtl_433", baud: 115_200, modes: &[], sends: &[], silence: HEARS, open: |_, now| rtl433::open(now) },
+    Kind { name: "hex", baud: 115_200, modes: &[], sends: &[], silence: HEARS, open: |_, _| Box::new(hex::Hex::new()) },
+    Kind { name: "raw", baud: 115_200, modes: &[], sends: &[], silence: HEARS, open: |_, now| raw::open(now) },
 ];
 
 impl Kind {
@@ -141,6 +176,7 @@ impl PartialEq for Kind {
 
 impl Eq for Kind {}
 
+const HEARS: &str = "it only hears";
 const AT_ONCE: &[When] = &[When::AtOnce];
 const BOTH: &[When] = &[When::AtOnce, When::Heard];
 

@@ -216,6 +216,7 @@ fn what_a_module_is_given_is_sent_at_once_or_when_the_meter_is_heard() {
         for when in [When::AtOnce, When::Heard] {
             let is_taken = pair.host.send(&answer, when, pair.now);
             assert_eq!(is_taken, kind.sends.contains(&when), "{} {when:?}", row.name);
+            assert_eq!(kind.silence.is_empty(), !kind.sends.is_empty(), "{}: why it does not send", row.name);
             pair.settle();
             let at_once = (is_taken && when == When::AtOnce).then(|| answer.clone());
             assert_eq!(pair.emulator.poll_air(), at_once, "{} {when:?}", row.name);
