@@ -137,6 +137,20 @@ fn every_kind_with_a_handshake_has_an_emulator_and_its_speed() {
     }
 }
 
+#[test]
+fn the_readme_tells_which_receivers_send_and_how() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let (_, table) = readme.split_once("| receiver | S2, T2").expect("the README has the table");
+    let rows = table.lines().skip(2).take_while(|line| !line.is_empty());
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    for kind in KINDS {
+        let is_of = |row: &&Vec<&str>| row[0].split(", ").any(|name| name == kind.name);
+        let row = rows.iter().find(is_of).or(rows.last().filter(|row| row[0] == "others")).unwrap();
+        assert_eq!(row[1].starts_with("prepared in the module"), kind.sends.contains(&When::Heard), "{}", kind.name);
+        assert_eq!(row[2].starts_with("by the host"), kind.sends.contains(&When::AtOnce), "{}", kind.name);
+    }
+}
+
 /// Every cell but the receiver's name; that a mode works, and has what is said of it, the other tests here show.
 #[test]
 fn the_readme_lists_the_receivers() {

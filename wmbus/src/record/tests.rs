@@ -384,3 +384,30 @@ proptest! {
         }
     }
 }
+
+/// Every code of every table with the value 1, as it is printed: what is reserved is in no line.
+#[test]
+fn every_code_of_every_table_means_what_was_reviewed() {
+    let mut text = String::new();
+    for prefix in [&[][..], &[0xfb], &[0xfd], &[0xfd, 0xfd], &[0xef], &[0x93], &[0x93, 0xfc]] {
+        // FB and FD lead to tables of their own, FC and FF to what the maker says.
+        let is_own =
+            |code: &u8| matches!((prefix.last(), code), (None, 0x7b..=0x7d | 0x7f) | (Some(0x93), 0x7c | 0x7f));
+        for code in (0..0x80).filter(|code| !is_own(code)) {
+            let vib = [prefix, &[code]].concat();
+            let octets = [&[0x04], vib.as_slice(), &[1, 0, 0, 0]].concat();
+            let mut buf = octets.as_slice();
+            let record = DataRecord::parse(&mut buf).unwrap();
+            assert!(buf.is_empty() && record.vib.octets == vib);
+            let is_reserved = record.vib.quantity == Quantity::Reserved
+                || record.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Reserved { .. }));
+            if !is_reserved {
+                text += &format!("{} {record}\n", hex::encode(&vib));
+            }
+        }
+    }
+    if std::env::var_os("DCU_BLESS").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vif-tables.txt"), &text).unwrap();
+    }
+    assert_eq!(text, include_str!("../../tests/data/vif-tables.txt"), "DCU_BLESS=1 writes it anew");
+}

@@ -6,6 +6,8 @@
 //! FF 18, FF 98 00        power failures
 //! FF 13                  tariff in force
 //! FF 59, FF D9 00        frequency, hundredths of a hertz
+//! FF E0 00               power factor, thousandths; FF E0 FF 81 00 to FF E0 FF 83 00: of the phases
+//! FF D2 00               angle, tenths of a degree; FF D2 FF 81 00 to FF D2 FF 83 00: of the phases
 //! ```
 //!
 //! Known from public decoders.
@@ -30,7 +32,23 @@ const ROWS: &[Row] = &[
     row(&[0x18], &[Field::whole("power_failures", Unit::None)]),
     row(&[0xd9, 0x00], &[Field { exponent: -2, ..Field::whole("frequency", Unit::Hertz) }]),
     row(&[0x59], &[Field { exponent: -2, ..Field::whole("frequency", Unit::Hertz) }]),
+    row(&[0xe0, 0x00], &[factor("power_factor")]),
+    row(&[0xe0, 0xff, 0x81, 0x00], &[factor("power_factor_l1")]),
+    row(&[0xe0, 0xff, 0x82, 0x00], &[factor("power_factor_l2")]),
+    row(&[0xe0, 0xff, 0x83, 0x00], &[factor("power_factor_l3")]),
+    row(&[0xd2, 0x00], &[angle("phase_angle")]),
+    row(&[0xd2, 0xff, 0x81, 0x00], &[angle("phase_angle_l1")]),
+    row(&[0xd2, 0xff, 0x82, 0x00], &[angle("phase_angle_l2")]),
+    row(&[0xd2, 0xff, 0x83, 0x00], &[angle("phase_angle_l3")]),
 ];
+
+const fn factor(name: &'static str) -> Field {
+    Field { exponent: -3, ..Field::whole(name, Unit::None) }
+}
+
+const fn angle(name: &'static str) -> Field {
+    Field { exponent: -1, ..Field::whole(name, Unit::Degree) }
+}
 
 const fn row(vifes: &'static [u8], fields: &'static [Field]) -> Row {
     Row { models: &[], vifes, fields }

@@ -482,6 +482,9 @@ fn records_of_known_makers_have_a_meaning() {
     check_fields(&kamstrup, &hex!("04ff08 ffffffff"), &[("volume_times_return_temperature", -1, 0, m3_celsius)]);
     check_fields(&kamstrup, &hex!("04ff09 01000000"), &[]);
     check_fields(&hex!("2d30 78563412 40 0c"), &hex!("04ff07 01000000"), &[]);
+    let b23 = hex!("4204 78563412 10 02");
+    check_fields(&b23, &hex!("02ffe0ff8100 18fc"), &[("power_factor_l1", -1_000, -3, Unit::None)]);
+    check_fields(&b23, &hex!("02ffd200 0807"), &[("phase_angle", 1_800, -1, Unit::Degree)]);
     let smoke_alarm = hex!("2515 78563412 0c 1a");
     let expected = [("dust_level", 27, 0, Unit::None), ("battery_voltage", 300, -2, Unit::Volt)];
     check_fields(&smoke_alarm, &hex!("8440ff2c 1b0f1100"), &expected);
