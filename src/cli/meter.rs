@@ -237,6 +237,9 @@ fn print(card: &MeterCard, now: i64) -> String {
     let counter =
         card.counter.map_or_else(|| "no message counter".into(), |counter| format!("message counter {counter}"));
     items.row(["security".into(), format!("{}; {key}; {counter}", line.security)]);
+    if let Some(unread) = &card.unread {
+        items.row(["not read".into(), format!("{}: kept as it came", printable(unread))]);
+    }
     if card.verdicts.len() > 1 {
         let verdicts = card.verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}"));
         items.row([String::new(), verdicts.collect::<Vec<_>>().join(", ")]);

@@ -37,6 +37,9 @@ pub struct MeterCard {
     /// Telegrams by verdict: `decrypted`, `replayed` and so on.
     #[serde(default)]
     pub verdicts: std::collections::BTreeMap<String, u32>,
+    /// What of the last telegram was not understood: it is kept raw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// The configured selection policy, as the file would say it.
     pub policy: String,
     pub first_heard_ms: Option<i64>,

@@ -123,6 +123,7 @@ pub(crate) fn card() -> MeterCard {
         has_key: true,
         counter: None,
         verdicts: [("decrypted".to_owned(), 5_411), ("wrong_key".to_owned(), 1)].into(),
+        unread: None,
         policy: "snapshot every 1h".into(),
         first_heard_ms: Some(1_759_906_230_000),
         status: Some(0),

@@ -141,6 +141,7 @@ mod tests {
             source: Arc::new(source),
             readings: vec![],
             verdict: wmbus::Verdict::Ok,
+            reject: None,
             digest,
             mark: counter.map(|counter| Mark { counter, access_number: None }),
         }

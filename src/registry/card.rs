@@ -51,6 +51,7 @@ impl Registry {
             has_key: keys.has(id),
             counter,
             verdicts: meter.counted(),
+            unread: meter.reject.map(|reject| reject.to_string()),
             policy: groups.of(id).rule.to_string(),
             first_heard_ms: Some(meter.first.utc_ms),
             status: meter.status,

@@ -63,6 +63,8 @@ pub struct Meter {
     pub telegrams: u64,
     /// Of the last telegram.
     pub security: Security,
+    /// What of the last telegram was not understood.
+    reject: Option<wmbus::Reject>,
     verdicts: [u32; Security::ALL.len()],
     /// The status octet of the last telegram that had one.
     pub status: Option<u8>,
@@ -210,6 +212,7 @@ impl Meter {
             last: received,
             telegrams: 0,
             security: Security::Unsupported,
+            reject: None,
             verdicts: [0; Security::ALL.len()],
             status: None,
             hearings: Vec::new(),
@@ -238,6 +241,7 @@ impl Meter {
         self.rhythm.hear(received.boot_ms, source.access_number.and_then(|number| u8::try_from(number).ok()));
         self.telegrams += 1;
         self.security = source.security;
+        self.reject = converted.reject;
         self.recent.rotate_right(1);
         if let Some(newest) = self.recent.first_mut() {
             *newest = Some(Recent { digest: converted.digest, boot_ms: received.boot_ms });

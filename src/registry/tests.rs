@@ -50,7 +50,7 @@ fn telegram(meter: &str, receiver: &str, digest: u64, security: Security, storag
         interval: None,
         quality: Quality::GOOD,
     });
-    Converted { readings: readings.collect(), source, verdict: Verdict::Ok, digest, mark: None }
+    Converted { readings: readings.collect(), source, verdict: Verdict::Ok, reject: None, digest, mark: None }
 }
 
 const A: &str = "KAM-11111111-1b-16";

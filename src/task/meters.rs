@@ -2,6 +2,7 @@
 //!
 //! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
 
+pub(super) mod airtime;
 pub(super) mod talk;
 
 use std::path::{Path, PathBuf};

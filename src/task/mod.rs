@@ -152,7 +152,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let mut lookouts = Vec::new();
     for receiver in &config.wmbus {
         let (status, seen) = watch::channel(receiver::Status::new(started));
-        let settings = settings::receiver(receiver);
+        let settings = settings::receiver(receiver, &state_dir);
         let name = Arc::clone(&settings.name);
         let clock = Arc::clone(&read_clock);
         lookouts.push(tokio::spawn(lookout::run(name, seen.clone(), store.clone(), clock, stop_receivers.clone())));

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, trace, warn};
@@ -32,6 +33,7 @@ use wmbus::receiver::{Counters, Event, Failure, Identity, Kind, Mode, Receiver};
 use super::backoff::Backoff;
 use super::chain;
 use crate::clock::{Now, ReadClock};
+use crate::journal::replace_file;
 
 use outbox::Outbox;
 pub use outbox::{At, Outgoing, Sending};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub mode: Mode,
     pub source: Source,
     pub supervision: Supervision,
+    /// Where what it usually hears is kept through restarts.
+    pub learned: Option<PathBuf>,
 }
 
 /// Drives the receiver until `stop`, or until nobody takes what it hears. `seed` decides the jitter of its pauses.
@@ -83,23 +87,11 @@ pub async fn run(
         trouble: None,
         is_looked_at: false,
         other: None,
+        hour: 0,
     };
-    while let Err(error) = driver.connect_and_listen().await {
-        driver.recovery.lost((driver.clock)().mono);
-        let error = driver.who_else(error).await;
-        let pause = driver.lose(&error);
-        driver.next = driver.step_after(&error);
-        let stop = driver.stop.clone();
-        let pause = async {
-            sleep(pause).await;
-            if driver.next == Stage::Reenumerate {
-                driver.reenumerate().await;
-            }
-        };
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return;
-        }
-    }
+    driver.recall().await;
+    driver.drive().await;
+    driver.keep_learned().await;
 }
 
 /// Why a connection ended.
@@ -144,9 +136,50 @@ struct Driver {
     next: Stage,
     /// The USB device behind the port, as long as it may be switched off and on.
     device: Option<PathBuf>,
+    /// Up to which hour what was learned is kept.
+    hour: u64,
 }
 
 impl Driver {
+    /// Connects again and again, until there is nothing left to do.
+    async fn drive(&mut self) {
+        while let Err(error) = self.connect_and_listen().await {
+            self.recovery.lost((self.clock)().mono);
+            let error = self.who_else(error).await;
+            let pause = self.lose(&error);
+            self.next = self.step_after(&error);
+            let stop = self.stop.clone();
+            let pause = async {
+                sleep(pause).await;
+                if self.next == Stage::Reenumerate {
+                    self.reenumerate().await;
+                }
+            };
+            if stop.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Goes on with what an earlier run learned of the traffic.
+    async fn recall(&mut self) {
+        let Some(path) = self.settings.learned.clone() else { return };
+        let Ok(Ok(octets)) = spawn_blocking(move || std::fs::read(path)).await else { return };
+        if !self.recovery.traffic().restore(&octets, (self.clock)()) {
+            warn!(port = %self.settings.name, "what was learned of the traffic is damaged: it is learned anew");
+        }
+        self.hour = self.recovery.traffic().hour();
+    }
+
+    async fn keep_learned(&mut self) {
+        self.hour = self.recovery.traffic().hour();
+        let Some(path) = self.settings.learned.clone() else { return };
+        let octets = self.recovery.traffic().emit((self.clock)());
+        if let Ok(Err(error)) = spawn_blocking(move || replace_file(&path, &octets)).await {
+            warn!(port = %self.settings.name, err = %error, "keep what was learned of the traffic");
+        }
+    }
+
     /// One connection, from opening the source to losing it. Ok when there is nothing left to do.
     async fn connect_and_listen(&mut self) -> Result<(), Error> {
         let mut source = tokio::select! {
@@ -242,6 +275,9 @@ impl Driver {
                 }
             }
             self.count(machine);
+            if self.recovery.traffic().hour() != self.hour {
+                self.keep_learned().await;
+            }
             // Octets before the timeout: after a pause of ours the answer may be there already.
             tokio::select! {
                 biased;

@@ -1,10 +1,13 @@
 //! From the configuration to what each room wants to be told.
 
+use std::path::Path;
+
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::meters::airtime::Airtime;
 use super::meters::talk::Port;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
@@ -39,14 +42,20 @@ pub(super) fn store(config: &Config) -> store::Options {
     options
 }
 
-pub(super) fn receiver(said: &config::Receiver) -> receiver::Settings {
+pub(super) fn receiver(said: &config::Receiver, state_dir: &Path) -> receiver::Settings {
     receiver::Settings {
         name: said.name.as_str().into(),
         kind: said.kind,
         mode: said.mode,
         source: source(&said.source),
         supervision: receiver::Supervision { may_reenumerate: said.reenumerate, ..receiver::Supervision::default() },
+        learned: Some(state_dir.join(format!("traffic-{}", file_name(&said.name)))),
     }
+}
+
+/// A receiver's name may have what a file's cannot.
+fn file_name(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' }).collect()
 }
 
 pub(super) fn source(said: &ReceiverSource) -> receiver::Source {
@@ -64,7 +73,8 @@ pub(super) fn port(said: &config::Receiver, outgoing: mpsc::Sender<receiver::Out
         ReceiverSource::Serial { baud, .. } => Some(baud),
         _ => None,
     };
-    Port { name: said.name.as_str().into(), kind: said.kind, mode: said.mode, baud, outgoing, loaded: None }
+    let (name, airtime) = (said.name.as_str().into(), Airtime::default());
+    Port { name, kind: said.kind, mode: said.mode, baud, outgoing, loaded: None, airtime }
 }
 
 pub(super) fn uplink(said: &config::Uplink) -> uplink::Options {

@@ -28,6 +28,8 @@ pub struct Converted {
     pub readings: Vec<Reading>,
     /// Not `Ok`: the telegram belongs into the raw ring as well, see [`raw`].
     pub verdict: Verdict,
+    /// What of it was not understood.
+    pub reject: Option<wmbus::Reject>,
     /// Of the frame without what repeaters change: the same telegram has the same one, whoever heard it.
     pub digest: u64,
     /// What must rise from telegram to telegram; None without such a counter.
@@ -99,7 +101,8 @@ fn convert_by(
             with_fields(own, record, &telegram.address)
         })
         .collect();
-    Converted { source, readings, verdict, digest: digest(telegram), mark: mark(telegram) }
+    let (reject, digest, mark) = (telegram.reject, digest(telegram), mark(telegram));
+    Converted { source, readings, verdict, reject, digest, mark }
 }
 
 /// The telegram as it came: for the raw ring where its verdict is not `Ok`, and of a Wize device for the head-end.

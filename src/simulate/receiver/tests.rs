@@ -35,6 +35,7 @@ impl Service {
             mode: kind.default_mode(),
             source: Source::Serial { path, baud: kind.baud },
             supervision: Supervision::default(),
+            learned: None,
         };
         Self::run(settings, capacity)
     }
@@ -123,7 +124,7 @@ async fn a_port_at_another_speed_hears_nothing() {
     let source = Source::Serial { path: stick.path(), baud: 9_600 };
     let kind = Kind::named("im871a").unwrap();
     let supervision = Supervision::default();
-    let settings = Settings { name: "roof".into(), kind, mode: Mode::C1T1, source, supervision };
+    let settings = Settings { name: "roof".into(), kind, mode: Mode::C1T1, source, supervision, learned: None };
     let mut service = Service::run(settings, 1);
     let status = service.status(|status| status.error.is_some()).await;
     let error = "receiver is of no use: a receiver of kind \"im871a\" answers there, at 57600 baud";
@@ -272,7 +273,7 @@ async fn busy(stick: &EmulatedReceiver, patience: Duration) -> Service {
     let supervision = Supervision { hour: Duration::from_secs(2), patience, ..Supervision::default() };
     let source = Source::Serial { path: stick.path(), baud: kind.baud };
     let mode = Mode::C1T1;
-    let mut service = Service::run(Settings { name: "roof".into(), kind, mode, source, supervision }, 4);
+    let mut service = Service::run(Settings { name: "roof".into(), kind, mode, source, supervision, learned: None }, 4);
     service.receiving().await;
     stick.listening().await;
     let mut number = 0;

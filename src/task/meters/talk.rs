@@ -3,6 +3,7 @@
 //! Modes whose meters listen after 100 ms or later are served by the host, as well as it can: the error is measured.
 //! Where they listen within milliseconds only a module can answer, with a frame that it was given before.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use wmbus::receiver::{Kind, Mode, When};
 use wmbus::wize::{self, CI_WIZE, INSTPING};
 use wmbus::{Address, Form, Keys, Scratch, Telegram};
 
+use super::airtime::Airtime;
 use crate::clock::Now;
 use crate::control::{OrderLine, Refusal, RefusalKind};
 use crate::reading::from_wmbus::meter_id;
@@ -31,6 +33,7 @@ pub(in crate::task) struct Port {
     pub(in crate::task) outgoing: mpsc::Sender<Outgoing>,
     /// The meter for whom its module has a frame.
     pub(in crate::task) loaded: Option<Address>,
+    pub(in crate::task) airtime: Airtime,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(in crate::task) struct Talk {
     two_way: Result<TwoWay, String>,
     /// Orders that came with commands of the head-end.
     told: watch::Sender<Vec<Order>>,
+    /// Why a meter has to wait.
+    postponed: VecDeque<(MeterId, String)>,
     scratch: Scratch,
 }
 
@@ -80,7 +85,7 @@ impl Talk {
         two_way: Result<TwoWay, String>,
         told: watch::Sender<Vec<Order>>,
     ) -> Self {
-        Self { ports, address, two_way, told, scratch: Scratch::default() }
+        Self { ports, address, two_way, told, postponed: VecDeque::new(), scratch: Scratch::default() }
     }
 
     /// Whether the sender of a frame is one that is spoken to.
@@ -109,6 +114,14 @@ impl Talk {
         };
         let form = Form::Stripped;
         let Ok(telegram) = Telegram::decode_as(form, &heard.frame, keys, &mut self.scratch) else { return };
+        if !port.airtime.has_room(port.mode, now.mono) {
+            if let Some(trouble) = port.airtime.trouble(port.mode) {
+                let trouble = format!("{}: {trouble}", port.name);
+                warn!(port = %port.name, trouble, "duty cycle used up");
+                self.postponed.push_back((meter_id(&telegram.address), trouble));
+            }
+            return;
+        }
         if is_ping(heard) {
             let modem = at.and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
             port.pong(&telegram, heard, &wize::Mailbox::new(&own, modem, port.mode), keys);
@@ -129,6 +142,9 @@ impl Talk {
 
     /// For the head-end: every order and what becomes of it.
     pub(super) fn poll_event(&mut self) -> Option<(MeterId, EventKind)> {
+        if let Some((meter, detail)) = self.postponed.pop_front() {
+            return Some((meter, EventKind::Unit { code: "wmbus.duty_cycle".to_owned(), detail }));
+        }
         let two_way = self.two_way.as_mut().ok()?;
         if let Some(error) = two_way.poll_fault() {
             warn!(err = %crate::task::chain(&error), "write down what meters are told: nothing is sent");
@@ -212,7 +228,7 @@ impl Port {
     }
 
     /// Answers an installation ping.
-    fn pong(&self, telegram: &Telegram<'_>, heard: &Heard, mailbox: &wize::Mailbox, keys: &MeterKeys) {
+    fn pong(&mut self, telegram: &Telegram<'_>, heard: &Heard, mailbox: &wize::Mailbox, keys: &MeterKeys) {
         let meter = meter_id(&telegram.address);
         let Some(ping) = mailbox.ping(telegram) else {
             debug!(port = %self.name, meter = %meter, "ping that is not proven, or listens on another channel");
@@ -229,7 +245,7 @@ impl Port {
         let epoch = u32::try_from(utc_s - WIZE_EPOCH).unwrap_or(0);
         let body = keys.network_key(network).and_then(|kmac| mailbox.pong(telegram, heard.rssi_dbm, epoch, kmac));
         if let Some(frame) = body.and_then(|body| wmbus::link::frame(Form::Stripped, &body)) {
-            self.put(Outgoing { frame, at: At::Between(end + opens + GUARD, end + closes) });
+            self.put(Outgoing { frame, at: At::Between(end + opens + GUARD, end + closes) }, heard.at.mono);
         }
     }
 
@@ -243,7 +259,7 @@ impl Port {
             let Some(frame) = frame.map(|frame| frame.octets) else { return };
             let begin = self.air_end(heard) + (from + to) / 2;
             let begin = begin.checked_sub(self.line_time(frame.len())).unwrap_or(begin);
-            self.put(Outgoing { frame, at: At::Between(begin, begin + LATE) });
+            self.put(Outgoing { frame, at: At::Between(begin, begin + LATE) }, now.mono);
             return;
         }
         // A confirmation of installation bears the number of the frame it confirms: nobody can prepare it.
@@ -257,11 +273,12 @@ impl Port {
         }
         if let Some(frame) = two_way.prepare(&meter, now) {
             self.loaded = Some(meter);
-            self.put(Outgoing { frame: frame.octets, at: At::Heard });
+            self.put(Outgoing { frame: frame.octets, at: At::Heard }, now.mono);
         }
     }
 
-    fn put(&self, outgoing: Outgoing) {
+    fn put(&mut self, outgoing: Outgoing, now: Instant) {
+        self.airtime.spend(self.mode, outgoing.frame.len(), now);
         if self.outgoing.try_send(outgoing).is_err() {
             warn!(port = %self.name, "too many frames wait to be sent: one is dropped");
         }

@@ -105,6 +105,11 @@ impl Recovery {
         self.taken > 0
     }
 
+    /// What its traffic is like, which outlives the process.
+    pub(super) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
     /// Telegrams an hour.
     pub(super) fn expected(&self) -> Option<f64> {
         self.traffic.expected()

@@ -28,6 +28,7 @@ impl Running {
             mode: Mode::default(),
             source,
             supervision: Supervision::default(),
+            learned: None,
         };
         let (heard, hears) = mpsc::channel(capacity);
         let (status, shown) = watch::channel(Status::new(clock()));

@@ -6,6 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::{Buf, BufMut};
+
+use crate::clock::Now;
+
 #[derive(Debug, Clone)]
 pub(super) struct Traffic {
     /// How long an hour is.
@@ -82,6 +86,49 @@ impl Traffic {
         Some((self.at + wait).min(self.begin + self.hour))
     }
 
+    /// Hours since the first one.
+    pub(super) fn hour(&self) -> u64 {
+        self.number
+    }
+
+    /// What was learned, for [`Self::restore`]: version, UTC of the hour in hand in milliseconds, its number, then
+    /// telegrams an hour of late and at each hour of the day; little endian.
+    pub(super) fn emit(&self, now: Now) -> Vec<u8> {
+        let passed = now.mono.saturating_duration_since(self.begin).as_millis();
+        let begin_ms = now.utc_ms.saturating_sub(i64::try_from(passed).unwrap_or(0));
+        let mut out = Vec::with_capacity(OCTETS);
+        out.put_u8(VERSION);
+        out.put_i64_le(begin_ms);
+        out.put_u64_le(self.number);
+        for rate in [self.recent].iter().chain(&self.hours) {
+            out.put_f64_le(rate.unwrap_or(UNKNOWN));
+        }
+        out
+    }
+
+    /// Goes on with what an earlier run learned. False: these octets are not that, and nothing has changed.
+    pub(super) fn restore(&mut self, mut octets: &[u8], now: Now) -> bool {
+        if octets.len() != OCTETS || octets.try_get_u8() != Ok(VERSION) {
+            return false;
+        }
+        let (begin_ms, number) = (octets.get_i64_le(), octets.get_u64_le());
+        let mut rates =
+            std::iter::from_fn(|| octets.try_get_f64_le().ok()).map(|rate| Some(rate).filter(|rate| *rate >= 0.0));
+        let (recent, hours) = (rates.next().flatten(), std::array::from_fn(|_| rates.next().flatten()));
+        if [recent].iter().chain(&hours).flatten().any(|rate| !rate.is_finite()) {
+            return false;
+        }
+        // A clock that was set back tells of no hour.
+        let passed = Duration::from_millis(u64::try_from(now.utc_ms.saturating_sub(begin_ms)).unwrap_or(0));
+        let passed_hours = passed.as_nanos() / self.hour.as_nanos().max(1);
+        let into = passed.saturating_sub(self.hour.saturating_mul(u32::try_from(passed_hours).unwrap_or(u32::MAX)));
+        (self.recent, self.hours) = (recent, hours);
+        self.number = number.wrapping_add(u64::try_from(passed_hours).unwrap_or(0));
+        self.begin = now.mono.checked_sub(into.min(self.hour)).unwrap_or(now.mono);
+        self.at = now.mono;
+        true
+    }
+
     fn hour_of_day(&self) -> usize {
         (self.number % HOURS as u64) as usize
     }
@@ -126,6 +173,10 @@ fn ratio(part: Duration, whole: Duration) -> f64 {
 }
 
 const HOURS: usize = 24;
+const VERSION: u8 = 1;
+const OCTETS: usize = 1 + 8 + 8 + 8 * (1 + HOURS);
+/// In the place of a rate that was not learned.
+const UNKNOWN: f64 = -1.0;
 /// How much the newest hour weighs.
 const WEIGHT: f64 = 0.25;
 /// Of the first hour this part must have passed.
@@ -178,6 +229,53 @@ mod tests {
             bench.traffic.hear(bench.now);
         }
         bench.check(120.0);
+    }
+
+    fn now(mono: Instant, utc_ms: i64) -> Now {
+        let quality = crate::reading::TimeQuality::Synchronised;
+        Now { mono, boot_id: [0; 16], boot_ms: 0, utc_ms, quality }
+    }
+
+    #[test]
+    fn what_was_learned_is_known_after_a_restart_at_its_hour_of_the_day() {
+        let mut bench = Bench::new();
+        for hour in 0..48 {
+            bench.hour(if hour % 24 < 12 { 120 } else { 10 });
+        }
+        let utc_ms = 1_800_000_000_000;
+        let octets = bench.traffic.emit(now(bench.now, utc_ms));
+        // Half an hour, and twelve and a half.
+        for (away_ms, hour) in [(1_800_000, 48), (45_000_000, 60)] {
+            let mut restarted = Traffic::new(HOUR, bench.now);
+            assert!(restarted.restore(&octets, now(bench.now, utc_ms + away_ms)));
+            assert_eq!((restarted.hour(), restarted.hours), (hour, bench.traffic.hours));
+            assert_eq!(restarted.recent, bench.traffic.recent);
+            let expected = restarted.expected().unwrap();
+            assert!(expected <= restarted.hours[hour as usize % 24].unwrap(), "{expected}");
+            restarted.listen(true, bench.now);
+            assert_eq!(
+                restarted.when_missing(1e9),
+                Some(bench.now + HOUR / 2),
+                "the hour in hand ends when it would have"
+            );
+        }
+        // The clock was set back, or the file is another one: nothing bad comes of it.
+        let mut restarted = Traffic::new(HOUR, bench.now);
+        assert!(restarted.restore(&octets, now(bench.now, 0)) && restarted.hour() == 48);
+        for end in 0..octets.len() {
+            assert!(!Traffic::new(HOUR, bench.now).restore(&octets[..end], now(bench.now, utc_ms)));
+        }
+        for place in 0..octets.len() {
+            for value in [0, 0x7f, 0xff] {
+                let mut octets = octets.clone();
+                octets[place] = value;
+                let mut other = Traffic::new(HOUR, bench.now);
+                other.restore(&octets, now(bench.now, utc_ms));
+                other.listen(true, bench.now);
+                other.hear(bench.now + HOUR * 2);
+                assert!(other.expected().is_none_or(|rate| rate >= 0.0));
+            }
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::fmt;
 use std::time::Instant;
 
 pub use event::{Counters, Event, Failure, Identity, Reject};
-pub use mode::Mode;
+pub use mode::{Downlink, Mode};
 
 /// A receiver as the task drives it: after each `handle_*` drain `poll_transmit` and `poll_event`, then sleep
 /// until `poll_timeout`. Time comes in as an argument and never goes back.

@@ -106,6 +106,18 @@ impl Mode {
         Some((Duration::from_micros(from_us), Duration::from_micros(to_us)))
     }
 
+    /// How a gateway sends in this mode; None where meters do not listen.
+    pub fn downlink(self) -> Option<Downlink> {
+        self.response_window(true)?;
+        Some(match self {
+            Self::S2 | Self::T2 => Downlink { band: "868.0 to 868.6 MHz", bits_per_second: 16_384, per_mille: 10 },
+            Self::R2 => Downlink { band: "868.0 to 868.6 MHz", bits_per_second: 2_400, per_mille: 10 },
+            Self::C2 => Downlink { band: "869.4 to 869.65 MHz", bits_per_second: 50_000, per_mille: 100 },
+            // The slowest of its channels.
+            _ => Downlink { band: "169.4 to 169.475 MHz", bits_per_second: 2_400, per_mille: 100 },
+        })
+    }
+
     /// Whether a receiver in this mode hears what a meter sends in mode `sent`.
     pub fn hears(self, sent: Self) -> bool {
         match sent {
@@ -123,6 +135,33 @@ impl Mode {
         }
     }
 }
+
+/// A band in which a gateway sends, and how much. Rates: EN 13757-4:2019. Shares of an hour: ERC Recommendation 70-03,
+/// annex 1 (bands g1 and g3) and annex 2 (169 MHz, from memory).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Downlink {
+    /// For people.
+    pub band: &'static str,
+    pub bits_per_second: u32,
+    pub per_mille: u32,
+}
+
+impl Downlink {
+    /// How long a frame of so many octets, L to the last one without CRCs, is on the air; rather more than less.
+    pub fn airtime(&self, octets: usize) -> Duration {
+        let crcs = 2 * (octets / 16 + 2);
+        let bits = 8 * (octets + crcs + PREAMBLE) as u64;
+        Duration::from_micros(bits * 1_000_000 / u64::from(self.bits_per_second))
+    }
+
+    /// What may be sent of so long a time.
+    pub fn share_of(&self, time: Duration) -> Duration {
+        time * self.per_mille / 1000
+    }
+}
+
+/// Octets of the longest preamble and synchronisation word: 576 chips, two a bit.
+const PREAMBLE: usize = 40;
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
