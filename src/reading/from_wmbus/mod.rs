@@ -63,7 +63,7 @@ fn convert_by(
     links: Vec<Link>,
     group: &Group,
 ) -> Converted {
-    let mut verdict = telegram.verdict;
+    let (mut verdict, mut reject) = (telegram.verdict, telegram.reject);
     let to_meter = telegram.is_to_meter();
     let mut slots = Vec::new();
     let mut records: Vec<DataRecord<'_>> = Vec::new();
@@ -71,8 +71,12 @@ fn convert_by(
         for record in telegram.records() {
             match record {
                 Ok(record) => records.push(record),
-                Err(_) if verdict == Verdict::Ok => verdict = Verdict::Partial,
-                Err(_) => {}
+                Err(error) => {
+                    reject = reject.or(Some(error));
+                    if verdict == Verdict::Ok {
+                        verdict = Verdict::Partial;
+                    }
+                }
             }
         }
     }
@@ -101,7 +105,7 @@ fn convert_by(
             with_fields(own, record, &telegram.address)
         })
         .collect();
-    let (reject, digest, mark) = (telegram.reject, digest(telegram), mark(telegram));
+    let (digest, mark) = (digest(telegram), mark(telegram));
     Converted { source, readings, verdict, reject, digest, mark }
 }
 
