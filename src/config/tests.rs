@@ -104,7 +104,8 @@ fn the_template_with_everything_switched_on_is_legal() {
     let seconds = |n| Some(Duration::from_secs(n));
     let (shift_above, set_above, alarm_above) = (seconds(3), seconds(60), seconds(3_600));
     let discipline = Discipline { shift_above, set_above, alarm_above };
-    assert_eq!(electricity.tasks.last().map(|task| &task.what), Some(&electricity::What::Clock(discipline)));
+    let clock = electricity.tasks.iter().find(|task| task.id == "clock").map(|task| &task.what);
+    assert_eq!(clock, Some(&electricity::What::Clock(discipline)));
 
     let uplink = config.uplink.expect("the section is on");
     let broker = Broker { host: "broker.example".into(), port: 8883 };
