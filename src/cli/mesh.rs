@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::client::{Service, unexpected};
 use super::text::{Table, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome};
-use crate::control::{MeshAsk, MeshSaid, MeshState, MeshStatus, Reply, Request};
+use crate::control::{BranchLine, MeshAsk, MeshSaid, MeshState, MeshStatus, Reply, Request};
 
 /// PLC and RF mesh networks, and their keys
 #[derive(Debug, clap::Args)]
@@ -128,6 +128,13 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     }
 }
 
+fn hundredths(percent: u32) -> String {
+    format!("{}.{}", percent / 100, percent % 100 / 10)
+}
+
+/// Branches that fit a line.
+const BRANCHES: usize = 6;
+
 /// The service answered something else than was asked.
 pub(super) fn strange() -> Failure {
     Failure::said(Exit::Failed, "the service answered something that was not asked")
@@ -170,6 +177,21 @@ fn print(status: &MeshStatus, now: i64) -> String {
             counted(routes.traces, "path")
         );
         items.row([String::new(), format!("{done} traced, {} s of airtime", routes.airtime_s)]);
+    }
+    let polling = &status.polling;
+    if polling.sent > 0 {
+        let (window, noise) = (hundredths(polling.window_percent), if polling.is_noisy { ", noisy hour" } else { "" });
+        let (under_way, waiting) = (polling.under_way, polling.waiting);
+        items.row(["requests".into(), format!("{under_way} of {window} under way, {waiting} waiting{noise}")]);
+        let done = format!("{} sent, {} answered, {} lost", polling.sent, polling.answered, polling.lost);
+        let airtime = format!("{} s of airtime, control {} %", polling.airtime_s, polling.control_percent);
+        items.row([String::new(), format!("{done}; {airtime}")]);
+        let branch = |branch: &BranchLine| {
+            let name = branch.short_addr.as_deref().unwrap_or(&branch.eui64);
+            format!("{name} {} of {}", branch.under_way, hundredths(branch.window_percent))
+        };
+        let branches: Vec<String> = polling.branches.iter().take(BRANCHES).map(branch).collect();
+        items.row(["branches".into(), branches.join(", ")]);
     }
     if !status.rejected.is_empty() {
         let rejected = status.rejected.iter().map(|(reason, count)| format!("{reason} {count}"));

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::routes::{PollCounts, RouteCounts, RouteHistory};
+
 /// A question or a command to one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -159,23 +161,40 @@ pub struct MeshStatus {
     pub starts: u64,
     #[serde(default)]
     pub routes: RouteCounts,
+    #[serde(default)]
+    pub polling: PollCounts,
 }
 
-/// What was done about routes since the service began.
+/// What goes through the network, and how much at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteCounts {
-    /// Nodes whose route is bad now.
-    pub faulty: usize,
-    /// Routes that go where somebody wants them.
-    pub held: usize,
-    pub changes: u64,
-    /// Searches that the unit began, and those that found somebody.
-    pub searches: u64,
-    pub found: u64,
-    /// Paths that it had traced.
-    pub traces: u64,
-    /// Seconds of airtime of both, by the model.
+pub struct PollCounts {
+    /// Requests under way, and those that wait for their turn.
+    pub under_way: usize,
+    pub waiting: usize,
+    /// Requests that may be under way, in hundredths.
+    pub window_percent: u32,
+    /// More is lost in this hour of the day than in others: one at a time.
+    pub is_noisy: bool,
+    /// Requests since the service began, answers, and those without.
+    pub sent: u64,
+    pub answered: u64,
+    pub lost: u64,
+    /// Seconds of airtime of what was answered, by the model.
     pub airtime_s: u64,
+    /// Of all airtime that the unit has caused, what went into searches and traces, in hundredths.
+    pub control_percent: u32,
+    /// Branches that were served last, the last one first.
+    pub branches: Vec<BranchLine>,
+}
+
+/// The nodes behind one neighbour of the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchLine {
+    /// Of the neighbour.
+    pub eui64: String,
+    pub short_addr: Option<String>,
+    pub under_way: usize,
+    pub window_percent: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,56 +306,6 @@ pub struct RouteLine {
     pub medium: Option<String>,
     /// Minutes.
     pub valid_min: u16,
-}
-
-/// The routes to one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteHistory {
-    pub node: String,
-    pub short_addr: String,
-    pub meter: String,
-    /// None while the modem has no route.
-    pub next_hop: Option<String>,
-    pub hops: Option<u8>,
-    /// As of a node.
-    pub fault: Option<String>,
-    /// The neighbour that it is to go over.
-    pub held: Option<String>,
-    pub is_blacklisted: bool,
-    /// Ways that the node was reached by, the best first.
-    pub alternates: Vec<AlternateLine>,
-    /// The newest last.
-    pub changes: Vec<ChangeLine>,
-}
-
-/// A way to a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlternateLine {
-    pub next_hop: String,
-    pub hops: u8,
-    pub cost: u16,
-    pub weak_links: u8,
-    pub medium: Option<String>,
-    /// Requests over it, of late.
-    pub answered: u16,
-    pub failed: u16,
-    /// The lower, the better.
-    pub score: u32,
-    pub seen_ms: i64,
-    pub is_current: bool,
-}
-
-/// What happened to a route, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeLine {
-    pub at_ms: i64,
-    /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted` or `allowed`.
-    pub what: String,
-    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping` or `asked`.
-    pub why: String,
-    pub next_hop: Option<String>,
-    /// Of the way, or of the search at most.
-    pub hops: Option<u8>,
 }
 
 /// The path to a node and back.

@@ -9,6 +9,7 @@ pub mod left;
 mod mesh;
 mod meters;
 mod orders;
+mod routes;
 mod status;
 mod tasks;
 mod topology;
@@ -19,13 +20,14 @@ use serde::{Deserialize, Serialize};
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use channel::{ChannelAsk, ChannelCard, MbusKey, Valve};
 pub use mesh::{
-    AlternateLine, ChangeLine, HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence,
-    NodeSecret, ParentLine, PathLine, RouteCounts, RouteHistory, RouteLine,
+    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine,
+    PathLine, RouteLine,
 };
 pub use meters::{
     ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find,
 };
 pub use orders::OrderLine;
+pub use routes::{AlternateLine, BranchLine, ChangeLine, PollCounts, RouteCounts, RouteHistory};
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };

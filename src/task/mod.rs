@@ -211,7 +211,9 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let mut failed_networks = Vec::new();
     let mut network_tasks = Vec::new();
     for said in &config.plc {
-        let opened = block_in_place(|| plc::Plc::open(said, &state_dir, store.clone(), Arc::clone(&read_clock)));
+        let patience = settings::patience(&config.electricity, &said.name);
+        let opened =
+            block_in_place(|| plc::Plc::open(said, patience, &state_dir, store.clone(), Arc::clone(&read_clock)));
         let network = match opened {
             Ok(network) => network,
             Err(error) => {

@@ -6,6 +6,7 @@
 mod answers;
 mod line;
 mod pan;
+mod polling;
 mod routes;
 mod told;
 mod tunnel;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use plc::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
+use plc::poll::Priority;
 use plc::{Eui64, Key};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
@@ -39,17 +41,17 @@ use crate::store::{Body, Lane, Store};
 
 use answers::{Asked, Staged};
 use line::Line;
+use polling::Polling;
 use routes::Routing;
 use told::Told;
 pub(super) use tunnel::Tunnel;
-use tunnel::Tunnels;
 
 /// What the task may be asked.
 #[derive(Debug)]
 pub(super) enum Question {
     Ask(MeshAsk, Reply),
     /// A conversation with a node over UDP.
-    Connect(Eui64, oneshot::Sender<Tunnel>),
+    Connect(Eui64, Priority, oneshot::Sender<Tunnel>),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<MeshSaid, Refusal>>;
@@ -72,7 +74,7 @@ pub(super) struct Plc {
     changes_pan: bool,
     /// When it got another PAN id.
     moved: Option<Instant>,
-    tunnels: Tunnels,
+    polling: Polling,
     told: Told,
     routing: Routing,
     view: View,
@@ -98,12 +100,14 @@ struct Unkept {
 }
 
 impl Plc {
-    /// The network as it was left, or a new one with a key of its own; blocks.
+    /// The network as it was left, or a new one with a key of its own; blocks. `patience` is how long an answer may take
+    /// once its request has left.
     ///
     /// # Errors
     /// What was left cannot be read: without its keys and counters no network is run.
     pub(super) fn open(
         said: &config::Plc,
+        patience: Option<Duration>,
         state_dir: &Path,
         store: Store,
         clock: ReadClock,
@@ -152,7 +156,7 @@ impl Plc {
             configured_pan: said.pan_id,
             changes_pan: said.pan_conflict == PanConflict::Change,
             moved: None,
-            tunnels: Tunnels::default(),
+            polling: Polling::new(patience),
             told: Told::default(),
             routing: Routing::open(&directory, said.max_hops, now),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
@@ -178,6 +182,7 @@ impl Plc {
             }
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.coordinator.poll_timeout().filter(|_| line.is_open()).map_or_else(super::far, Into::into);
+            let poll_due = self.polling.poll_timeout().map_or_else(super::far, Into::into);
             let route_due = self.routing.poll_timeout().map_or_else(super::far, Into::into);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -191,13 +196,13 @@ impl Plc {
                     line::Happening::Octets(octets) => self.coordinator.handle_bytes(octets, (self.clock)().mono),
                     line::Happening::Lost => {
                         warn!(network = %self.name, err = line.error().unwrap_or(""), "modem's port lost");
+                        self.polling.network_lost((self.clock)().mono);
                     }
                 },
-                Some(packet) = self.tunnels.next() => {
-                    let now = (self.clock)().mono;
-                    self.tunnels.send(packet, &mut self.coordinator, now);
-                }
+                // While there is no network what is to be sent waits where it is.
+                Some(packet) = self.polling.next(), if self.view.state == MeshState::Up => self.take_packet(packet),
                 () = sleep_until(due) => self.coordinator.handle_timeout((self.clock)().mono),
+                () = sleep_until(poll_due) => self.polling.handle_timeout((self.clock)().mono),
                 () = sleep_until(self.unkept.retry.unwrap_or_else(super::far)) => self.keep(),
                 () = sleep_until(route_due) => self.look_after_routes(),
                 _ = tables.tick(), if self.view.state == MeshState::Up => self.read_tables(),
@@ -238,7 +243,7 @@ impl Plc {
                 is_quiet = false;
                 self.take(event);
             }
-            is_quiet &= !self.act_on_routes();
+            is_quiet &= !self.act_on_routes() & !self.send_what_may_go();
             if is_quiet {
                 return;
             }
@@ -258,7 +263,7 @@ impl Plc {
                 };
                 self.mesh.heard(eui64, lqi, now.utc_ms);
                 self.routing.routes.answered(short_addr);
-                self.tunnels.receive(eui64, source_port, payload);
+                self.polling.receive(eui64, source_port, payload, now.mono);
             }
             Event::PanConflict { pan_id } => self.pan_conflict(pan_id, now),
         }
@@ -280,6 +285,7 @@ impl Plc {
             modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
                 self.routing.routes.set_up(false);
+                self.polling.network_lost(now.mono);
                 warn!(network = %self.name, %cause, "network down");
                 self.view.error = Some(cause.to_string());
                 if self.view.state == MeshState::Up {

@@ -1,6 +1,7 @@
 //! From the configuration to what each room wants to be told.
 
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::statvfs::statvfs;
@@ -11,9 +12,17 @@ use super::meters::airtime::Airtime;
 use super::meters::talk::Port;
 use super::mqtt::{self, Transport};
 use super::{receiver, tls};
+use crate::config::electricity::{Channel, Place};
 use crate::config::{self, Config, ReceiverSource};
 use crate::store;
 use crate::uplink::{self, Topics};
+
+/// How long an answer through a network may take: the longest of the channels that go through it.
+pub(super) fn patience(config: &config::Electricity, network: &str) -> Option<Duration> {
+    let is_there =
+        |channel: &&Channel| channel.place.as_ref().is_some_and(|place| *place == Place::Plc(network.into()));
+    config.channels.iter().filter(is_there).map(|channel| channel.timeout).max()
+}
 
 pub(super) fn store(config: &Config) -> store::Options {
     let said = &config.store;

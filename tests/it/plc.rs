@@ -342,6 +342,11 @@ async fn meters_are_read_through_the_network() {
         .await;
     let status = street.ask(&["status"]).1.remove(0);
     assert!(status["electricity"]["all"]["settled"].as_u64().unwrap() >= u64::from(METERS) * 23, "{status}");
+    // All of it was admitted by the poll scheduler, with nothing lost and little at once.
+    let polling = &street.status()["polling"];
+    assert!(polling["answered"].as_u64().unwrap() >= u64::from(METERS) * 5, "{polling}");
+    assert_eq!((&polling["sent"], &polling["lost"], &polling["waiting"]), (&polling["answered"], &0.into(), &0.into()));
+    assert!(!polling["branches"].as_array().unwrap().is_empty(), "{polling}");
 }
 
 const METERS: u32 = 5;

@@ -118,7 +118,8 @@ impl Coordinator {
         (0..=u16::MAX).map(|step| from.wrapping_add(step) & PAN_MASK).find(is_free).unwrap_or(from & PAN_MASK)
     }
 
-    /// Sends a datagram to a node, over the ULA prefix where there is one; its fate is a [`modem::Event::Sent`].
+    /// Sends a datagram to a node, over the ULA prefix where there is one; its fate is a [`modem::Event::Sent`]. Where no
+    /// route is known the modem looks for one.
     ///
     /// # Errors
     /// Nothing was queued.
@@ -131,15 +132,37 @@ impl Coordinator {
         deadline: Instant,
         now: Instant,
     ) -> Result<Ticket, SendError> {
-        let address = |short_addr| self.address(short_addr);
-        let (source_port, destination_port) = ports;
-        let datagram =
-            Datagram { source: address(0), destination: address(short_addr), source_port, destination_port, payload };
-        let mut packet = Vec::new();
-        datagram.emit(&mut packet).map_err(|_| SendError::TooLong)?;
-        let ticket = self.modem.send_data(packet, priority, deadline, now).map_err(|_| SendError::Full)?;
+        let packet = self.packet(short_addr, ports, payload)?;
+        let ticket = self.modem.send_data(packet, priority, true, deadline, now).map_err(|_| SendError::Full)?;
         self.drain(now);
         Ok(ticket)
+    }
+
+    /// The same along a route that is known, and not at all where none is.
+    ///
+    /// # Errors
+    /// See [`Self::send_datagram`].
+    pub fn send_along(
+        &mut self,
+        short_addr: u16,
+        ports: (u16, u16),
+        payload: &[u8],
+        deadline: Instant,
+        now: Instant,
+    ) -> Result<Ticket, SendError> {
+        let packet = self.packet(short_addr, ports, payload)?;
+        let ticket = self.modem.send_data(packet, Priority::Normal, false, deadline, now);
+        self.drain(now);
+        ticket.map_err(|_| SendError::Full)
+    }
+
+    fn packet(&self, short_addr: u16, ports: (u16, u16), payload: &[u8]) -> Result<Vec<u8>, SendError> {
+        let (source, destination) = (self.address(0), self.address(short_addr));
+        let (source_port, destination_port) = ports;
+        let mut packet = Vec::new();
+        let datagram = Datagram { source, destination, source_port, destination_port, payload };
+        datagram.emit(&mut packet).map_err(|_| SendError::TooLong)?;
+        Ok(packet)
     }
 
     /// The address of a node, or of the coordinator at zero.

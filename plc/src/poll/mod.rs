@@ -7,8 +7,10 @@
 //! nothing and knows no protocol. Goals: `../shared/facts/plc-routes.md`, 4.
 
 mod node;
+mod noise;
 #[cfg(test)]
 mod tests;
+mod view;
 mod window;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use crate::Eui64;
 use node::Node;
+use noise::Noise;
+pub use view::{BranchView, Counts};
 use window::Window;
 
 /// Something to send to a node, and what is expected back.
@@ -55,6 +59,8 @@ pub struct Transmit {
 pub enum Event {
     /// The deadline has passed.
     Expired { ticket: u64, node: Eui64 },
+    /// An attempt came to nothing: there was no way, or no answer in time. It is repeated, unless it is cancelled.
+    Unanswered { ticket: u64, node: Eui64, had_way: bool },
     /// So many times in a row it did not answer; it is asked less and less often.
     Silent { node: Eui64, failures: u32 },
     /// A silent node has answered.
@@ -78,8 +84,10 @@ pub struct Limits {
     pub confirm_time: Duration,
     /// A confirm that took longer had to wait for a route.
     pub slow_confirm: Duration,
-    /// How long an answer may take at most from the confirm on: a relay looks for another way meanwhile.
+    /// How long an answer is waited for from the confirm on: a relay looks for another way meanwhile.
     pub repair_time: Duration,
+    /// The same for a node that is known to take longer.
+    pub answer_time: Duration,
     /// How long a node that failed once is left alone; twice as long each time, up to the longest.
     pub pause: Duration,
     pub longest_pause: Duration,
@@ -94,6 +102,10 @@ pub struct Scheduler {
     branches: BTreeMap<Eui64, Branch>,
     flights: BTreeMap<u64, Flight>,
     window: Window,
+    noise: Noise,
+    /// Somebody looks for a route.
+    is_quiet: bool,
+    counts: Counts,
     places: u64,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -132,6 +144,7 @@ impl Limits {
             slow_confirm: Duration::from_secs(4),
             // adpNetTraversalTime, and what it takes to answer.
             repair_time: Duration::from_secs(25),
+            answer_time: Duration::from_secs(60),
             // A modem looks for the same route once in 30 s.
             pause: Duration::from_secs(32),
             longest_pause: Duration::from_secs(2 * 3600),
@@ -148,6 +161,9 @@ impl Scheduler {
             branches: BTreeMap::new(),
             flights: BTreeMap::new(),
             window: Window::new(2.0, limits.window),
+            noise: Noise::default(),
+            is_quiet: false,
+            counts: Counts::default(),
             places: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -175,8 +191,9 @@ impl Scheduler {
         }
         flight.confirmed = true;
         let (node, is_slow) = (flight.exchange.node, now - flight.sent > self.limits.slow_confirm);
-        flight.due = now + self.nodes.entry(node).or_default().patience(&flight.exchange);
-        flight.until = flight.due.max(now + self.limits.repair_time);
+        let patience = self.nodes.entry(node).or_default().patience(&flight.exchange);
+        flight.due = now + patience.min(self.limits.repair_time);
+        flight.until = now + patience.max(self.limits.repair_time).min(self.limits.answer_time);
         if is_slow {
             // It had to look for a route: what others send now gets lost between the requests for it.
             self.window.shrink(now);
@@ -192,6 +209,9 @@ impl Scheduler {
         }
         let id = flight.exchange.node;
         let node = self.nodes.entry(id).or_default();
+        self.counts.answered += 1;
+        self.counts.airtime += node.airtime(&flight.exchange);
+        self.noise.count(true);
         if node.answered(&flight.exchange, now - flight.sent, now) {
             self.events.push_back(Event::Back { node: id });
         }
@@ -221,7 +241,7 @@ impl Scheduler {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let flights = self.flights.values().map(|flight| flight.until);
-        let nodes = self.nodes.values().filter_map(|node| node.wakes(self.window.has_room(self.flights.len())));
+        let nodes = self.nodes.values().filter_map(|node| node.wakes(self.has_room()));
         flights.chain(nodes).min()
     }
 
@@ -231,16 +251,6 @@ impl Scheduler {
 
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// Exchanges that are under way.
-    pub fn in_flight(&self) -> usize {
-        self.flights.len()
-    }
-
-    /// Exchanges that wait for their turn.
-    pub fn waiting(&self) -> usize {
-        self.nodes.values().map(Node::waiting).sum()
     }
 
     fn land(&mut self, ticket: u64) -> Option<Flight> {
@@ -275,6 +285,9 @@ impl Scheduler {
         let id = flight.exchange.node;
         let node = self.nodes.entry(id).or_default();
         let failures = node.failed(flight.exchange, flight.attempts);
+        self.counts.lost += 1;
+        self.noise.count(false);
+        self.events.push_back(Event::Unanswered { ticket, node: id, had_way: !is_lost });
         // A first loss is mended at once, but a search for a route is not repeated.
         if is_lost || failures > 1 {
             let pause = self.limits.pause.saturating_mul(1 << (failures - 1).min(16)).min(self.limits.longest_pause);
@@ -291,7 +304,7 @@ impl Scheduler {
         if self.flights.values().any(|flight| flight.due <= now) {
             return;
         }
-        while self.window.has_room(self.flights.len()) {
+        while self.has_room() {
             let Some(id) = self.next(now) else { return };
             let Some(node) = self.nodes.get_mut(&id) else { return };
             let Some((exchange, attempts)) = node.pop() else { return };
@@ -306,13 +319,23 @@ impl Scheduler {
             let flight = Flight { exchange, attempts, branch, sent: now, confirmed: false, due, until };
             self.flights.insert(exchange.ticket, flight);
             self.transmits.push_back(Transmit { ticket: exchange.ticket, node: id, attempt: attempts });
+            self.counts.sent += 1;
         }
+    }
+
+    /// In a noisy hour one thing at a time is enough to fight with.
+    fn has_room(&self) -> bool {
+        self.window.has_room(self.flights.len()) && (self.flights.is_empty() || !self.noise.is_noisy())
     }
 
     /// Who is next: by priority, then who has begun already, then the branch that was served longest ago.
     fn next(&self, now: Instant) -> Option<Eui64> {
         let ready = self.nodes.iter().filter_map(|(id, node)| {
             let priority = node.ready(now)?;
+            let waits = self.is_quiet || priority == Priority::Firmware && self.noise.is_noisy();
+            if waits && priority != Priority::OnDemand {
+                return None;
+            }
             let branch = self.branches.get(&node.path.map_or(*id, |path| path.first_hop));
             if branch.is_some_and(|branch| !branch.window.has_room(branch.in_flight)) {
                 return None;

@@ -45,8 +45,11 @@ impl Node {
 
     /// The priority of what can be sent now.
     pub(super) fn ready(&self, now: Instant) -> Option<Priority> {
-        let is_held = self.is_busy || self.held_until.is_some_and(|until| until > now);
-        self.queue.front().filter(|_| !is_held).map(|(exchange, _)| exchange.priority)
+        let is_held = self.held_until.is_some_and(|until| until > now);
+        let first =
+            self.queue.front().filter(|_| !self.is_busy).map(|(exchange, attempts)| (exchange.priority, *attempts));
+        // Whom somebody waits for is asked once, whatever became of others.
+        first.filter(|first| !is_held || *first == (Priority::OnDemand, 0)).map(|(priority, _)| priority)
     }
 
     /// When something is to be done about it: it may be asked again, where there is `room`, or something expires.
@@ -95,11 +98,16 @@ impl Node {
         self.came_late(now)
     }
 
+    /// It may be asked at once. True where it was silent before.
+    pub(super) fn heard(&mut self) -> bool {
+        self.held_until = None;
+        std::mem::take(&mut self.failures) >= super::SILENT
+    }
+
     /// True where it was silent before.
     pub(super) fn came_late(&mut self, now: Instant) -> bool {
         self.answered = Some(now);
-        self.held_until = None;
-        std::mem::take(&mut self.failures) >= super::SILENT
+        self.heard()
     }
 
     /// It did not answer; how often now, in a row.
@@ -115,8 +123,13 @@ impl Node {
 
     /// Seconds of an exchange that nothing disturbs.
     fn model(&self, exchange: &Exchange) -> f64 {
+        TURNAROUND + self.airtime(exchange)
+    }
+
+    /// Seconds for which the medium is taken by it.
+    pub(super) fn airtime(&self, exchange: &Exchange) -> f64 {
         let octets = f64::from(exchange.octets) + f64::from(exchange.answer);
-        TURNAROUND + f64::from(self.hops()) * (2.0 * PER_FRAME + octets * PER_OCTET)
+        f64::from(self.hops()) * (2.0 * PER_FRAME + octets * PER_OCTET)
     }
 }
 

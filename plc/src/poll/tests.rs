@@ -91,7 +91,7 @@ fn a_late_answer_is_waited_for_as_long_as_a_repair_takes() {
 fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
     let (mut scheduler, begin) = with(1.0, 1.0);
     scheduler.request(exchange(1, 1, Priority::Profile, begin), begin);
-    let (mut asked, mut events) = (Vec::new(), Vec::new());
+    let (mut asked, mut events, mut unanswered) = (Vec::new(), Vec::new(), 0);
     let mut now = begin;
     for _ in 0..100 {
         while let Some(transmit) = scheduler.poll_transmit() {
@@ -100,6 +100,9 @@ fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
             scheduler.confirmed(1, true, now);
         }
         events.extend(std::iter::from_fn(|| scheduler.poll_event()));
+        let before = events.len();
+        events.retain(|event| !matches!(event, Event::Unanswered { ticket: 1, had_way: true, .. }));
+        unanswered += before - events.len();
         let Some(next) = scheduler.poll_timeout() else { break };
         assert!(next > now, "it goes on for ever at {:?}", now - begin);
         now = next;
@@ -111,6 +114,7 @@ fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
         matches!(events[..], [Event::Silent { failures: 3, .. }, .., Event::Expired { ticket: 1, .. }]),
         "{events:?}"
     );
+    assert_eq!(unanswered, asked.len());
     assert_eq!((scheduler.in_flight(), scheduler.waiting()), (0, 0));
 }
 
@@ -164,4 +168,62 @@ fn a_window_grows_slowly_and_halves_once_for_what_is_lost_together() {
     window.shrink(now + 10 * SECOND);
     window.shrink(now + 20 * SECOND);
     assert!(window.has_room(0) && !window.has_room(1));
+}
+
+#[test]
+fn while_somebody_looks_for_a_route_only_what_is_wanted_on_demand_is_sent() {
+    let (mut scheduler, now) = with(4.0, 1.0);
+    scheduler.set_quiet(true, now);
+    scheduler.request(exchange(1, 1, Priority::Event, now), now);
+    scheduler.request(exchange(2, 2, Priority::OnDemand, now), now);
+    assert_eq!(sent(&mut scheduler), [2]);
+    scheduler.set_quiet(false, now);
+    assert_eq!(sent(&mut scheduler), [1]);
+}
+
+#[test]
+fn who_is_waited_for_is_asked_once_whatever_became_of_others_and_who_was_heard_at_once() {
+    let (mut scheduler, now) = with(4.0, 1.0);
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    assert_eq!(sent(&mut scheduler), [1]);
+    scheduler.confirmed(1, false, now);
+    assert_eq!(scheduler.held_until(node(1), now), Some(now + 32 * SECOND));
+    scheduler.request(exchange(2, 1, Priority::OnDemand, now), now);
+    assert_eq!(sent(&mut scheduler), [2]);
+    scheduler.confirmed(2, false, now);
+    assert_eq!(sent(&mut scheduler), []);
+    scheduler.heard(node(1), now);
+    assert_eq!((sent(&mut scheduler), scheduler.held_until(node(1), now)), (vec![2], None));
+    let counts = scheduler.counts();
+    assert_eq!((counts.sent, counts.answered, counts.lost), (3, 0, 2));
+    scheduler.forget(node(1), now);
+    assert_eq!((scheduler.in_flight(), scheduler.waiting(), scheduler.poll_timeout()), (0, 0, None));
+}
+
+#[test]
+fn in_a_noisy_hour_one_is_under_way_and_firmware_waits_for_another_hour() {
+    let (mut scheduler, now) = with(4.0, 4.0);
+    for (hour, is_good) in [(3, true), (19, false)] {
+        scheduler.set_hour(hour, now);
+        for ticket in 0..60 {
+            scheduler.request(exchange(ticket, 1, Priority::OnDemand, now), now);
+            assert_eq!(sent(&mut scheduler), [ticket]);
+            match is_good {
+                true => scheduler.answered(ticket, now),
+                false => scheduler.confirmed(ticket, false, now),
+            }
+            scheduler.cancel(ticket, now);
+        }
+    }
+    assert!(scheduler.is_noisy());
+    scheduler.request(exchange(100, 2, Priority::Firmware, now), now);
+    scheduler.request(exchange(101, 3, Priority::Profile, now), now);
+    scheduler.request(exchange(102, 4, Priority::Profile, now), now);
+    assert_eq!(sent(&mut scheduler), [101]);
+    scheduler.answered(101, now);
+    assert_eq!(sent(&mut scheduler), [102]);
+    scheduler.answered(102, now);
+    assert_eq!(sent(&mut scheduler), []);
+    scheduler.set_hour(3, now);
+    assert_eq!(sent(&mut scheduler), [100]);
 }

@@ -14,6 +14,14 @@ impl Window {
         Self { size: size.min(most), most, shrunk: None }
     }
 
+    pub(super) const fn size(&self) -> f64 {
+        self.size
+    }
+
+    pub(super) fn set_most(&mut self, most: f64) {
+        (self.most, self.size) = (most, self.size.min(most));
+    }
+
     pub(super) fn has_room(&self, in_flight: usize) -> bool {
         in_flight < (self.size as usize).max(1)
     }

@@ -46,8 +46,7 @@ impl Routes {
     pub fn may_search(&mut self, node: u16, now: Now) -> bool {
         let flood = self.limits.flood(self.limits.max_hops);
         let is_held = self.nodes.get(&node).is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
-        let is_under_way = self.nodes.values().any(|known| known.search.is_some());
-        !is_held && !is_under_way && self.searches.has(flood, now.mono)
+        !is_held && !self.is_searching() && self.searches.has(flood, now.mono)
     }
 
     /// What came of a search: also of one that somebody else asked for.

@@ -175,9 +175,11 @@ impl Fleet {
         let mut section = format!(
             "[electricity]\nkeys = \"{}\"\nsystem_title = \"{}\"\nclient = {CLIENT}\nserver = 1\nauth = \"gmac\"\n\
              security = \"authenticated-encrypted\"\nclock = \"{ZONE}\"\n\n\
-             [[electricity.channel]]\nname = \"modems\"\nlink = \"wrapper\"\nat_once = 32\ntimeout = \"5s\"\n",
+             [[electricity.channel]]\nname = \"modems\"\nlink = \"wrapper\"\nat_once = 32\ntimeout = \"{}\"\n",
             More::FILE,
             hex::encode(UNIT),
+            // A mesh without airtime waits for one answer after the other, and its days are short.
+            if matches!(self.place, Place::Nodes(_)) { "500ms" } else { "5s" },
         );
         if let Place::Nodes(street) = &self.place {
             let (network, port) = (Street::NETWORK, street.port());

@@ -30,6 +30,10 @@ pub(in crate::task) fn client(
     if let Some(Place::Plc(_) | Place::Udp(_)) = place {
         settings.max_receive_pdu_size = DATAGRAM;
     }
+    if let Some(Place::Plc(_)) = place {
+        // How long an answer may take the network knows; it ends the conversation.
+        settings.timeout = IN_A_MESH;
+    }
     if let Some(Place::Udp(_)) = place {
         settings.timeout /= REPEATS + 1;
         settings.repeats = REPEATS;
@@ -134,6 +138,8 @@ const NO_TITLE: &str = "the unit has no system title";
 const REPEATS: u32 = 2;
 /// Octets of an APDU that fits a packet through a mesh, which has 1280.
 const DATAGRAM: u16 = 1024;
+/// A request may wait for its turn; the order that it belongs to ends earlier.
+const IN_A_MESH: Duration = Duration::from_secs(1_800);
 /// Octets of one value: ten thousand rows of a dozen columns.
 const VALUE_LIMIT: usize = 2 << 20;
 /// Octets of one APDU.

@@ -219,6 +219,7 @@ impl Collector {
             slot_seconds: self.slot_seconds(known),
             moved: known.moved,
             origin,
+            priority: known::urgency(work, &self.config.tasks),
             received: known.received,
             layout: object.and_then(|object| known.layout(object)).cloned(),
             counters: Arc::clone(&self.counters),

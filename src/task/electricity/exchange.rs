@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ::plc::poll::Priority;
 use dlms::Data;
 use dlms::apdu::{Attribute, RangeDescriptor, Selection};
 use dlms::client::Association;
@@ -53,6 +54,8 @@ pub(super) struct Job {
     /// Seconds since 1970 UTC that its clock was moved over.
     pub(super) moved: Option<(i64, i64)>,
     pub(super) origin: Origin,
+    /// Before whom it goes in a mesh.
+    pub(super) priority: Priority,
     /// The highest invocation counter that came before.
     pub(super) received: Option<u32>,
     /// What is known of the profile from before.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use ::plc::poll::Priority as Urgency;
 use dlms::apdu::Attribute;
 use dlms::cosem::ScalerUnit;
 use dlms::security::ReceivedCounter;
@@ -16,7 +17,7 @@ use crate::config::Electricity;
 use crate::config::electricity::{self, Channel, Place, What};
 use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::Credentials;
-use crate::schedule::{MeterNo, MeterState, Priority, Reach};
+use crate::schedule::{MeterNo, MeterState, Priority, Reach, Work};
 use crate::store::{Body, Lane};
 use crate::task::plc;
 
@@ -155,6 +156,17 @@ pub(super) fn task(said: &electricity::Task) -> crate::schedule::Task {
         spread: said.spread.as_secs() as u32,
         at_once: said.at_once,
         is_sparse: matches!(said.what, What::Events(_)),
+    }
+}
+
+/// Before whom an order goes in a mesh.
+pub(super) fn urgency(work: &Work, tasks: &[electricity::Task]) -> Urgency {
+    let Work::Read { task, .. } = work else { return Urgency::OnDemand };
+    match tasks.get(*task).map(|said| said.priority) {
+        Some(Priority::Events) => Urgency::Event,
+        Some(Priority::Billing) => Urgency::Billing,
+        Some(Priority::Firmware) => Urgency::Firmware,
+        Some(Priority::Profile) | None => Urgency::Profile,
     }
 }
 

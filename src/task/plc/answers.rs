@@ -36,7 +36,9 @@ impl Plc {
         let (ask, reply) = match question {
             Question::Ask(ask, reply) => (ask, reply),
             // Who asked and went away needs no tunnel.
-            Question::Connect(eui64, reply) => return drop(reply.send(self.tunnels.open(eui64))),
+            Question::Connect(eui64, priority, reply) => {
+                return drop(reply.send(self.polling.open(eui64, priority, now.mono)));
+            }
         };
         let said = match ask {
             MeshAsk::Status => Ok(MeshSaid::Status(Box::new(self.status(now)))),
@@ -181,6 +183,7 @@ impl Plc {
             rejected,
             starts: self.view.starts,
             routes: self.routing.counts(),
+            polling: self.polling_counts(),
         }
     }
 

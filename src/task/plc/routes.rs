@@ -80,6 +80,7 @@ impl Plc {
         let now = (self.clock)().mono;
         let limits = self.route_limits();
         let wanted = limits.attributes();
+        self.polling.set_size(limits.nodes);
         self.routing.routes.set_limits(limits);
         self.routing.routes.set_up(true);
         self.routing.circles = 0;
@@ -102,6 +103,7 @@ impl Plc {
     pub(super) fn read_tables(&mut self) {
         let now = (self.clock)().mono;
         let limits = self.route_limits();
+        self.polling.set_size(limits.nodes);
         self.routing.routes.set_limits(limits);
         self.read_routes(None);
         let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
@@ -129,8 +131,9 @@ impl Plc {
     pub(super) fn membership(&mut self, event: &bootstrap::Event, now: Now) {
         let short_addr = |eui64| self.coordinator.server().member(eui64).map(|member| member.short_addr);
         match event {
-            bootstrap::Event::Joined { short_addr, .. } => {
+            bootstrap::Event::Joined { eui64, short_addr } => {
                 self.routing.routes.joined(*short_addr);
+                self.polling.heard(*eui64, now.mono);
                 self.read_soon(now.mono);
             }
             bootstrap::Event::Left { eui64 } => {
@@ -144,12 +147,11 @@ impl Plc {
 
     /// What became of a message: a node without a way is looked for.
     pub(super) fn message_sent(&mut self, ticket: Ticket, delivery: Delivery, now: Now) {
-        let Some(node) = self.tunnels.sent(ticket, delivery) else { return };
+        let Some((node, searched)) = self.polling.sent(ticket, delivery, now.mono) else { return };
         let is_lost =
             matches!(delivery, Delivery::Refused(AdpStatus::ROUTE_ERROR | AdpStatus::FAILED | AdpStatus::TIMEOUT));
         if let Some(member) = self.coordinator.server().member(node).filter(|_| is_lost) {
-            let failure = Failure::NoRoute { searched: true };
-            self.routing.routes.failed(member.short_addr, failure, both(now));
+            self.routing.routes.failed(member.short_addr, Failure::NoRoute { searched }, both(now));
         }
     }
 
@@ -342,6 +344,9 @@ impl Plc {
         self.routing.routes.discovered(node, is_found, both(now));
         if is_found {
             self.read_soon(now.mono);
+            if let Some(member) = self.coordinator.server().member_at(node) {
+                self.polling.heard(member.eui64, now.mono);
+            }
         }
     }
 

@@ -72,7 +72,8 @@ struct Parcel {
 #[derive(Debug, Clone)]
 enum Content {
     Lbp(Lbp),
-    Data(Octets, Priority),
+    /// With leave to look for a route, or without.
+    Data(Octets, Priority, bool),
 }
 
 #[derive(Debug)]
@@ -107,6 +108,7 @@ impl Outbox {
         ticket: Ticket,
         nsdu: Vec<u8>,
         priority: Priority,
+        discovers: bool,
         deadline: Instant,
     ) -> Result<(), Full> {
         let queue = match priority {
@@ -116,7 +118,7 @@ impl Outbox {
         if queue.len() >= MAX_WAITING {
             return Err(Full);
         }
-        queue.push_back(Parcel { ticket, content: Content::Data(nsdu.into(), priority), deadline });
+        queue.push_back(Parcel { ticket, content: Content::Data(nsdu.into(), priority, discovers), deadline });
         Ok(())
     }
 
@@ -151,9 +153,9 @@ impl Outbox {
                 is_secured: false,
                 pdu: pdu.clone(),
             },
-            Content::Data(nsdu, priority) => Request::Data {
+            Content::Data(nsdu, priority, discovers) => Request::Data {
                 handle,
-                discover_route: true,
+                discover_route: *discovers,
                 quality_of_service: u8::from(*priority == Priority::High),
                 nsdu: nsdu.clone(),
             },
@@ -205,7 +207,7 @@ impl Outbox {
     /// A node sends a packet: the oldest that is on its way to it, from port to port, has arrived.
     pub(super) fn heard_data(&mut self, nsdu: &[u8], now: Instant) -> Option<Delivered> {
         let heard = net::Datagram::parse(nsdu).ok()?;
-        self.settle(|content| matches!(content, Content::Data(sent, _) if is_data_answer(&sent.0, &heard)), now)
+        self.settle(|content| matches!(content, Content::Data(sent, ..) if is_data_answer(&sent.0, &heard)), now)
     }
 
     fn settle(&mut self, is_it: impl Fn(&Content) -> bool, now: Instant) -> Option<Delivered> {
@@ -319,8 +321,8 @@ impl Outbox {
     fn queue_of(&mut self, content: &Content) -> &mut VecDeque<Parcel> {
         match content {
             Content::Lbp(_) => &mut self.lbp,
-            Content::Data(_, Priority::High) => &mut self.high,
-            Content::Data(_, Priority::Normal) => &mut self.normal,
+            Content::Data(_, Priority::High, _) => &mut self.high,
+            Content::Data(_, Priority::Normal, _) => &mut self.normal,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::g3::pib::{Layer, Typed, adp, mac};
 use crate::g3::{AdpStatus, MacStatus};
 
 impl Modem {
-    /// Sends a packet; what becomes of it is an [`Event::Sent`].
+    /// Sends a packet; what becomes of it is an [`Event::Sent`]. Where `discovers`, the modem may look for a route.
     ///
     /// # Errors
     /// `Full`: nothing was queued.
@@ -24,11 +24,12 @@ impl Modem {
         &mut self,
         nsdu: Vec<u8>,
         priority: Priority,
+        discovers: bool,
         deadline: Instant,
         now: Instant,
     ) -> Result<Ticket, Full> {
         let ticket = self.ticket();
-        self.outbox.push_data(ticket, nsdu, priority, deadline)?;
+        self.outbox.push_data(ticket, nsdu, priority, discovers, deadline)?;
         self.pump(now);
         Ok(ticket)
     }

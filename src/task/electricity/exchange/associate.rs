@@ -50,7 +50,7 @@ impl Job {
     }
 
     async fn open(&self, client: Client) -> Result<(Session, Association), SessionError> {
-        let mut session = Session::new(client, self.meter.open().await?, self.reserve());
+        let mut session = Session::new(client, self.meter.open(self.priority).await?, self.reserve());
         match session.associate().await {
             Ok(agreed) => Ok((session, agreed)),
             Err(error) => {

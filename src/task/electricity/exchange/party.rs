@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{mpsc, oneshot};
 
+use ::plc::poll::Priority;
 use dlms::security::SecurityControl;
 
 use crate::clock::Now;
@@ -68,23 +69,23 @@ impl Party {
     }
 
     /// A port to the meter, or a conversation with the node that it is behind.
-    pub(super) async fn open(&self) -> Result<Open, SessionError> {
+    pub(super) async fn open(&self, priority: Priority) -> Result<Open, SessionError> {
         let source = match self.meter.place(&self.channel) {
             Some(Place::Tcp(address)) => Source::Tcp(address.clone()),
             Some(Place::Udp(address)) => return Ok(Datagrams::open(address).await?),
             Some(Place::Serial { path, baud }) => Source::Serial { path: path.clone(), baud: *baud },
-            Some(Place::Plc(_)) => return self.tunnel().await,
+            Some(Place::Plc(_)) => return self.tunnel(priority).await,
             // It does not pass the configuration, and is reached nowhere.
             None => Source::Tcp(String::new()),
         };
         Ok(source.open().await?)
     }
 
-    async fn tunnel(&self) -> Result<Open, SessionError> {
+    async fn tunnel(&self, priority: Priority) -> Result<Open, SessionError> {
         let missing = || SessionError::Port(io::Error::other("its network does not run"));
         let (Some(network), Some(node)) = (&self.network, self.meter.node) else { return Err(missing()) };
         let (reply, tunnel) = oneshot::channel();
-        network.send(plc::Question::Connect(node, reply)).await.map_err(|_| missing())?;
+        network.send(plc::Question::Connect(node, priority, reply)).await.map_err(|_| missing())?;
         tunnel.await.map(Open::from).map_err(|_| missing())
     }
 }

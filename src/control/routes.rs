@@ -1,0 +1,70 @@
+//! What is said of a network's routes and of what goes over them.
+
+use serde::{Deserialize, Serialize};
+
+/// What was done about routes since the service began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteCounts {
+    /// Nodes whose route is bad now.
+    pub faulty: usize,
+    /// Routes that go where somebody wants them.
+    pub held: usize,
+    pub changes: u64,
+    /// Searches that the unit began, and those that found somebody.
+    pub searches: u64,
+    pub found: u64,
+    /// Paths that it had traced.
+    pub traces: u64,
+    /// Seconds of airtime of both, by the model.
+    pub airtime_s: u64,
+}
+
+/// The routes to one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteHistory {
+    pub node: String,
+    pub short_addr: String,
+    pub meter: String,
+    /// None while the modem has no route.
+    pub next_hop: Option<String>,
+    pub hops: Option<u8>,
+    /// As of a node.
+    pub fault: Option<String>,
+    /// The neighbour that it is to go over.
+    pub held: Option<String>,
+    pub is_blacklisted: bool,
+    /// Ways that the node was reached by, the best first.
+    pub alternates: Vec<AlternateLine>,
+    /// The newest last.
+    pub changes: Vec<ChangeLine>,
+}
+
+/// A way to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlternateLine {
+    pub next_hop: String,
+    pub hops: u8,
+    pub cost: u16,
+    pub weak_links: u8,
+    pub medium: Option<String>,
+    /// Requests over it, of late.
+    pub answered: u16,
+    pub failed: u16,
+    /// The lower, the better.
+    pub score: u32,
+    pub seen_ms: i64,
+    pub is_current: bool,
+}
+
+/// What happened to a route, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeLine {
+    pub at_ms: i64,
+    /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted` or `allowed`.
+    pub what: String,
+    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping` or `asked`.
+    pub why: String,
+    pub next_hop: Option<String>,
+    /// Of the way, or of the search at most.
+    pub hops: Option<u8>,
+}
