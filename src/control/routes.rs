@@ -68,3 +68,35 @@ pub struct ChangeLine {
     /// Of the way, or of the search at most.
     pub hops: Option<u8>,
 }
+
+/// What goes through the network, and how much at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollCounts {
+    /// Requests under way, and those that wait for their turn.
+    pub under_way: usize,
+    pub waiting: usize,
+    /// Requests that may be under way, in hundredths.
+    pub window_percent: u32,
+    /// More is lost in this hour of the day than in others: one at a time.
+    pub is_noisy: bool,
+    /// Requests since the service began, answers, and those without.
+    pub sent: u64,
+    pub answered: u64,
+    pub lost: u64,
+    /// Seconds of airtime of what was answered, by the model.
+    pub airtime_s: u64,
+    /// Of all airtime that the unit has caused, what went into searches and traces, in hundredths.
+    pub control_percent: u32,
+    /// Branches that were served last, the last one first.
+    pub branches: Vec<BranchLine>,
+}
+
+/// The nodes behind one neighbour of the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchLine {
+    /// Of the neighbour.
+    pub eui64: String,
+    pub short_addr: Option<String>,
+    pub under_way: usize,
+    pub window_percent: u32,
+}
