@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use plc::Eui64;
 use plc::poll::{Event, Exchange, Limits, Path, Priority, Scheduler, Transmit};
+use plc::route::{self, Action, Failure, Routes};
 use plc::sim::identity;
 use plc::sim::net::{Medium, Micros, Modulation, NodeNo, Output, Request, World};
 
@@ -17,6 +18,13 @@ pub(crate) trait Poller {
     fn handle_timeout(&mut self, now: Instant);
     fn poll_timeout(&self) -> Option<Instant>;
     fn poll_transmit(&mut self) -> Option<Transmit>;
+
+    /// What somebody who looks after routes wants to know, and tells.
+    fn poll_event(&mut self) -> Option<Event> {
+        None
+    }
+    fn heard(&mut self, _: Eui64, _: Instant) {}
+    fn set_quiet(&mut self, _: bool, _: Instant) {}
 }
 
 /// Asks the meters in their order, so many at once whatever happens, waits for each as long, tries each three times, and
@@ -32,6 +40,8 @@ pub(crate) struct Naive {
 pub(crate) struct Drive<P> {
     pub(crate) world: World,
     pub(crate) poller: P,
+    /// Who looks after routes; without one the modem looks for what it has none for, whenever it wants.
+    pub(crate) host: Option<Routes>,
     begin: Instant,
     wanted: BTreeMap<u64, Wanted>,
     tickets: u64,
@@ -54,6 +64,8 @@ struct Wanted {
     rest: VecDeque<(u16, u16)>,
     attempts: u32,
     sent: Micros,
+    /// The modem may look for a route for it.
+    discovers: bool,
 }
 
 /// A session that is through.
@@ -162,9 +174,18 @@ impl Poller for Scheduler {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.handle_timeout(now);
-        while let Some(event) = self.poll_event() {
-            assert!(!matches!(event, Event::Expired { .. }), "deadlines are far away");
-        }
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.poll_event()
+    }
+
+    fn heard(&mut self, node: Eui64, now: Instant) {
+        self.heard(node, now);
+    }
+
+    fn set_quiet(&mut self, is_quiet: bool, now: Instant) {
+        self.set_quiet(is_quiet, now);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -182,7 +203,16 @@ impl<P: Poller> Drive<P> {
         let begin = Instant::now();
         let (wanted, repairs) = (BTreeMap::new(), Vec::new());
         let (begun, answered, at_once, bound) = (0, 0, 0, 0);
-        Self { world, poller, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
+        Self { world, poller, host: None, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
+    }
+
+    /// With a host that looks after routes as the service does, but traces no paths.
+    pub(crate) fn with_host(mut self) -> Self {
+        let limits = route::Limits { trace_share: 0.0, ..route::Limits::of(self.world.meters().len(), 8) };
+        let mut host = Routes::new(limits, self.both());
+        host.set_up(true);
+        self.host = Some(host);
+        self
     }
 
     /// Asks a meter for a row of exchanges.
@@ -200,14 +230,17 @@ impl<P: Poller> Drive<P> {
         }
         let deadline = self.begin + Duration::from_secs(30 * 86_400);
         let exchange = Exchange { ticket, node: eui64, priority, octets, answer, deadline };
-        self.wanted.insert(ticket, Wanted { node, priority, asked, exchange, rest, attempts: 0, sent: 0 });
+        self.wanted
+            .insert(ticket, Wanted { node, priority, asked, exchange, rest, attempts: 0, sent: 0, discovers: true });
         self.poller.request(exchange, now);
     }
 
     /// Goes on to the end of the next row of exchanges, or to `until`.
     pub(crate) fn run(&mut self, until: Micros) -> Option<Done> {
         loop {
+            self.look_after_routes();
             while let Some(transmit) = self.poller.poll_transmit() {
+                let both = self.both();
                 let Some(wanted) = self.wanted.get_mut(&transmit.ticket) else { continue };
                 wanted.attempts += 1;
                 if wanted.attempts == 1 {
@@ -215,21 +248,43 @@ impl<P: Poller> Drive<P> {
                     wanted.sent = self.world.now();
                 }
                 let Exchange { octets, answer, ticket: tag, .. } = wanted.exchange;
-                self.world.request(wanted.node, Request { tag, octets, answer, discovers: true });
+                let may_search = |host: &mut Routes| host.may_search(wanted.node as u16, both);
+                wanted.discovers = self.host.as_mut().is_none_or(may_search);
+                self.world.request(wanted.node, Request { tag, octets, answer, discovers: wanted.discovers });
             }
-            let wakes =
-                self.poller.poll_timeout().map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
+            let host = self.host.as_ref().and_then(Routes::poll_timeout);
+            let wakes = self.poller.poll_timeout().into_iter().chain(host).min();
+            let wakes = wakes.map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
             match self.world.run(wakes) {
                 None if wakes == until => return None,
                 None => self.poller.handle_timeout(self.now()),
-                Some(Output::Joined { .. } | Output::Discovered { .. }) => {}
-                Some(Output::Confirmed { tag, is_sent, .. }) => self.poller.confirmed(tag, is_sent, self.now()),
+                Some(Output::Joined { .. }) => {}
+                Some(Output::Discovered { node, is_found, .. }) => {
+                    let (now, both) = (self.now(), self.both());
+                    let Some(host) = &mut self.host else { continue };
+                    host.discovered(node as u16, is_found, both);
+                    if is_found {
+                        self.poller.heard(identity(node as u32).0, now);
+                    }
+                }
+                Some(Output::Confirmed { tag, is_sent, .. }) => {
+                    let both = self.both();
+                    if let (false, Some(wanted), Some(host)) = (is_sent, self.wanted.get(&tag), &mut self.host) {
+                        host.failed(wanted.node as u16, Failure::NoRoute { searched: wanted.discovers }, both);
+                    }
+                    self.poller.confirmed(tag, is_sent, self.now());
+                }
                 Some(Output::Answered { tag, hops, .. }) => {
                     let now = self.now();
                     self.poller.answered(tag, now);
                     // An answer that came twice is known by its ticket.
                     let Some(wanted) = self.wanted.remove(&tag) else { continue };
-                    let Wanted { node, priority, asked, rest, attempts, sent, exchange } = wanted;
+                    let Wanted { node, priority, asked, rest, attempts, sent, exchange, .. } = wanted;
+                    let way = self.world.way(node).map(|way| (way, self.both()));
+                    if let Some(host) = &mut self.host {
+                        host.answered(node as u16);
+                        way.into_iter().for_each(|(way, now)| host.goes(node as u16, way, now));
+                    }
                     self.answered += 1;
                     match attempts {
                         1 => self.at_once += 1,
@@ -244,6 +299,31 @@ impl<P: Poller> Drive<P> {
                 }
             }
         }
+    }
+
+    /// What the scheduler has to say of nodes, and what the host wants done about their routes.
+    fn look_after_routes(&mut self) {
+        let (now, both) = (self.now(), self.both());
+        while let Some(event) = self.poller.poll_event() {
+            assert!(!matches!(event, Event::Expired { .. }), "deadlines are far away");
+            if let (Event::Unanswered { ticket, had_way: true, .. }, Some(host)) = (event, &mut self.host) {
+                let node = self.wanted.get(&ticket).map(|wanted| wanted.node as u16);
+                node.into_iter().for_each(|node| host.failed(node, Failure::NoAnswer, both));
+            }
+        }
+        let Some(host) = &mut self.host else { return };
+        host.handle_timeout(both);
+        while let Some(action) = host.poll_action() {
+            if let Action::Discover { node, most_hops } = action {
+                self.world.discover(node.into(), most_hops);
+            }
+        }
+        while host.poll_change().is_some() {}
+        self.poller.set_quiet(host.is_searching(), now);
+    }
+
+    fn both(&self) -> route::Now {
+        route::Now { mono: self.now(), utc_ms: (self.world.now() / 1_000) as i64 }
     }
 
     fn now(&self) -> Instant {

@@ -70,6 +70,16 @@ impl Case {
 
     /// Reads all meters of a network that was formed long ago, and one on demand every five minutes meanwhile.
     fn read<P: Poller>(self, flood: Flood, poller: P, session: Vec<(u16, u16)>, hours: u64) -> Read {
+        self.read_with(flood, |world| Drive::new(world, poller), session, hours)
+    }
+
+    fn read_with<P: Poller>(
+        self,
+        flood: Flood,
+        drive: impl FnOnce(World) -> Drive<P>,
+        session: Vec<(u16, u16)>,
+        hours: u64,
+    ) -> Read {
         let mut world = self.world(flood);
         world.commission();
         let meters: Vec<NodeNo> = world.meters().filter(|node| world.is_joined(*node)).collect();
@@ -80,7 +90,7 @@ impl Case {
             .collect();
         let mut random = Random::new(self.seed);
         let killed: Vec<NodeNo> = relays.into_iter().filter(|_| random.chance(self.killed)).collect();
-        let mut drive = Drive::new(world, poller);
+        let mut drive = drive(world);
         meters.iter().for_each(|node| drive.ask(*node, Priority::Profile, session.clone()));
         let (mut read, mut on_demand) = (Vec::new(), Vec::new());
         let alive = meters.len() - killed.len();
@@ -208,6 +218,33 @@ fn the_table_is_as_it_was() {
     assert!(agree(&printed, golden), "it was\n{golden}\nand is\n{printed}");
 }
 
+/// A tenth of the relays loses its power. The host has two hours to read whoever still has a way.
+#[test]
+fn of_those_who_still_have_a_way_nearly_all_are_reached_when_a_tenth_of_the_relays_is_gone() {
+    let (mut reached, mut there, mut searches) = (0, 0, 0);
+    for seed in 1..=4 {
+        let mut world = Case { meters: 150, seed, offset: 0.0, killed: 0.1 }.world(Flood::default());
+        world.commission();
+        let meters: Vec<NodeNo> = world.meters().filter(|node| world.is_joined(*node)).collect();
+        let is_relay = |relay: &NodeNo| meters.iter().any(|node| world.next_hop(*relay, *node).is_some());
+        let relays: Vec<NodeNo> = meters.iter().copied().filter(is_relay).collect();
+        let mut random = Random::new(seed);
+        let killed: Vec<NodeNo> = relays.into_iter().filter(|_| random.chance(0.1)).collect();
+        assert!(!killed.is_empty());
+        let mut drive = Drive::new(world, scheduler(150)).with_host();
+        killed.iter().for_each(|node| drive.world.switch_off(*node));
+        let reachable = drive.world.reachable();
+        let meant: Vec<NodeNo> = meters.into_iter().filter(|node| reachable[*node]).collect();
+        meant.iter().for_each(|node| drive.ask(*node, Priority::Profile, vec![(90, 250); 2]));
+        let done = std::iter::from_fn(|| drive.run(2 * HOUR)).count();
+        assert!(drive.world.meters().all(|node| drive.world.trace(0, node).0 <= 150), "a message would go round");
+        (reached, there) = (reached + done, there + meant.len());
+        searches += drive.host.as_ref().unwrap().counts().searches;
+    }
+    eprintln!("{reached} of {there} reached, {searches} searches of the host");
+    assert!(reached * 100 >= there * 99, "{reached} of {there}");
+}
+
 /// Energies 2021, 14(7), 1937: 50 to 75 % of what a sniffer hears in the substation of 800 nodes are route requests.
 /// Here the firmware passes on every request, and the poller asks one after the other for three hours.
 #[test]
@@ -231,6 +268,10 @@ fn the_scheduler_and_one_by_one() {
         let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
         let ours = case.read(Flood::default(), scheduler(size), session, 12);
         eprintln!("seed {seed}: scheduler {ours}");
+        let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
+        let drive = |world| Drive::new(world, scheduler(size)).with_host();
+        let hosted = case.read_with(Flood::default(), drive, session, 12);
+        eprintln!("seed {seed}: scheduler, and a host that looks after routes {hosted}");
         let theirs = case.read(Flood::default(), Naive::new(1), daily(), 12);
         eprintln!("seed {seed}: one by one {theirs}");
     }

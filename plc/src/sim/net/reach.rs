@@ -8,6 +8,7 @@ use super::phy::{Medium, Modulation, lqi};
 use super::routing::HOPS;
 use super::site::{Phase, Place};
 use super::world::World;
+use crate::route::Way;
 
 impl World {
     /// A network that was formed long ago: who can be reached has joined, and knows the best way there is now. Returns
@@ -74,6 +75,33 @@ impl World {
     /// The first hop from the coordinator to a node and the hops of the route, as its routing table has them.
     pub fn route(&self, node: NodeNo) -> Option<(NodeNo, u8)> {
         self.nodes.first()?.table.to(node, self.now).map(|route| (route.next, route.rank.hops))
+    }
+
+    /// The same with what it costs, as a host reads it.
+    pub fn way(&self, node: NodeNo) -> Option<Way> {
+        let route = self.nodes.first()?.table.to(node, self.now)?;
+        let medium = self.channels.get(route.medium).map(|channel| match channel.medium {
+            Medium::Plc => crate::route::Medium::Plc,
+            Medium::Rf => crate::route::Medium::Rf,
+        });
+        let Rank { weak, cost, hops } = route.rank;
+        Some(Way { next_hop: u16::try_from(route.next).ok()?, hops, cost, weak_links: weak, medium })
+    }
+
+    /// Whether there is a way from the coordinator to each node over links that are good in both directions now and nodes
+    /// that have power.
+    pub fn reachable(&self) -> Vec<bool> {
+        let mut is_reached = vec![false; self.nodes.len()];
+        let mut open = vec![0];
+        while let Some(node) = open.pop() {
+            let is_up = self.nodes.get(node).is_some_and(|node| node.is_up);
+            match is_reached.get_mut(node) {
+                Some(reached) if is_up && !*reached => *reached = true,
+                _ => continue,
+            }
+            open.extend(self.good_links(node).map(|(to, ..)| to));
+        }
+        is_reached
     }
 
     /// Where a node would send a message for another one now.
