@@ -398,6 +398,19 @@ window = "22-5"
 }
 
 #[test]
+fn an_address_that_the_unit_does_not_have_is_told_and_waited_for() {
+    let absent = |text: &str, key: &str| {
+        let (config, faults) = Config::parse(text, Path::new("/nowhere"));
+        assert!(config.electricity.push.is_some(), "the service listens once it has the address");
+        faults.iter().map(|fault| (fault.gravity, fault.line, fault.key == key)).collect::<Vec<_>>()
+    };
+    let text = "[electricity.push]\ntcp = \"192.0.2.1:4059\"\n";
+    assert_eq!(absent(text, "electricity.push.tcp"), [(Gravity::Absent, Some(2), true)]);
+    let text = "[electricity.push]\ntcp = \"127.0.0.1:0\"\nudp = \"192.0.2.1:4059\"\n";
+    assert_eq!(absent(text, "electricity.push.udp"), [(Gravity::Absent, Some(3), true)]);
+}
+
+#[test]
 fn what_signatures_forms_and_datagrams_go_with_is_told() {
     check(
         r#"

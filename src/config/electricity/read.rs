@@ -4,6 +4,8 @@ mod tasks;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,8 +123,23 @@ fn push(mut table: Table<'_>) -> Option<Push> {
     if !table.contains("tcp") && !table.contains("udp") {
         table.blame("tcp", Problem::wrong("is missing, and so is `udp`: meters have no address to send to"));
     }
+    let tcp_error = tcp.as_ref().and_then(|at| unheard(at, &TcpListener::bind(at).err()?));
+    let udp_error = udp.as_ref().and_then(|at| unheard(at, &UdpSocket::bind(at).err()?));
+    tcp_error.into_iter().for_each(|problem| table.blame("tcp", problem));
+    udp_error.into_iter().for_each(|problem| table.blame("udp", problem));
     table.finish();
     (tcp.is_some() || udp.is_some()).then_some(Push { tcp, udp })
+}
+
+/// What keeps the unit from listening at an address. That it is taken says little: mostly the service itself listens.
+fn unheard(text: &str, error: &io::Error) -> Option<Problem> {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => Some(Problem::absent(format!(
+            "no interface of this unit has the address of {text:?}; \"0.0.0.0:4059\" and \"[::]:4059\" are for all it has"
+        ))),
+        io::ErrorKind::PermissionDenied => Some(Problem::absent(format!("{text:?} may not be listened at: {error}"))),
+        _ => None,
+    }
 }
 
 fn listening(text: &str) -> Result<String, Problem> {
