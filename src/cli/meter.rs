@@ -1,5 +1,5 @@
 //! `dcu meter list|show`, and what meters are told: `command`, `commands`, `cancel`, `install`; and those
-//! that are read over DLMS: `channel`, `replace`, `remove`.
+//! that are read over DLMS: `channel`, `replace` and the rest of their lives.
 
 pub(super) mod channel;
 mod life;
@@ -33,7 +33,9 @@ Examples:
   dcu meter channel 4d4d4d0000bc614e 1 install
                                         a gas meter behind an electricity meter
   dcu meter replace 4d4d4d0000bc614e 4d4d4d0000bc61ff
-                                        another electricity meter in its place")]
+                                        another electricity meter in its place
+  dcu meter hand-over 4d4d4d0000bc614e > meter.json
+                                        another unit reads it from there on")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -88,12 +90,26 @@ enum Verb {
     ///
     /// Both are in the configuration. The old one is asked for its registers once more, if it still answers, and the new one
     /// for its first; an event of each links the two. The keys of the old one are forgotten, and it is read no more; how far
-    /// it was read stays. This cannot be taken back.
+    /// it was read stays. Who was behind the old one on M-Bus channels is installed behind the new one.
     Replace(life::Replace),
     /// Read an electricity meter no more
     ///
-    /// Its keys are forgotten; how far it was read stays. This cannot be taken back.
+    /// Its keys are forgotten; how far it was read stays. `dcu meter restore` takes it back.
     Remove(life::Remove),
+    /// Read an electricity meter again that was removed or replaced
+    ///
+    /// It is read from where it was left, with its keys as their file has them now: what it kept meanwhile is filled in.
+    Restore(life::Remove),
+    /// Read an electricity meter no more, for another unit does
+    ///
+    /// What is under way with it is waited for; then it is read here no more, and what the other unit has to know to begin
+    /// where this one ended is printed as JSON, once: keep it in a file. No key is in it. Taken over here again, it undoes
+    /// this.
+    HandOver(life::Remove),
+    /// Read an electricity meter from where another unit ended
+    ///
+    /// The meter is in the configuration, with `handed_over = true`, and is not asked for anything before.
+    TakeOver(life::TakeOver),
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,6 +142,9 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Channel(args) => channel::run(args, out),
         Verb::Replace(args) => life::replace(&args, out),
         Verb::Remove(args) => life::remove(&args, out),
+        Verb::Restore(args) => life::restore(&args, out),
+        Verb::HandOver(args) => life::hand_over(&args, out),
+        Verb::TakeOver(args) => life::take_over(&args, out),
         Verb::List { source, silent, medium, sort } => {
             let now = source.now_ms();
             let mut meters = source.lines()?;

@@ -97,6 +97,8 @@ pub struct Meter {
     /// The node of a PLC network that it is behind.
     pub node: Option<Eui64>,
     pub group: Option<String>,
+    /// Another unit has read it: it is read here when that one has handed it over.
+    pub is_handed_over: bool,
     pub manner: Manner,
 }
 

@@ -68,7 +68,6 @@ pub struct ElectricityCard {
     /// `new`, `active`, `silent`, `unreachable`, `replaced`, `removed`
     pub state: String,
     pub channel: String,
-    /// Since the service started; before that, an event says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +79,17 @@ pub struct ElectricityCard {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub behind: BTreeMap<String, String>,
     pub tasks: Vec<ElectricityTask>,
+}
+
+/// What one unit tells another of a meter that it reads no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    pub meter: String,
+    /// Who has read it.
+    pub unit: String,
+    pub at_ms: i64,
+    /// How far, in octets that a unit reads, in hexadecimal digits. No key is in it.
+    pub state: String,
 }
 
 /// How far one task has come with a meter.

@@ -24,7 +24,8 @@ pub use mesh::{
     PathLine, RouteLine,
 };
 pub use meters::{
-    ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine, TelegramLine, find,
+    ElectricityCard, ElectricityTask, Found, Handover, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
+    TelegramLine, find,
 };
 pub use orders::OrderLine;
 pub use routes::{AlternateLine, BranchLine, ChangeLine, PollCounts, RouteCounts, RouteHistory};
@@ -95,6 +96,18 @@ pub enum Request {
     Remove {
         meter: String,
     },
+    /// An electricity meter that was removed or replaced is read again.
+    Restore {
+        meter: String,
+    },
+    /// An electricity meter is read no more, and the answer says how far it was.
+    HandOver {
+        meter: String,
+    },
+    /// An electricity meter is read from where another unit ended.
+    TakeOver {
+        handover: Handover,
+    },
     /// Something of an M-Bus channel of an electricity meter, by its full identity.
     Channel {
         meter: String,
@@ -161,6 +174,7 @@ pub enum Reply {
     },
     Task(Box<TaskCard>),
     Channel(ChannelCard),
+    Handover(Handover),
     Networks {
         networks: Vec<String>,
     },

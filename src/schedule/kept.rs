@@ -19,6 +19,12 @@ pub struct Kept {
     pub answered_ms: Option<i64>,
     /// What its clock was last moved over, seconds since 1970 UTC.
     pub moved: Option<(i64, i64)>,
+    /// How often it was handed over from unit to unit before this one read it.
+    pub turn: u32,
+    /// Who measures in its place, by system title.
+    pub successor: Option<[u8; 8]>,
+    /// Meters behind it, by channel: manufacturer, identification, version and device type as M-Bus sends them.
+    pub channels: Vec<(u8, [u8; 8])>,
     pub lines: Vec<KeptLine>,
 }
 
@@ -46,6 +52,15 @@ impl Kept {
             out.put_u8(time.is_some().into());
             time.into_iter().for_each(|time| put_signed(out, time));
         }
+        put_number(out, u64::from(self.turn));
+        out.put_u8(self.successor.is_some().into());
+        out.put_slice(self.successor.as_ref().map_or(&[], <[u8; 8]>::as_slice));
+        let channels = self.channels.get(..CHANNELS).unwrap_or(&self.channels);
+        out.put_u8(channels.len() as u8);
+        for (channel, meter) in channels {
+            out.put_u8(*channel);
+            out.put_slice(meter);
+        }
         for line in &self.lines {
             out.put_u8(u8::try_from(line.task.len()).unwrap_or(u8::MAX));
             out.put_slice(line.task.as_bytes());
@@ -60,12 +75,12 @@ impl Kept {
         let buf = &mut octets;
         match buf.try_get_u8().ok()? {
             version @ 1..=2 => Self::parse_wide(version, buf),
-            VERSION => Self::parse_short(buf),
+            version @ 3..=VERSION => Self::parse_short(version, buf),
             _ => None,
         }
     }
 
-    fn parse_short(buf: &mut &[u8]) -> Option<Self> {
+    fn parse_short(version: u8, buf: &mut &[u8]) -> Option<Self> {
         let state = MeterState::from_number(buf.try_get_u8().ok()?)?;
         let (received, pushed) = (counter(number(buf)?)?, counter(number(buf)?)?);
         let mut times = [None; 3];
@@ -73,8 +88,16 @@ impl Kept {
             *time = if buf.try_get_u8().ok()? == 0 { None } else { Some(signed(buf)?) };
         }
         let [answered_ms, from, to] = times;
-        let lines = lines(buf, Progress::parse)?;
-        Some(Self { received, pushed, state, answered_ms, moved: from.zip(to), lines })
+        let mut kept = Self { received, pushed, state, answered_ms, moved: from.zip(to), ..Self::default() };
+        // Before version 4 nothing of this was kept.
+        if version > 3 {
+            kept.turn = u32::try_from(number(buf)?).ok()?;
+            kept.successor = if buf.try_get_u8().ok()? == 0 { None } else { Some(octets(buf)?) };
+            for _ in 0..buf.try_get_u8().ok()? {
+                kept.channels.push((buf.try_get_u8().ok()?, octets(buf)?));
+            }
+        }
+        Some(Self { lines: lines(buf, Progress::parse)?, ..kept })
     }
 
     /// Versions 1 and 2 wrote numbers of one length each.
@@ -87,7 +110,7 @@ impl Kept {
         let moved = (buf.try_get_i64_le().ok()?, buf.try_get_i64_le().ok()?);
         let moved = Some(moved).filter(|(from, _)| *from != i64::MIN);
         let lines = lines(buf, Progress::parse_wide)?;
-        Some(Self { received, pushed, state, answered_ms, moved, lines })
+        Some(Self { received, pushed, state, answered_ms, moved, lines, ..Self::default() })
     }
 
     /// How far a task had come by this grid.
@@ -122,6 +145,12 @@ fn lines(buf: &mut &[u8], progress: impl Fn(&mut &[u8]) -> Option<Progress>) -> 
     Some(lines)
 }
 
+fn octets(buf: &mut &[u8]) -> Option<[u8; 8]> {
+    let (octets, rest) = buf.split_first_chunk()?;
+    *buf = rest;
+    Some(*octets)
+}
+
 /// One more than the counter, or 0 for none.
 fn counter(number: u64) -> Option<Option<u32>> {
     match number.checked_sub(1) {
@@ -130,7 +159,9 @@ fn counter(number: u64) -> Option<Option<u32>> {
     }
 }
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// Channels of one meter that are kept.
+const CHANNELS: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -167,7 +198,7 @@ mod tests {
         });
         let (received, answered_ms) = (Some(1_000_000), Some(1_792_879_200_000));
         let (state, lines) = (MeterState::Active, lines.into());
-        let kept = Kept { received, pushed: received, answered_ms, state, moved: None, lines };
+        let kept = Kept { received, pushed: received, answered_ms, state, lines, ..Kept::default() };
         let mut out = Vec::new();
         kept.emit(&mut out);
         assert!(out.len() <= 160, "{}", out.len());
@@ -189,10 +220,19 @@ mod tests {
         let (state, answered_ms) = (MeterState::Silent, Some(7));
         let moved = Some((5, 9));
         let lines = vec![line("a", &quarters), line("b", &days)];
-        let kept = Kept { received: Some(0), pushed: Some(9), state, answered_ms, moved, lines };
+        let kept = Kept { received: Some(0), pushed: Some(9), state, answered_ms, moved, lines, ..Kept::default() };
         let mut out = Vec::new();
+        let (successor, channels) = (Some([7; 8]), vec![(1, [1; 8]), (4, [4; 8])]);
+        let full = Kept { turn: 300, successor, channels, ..kept.clone() };
+        full.emit(&mut out);
+        assert_eq!(Kept::parse(&out), Some(full));
+        out.clear();
         kept.emit(&mut out);
         assert_eq!(Kept::parse(&out), Some(kept.clone()));
+        // Version 3 had neither turn nor successor nor channels.
+        let lines_at = out.windows(2).position(|at| at == [1, b'a']).unwrap();
+        let third = [&[3], &out[1..lines_at - 3], &out[lines_at..]].concat();
+        assert_eq!(Kept::parse(&third), Some(kept.clone()));
         for cut in 0..out.len() {
             assert!(Kept::parse(&out[..cut]).is_none_or(|parsed| parsed.lines.len() < 2), "cut at {cut}");
         }

@@ -20,6 +20,10 @@ pub enum MeterState {
     /// Another meter measures in its place.
     Replaced = 4,
     Removed = 5,
+    /// Another unit reads it now.
+    HandedOver = 6,
+    /// It is read here once the unit that read it before has handed it over.
+    Awaited = 7,
 }
 
 impl MeterState {
@@ -32,7 +36,14 @@ impl MeterState {
             Self::Unreachable => "unreachable",
             Self::Replaced => "replaced",
             Self::Removed => "removed",
+            Self::HandedOver => "handed over",
+            Self::Awaited => "awaited",
         }
+    }
+
+    /// It is asked for nothing.
+    pub const fn is_retired(self) -> bool {
+        matches!(self, Self::Replaced | Self::Removed | Self::HandedOver | Self::Awaited)
     }
 
     /// The state that is kept under this number.
@@ -44,6 +55,8 @@ impl MeterState {
             3 => Self::Unreachable,
             4 => Self::Replaced,
             5 => Self::Removed,
+            6 => Self::HandedOver,
+            7 => Self::Awaited,
             _ => return None,
         })
     }
@@ -100,9 +113,14 @@ impl Meter {
         self.lines.get_mut(task)?.as_mut()
     }
 
-    /// Takes part: it is neither replaced nor removed.
+    /// Takes part.
     pub(super) fn is_commissioned(&self) -> bool {
-        !matches!(self.state, MeterState::Replaced | MeterState::Removed)
+        !self.state.is_retired()
+    }
+
+    /// As if it had never failed.
+    pub(super) fn reinstate(&mut self, state: MeterState) {
+        (self.state, self.failures, self.probe_at) = (state, 0, i64::MIN);
     }
 
     pub(super) fn answered(&mut self) {

@@ -94,7 +94,24 @@ impl Schedule {
         }
     }
 
-    /// Takes part no longer: `Replaced` or `Removed`. What is under way is still told.
+    /// Takes part again, or at last: what was read of it by then is given where it was not read here.
+    pub fn reinstate(&mut self, no: MeterNo, state: MeterState, read: Vec<(usize, Progress)>, now: Now) {
+        let Some(meter) = self.meters.get_mut(&no) else { return };
+        meter.reinstate(state);
+        for (task, progress) in read {
+            if let Some(line) = meter.line_mut(task) {
+                *line = Line::new(progress);
+            }
+        }
+        self.arrange_all(no, now.utc_ms);
+    }
+
+    /// An exchange with it is under way.
+    pub fn is_busy(&self, no: MeterNo) -> bool {
+        self.meters.get(&no).is_some_and(|meter| meter.is_busy)
+    }
+
+    /// Takes part no longer. What is under way is still told.
     pub fn retire(&mut self, no: MeterNo, state: MeterState) {
         let Some(meter) = self.meters.get_mut(&no) else { return };
         meter.state = state;

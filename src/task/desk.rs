@@ -116,6 +116,10 @@ impl Desk {
                 let command = if let Who::HeadEnd(id) = who { Some(id) } else { None };
                 finish(self.order(&meter, &action, expires_s, command).await);
             }
+            Request::HandOver { meter } => {
+                let said = self.hand_over(meter);
+                tokio::spawn(async move { finish(said.await) });
+            }
             Request::Channel { meter, channel, ask } => {
                 let said = self.channel(meter, channel, ask, who);
                 tokio::spawn(async move { finish(said.await) });
@@ -170,6 +174,10 @@ impl Desk {
             },
             Request::ToBind => self.talk(Ask::ToBind).await,
             Request::Replace { old, new } => self.life(|reply| collection::Question::Replace { old, new, reply }).await,
+            Request::Restore { meter } => self.life(|reply| collection::Question::Restore { meter, reply }).await,
+            Request::TakeOver { handover } => {
+                self.life(|reply| collection::Question::TakeOver { handover, reply }).await
+            }
             Request::Remove { meter } => self.life(|reply| collection::Question::Remove { meter, reply }).await,
             Request::Tasks => {
                 self.collect(collection::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
@@ -179,8 +187,8 @@ impl Desk {
                 Reply::Networks { networks: self.config.plc.iter().map(|said| said.name.clone()).collect() }
             }
             Request::Mesh { network, ask } => self.mesh(&network, ask).await,
-            // Both are answered by who takes them.
-            Request::Channel { .. } | Request::Follow { .. } => {
+            // They are answered by who takes them.
+            Request::HandOver { .. } | Request::Channel { .. } | Request::Follow { .. } => {
                 Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into()
             }
         }

@@ -352,7 +352,7 @@ const PROFILE: &str = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\
 
 /// Each slot of each register once, with the value that the meter's curve has there.
 #[track_caller]
-fn check_profile(readings: &[(Lane, Reading)], meters: &[&Emulated], least: usize) {
+pub(crate) fn check_profile(readings: &[(Lane, Reading)], meters: &[&Emulated], least: usize) {
     let mut slots: BTreeMap<(String, String, i64), usize> = BTreeMap::new();
     for (lane, reading) in readings.iter().filter(|(lane, _)| *lane == Lane::LoadProfile) {
         let id = reading.source.meter.to_string();

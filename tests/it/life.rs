@@ -6,7 +6,8 @@ use dlms::cosem::MbusClient;
 use dlms::sim::{Model, Port};
 use dlms::{Data, Obis};
 
-use crate::electricity::{Emulated, Unit, configure};
+use crate::behind::{GAS, GAS_ID, wait_on};
+use crate::electricity::{Emulated, Unit, check_profile, configure};
 
 const TASK: &str = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\n\
                     period = \"15min\"\nhistory = \"1h\"\n";
@@ -126,4 +127,104 @@ fn what_is_behind_a_meter_is_told_as_its_own() {
     }
     let valve = behind.iter().find(|it| it.register.obis.unwrap().0[3] == 4).unwrap();
     assert_eq!(valve.value.to_string(), "1", "connected");
+}
+
+#[test]
+fn who_was_behind_the_old_meter_is_bound_to_the_new_one() {
+    let old = Emulated::of(Model { gas: Some(GAS), ..Model::electricity(81).unwrap() }, Port::wrapper(1), true);
+    let new = Emulated::ciphered(82);
+    wait_on(&new, 1, GAS, 4);
+    let (text, keys) = configure(&[&old, &new], TASK);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 2);
+    assert_eq!(unit.ask(&["meter", "replace", &old.id(), &new.id()])["id"], old.id().as_str());
+    unit.until(&["meter", "show", &new.id()], |card| card["electricity"]["behind"]["1"] == GAS_ID);
+    // Both know it after a restart too.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    unit.kill();
+    unit.start();
+    unit.until(&["meter", "show", &new.id()], |card| card["electricity"]["behind"]["1"] == GAS_ID);
+    let card = unit.ask(&["meter", "show", &old.id()]);
+    assert_eq!(card["electricity"]["replaced_by"], new.id().as_str());
+    unit.terminate();
+    let events = unit.events();
+    let bound = events.iter().find(|(meter, code, _)| *meter == new.id() && code == "electricity.channel");
+    let (.., detail) = bound.unwrap_or_else(|| panic!("{events:?}"));
+    let begin = format!("channel 1: install {GAS_ID} as behind {}, which is replaced: succeeded: {GAS_ID}", old.id());
+    assert!(detail.starts_with(&begin) && detail.contains("key has to be set"), "{detail}");
+}
+
+#[test]
+fn a_removed_meter_comes_back_from_where_it_was_left() {
+    let meter = Emulated::ciphered(83);
+    let (text, keys) = configure(&[&meter], TASK);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 1);
+    let id = meter.id();
+    assert_eq!(unit.ask(&["meter", "restore", &id]), serde_json::Value::Null, "it takes part");
+    assert_eq!(unit.ask(&["meter", "remove", &id])["has_key"], false);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    unit.kill();
+    unit.start();
+    unit.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "removed");
+    let card = unit.ask(&["meter", "restore", &id]);
+    assert_eq!((card["electricity"]["state"].as_str(), card["has_key"].as_bool()), (Some("active"), Some(true)));
+    // Its key is good again.
+    assert_eq!(unit.ask(&["meter", "channel", &id, "1"]), serde_json::Value::Null, "it has no channel");
+    unit.until_complete("profile", 1);
+    unit.terminate();
+    assert!(unit.events().iter().any(|(meter, code, _)| *meter == id && code == "electricity.restored"));
+    let readings = unit.readings();
+    check_profile(&readings, &[&meter], 4);
+}
+
+#[test]
+fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
+    let meter = Emulated::ciphered(84);
+    let task = TASK.replace("1h", "30d") + "at_once = 8\nback = \"60d\"\n";
+    let (text, keys) = configure(&[&meter], &task);
+    let awaited = text.replace("auth = \"gmac\"", "handed_over = true\nauth = \"gmac\"");
+    let (mut first, mut second) = (Unit::new(&text, &keys), Unit::new(&awaited, &keys));
+    let id = meter.id();
+    let file = |unit: &Unit, name: &str, said: &serde_json::Value| {
+        std::fs::write(unit.path(name), said.to_string()).unwrap();
+        unit.path(name).display().to_string()
+    };
+    let state = |unit: &Unit| unit.ask(&["meter", "show", &id])["electricity"]["state"].clone();
+    second.start();
+    second.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "awaited");
+    first.start();
+    // In the midst of reading.
+    first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(100));
+    let said = first.ask(&["meter", "hand-over", &id]);
+    assert_eq!((said["meter"].as_str(), said["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{}", first.log());
+    first.kill();
+    let kept = file(&second, "first.json", &said);
+    let mut damaged = said.clone();
+    damaged["state"] = said["state"].as_str().unwrap().replace('0', "1").into();
+    let bad = file(&second, "bad.json", &damaged);
+    assert_eq!(second.ask(&["meter", "take-over", &bad]), serde_json::Value::Null);
+    assert_eq!(state(&second), "awaited");
+    assert_eq!(second.ask(&["meter", "take-over", &kept])["id"], id.as_str());
+    assert_eq!(second.ask(&["meter", "take-over", &kept]), serde_json::Value::Null, "it takes part");
+    second.until_complete("profile", 1);
+    first.start();
+    first.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "handed over");
+    // Back again; what was said before is old by now.
+    let back = second.ask(&["meter", "hand-over", &id]);
+    assert_eq!(second.ask(&["meter", "take-over", &kept]), serde_json::Value::Null);
+    let back = file(&first, "back.json", &back);
+    assert_eq!(first.ask(&["meter", "take-over", &back])["electricity"]["state"], "active");
+    first.until_complete("profile", 1);
+    first.terminate();
+    second.terminate();
+    let told = |unit: &Unit, code: &str| unit.events().into_iter().any(|(_, found, _)| found == code);
+    for code in ["electricity.handed_over", "electricity.taken_over"] {
+        assert!(told(&first, code) && told(&second, code), "{code}");
+    }
+    let readings = [first.readings(), second.readings()];
+    assert!(readings.iter().all(|readings| readings.len() > 100), "both have read it");
+    check_profile(&readings.concat(), &[&meter], 30 * 96);
 }

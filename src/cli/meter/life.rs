@@ -1,10 +1,13 @@
-//! `dcu meter replace|remove`, and the card of a meter that is read over DLMS.
+//! `dcu meter replace|remove|restore|hand-over|take-over`, and the card of a meter that is read over DLMS.
+
+use std::path::{Path, PathBuf};
 
 use super::one;
 use crate::cli::client::{Asking, unexpected};
 use crate::cli::text::{Table, ago, printable, utc};
-use crate::cli::{Exit, Out, Outcome};
-use crate::control::{ElectricityCard, MeterCard, Reply, Request};
+use crate::cli::{Exit, Failure, Out, Outcome};
+use crate::config::{text_from, text_of};
+use crate::control::{ElectricityCard, Handover, MeterCard, Reply, Request};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Replace {
@@ -24,6 +27,45 @@ pub(super) struct Remove {
     asking: Asking,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct TakeOver {
+    /// The file that `dcu meter hand-over` wrote, or - for standard input
+    file: PathBuf,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(super) fn restore(args: &Remove, out: &mut Out) -> Outcome {
+    let [meter] = args.asking.ids([&args.meter])?;
+    args.asking.told(Request::Restore { meter }, out)
+}
+
+/// Prints what another unit has to be told, JSON in any case: it is lost where it is not kept.
+pub(super) fn hand_over(args: &Remove, out: &mut Out) -> Outcome {
+    let [meter] = args.asking.ids([&args.meter])?;
+    match args.asking.service.ask_patiently(Request::HandOver { meter })? {
+        Reply::Handover(handover) => out.json(&handover)?,
+        other => return Err(unexpected(&other)),
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) fn take_over(args: &TakeOver, out: &mut Out) -> Outcome {
+    let handover = handover_of(&args.file)?;
+    args.asking.told(Request::TakeOver { handover }, out)
+}
+
+/// What another unit told of a meter.
+pub(in crate::cli) fn handover_of(file: &Path) -> Result<Handover, Failure> {
+    let read = match file == Path::new("-") {
+        true => text_from(std::io::stdin().lock(), LIMIT),
+        false => text_of(file, LIMIT),
+    };
+    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = read.map_err(|error| Failure::said(Exit::NotFound, said(&error)))?;
+    serde_json::from_str(&text).map_err(|error| Failure::said(Exit::Configuration, said(&error)))
+}
+
 pub(super) fn replace(args: &Replace, out: &mut Out) -> Outcome {
     let ids = args.asking.ids([&args.old, &args.new])?;
     let [old, new] = ids;
@@ -37,7 +79,7 @@ pub(super) fn remove(args: &Remove, out: &mut Out) -> Outcome {
 
 impl Asking {
     /// The meters that are meant.
-    pub(super) fn ids<const N: usize>(&self, words: [&String; N]) -> Result<[String; N], crate::cli::Failure> {
+    pub(super) fn ids<const N: usize>(&self, words: [&String; N]) -> Result<[String; N], Failure> {
         let meters = match self.service.ask(Request::Meters)? {
             Reply::Meters { meters } => meters,
             other => return Err(unexpected(&other)),
@@ -91,3 +133,6 @@ pub(super) fn print(card: &MeterCard, electricity: &ElectricityCard, now: i64) -
     }
     format!("{}  {}\n\n{}", printable(&card.line.id), printable(&card.line.medium), items.text())
 }
+
+/// Octets of a state that is read.
+const LIMIT: u64 = 64 << 10;

@@ -349,6 +349,7 @@ fn meters(
         let place = tcp.map(Place::Tcp).or(udp.map(Place::Udp));
         let own = ["tcp", "udp"].into_iter().find(|key| table.contains(key));
         let node = table.optional("node", eui64);
+        let is_handed_over = table.flag("handed_over", false);
         let manner = manner(&mut table, group.map_or(everybody, |(_, manner)| manner).clone(), files);
         match channel.and_then(|channel| channels.get(channel)) {
             Some(Channel { place: None, .. }) if own.is_none() => {
@@ -377,7 +378,8 @@ fn meters(
         }
         table.finish();
         if let (Some(id), Some(channel)) = (id, channel) {
-            meters.push(Meter { id, channel, place, node, group: group.map(|(name, _)| name.clone()), manner });
+            let group = group.map(|(name, _)| name.clone());
+            meters.push(Meter { id, channel, place, node, group, is_handed_over, manner });
         }
     }
     meters

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::mesh::PATIENCE;
 use super::{Desk, ask, ask_within};
-use crate::control::{ChannelAsk, MeterCard, Refusal, RefusalKind, Reply};
+use crate::control::{ChannelAsk, Handover, MeterCard, Refusal, RefusalKind, Reply};
 use crate::task::control::Who;
 use crate::task::electricity;
 
@@ -35,6 +35,17 @@ impl Desk {
             let question = |reply| electricity::Question::Channel { meter, channel, ask, reply };
             let done = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|done| done);
             done.map_or_else(Into::into, Reply::Channel)
+        }
+    }
+
+    /// Waits for what is under way with the meter, and until it is durable that it is read here no more.
+    pub(super) fn hand_over(&self, meter: String) -> impl Future<Output = Reply> + Send + use<> {
+        let (door, unit) = (self.electricity.clone(), self.config.unit.id.clone());
+        async move {
+            let Some(door) = door else { return nobody().into() };
+            let question = |reply| electricity::Question::HandOver { meter, reply };
+            let said = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|said| said);
+            said.map_or_else(Into::into, |handover| Reply::Handover(Handover { unit, ..handover }))
         }
     }
 

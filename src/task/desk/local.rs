@@ -11,6 +11,9 @@ pub(super) fn words(request: &Request) -> Option<String> {
         Request::Bind { meter, wanted: false } => format!("do not bind meter {meter:?} any more"),
         Request::Replace { old, new } => format!("replace meter {old:?} by {new:?}"),
         Request::Remove { meter } => format!("remove meter {meter:?}"),
+        Request::Restore { meter } => format!("restore meter {meter:?}"),
+        Request::HandOver { meter } => format!("hand meter {meter:?} over"),
+        Request::TakeOver { handover } => format!("take meter {:?} over from {:?}", handover.meter, handover.unit),
         Request::Channel { ask: ChannelAsk::Show, .. } => return None,
         Request::Channel { meter, channel, ask } => {
             let whom = match ask {

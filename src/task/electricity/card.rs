@@ -3,6 +3,7 @@
 use super::collector::Collector;
 use super::known::{Known, Member};
 use crate::control::{ElectricityCard, ElectricityTask, MeterCard, MeterLine};
+use crate::reading::MeterId;
 use crate::schedule::MeterNo;
 
 impl Collector {
@@ -31,7 +32,7 @@ impl Collector {
             electricity: Some(ElectricityCard {
                 state: state.name().to_owned(),
                 channel: known.party.channel.name.clone(),
-                replaced_by: known.successor.map(|no| self.named(no)),
+                replaced_by: known.successor.map(|title| MeterId::SystemTitle(title).to_string()),
                 clock_ahead_ms: known.offset.map(|(ahead, _)| ahead),
                 detail: known.detail.clone(),
                 behind: known

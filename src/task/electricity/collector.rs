@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dlms::security::ReceivedCounter;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet, block_in_place};
 use tokio::time::{sleep, sleep_until};
@@ -14,9 +13,10 @@ use tracing::{debug, info, warn};
 
 use super::demand::Demand;
 use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
-use super::known::{self, Known, Member, event, lane, origin, task};
+use super::known::{self, Known, Member, address, event, lane, origin, task};
 use super::push::{Listener, PushCounts};
 use super::question::Question;
+use super::roam::Leave;
 use crate::clock::{Now, ReadClock};
 use crate::config::Electricity;
 use crate::config::electricity::What;
@@ -26,7 +26,7 @@ use crate::registry::Credentials;
 use crate::schedule::{
     End, Grid, Kept, KeptLine, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work, signature,
 };
-use crate::store::{Body, Lane, Mark, Store, StoreError};
+use crate::store::{Body, Done, Lane, Mark, Store, StoreError};
 use crate::task::{chain, plc};
 
 /// Everything the task owns.
@@ -39,12 +39,14 @@ pub(in crate::task) struct Collector {
     pub(super) meters: Vec<Known>,
     /// By their fingerprints; meters of one kind share them.
     layouts: HashMap<u64, Arc<Layout>>,
-    counters: Arc<Mutex<Counters>>,
+    pub(super) counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
     orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
     /// What meters are asked for out of their turn, and have not been asked yet, by the number of the request.
     pub(super) demands: BTreeMap<u64, (MeterNo, Demand)>,
     pub(super) next_demand: u64,
+    /// Who is handed over once what is under way with it has ended.
+    pub(super) leaving: Vec<(MeterNo, Leave)>,
     pub(super) waiting: VecDeque<Batch>,
     pub(super) push_counts: PushCounts,
     /// What is read begins when the clock is known.
@@ -62,6 +64,7 @@ enum Purpose {
 pub(super) struct Batch {
     pub(super) records: Vec<(Lane, Body)>,
     pub(super) marks: Vec<Mark>,
+    pub(super) done: Option<Done>,
 }
 
 impl Collector {
@@ -90,6 +93,7 @@ impl Collector {
             orders: HashMap::new(),
             demands: BTreeMap::new(),
             next_demand: 0,
+            leaving: Vec::new(),
             waiting: VecDeque::new(),
             push_counts: PushCounts::default(),
             is_begun: false,
@@ -119,13 +123,16 @@ impl Collector {
                 biased;
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
-                Some(ended) = self.running.join_next_with_id(), if !is_blocked => match ended {
-                    Ok((id, outcome)) => self.done(id, outcome),
-                    Err(error) => {
-                        warn!(err = %error, "an exchange ended badly");
-                        self.done(error.id(), Outcome::lost(error.to_string()));
+                Some(ended) = self.running.join_next_with_id(), if !is_blocked => {
+                    match ended {
+                        Ok((id, outcome)) => self.done(id, outcome),
+                        Err(error) => {
+                            warn!(err = %error, "an exchange ended badly");
+                            self.done(error.id(), Outcome::lost(error.to_string()));
+                        }
                     }
-                },
+                    self.leave();
+                }
                 // Which counters came before is known when the meters are.
                 Some(pushed) = pushed.recv(), if !is_blocked && self.is_begun => self.pushed(&pushed),
                 () = sleep_until(deadline.into()) => {}
@@ -160,7 +167,6 @@ impl Collector {
         for known in &mut self.meters {
             let kept =
                 marks.get(&mark_name(known.party.meter.id)).and_then(|octets| Kept::parse(octets)).unwrap_or_default();
-            (known.received, known.pushed) = (kept.received, ReceivedCounter(kept.pushed));
             let mut lines = Vec::new();
             for member in &mut known.tasks {
                 let Some(said) = self.config.tasks.get(member.task) else { continue };
@@ -174,11 +180,16 @@ impl Collector {
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
             self.schedule.restore(no, kept.state);
-            if matches!(kept.state, MeterState::Replaced | MeterState::Removed) {
-                self.schedule.retire(no, kept.state);
-                known.retire(kept.state);
+            // What was never handed over is waited for, if somebody else has read it.
+            let is_fresh = !marks.contains_key(&mark_name(known.party.meter.id));
+            let is_awaited = known.party.meter.is_handed_over && is_fresh;
+            let state = if is_awaited { MeterState::Awaited } else { kept.state };
+            if state.is_retired() {
+                self.schedule.retire(no, state);
+                known.retire();
             }
-            (known.told, known.answered_ms, known.moved) = (kept.state, kept.answered_ms, kept.moved);
+            known.take(&kept);
+            known.told = state;
         }
         info!(count = self.meters.len(), tasks = self.config.tasks.len(), "electricity meters are read");
     }
@@ -337,12 +348,23 @@ impl Collector {
 
     /// Puts records in the line to the store, together with how far their meter has come.
     pub(super) fn store_with_mark(&mut self, no: MeterNo, records: Vec<(Lane, Body)>) {
+        self.store_and_then(no, records, None);
+    }
+
+    /// The same; `done` hears when it is durable.
+    pub(super) fn store_and_then(&mut self, no: MeterNo, records: Vec<(Lane, Body)>, done: Option<Done>) {
         let marks = self.mark(no).into_iter().collect();
-        self.waiting.push_back(Batch { records, marks });
+        self.waiting.push_back(Batch { records, marks, done });
+    }
+
+    fn mark(&self, no: MeterNo) -> Option<Mark> {
+        let mut octets = Vec::new();
+        self.kept(no)?.emit(&mut octets);
+        Some((mark_name(self.meters.get(no.0 as usize)?.party.meter.id), octets))
     }
 
     /// How far a meter has come.
-    pub(super) fn mark(&self, no: MeterNo) -> Option<Mark> {
+    pub(super) fn kept(&self, no: MeterNo) -> Option<Kept> {
         let known = self.meters.get(no.0 as usize)?;
         let line = |member: &Member| {
             let said = self.config.tasks.get(member.task)?;
@@ -353,26 +375,26 @@ impl Collector {
                 progress: self.schedule.progress(no, member.task)?.clone(),
             })
         };
-        let kept = Kept {
+        Some(Kept {
             received: known.received,
             pushed: known.pushed.0,
             state: self.schedule.state(no)?,
             answered_ms: known.answered_ms,
             moved: known.moved,
+            turn: known.turn,
+            successor: known.successor,
+            channels: known.channels.iter().filter_map(|(channel, meter)| Some((*channel, address(meter)?))).collect(),
             lines: known.tasks.iter().filter_map(line).collect(),
-        };
-        let mut octets = Vec::new();
-        kept.emit(&mut octets);
-        Some((mark_name(known.party.meter.id), octets))
+        })
     }
 
     /// False: the store's queue is full, for a moment or as long as the disk is.
     fn hand_over(&mut self) -> bool {
-        while let Some(Batch { records, marks }) = self.waiting.pop_front() {
-            match self.store.try_append_marked(records, &marks, None) {
+        while let Some(Batch { records, marks, done }) = self.waiting.pop_front() {
+            match self.store.try_append_marked(records, &marks, done) {
                 Ok(()) => {}
-                Err((StoreError::Busy, records, _)) => {
-                    self.waiting.push_front(Batch { records, marks });
+                Err((StoreError::Busy, records, done)) => {
+                    self.waiting.push_front(Batch { records, marks, done });
                     return false;
                 }
                 Err((error, records, _)) => {

@@ -139,9 +139,10 @@ impl Collector {
         match demand {
             Demand::Final(new) => {
                 let detail = format!("by {}; its final readings: {said}", self.named(new));
+                let successor = self.meters.get(new.0 as usize).map(|known| known.party.meter.id);
                 records.extend(self.retire(no, MeterState::Replaced, "electricity.replaced", detail, now));
                 if let Some(known) = self.meters.get_mut(no.0 as usize) {
-                    known.successor = Some(new);
+                    known.successor = successor;
                 }
                 // A channel that has no room tells no first reading; its profile does.
                 let _ = self.demand(new, Demand::First(no));

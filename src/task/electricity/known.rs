@@ -15,9 +15,9 @@ use super::exchange::{Layout, Party};
 use crate::clock::Now;
 use crate::config::Electricity;
 use crate::config::electricity::{self, Channel, Place, What};
-use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
-use crate::registry::Credentials;
-use crate::schedule::{MeterNo, MeterState, Priority, Reach, Work};
+use crate::reading::{Event, EventKind, Manufacturer, MeterEvent, MeterId, Obis, Origin};
+use crate::registry::{Credential, Credentials};
+use crate::schedule::{Kept, MeterState, Priority, Reach, Work};
 use crate::store::{Body, Lane};
 use crate::task::plc;
 
@@ -36,10 +36,12 @@ pub(super) struct Known {
     pub(super) told_of: HashMap<&'static str, Instant>,
     /// Its logical device name, of a meter that has no system title in its answers; as it was said since the start.
     pub(super) name: Option<Vec<u8>>,
-    /// Meters behind it, by channel, as they were found since the start.
+    /// Meters behind it, by channel, as they were found last.
     pub(super) channels: BTreeMap<u8, MeterId>,
-    /// Who measures in its place, as far as that happened since the start.
-    pub(super) successor: Option<MeterNo>,
+    /// Who measures in its place.
+    pub(super) successor: Option<[u8; 8]>,
+    /// How often it was handed over before this unit read it.
+    pub(super) turn: u32,
     pub(super) answered_ms: Option<i64>,
     /// Milliseconds ahead, and how uncertain that is.
     pub(super) offset: Option<(i64, i64)>,
@@ -100,6 +102,7 @@ impl Known {
             name: None,
             channels: BTreeMap::new(),
             successor: None,
+            turn: 0,
             answered_ms: None,
             offset: None,
             detail: None,
@@ -107,6 +110,34 @@ impl Known {
             told: MeterState::New,
             moved: None,
         })
+    }
+
+    /// What was known of it before.
+    pub(super) fn take(&mut self, kept: &Kept) {
+        (self.received, self.pushed) = (kept.received, ReceivedCounter(kept.pushed));
+        (self.answered_ms, self.moved) = (kept.answered_ms, kept.moved);
+        (self.turn, self.successor) = (kept.turn, kept.successor);
+        self.channels = kept.channels.iter().map(|(channel, meter)| (*channel, mbus(*meter))).collect();
+    }
+
+    /// Its keys are forgotten, and nobody speaks with it.
+    pub(super) fn retire(&mut self) {
+        self.speak_with(None);
+    }
+
+    /// Speaks with it by these keys.
+    pub(super) fn speak_with(&mut self, credential: Option<Arc<Credential>>) {
+        let Party { meter, channel, own_title, network, events, .. } = &*self.party;
+        let party = Party {
+            meter: meter.clone(),
+            channel: channel.clone(),
+            credential,
+            own_title: *own_title,
+            is_unconfirmed: false.into(),
+            events: Arc::clone(events),
+            network: network.clone(),
+        };
+        self.party = Arc::new(party);
     }
 
     pub(super) fn id(&self) -> MeterId {
@@ -184,4 +215,16 @@ pub(super) const fn origin(said: &electricity::Task) -> Origin {
         (_, Priority::Billing) => Origin::Billing,
         _ => Origin::Profile,
     }
+}
+
+/// An M-Bus meter as it is kept.
+pub(super) fn address(meter: &MeterId) -> Option<[u8; 8]> {
+    let MeterId::MBus { manufacturer, identification, version, device_type } = meter else { return None };
+    let ([a, b], [c, d, e, f]) = (manufacturer.0.to_le_bytes(), identification.to_le_bytes());
+    Some([a, b, c, d, e, f, *version, *device_type])
+}
+
+fn mbus([a, b, c, d, e, f, version, device_type]: [u8; 8]) -> MeterId {
+    let (manufacturer, identification) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
+    MeterId::MBus { manufacturer: Manufacturer(manufacturer), identification, version, device_type }
 }

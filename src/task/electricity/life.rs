@@ -3,11 +3,9 @@
 //! Who is replaced tells its registers once more, and the new one its first, before either is said: both are told on
 //! demand and linked by an event each. Then the keys of the old one are forgotten; how far it was read stays.
 
-use std::sync::Arc;
-
 use super::collector::Collector;
 use super::demand::Demand;
-use super::exchange::{Outcome, Party};
+use super::exchange::Outcome;
 use super::known::{Known, event};
 use crate::clock::Now;
 use crate::control::{MeterCard, Refusal, RefusalKind};
@@ -39,8 +37,9 @@ impl Collector {
         let no = self.numbered(meter).ok_or_else(unknown)?;
         match self.schedule.state(no) {
             None => Err(Refusal::new(RefusalKind::Busy, "the clock is not known yet: no meter takes part")),
-            Some(MeterState::Replaced) => Err(Refusal::new(RefusalKind::NotPermitted, "the meter is replaced")),
-            Some(MeterState::Removed) => Err(Refusal::new(RefusalKind::NotPermitted, "the meter is removed")),
+            Some(state) if state.is_retired() => {
+                Err(Refusal::new(RefusalKind::NotPermitted, format!("the meter is {}", state.name())))
+            }
             Some(_) => Ok(no),
         }
     }
@@ -63,7 +62,8 @@ impl Collector {
         self.schedule.retire(no, state);
         self.give_up_demands(no);
         let known = self.meters.get_mut(no.0 as usize)?;
-        known.retire(state);
+        known.told = state;
+        known.retire();
         Some(event(code, detail, known.id(), now))
     }
 
@@ -135,24 +135,6 @@ impl Collector {
     }
 }
 
-impl Known {
-    /// Its keys are forgotten, and nobody speaks with it again.
-    pub(super) fn retire(&mut self, state: MeterState) {
-        self.told = state;
-        let Party { meter, channel, own_title, events, .. } = &*self.party;
-        let party = Party {
-            meter: meter.clone(),
-            channel: channel.clone(),
-            credential: None,
-            own_title: *own_title,
-            is_unconfirmed: false.into(),
-            events: Arc::clone(events),
-            network: None,
-        };
-        self.party = Arc::new(party);
-    }
-}
-
-fn unknown() -> Refusal {
+pub(super) fn unknown() -> Refusal {
     Refusal::new(RefusalKind::NotFound, "no such electricity meter is configured")
 }

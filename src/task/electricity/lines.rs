@@ -86,7 +86,9 @@ impl Tasks<'_> {
                 MeterState::Active => sum.active += 1,
                 MeterState::Silent => sum.silent += 1,
                 MeterState::Unreachable => sum.unreachable += 1,
-                MeterState::Replaced | MeterState::Removed => sum.retired += 1,
+                MeterState::Replaced | MeterState::Removed | MeterState::HandedOver | MeterState::Awaited => {
+                    sum.retired += 1;
+                }
             }
             sum.refusing += u64::from(known.is_refusing);
             let progress = known.tasks.iter().filter_map(|member| self.0.schedule.progress(no, member.task));

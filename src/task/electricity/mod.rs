@@ -13,6 +13,7 @@ mod lines;
 mod push;
 mod pushed;
 mod question;
+mod roam;
 mod session;
 
 pub(in crate::task) use client::client;

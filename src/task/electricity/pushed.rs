@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::control::Pushes;
 use crate::reading::from_cosem::Context;
 use crate::reading::{MeterEvent, MeterTime, Obis, Origin, Reading, Unit, Value};
-use crate::schedule::{MeterNo, MeterState};
+use crate::schedule::MeterNo;
 use crate::store::{Body, Lane};
 
 impl Collector {
@@ -95,7 +95,7 @@ impl Collector {
     }
 
     fn places(&self, is_wanted: impl Fn(&Known) -> bool) -> Vec<usize> {
-        let is_there = |known: &Known| !matches!(known.told, MeterState::Replaced | MeterState::Removed);
+        let is_there = |known: &Known| !known.told.is_retired();
         let found = self.meters.iter().enumerate().filter(|(_, known)| is_there(known) && is_wanted(known));
         found.map(|(place, _)| place).take(CANDIDATES).collect()
     }
@@ -109,7 +109,7 @@ impl Collector {
         }
         known.told_of.insert(code, now.mono);
         let record = event(code, detail, known.id(), now);
-        self.waiting.push_back(Batch { records: vec![record], marks: Vec::new() });
+        self.waiting.push_back(Batch { records: vec![record], marks: Vec::new(), done: None });
     }
 
     /// What an APDU tells, in the clear and believed.

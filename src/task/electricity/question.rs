@@ -4,7 +4,9 @@ use tokio::sync::oneshot;
 
 use super::collector::Collector;
 use super::lines::Tasks;
-use crate::control::{ChannelAsk, ChannelCard, Collection, MeterCard, MeterLine, Refusal, TaskCard, TaskLine};
+use crate::control::{
+    ChannelAsk, ChannelCard, Collection, Handover, MeterCard, MeterLine, Refusal, TaskCard, TaskLine,
+};
 use crate::wire::v1;
 
 /// What the desk may ask.
@@ -27,6 +29,18 @@ pub(in crate::task) enum Question {
     },
     Remove {
         meter: String,
+        reply: oneshot::Sender<Result<MeterCard, Refusal>>,
+    },
+    Restore {
+        meter: String,
+        reply: oneshot::Sender<Result<MeterCard, Refusal>>,
+    },
+    HandOver {
+        meter: String,
+        reply: oneshot::Sender<Result<Handover, Refusal>>,
+    },
+    TakeOver {
+        handover: Handover,
         reply: oneshot::Sender<Result<MeterCard, Refusal>>,
     },
     Channel {
@@ -53,6 +67,9 @@ impl Collector {
             Question::Meter { id, reply } => drop(reply.send(self.meter_card(&id))),
             Question::Replace { old, new, reply } => drop(reply.send(self.replace(&old, &new))),
             Question::Remove { meter, reply } => drop(reply.send(self.remove(&meter))),
+            Question::Restore { meter, reply } => drop(reply.send(self.restore(&meter))),
+            Question::HandOver { meter, reply } => self.hand_over_to_another(&meter, reply),
+            Question::TakeOver { handover, reply } => drop(reply.send(self.take_over(&handover))),
             Question::Channel { meter, channel, ask, reply } => self.channel(&meter, channel, ask, reply),
             Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
         }

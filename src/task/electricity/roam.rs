@@ -1,0 +1,179 @@
+//! Meters that come back, and meters that go from one unit to another without a gap or a double.
+//!
+//! Who hands a meter over stops reading it, makes that durable, and only then says how far it came; who takes it over
+//! begins there. Each time the turn is one higher, so that an old state is not taken for a new one.
+
+use std::sync::PoisonError;
+
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
+
+use super::collector::Collector;
+use super::known::event;
+use super::life::unknown;
+use crate::control::{Handover, MeterCard, Refusal, RefusalKind};
+use crate::registry::Credentials;
+use crate::schedule::{Kept, MeterNo, MeterState};
+use crate::task::chain;
+
+/// Who waits for a meter's state.
+pub(super) type Leave = oneshot::Sender<Result<Handover, Refusal>>;
+
+impl Collector {
+    /// A meter that was removed or replaced is read again, from where it was left.
+    pub(super) fn restore(&mut self, meter: &str) -> Result<MeterCard, Refusal> {
+        let no = self.numbered(meter).ok_or_else(unknown)?;
+        let state = match self.schedule.state(no) {
+            Some(state @ (MeterState::Removed | MeterState::Replaced)) => state,
+            Some(MeterState::HandedOver | MeterState::Awaited) => {
+                let why = "another unit reads the meter: its state has to come back with `dcu meter take-over`";
+                return Err(Refusal::new(RefusalKind::NotPermitted, why));
+            }
+            _ => return Err(Refusal::new(RefusalKind::NotPermitted, "the meter takes part")),
+        };
+        self.reinstate(no, Vec::new())?;
+        if let Some(known) = self.meters.get_mut(no.0 as usize) {
+            known.successor = None;
+        }
+        let record = event("electricity.restored", format!("it was {}", state.name()), self.id_of(no), (self.clock)());
+        self.store_with_mark(no, vec![record]);
+        self.card(no).ok_or_else(unknown)
+    }
+
+    /// Reads a meter no more, and says how far it was read when that is durable.
+    pub(super) fn hand_over_to_another(&mut self, meter: &str, reply: Leave) {
+        let no = match self.taking_part(meter).and_then(|no| self.handover(no).map(|_| no)) {
+            Ok(no) => no,
+            Err(refusal) => return drop(reply.send(Err(refusal))),
+        };
+        self.schedule.retire(no, MeterState::HandedOver);
+        self.give_up_demands(no);
+        self.leaving.push((no, reply));
+        self.leave();
+    }
+
+    /// Lets those go with whom nothing is under way any more.
+    pub(super) fn leave(&mut self) {
+        let (gone, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|(no, _)| !self.schedule.is_busy(*no));
+        self.leaving = waiting;
+        for (no, reply) in gone {
+            let handover = self.handover(no);
+            let until = self.said_until(no);
+            let record = self.retire(no, MeterState::HandedOver, "electricity.handed_over", until, (self.clock)());
+            // Not before it is durable that this unit reads it no more may another one begin.
+            let done = Box::new(move |stored: Result<_, _>| {
+                let stored = stored.map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)));
+                drop(reply.send(stored.and(handover)));
+            });
+            self.store_and_then(no, record.into_iter().collect(), Some(done));
+        }
+    }
+
+    /// Begins where another unit ended.
+    pub(super) fn take_over(&mut self, handover: &Handover) -> Result<MeterCard, Refusal> {
+        let no = self.numbered(&handover.meter).ok_or_else(unknown)?;
+        let malformed = || Refusal::new(RefusalKind::Malformed, "the state is damaged, or of a newer version");
+        let (kept, counter) = parse(&handover.state).ok_or_else(malformed)?;
+        let refused = |why: String| Err(Refusal::new(RefusalKind::NotPermitted, why));
+        let known = self.meters.get(no.0 as usize).ok_or_else(unknown)?;
+        match self.schedule.state(no) {
+            None => return Err(Refusal::new(RefusalKind::Busy, "the clock is not known yet: no meter takes part")),
+            Some(MeterState::HandedOver | MeterState::Awaited) if kept.turn > known.turn => {}
+            Some(MeterState::HandedOver | MeterState::Awaited) => {
+                return refused("the state is an old one: the meter was handed over since".to_owned());
+            }
+            Some(state) => {
+                let why = "only one with `handed_over = true`, or that was handed over from here, is taken over";
+                return refused(format!("the meter is {} here: {why}", state.name()));
+            }
+        }
+        let lines = known.tasks.iter().filter_map(|member| {
+            let said = self.config.tasks.get(member.task)?;
+            Some((member.task, kept.progress(&said.id, &said.grid)?.clone()))
+        });
+        let lines: Vec<_> = lines.collect();
+        let missing = known.tasks.len() - lines.len();
+        let name = known.party.meter.id;
+        if known.party.meter.manner.is_ciphered() {
+            let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+            let raised = block_in_place(|| counters.raise(&name, counter));
+            raised.map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)))?;
+        }
+        self.reinstate(no, lines)?;
+        if let Some(known) = self.meters.get_mut(no.0 as usize) {
+            known.take(&kept);
+            for member in &mut known.tasks {
+                let line = self.config.tasks.get(member.task).map(|said| said.id.as_str());
+                let line = kept.lines.iter().find(|kept| Some(&*kept.task) == line);
+                member.layout = line.map_or(0, |line| line.layout);
+                member.lost = line.map_or(0, |line| line.progress.lost());
+            }
+        }
+        let begins = if missing > 0 { format!("; {missing} tasks of it begin anew") } else { String::new() };
+        let detail = format!("from {:?}: {}{begins}", handover.unit, self.said_until(no));
+        let record = event("electricity.taken_over", detail, self.id_of(no), (self.clock)());
+        self.store_with_mark(no, vec![record]);
+        self.card(no).ok_or_else(unknown)
+    }
+
+    /// Takes part again, with its keys as their file has them now.
+    fn reinstate(&mut self, no: MeterNo, read: Vec<(usize, crate::schedule::Progress)>) -> Result<(), Refusal> {
+        let id = self.meters.get(no.0 as usize).ok_or_else(unknown)?.party.meter.id;
+        let credentials = self.config.keys.as_deref().map(|path| block_in_place(|| Credentials::load(path)));
+        let credentials = credentials.transpose().map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)))?;
+        let credential = credentials.and_then(|credentials| credentials.of(id).cloned());
+        if let Some(known) = self.meters.get_mut(no.0 as usize) {
+            let state = if known.answered_ms.is_some() { MeterState::Active } else { MeterState::New };
+            known.speak_with(credential);
+            known.told = state;
+            self.schedule.reinstate(no, state, read, (self.clock)());
+        }
+        Ok(())
+    }
+
+    fn handover(&self, no: MeterNo) -> Result<Handover, Refusal> {
+        let known = self.meters.get(no.0 as usize).ok_or_else(unknown)?;
+        let kept = self.kept(no).ok_or_else(unknown)?;
+        let kept = Kept { turn: kept.turn.saturating_add(1), state: MeterState::HandedOver, ..kept };
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let octets = emit(&kept, counters.peek(&known.party.meter.id));
+        if octets.len() > LIMIT {
+            let why = "too much of it is missing, here and there, to be said in one message: fill its gaps first";
+            return Err(Refusal::new(RefusalKind::NotPermitted, why));
+        }
+        let at_ms = (self.clock)().utc_ms;
+        Ok(Handover { meter: known.id().to_string(), unit: String::new(), at_ms, state: hex::encode(octets) })
+    }
+
+    /// How far each task has come.
+    fn said_until(&self, no: MeterNo) -> String {
+        let tasks = self.meters.get(no.0 as usize).map(|known| &*known.tasks).unwrap_or_default();
+        let until = tasks.iter().filter_map(|member| {
+            let (said, progress) = (self.config.tasks.get(member.task)?, self.schedule.progress(no, member.task)?);
+            let until = jiff::Timestamp::from_second(said.grid.end(progress.watermark() - 1)).ok()?;
+            Some(format!("{} until {until}", said.id))
+        });
+        until.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What is kept of a meter, the next invocation counter of the unit, and a checksum.
+fn emit(kept: &Kept, counter: u64) -> Vec<u8> {
+    let mut octets = counter.to_le_bytes().to_vec();
+    kept.emit(&mut octets);
+    let checksum = crc32c::crc32c(&octets);
+    octets.extend(checksum.to_le_bytes());
+    octets
+}
+
+fn parse(state: &str) -> Option<(Kept, u64)> {
+    let octets = hex::decode(state).ok()?;
+    let (body, checksum) = octets.split_last_chunk()?;
+    let (counter, kept) = body.split_first_chunk()?;
+    let is_whole = crc32c::crc32c(body) == u32::from_le_bytes(*checksum);
+    Some((Kept::parse(kept).filter(|_| is_whole)?, u64::from_le_bytes(*counter)))
+}
+
+/// Octets of a state: in hexadecimal digits it fits a request and an answer to the head-end.
+const LIMIT: usize = 1_600;
