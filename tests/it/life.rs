@@ -183,7 +183,7 @@ fn a_removed_meter_comes_back_from_where_it_was_left() {
 #[test]
 fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     let meter = Emulated::ciphered(84);
-    let task = TASK.replace("1h", "30d") + "at_once = 8\nback = \"60d\"\n";
+    let task = TASK.replace("1h", "30d") + "at_once = 2\nback = \"60d\"\n";
     let (text, keys) = configure(&[&meter], &task);
     let awaited = text.replace("auth = \"gmac\"", "handed_over = true\nauth = \"gmac\"");
     let (mut first, mut second) = (Unit::new(&text, &keys), Unit::new(&awaited, &keys));
@@ -197,7 +197,7 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     second.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "awaited");
     first.start();
     // In the midst of reading.
-    first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(100));
+    first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(20));
     let said = first.ask(&["meter", "hand-over", &id]);
     assert_eq!((said["meter"].as_str(), said["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{}", first.log());
     first.kill();
