@@ -99,16 +99,14 @@ impl Schedule {
         let Some(meter) = self.meters.get_mut(&no) else { return };
         meter.reinstate(state);
         for (task, progress) in read {
-            if let Some(line) = meter.line_mut(task) {
-                *line = Line::new(progress);
-            }
+            meter.line_mut(task).into_iter().for_each(|line| *line = Line::new(progress.clone()));
         }
         self.arrange_all(no, now.utc_ms);
     }
 
     /// An exchange with it is under way.
     pub fn is_busy(&self, no: MeterNo) -> bool {
-        self.meters.get(&no).is_some_and(|meter| meter.is_busy)
+        !is_free(&self.meters, no)
     }
 
     /// Takes part no longer. What is under way is still told.

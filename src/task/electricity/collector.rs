@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::demand::Demand;
 use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
-use super::known::{self, Known, Member, address, event, lane, origin, task};
+use super::known::{self, Known, event, lane, origin, task};
 use super::push::{Listener, PushCounts};
 use super::question::Question;
 use super::roam::Leave;
@@ -23,9 +23,7 @@ use crate::config::electricity::What;
 use crate::journal::Counters;
 use crate::reading::TimeQuality;
 use crate::registry::Credentials;
-use crate::schedule::{
-    End, Grid, Kept, KeptLine, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work, signature,
-};
+use crate::schedule::{End, Grid, Kept, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work};
 use crate::store::{Body, Done, Lane, Mark, Store, StoreError};
 use crate::task::{chain, plc};
 
@@ -357,37 +355,6 @@ impl Collector {
         self.waiting.push_back(Batch { records, marks, done });
     }
 
-    fn mark(&self, no: MeterNo) -> Option<Mark> {
-        let mut octets = Vec::new();
-        self.kept(no)?.emit(&mut octets);
-        Some((mark_name(self.meters.get(no.0 as usize)?.party.meter.id), octets))
-    }
-
-    /// How far a meter has come.
-    pub(super) fn kept(&self, no: MeterNo) -> Option<Kept> {
-        let known = self.meters.get(no.0 as usize)?;
-        let line = |member: &Member| {
-            let said = self.config.tasks.get(member.task)?;
-            Some(KeptLine {
-                task: said.id.as_str().into(),
-                grid: signature(&said.grid),
-                layout: member.layout,
-                progress: self.schedule.progress(no, member.task)?.clone(),
-            })
-        };
-        Some(Kept {
-            received: known.received,
-            pushed: known.pushed.0,
-            state: self.schedule.state(no)?,
-            answered_ms: known.answered_ms,
-            moved: known.moved,
-            turn: known.turn,
-            successor: known.successor,
-            channels: known.channels.iter().filter_map(|(channel, meter)| Some((*channel, address(meter)?))).collect(),
-            lines: known.tasks.iter().filter_map(line).collect(),
-        })
-    }
-
     /// False: the store's queue is full, for a moment or as long as the disk is.
     fn hand_over(&mut self) -> bool {
         while let Some(Batch { records, marks, done }) = self.waiting.pop_front() {
@@ -406,7 +373,7 @@ impl Collector {
     }
 }
 
-fn mark_name(id: [u8; 8]) -> Vec<u8> {
+pub(super) fn mark_name(id: [u8; 8]) -> Vec<u8> {
     [MARK, id.as_slice()].concat()
 }
 

@@ -8,12 +8,13 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
-use super::collector::Collector;
-use super::known::event;
+use super::collector::{Collector, mark_name};
+use super::known::{Member, address, event};
 use super::life::unknown;
 use crate::control::{Handover, MeterCard, Refusal, RefusalKind};
 use crate::registry::Credentials;
-use crate::schedule::{Kept, MeterNo, MeterState};
+use crate::schedule::{Kept, KeptLine, MeterNo, MeterState, signature};
+use crate::store::Mark;
 use crate::task::chain;
 
 /// Who waits for a meter's state.
@@ -144,6 +145,37 @@ impl Collector {
         }
         let at_ms = (self.clock)().utc_ms;
         Ok(Handover { meter: known.id().to_string(), unit: String::new(), at_ms, state: hex::encode(octets) })
+    }
+
+    pub(super) fn mark(&self, no: MeterNo) -> Option<Mark> {
+        let mut octets = Vec::new();
+        self.kept(no)?.emit(&mut octets);
+        Some((mark_name(self.meters.get(no.0 as usize)?.party.meter.id), octets))
+    }
+
+    /// How far a meter has come.
+    pub(super) fn kept(&self, no: MeterNo) -> Option<Kept> {
+        let known = self.meters.get(no.0 as usize)?;
+        let line = |member: &Member| {
+            let said = self.config.tasks.get(member.task)?;
+            Some(KeptLine {
+                task: said.id.as_str().into(),
+                grid: signature(&said.grid),
+                layout: member.layout,
+                progress: self.schedule.progress(no, member.task)?.clone(),
+            })
+        };
+        Some(Kept {
+            received: known.received,
+            pushed: known.pushed.0,
+            state: self.schedule.state(no)?,
+            answered_ms: known.answered_ms,
+            moved: known.moved,
+            turn: known.turn,
+            successor: known.successor,
+            channels: known.channels.iter().filter_map(|(channel, meter)| Some((*channel, address(meter)?))).collect(),
+            lines: known.tasks.iter().filter_map(line).collect(),
+        })
     }
 
     /// How far each task has come.
