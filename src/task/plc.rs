@@ -44,7 +44,7 @@ use line::Line;
 use polling::Polling;
 use routes::Routing;
 use told::Told;
-pub(super) use tunnel::Tunnel;
+pub(super) use tunnel::{Heard, Tunnel};
 
 /// What the task may be asked.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub(super) enum Question {
     Ask(MeshAsk, Reply),
     /// A conversation with a node over UDP.
     Connect(Eui64, Priority, oneshot::Sender<Tunnel>),
+    /// Who takes what nodes send unasked.
+    Listen(Heard),
 }
 
 pub(super) type Reply = oneshot::Sender<Result<MeshSaid, Refusal>>;

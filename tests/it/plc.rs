@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dcu::journal::Audit;
 use dcu::reading::MeterId;
 use dcu::simulate::modem::EmulatedModem;
-use dlms::sim::{Model, Port};
+use dlms::apdu::{Apdu, Attribute, EventNotification};
+use dlms::sim::{Model, Port, Server};
 use plc::g3::modem::Generation;
 use plc::sim::{Behind, Device, Flaw, Modem, Nature, identity};
 use serde_json::Value;
@@ -350,6 +352,71 @@ async fn meters_are_read_through_the_network() {
 }
 
 const METERS: u32 = 5;
+
+/// What the meter behind a node sends unasked, in its wrapper.
+fn pushed(server: &Mutex<Server>, code: u8) -> Vec<u8> {
+    let attribute = Attribute::new(1, dlms::Obis::new(0, 0, 96, 11, 0, 255), 2);
+    let value = dlms::Data::Unsigned(code);
+    let apdu = Apdu::EventNotification(EventNotification { time: None, attribute, value }).octets();
+    let mut server = server.lock().unwrap();
+    server.notify(1, apdu, Instant::now());
+    server.poll_transmit().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meters_behind_nodes_push_is_believed_as_what_others_push() {
+    let model = |number| Model::electricity(number).unwrap();
+    let mut more = format!(
+        "[electricity]\nkeys = \"keys.toml\"\nsystem_title = \"{}\"\n\
+         [[electricity.channel]]\nname = \"street\"\nlink = \"wrapper\"\nplc = \"feeder\"\n\
+         [[electricity.task]]\nid = \"clock\"\nwhat = \"clock\"\nperiod = \"1d\"\n",
+        hex::encode(electricity::UNIT)
+    );
+    let (mut keys, mut servers) = (String::new(), BTreeMap::new());
+    for number in 0..2 {
+        let (eui64, _) = identity(number);
+        let model = model(number);
+        let id = MeterId::SystemTitle(model.system_title().0);
+        // The first has keys; the second is believed by its node.
+        let is_ciphered = number == 0;
+        let auth =
+            if is_ciphered { "auth = \"gmac\"\nsecurity = \"authenticated-encrypted\"\n" } else { "auth = \"lls\"\n" };
+        more += &format!("[[electricity.meter]]\nid = \"{id}\"\nchannel = \"street\"\nnode = \"{eui64}\"\n{auth}");
+        keys += &electricity::keys_of(&id.to_string());
+        servers.insert(eui64, Arc::new(Mutex::new(electricity::server(&model, Port::wrapper(1), is_ciphered))));
+    }
+    let answering = servers.clone();
+    let behind = Behind(Box::new(move |eui64, port, payload| {
+        let mut server = answering.get(&eui64).filter(|_| port == 4059)?.lock().unwrap();
+        server.handle_bytes(payload, Instant::now());
+        server.poll_transmit()
+    }));
+    let mut street = Street::with(nature(Generation::HostLbs), devices(0..3), behind, &more);
+    secret(&street.path("keys.toml"), &keys);
+    street.start().await;
+    street.import(0..3);
+    // Their clocks are read at the end of a day: nobody speaks with them.
+    street.until("all have joined", |street| street.nodes("alive").len() == 3).await;
+    let status = |street: &Street| street.ask(&["status"]).1.first().cloned().unwrap_or_default();
+    let push = |street: &Street| status(street)["electricity"]["push"].clone();
+    assert_eq!(push(&street)["taken"], 0);
+    let send = |street: &Street, place: usize, octets: &[u8]| {
+        street.modem.modem().push(place, 4059, octets, Instant::now());
+    };
+    let [own, plain] = [0, 1].map(|number| &servers[&identity(number).0]);
+    let first = pushed(own, 1);
+    send(&street, 0, &first);
+    street.until("an event is taken", |street| push(street)["taken"] == 1).await;
+    send(&street, 0, &first);
+    street.until("it is not new", |street| push(street)["refused"]["replayed"] == 1).await;
+    send(&street, 1, &pushed(plain, 2));
+    street.until("the meter without keys is known by its node", |street| push(street)["taken"] == 2).await;
+    // The same from another node, and what is no push at all.
+    send(&street, 2, &pushed(plain, 2));
+    street.until("a stranger is none", |street| push(street)["refused"]["unknown_meter"] == 1).await;
+    send(&street, 2, b"garbage");
+    street.until("garbage is counted", |street| push(street)["refused"]["garbage"] == 1).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_head_end_sees_the_networks() {

@@ -121,8 +121,26 @@ impl Modem {
             destination_port: datagram.source_port,
             payload: &payload,
         };
+        self.leave(place, &answer, now);
+    }
+
+    /// What stands behind a node sends a datagram to the coordinator, unasked. Lost where the node is in no network.
+    pub fn push(&mut self, place: usize, port: u16, payload: &[u8], now: Instant) {
+        let (Some(pan_id), prefix) = (self.pan_id, self.prefix()) else { return };
+        let node = self.devices.get(place).filter(|device| device.is_on).and_then(|device| device.short_addr);
+        let Some(short_addr) = node else { return };
+        let address = |short_addr| match prefix {
+            Some(prefix) => net::unique_local(prefix, pan_id, short_addr),
+            None => net::link_local(pan_id, short_addr),
+        };
+        let (source, destination) = (address(short_addr), address(0));
+        let datagram = Datagram { source, destination, source_port: port, destination_port: port, payload };
+        self.leave(place, &datagram, now);
+    }
+
+    fn leave(&mut self, place: usize, datagram: &Datagram<'_>, now: Instant) {
         let mut octets = Vec::new();
-        if answer.emit(&mut octets).is_ok() && !self.random.happens(self.nature.faults.air_loss_ppm) {
+        if datagram.emit(&mut octets).is_ok() && !self.random.happens(self.nature.faults.air_loss_ppm) {
             let at = now + self.delay(place, octets.len());
             self.at(at, Happening::Reply(place, octets));
         }

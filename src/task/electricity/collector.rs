@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::demand::Demand;
 use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
 use super::known::{self, Known, event, lane, origin, task};
-use super::push::{Listener, PushCounts};
+use super::push::PushCounts;
 use super::question::Question;
 use super::roam::Leave;
 use crate::clock::{Now, ReadClock};
@@ -47,6 +47,8 @@ pub(in crate::task) struct Collector {
     pub(super) leaving: Vec<(MeterNo, Leave)>,
     pub(super) waiting: VecDeque<Batch>,
     pub(super) push_counts: PushCounts,
+    /// Networks in which meters are.
+    pub(super) networks: Vec<mpsc::Sender<plc::Question>>,
     /// What is read begins when the clock is known.
     is_begun: bool,
 }
@@ -94,18 +96,14 @@ impl Collector {
             leaving: Vec::new(),
             waiting: VecDeque::new(),
             push_counts: PushCounts::default(),
+            networks: networks.iter().map(|(_, network)| network.clone()).collect(),
             is_begun: false,
         }
     }
 
     /// Runs until it is told to stop. What is under way then is given up; what came of others is stored.
     pub(in crate::task) async fn run(mut self, mut questions: mpsc::Receiver<Question>, stop: CancellationToken) {
-        let (pushes, mut pushed) = mpsc::channel(PUSHES);
-        let listening: Vec<_> = self.config.push.iter().flat_map(Listener::of).collect();
-        for listener in listening {
-            tokio::spawn(listener.run(pushes.clone(), self.push_counts.clone(), stop.clone()));
-        }
-        drop(pushes);
+        let mut pushed = self.listen(&stop).await;
         loop {
             let now = (self.clock)();
             let is_blocked = !self.hand_over();
@@ -383,6 +381,4 @@ const MARK: &[u8] = b"electricity/";
 const STORE_BUSY: Duration = Duration::from_millis(20);
 /// Seconds: what profiles mostly have.
 const QUARTER: u32 = 900;
-/// Pushes that wait.
-const PUSHES: usize = 64;
 const LOOK: Duration = Duration::from_secs(5);

@@ -94,7 +94,8 @@ impl Tasks<'_> {
             let progress = known.tasks.iter().filter_map(|member| self.0.schedule.progress(no, member.task));
             sum.lost += progress.map(|progress| progress.lost()).sum::<u64>();
         }
-        sum.push = self.0.config.push.as_ref().map(|_| self.0.pushes());
+        let is_listening = self.0.config.push.is_some() || !self.0.networks.is_empty();
+        sum.push = is_listening.then(|| self.0.pushes());
         for line in self.lines() {
             sum.all += line.all;
             sum.reachable += line.reachable;

@@ -1,5 +1,5 @@
-//! Where meters send what they send unasked: wrappers over TCP and UDP. Nothing is believed here; what is whole goes to
-//! the collector, and what is not is counted.
+//! Where meters send what they send unasked: wrappers over TCP and UDP, and over the meshes in which meters are. Nothing is
+//! believed here; what is whole goes to the collector, and what is not is counted.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use dlms::Reject;
 use dlms::link::wrapper::{Deframer, Header};
 use dlms::push::Notifications;
+use plc::Eui64;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, mpsc};
@@ -19,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::electricity::Push;
 use crate::control::Pushes;
+use crate::task::plc::Heard;
 
 /// One address that is listened on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +32,16 @@ pub(super) enum Listener {
 /// A notification as it came.
 #[derive(Debug)]
 pub(super) struct Pushed {
-    pub(super) peer: IpAddr,
+    pub(super) peer: Peer,
     pub(super) apdu: Vec<u8>,
+}
+
+/// Who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    Address(IpAddr),
+    /// A node of a PLC network.
+    Node(Eui64),
 }
 
 /// What was taken, and what was not, by reason; shared by those who listen.
@@ -115,7 +125,7 @@ impl Listener {
             Self::Udp(address) => {
                 let socket = UdpSocket::bind(address).await?;
                 info!(port = ?self, "listen for meters");
-                datagrams(&socket, out, counts).await
+                datagrams(&socket, Datagrams::new(out.clone(), counts.clone())).await
             }
         }
     }
@@ -138,7 +148,7 @@ async fn connection(mut stream: TcpStream, peer: IpAddr, out: mpsc::Sender<Pushe
             }
         });
         for apdu in whole {
-            if out.send(Pushed { peer, apdu }).await.is_err() {
+            if out.send(Pushed { peer: Peer::Address(peer), apdu }).await.is_err() {
                 return;
             }
         }
@@ -149,10 +159,8 @@ async fn connection(mut stream: TcpStream, peer: IpAddr, out: mpsc::Sender<Pushe
     }
 }
 
-/// Datagrams: what there is no room for is lost, and counted.
-async fn datagrams(socket: &UdpSocket, out: &mpsc::Sender<Pushed>, counts: &PushCounts) -> io::Result<()> {
+async fn datagrams(socket: &UdpSocket, mut taking: Datagrams<SocketAddr>) -> io::Result<()> {
     let mut buf = vec![0; DATAGRAM];
-    let mut senders = Senders::default();
     loop {
         let (length, peer) = match socket.recv_from(&mut buf).await {
             Ok(received) => received,
@@ -160,36 +168,54 @@ async fn datagrams(socket: &UdpSocket, out: &mpsc::Sender<Pushed>, counts: &Push
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
         };
-        let mut datagram = buf.get(..length).unwrap_or_default();
+        taking.take(peer, Peer::Address(peer.ip()), buf.get(..length).unwrap_or_default());
+    }
+}
+
+/// What nodes of a PLC network send unasked.
+pub(super) fn of_nodes(out: mpsc::Sender<Pushed>, counts: PushCounts) -> Heard {
+    let mut taking = Datagrams::new(out, counts);
+    Heard(Box::new(move |eui64, datagram| taking.take(eui64, Peer::Node(eui64), datagram)))
+}
+
+/// Datagrams: what there is no room for is lost, and counted.
+struct Datagrams<K> {
+    out: mpsc::Sender<Pushed>,
+    counts: PushCounts,
+    /// Those who sent blocks lately, the last one last.
+    senders: VecDeque<(K, Notifications)>,
+}
+
+impl<K: Copy + PartialEq> Datagrams<K> {
+    fn new(out: mpsc::Sender<Pushed>, counts: PushCounts) -> Self {
+        Self { out, counts, senders: VecDeque::new() }
+    }
+
+    fn take(&mut self, sender: K, peer: Peer, mut datagram: &[u8]) {
         let framed = Header::parse(&mut datagram).and_then(|header| match datagram.len() {
             length if length == usize::from(header.length) => Ok(datagram),
             length if length < usize::from(header.length) => Err(Reject::Truncated),
             _ => Err(Reject::Trailing),
         });
-        match framed.and_then(|apdu| senders.of(peer).take(apdu)) {
+        match framed.and_then(|apdu| self.blocks_of(sender).take(apdu)) {
             Ok(None) => {}
             Ok(Some(apdu)) => {
-                if out.try_send(Pushed { peer: peer.ip(), apdu }).is_err() {
-                    counts.refused("flood");
+                if self.out.try_send(Pushed { peer, apdu }).is_err() {
+                    self.counts.refused("flood");
                 }
             }
-            Err(reject) => counts.refused(reason(reject)),
+            Err(reject) => self.counts.refused(reason(reject)),
         }
     }
-}
 
-/// Those who sent blocks lately, the last one last.
-#[derive(Debug, Default)]
-struct Senders(VecDeque<(SocketAddr, Notifications)>);
-
-impl Senders {
-    fn of(&mut self, peer: SocketAddr) -> &mut Notifications {
-        let known = self.0.iter().position(|(other, _)| *other == peer).and_then(|place| self.0.remove(place));
-        if self.0.len() >= SENDERS {
-            self.0.pop_front();
+    fn blocks_of(&mut self, sender: K) -> &mut Notifications {
+        let known = self.senders.iter().position(|(other, _)| *other == sender);
+        let known = known.and_then(|place| self.senders.remove(place));
+        if self.senders.len() >= SENDERS {
+            self.senders.pop_front();
         }
-        self.0.push_back(known.unwrap_or_else(|| (peer, Notifications::new(LONGEST))));
-        let last = self.0.back_mut().map(|(_, notifications)| notifications);
+        self.senders.push_back(known.unwrap_or_else(|| (sender, Notifications::new(LONGEST))));
+        let last = self.senders.back_mut().map(|(_, notifications)| notifications);
         last.expect("one was put there")
     }
 }

@@ -11,20 +11,36 @@ use dlms::apdu::{Apdu, Attribute, CaptureObject};
 use dlms::cosem::{self, Rows, ScalerUnit, class};
 use dlms::security::{Ciphered, Opened, SecurityControl, Suite, is_ciphered};
 use dlms::{Data, Reject};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::client::ciphering;
 use super::collector::{Batch, Collector};
 use super::known::{Known, event, of_meter};
-use super::push::Pushed;
+use super::push::{Listener, Peer, Pushed, of_nodes};
 use crate::clock::Now;
 use crate::control::Pushes;
 use crate::reading::from_cosem::Context;
 use crate::reading::{MeterEvent, MeterTime, Obis, Origin, Reading, Unit, Value};
 use crate::schedule::MeterNo;
 use crate::store::{Body, Lane};
+use crate::task::plc;
 
 impl Collector {
+    /// Listens on the addresses of the configuration, and to the nodes of all networks with meters.
+    pub(super) async fn listen(&mut self, stop: &CancellationToken) -> mpsc::Receiver<Pushed> {
+        let (out, pushed) = mpsc::channel(PUSHES);
+        for listener in self.config.push.iter().flat_map(Listener::of) {
+            tokio::spawn(listener.run(out.clone(), self.push_counts.clone(), stop.clone()));
+        }
+        for network in &self.networks {
+            // One that ends is heard no more.
+            let _ = network.send(plc::Question::Listen(of_nodes(out.clone(), self.push_counts.clone()))).await;
+        }
+        pushed
+    }
+
     pub(super) fn pushes(&self) -> Pushes {
         self.push_counts.pushes()
     }
@@ -35,7 +51,7 @@ impl Collector {
         let (no, apdu) = match self.opened(pushed, now) {
             Ok(opened) => opened,
             Err(reason) => {
-                debug!(peer = %pushed.peer, reject = reason, "push not taken");
+                debug!(peer = ?pushed.peer, reject = reason, "push not taken");
                 return self.push_counts.refused(reason);
             }
         };
@@ -262,8 +278,12 @@ fn open(known: &Known, own_title: Option<[u8; 8]>, apdu: &mut Vec<u8>) -> Result
     keys.open(apdu).map_err(|reject| reject.to_string())
 }
 
-/// Whether the unit reaches the meter at this address.
-fn is_at(known: &Known, peer: IpAddr) -> bool {
+/// Whether the unit reaches the meter at this address, or behind this node.
+fn is_at(known: &Known, peer: Peer) -> bool {
+    let peer = match peer {
+        Peer::Address(peer) => peer,
+        Peer::Node(eui64) => return known.party.meter.node == Some(eui64),
+    };
     let address = known.party.address();
     let host = address.and_then(|address| address.rsplit_once(':')).map(|(host, _)| host.trim_matches(['[', ']']));
     host.and_then(|host| host.parse::<IpAddr>().ok()) == Some(peer.to_canonical())
@@ -304,6 +324,8 @@ const fn is_alarm(name: Obis) -> bool {
     matches!(name.0, [0, 0, 97, 98, 0..=9 | 20..=29, _])
 }
 
+/// Notifications that wait for the collector.
+const PUSHES: usize = 64;
 /// Meters whose key is tried.
 const CANDIDATES: usize = 16;
 const VALUES: usize = 256;

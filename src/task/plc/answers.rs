@@ -39,6 +39,7 @@ impl Plc {
             Question::Connect(eui64, priority, reply) => {
                 return drop(reply.send(self.polling.open(eui64, priority, now.mono)));
             }
+            Question::Listen(heard) => return self.polling.listen(heard),
         };
         let said = match ask {
             MeshAsk::Status => Ok(MeshSaid::Status(Box::new(self.status(now)))),

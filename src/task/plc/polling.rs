@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::Plc;
 use super::routes::both;
-use super::tunnel::{Packet, Tunnel, Tunnels};
+use super::tunnel::{Heard, Packet, Tunnel, Tunnels};
 use crate::control::{BranchLine, PollCounts};
 
 /// Everybody who speaks with a node, and what waits for its turn.
@@ -61,6 +61,11 @@ impl Polling {
         self.tunnels.open(eui64, priority)
     }
 
+    /// Who takes what nodes send unasked.
+    pub(super) fn listen(&mut self, heard: Heard) {
+        self.tunnels.listen(heard);
+    }
+
     pub(super) async fn next(&mut self) -> Option<Packet> {
         self.tunnels.next().await
     }
@@ -78,19 +83,18 @@ impl Polling {
         self.scheduler.heard(eui64, now);
     }
 
-    /// A datagram of a node: an answer where something was asked.
+    /// A datagram of a node: an answer where something was asked, else a push.
     pub(super) fn receive(&mut self, eui64: Eui64, port: u16, payload: Vec<u8>, now: Instant) {
         let is_answer = |(_, request): &(&u64, &Request)| request.eui64 == eui64 && request.attempts > 0;
-        match self.requests.iter().find(is_answer).map(|(ticket, _)| *ticket).filter(|_| port == PORT) {
+        let belongs = port == PORT && self.tunnels.is_answer(eui64, &payload);
+        match self.requests.iter().find(is_answer).map(|(ticket, _)| *ticket).filter(|_| belongs) {
             Some(ticket) => {
                 self.requests.remove(&ticket);
                 self.scheduler.answered(ticket, now);
             }
             None => self.scheduler.heard(eui64, now),
         }
-        if port == PORT {
-            self.tunnels.receive(eui64, payload);
-        }
+        self.tunnels.receive(eui64, belongs, payload);
     }
 
     /// What became of a message: whose it was, and whether the modem was allowed to look for a route. None where nobody
@@ -175,6 +179,7 @@ impl Plc {
         };
         request.attempts += 1;
         let eui64 = request.eui64;
+        self.polling.tunnels.left(eui64, &request.payload);
         let member = self.coordinator.server().member(eui64).filter(|member| member.may_be_joined());
         // Who asked may have given up meanwhile, and the node may have left.
         let Some(node) = member.map(|member| member.short_addr).filter(|_| self.polling.tunnels.is_open(eui64)) else {

@@ -1,4 +1,5 @@
-//! Conversations with meters behind nodes: a stream of DLMS wrapper messages on this side, UDP datagrams on the other.
+//! Conversations with meters behind nodes: a stream of DLMS wrapper messages on this side, UDP datagrams on the other. What
+//! a node sends that belongs to no conversation is a push, for whoever listens.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,28 @@ pub(in crate::task) type Tunnel = DuplexStream;
 /// All conversations of a network; a node has one at a time.
 #[derive(Debug)]
 pub(super) struct Tunnels {
-    inbound: BTreeMap<Eui64, mpsc::Sender<Vec<u8>>>,
+    inbound: BTreeMap<Eui64, Conversation>,
+    listener: Option<Heard>,
     outgoing: mpsc::Sender<Packet>,
     packets: mpsc::Receiver<Packet>,
+}
+
+#[derive(Debug)]
+struct Conversation {
+    inbound: mpsc::Sender<Vec<u8>>,
+    /// The wrapper port on this side; None until something was sent.
+    client: Option<u16>,
+}
+
+/// Takes datagrams of nodes that nobody asked for; it does not wait.
+pub(in crate::task) struct Heard(pub(in crate::task) Take);
+
+type Take = Box<dyn FnMut(Eui64, &[u8]) + Send>;
+
+impl std::fmt::Debug for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Heard(..)")
+    }
 }
 
 /// A wrapper message to a node.
@@ -29,7 +49,7 @@ pub(super) struct Packet {
 impl Default for Tunnels {
     fn default() -> Self {
         let (outgoing, packets) = mpsc::channel(PACKETS);
-        Self { inbound: BTreeMap::new(), outgoing, packets }
+        Self { inbound: BTreeMap::new(), listener: None, outgoing, packets }
     }
 }
 
@@ -52,7 +72,7 @@ impl Tunnels {
                 } => {}
             }
         });
-        self.inbound.insert(eui64, inbound);
+        self.inbound.insert(eui64, Conversation { inbound, client: None });
         near
     }
 
@@ -67,7 +87,7 @@ impl Tunnels {
 
     /// Whether anybody waits for what the node says.
     pub(super) fn is_open(&self, eui64: Eui64) -> bool {
-        self.inbound.get(&eui64).is_some_and(|inbound| !inbound.is_closed())
+        self.inbound.get(&eui64).is_some_and(|conversation| !conversation.inbound.is_closed())
     }
 
     /// The next message that is to leave; never None.
@@ -75,14 +95,45 @@ impl Tunnels {
         self.packets.recv().await
     }
 
-    /// A datagram of a node, for whoever speaks with it.
-    pub(super) fn receive(&mut self, eui64: Eui64, payload: Vec<u8>) {
-        let Some(inbound) = self.inbound.get(&eui64) else { return };
-        // Who does not read what was sent to it loses it, as with any datagram.
-        if let Err(mpsc::error::TrySendError::Closed(_)) = inbound.try_send(payload) {
-            self.inbound.remove(&eui64);
+    pub(super) fn listen(&mut self, heard: Heard) {
+        self.listener = Some(heard);
+    }
+
+    /// A message has left.
+    pub(super) fn left(&mut self, eui64: Eui64, payload: &[u8]) {
+        if let Some(conversation) = self.inbound.get_mut(&eui64) {
+            conversation.client = port_at(payload, SOURCE);
         }
     }
+
+    /// Whether what a node says goes to who speaks with it: by the wrapper port on this side.
+    pub(super) fn is_answer(&self, eui64: Eui64, payload: &[u8]) -> bool {
+        let client = self.inbound.get(&eui64).and_then(|conversation| conversation.client);
+        client.is_some() && client == port_at(payload, DESTINATION)
+    }
+
+    /// A datagram of a node, for whoever speaks with it; else for who listens.
+    pub(super) fn receive(&mut self, eui64: Eui64, is_answer: bool, payload: Vec<u8>) {
+        // Of what is a push within a conversation its association takes care.
+        let conversation = self.inbound.get(&eui64).filter(|_| is_answer);
+        let unasked = match conversation.map(|conversation| conversation.inbound.try_send(payload.clone())) {
+            // Who does not read what was sent to it loses it, as with any datagram.
+            Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => return,
+            Some(Err(mpsc::error::TrySendError::Closed(payload))) => {
+                self.inbound.remove(&eui64);
+                payload
+            }
+            None => payload,
+        };
+        if let Some(Heard(heard)) = &mut self.listener {
+            heard(eui64, &unasked);
+        }
+    }
+}
+
+/// A port in the header of a wrapper message.
+fn port_at(payload: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(*payload.get(at..)?.first_chunk()?))
 }
 
 /// Cuts the stream into wrapper messages until it ends, or is none.
@@ -109,5 +160,7 @@ async fn send_messages(
 
 /// Version, two ports and a length, IEC 62056-47.
 const HEADER: usize = 8;
+const SOURCE: usize = 2;
+const DESTINATION: usize = 4;
 const BUFFER: usize = 4096;
 const PACKETS: usize = 64;
