@@ -19,9 +19,8 @@ use std::time::{Duration, Instant};
 use plc::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
-use plc::poll::Priority;
 use plc::{Eui64, Key};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -33,30 +32,19 @@ use super::{chain, settings};
 use crate::clock::{Now, ReadClock};
 use crate::config;
 use crate::config::plc::{PanConflict, Unlisted};
-use crate::control::{MeshAsk, MeshSaid, MeshState, Refusal};
+use crate::control::MeshState;
 use crate::journal::JournalError;
 use crate::reading::{self, EventKind};
 use crate::registry::{Mesh, Network};
 use crate::store::{Body, Lane, Store};
 
 use answers::{Asked, Staged};
+pub(super) use answers::{Question, Reply};
 use line::Line;
 use polling::Polling;
 use routes::Routing;
 use told::Told;
-pub(super) use tunnel::{Heard, Tunnel};
-
-/// What the task may be asked.
-#[derive(Debug)]
-pub(super) enum Question {
-    Ask(MeshAsk, Reply),
-    /// A conversation with a node over UDP.
-    Connect(Eui64, Priority, oneshot::Sender<Tunnel>),
-    /// Who takes what nodes send unasked.
-    Listen(Heard),
-}
-
-pub(super) type Reply = oneshot::Sender<Result<MeshSaid, Refusal>>;
+pub(super) use tunnel::Heard;
 
 /// Everything the task owns.
 pub(super) struct Plc {

@@ -3,15 +3,30 @@
 use plc::g3::bootstrap::{Member, Phase};
 use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
 use plc::g3::pib::Typed;
+use plc::poll::Priority;
 use plc::{Eui64, Key};
+use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 use tracing::{debug, info};
 
 use super::routes::both;
-use super::{Plc, Question, Reply, chain, random_block};
+use super::tunnel::{Heard, Tunnel};
+use super::{Plc, chain, random_block};
 use crate::clock::Now;
 use crate::control::{ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
 use crate::registry::{Imported, NODE_LIMIT, NODE_METER_LIMIT};
+
+/// What the task may be asked.
+#[derive(Debug)]
+pub(in crate::task) enum Question {
+    Ask(MeshAsk, Reply),
+    /// A conversation with a node over UDP.
+    Connect(Eui64, Priority, oneshot::Sender<Tunnel>),
+    /// Who takes what nodes send unasked.
+    Listen(Heard),
+}
+
+pub(in crate::task) type Reply = oneshot::Sender<Result<MeshSaid, Refusal>>;
 
 /// What the modem was asked, by short address, and who waits for it.
 #[derive(Debug)]
