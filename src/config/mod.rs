@@ -16,13 +16,14 @@ mod words;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wmbus::receiver::{Kind, Mode};
 
 use crate::clock;
 use crate::reading::raw::RawLimits;
-use crate::reading::{Groups, MeterId};
+use crate::reading::{Groups, MeterId, ReadingTypes};
 
 pub use companion::Companion;
 pub use electricity::Electricity;
@@ -127,6 +128,8 @@ pub struct Uplink {
     pub acknowledge: Acknowledge,
     /// The device key that signs checkpoints: a PKCS #8 PEM file, P-256. None: one that the unit makes for itself.
     pub signing_key: Option<PathBuf>,
+    /// What the head-end calls the types of readings.
+    pub reading_types: Arc<ReadingTypes>,
     pub keep_alive: Duration,
     pub session_expiry: Duration,
     /// Without an acknowledgement a batch is published again after `first`, doubling up to `last`.
@@ -322,6 +325,7 @@ impl Uplink {
             tls,
             acknowledge,
             signing_key: None,
+            reading_types: Arc::default(),
             keep_alive: Duration::from_secs(30),
             session_expiry: 7 * DAY,
             republish: Span { first: MINUTE, last: HOUR },

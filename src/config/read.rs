@@ -12,7 +12,9 @@ use super::electricity::electricity;
 use super::fault::{Fault, Faults, Problem};
 use super::plc::networks;
 use super::raw::Table;
-use super::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within};
+use super::values::{
+    duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within, table_from,
+};
 use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
 use super::{
     Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span, Store, Time,
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;
-use crate::reading::{Group, Groups, MeterId, MeterPattern, Period, Rule, Security, UnmarkedGas};
+use crate::reading::{Group, Groups, MeterId, MeterPattern, Period, ReadingTypes, Rule, Security, UnmarkedGas};
 
 /// The template's name of the unit; no unit with an uplink may keep it.
 pub(super) const PLACEHOLDER: &str = "dcu-0000";
@@ -287,6 +289,7 @@ fn uplink(mut table: Table<'_>, base: &Path) -> Option<Uplink> {
     let mut uplink = Uplink::new(Broker { host: String::new(), port: 0 }, None, Acknowledge::Broker);
     let second = Duration::from_secs(1);
     uplink.signing_key = table.optional("signing_key", secret_from(base));
+    uplink.reading_types = table.optional("reading_types", table_from(base, ReadingTypes::read)).unwrap_or_default();
     uplink.keep_alive = table.read("keep_alive", uplink.keep_alive, duration_within(5 * second, HOUR));
     uplink.session_expiry = table.read("session_expiry", uplink.session_expiry, duration_within(MINUTE, 365 * DAY));
     uplink.republish = span(&mut table, ["republish_first", "republish_last"], uplink.republish, (second, DAY));

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::reading::{Period, Rule};
+use crate::reading::{Period, ReadingTypes, Rule};
 use crate::schedule::Discipline;
 
 #[track_caller]
@@ -31,6 +31,22 @@ fn a_pipe_is_not_opened() {
     assert_eq!(faults.first().map(|fault| fault.text.as_str()), Some("\"keys\" is not a file"));
 }
 
+#[test]
+fn a_bad_table_of_reading_types_is_a_fault_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = |text: Option<&str>, expected: &str| {
+        text.into_iter().for_each(|text| fs::write(directory.path().join("own.toml"), text).unwrap());
+        let (_, faults) = Config::parse("[uplink]\nreading_types = \"own.toml\"\n", directory.path());
+        let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+        assert!(said.iter().any(|fault| fault.starts_with(expected)), "{said:#?}");
+    };
+    let key = "dcu.toml:2: uplink.reading_types: \"own.toml\"";
+    check(None, &format!("{key} does not exist"));
+    check(Some("[[reading]"), &format!("{key}: line 1: reading: not TOML"));
+    let text = "\n[[reading]]\nobis = [\"1-*:1.8.0\"]\nunit = \"Wh\"\ntype = \"0.0.0.1\"\n";
+    check(Some(text), &format!("{key}: line 2: reading[0].type: not a reading type: 18 numbers such as"));
+}
+
 fn make_pipe(path: &Path) {
     let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
     assert!(made.success());
@@ -46,9 +62,17 @@ fn the_template_is_the_default() {
 #[test]
 fn the_template_with_everything_switched_on_is_legal() {
     let base = tempfile::tempdir().unwrap();
-    for name in
-        ["meters.keys", "electricity.keys", "events.toml", "ca.pem", "unit.pem", "unit.key", "trust.toml", "device.key"]
-    {
+    for name in [
+        "meters.keys",
+        "electricity.keys",
+        "events.toml",
+        "reading_types.toml",
+        "ca.pem",
+        "unit.pem",
+        "unit.key",
+        "trust.toml",
+        "device.key",
+    ] {
         let path = base.path().join(name);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -111,7 +135,14 @@ fn the_template_with_everything_switched_on_is_legal() {
     let broker = Broker { host: "broker.example".into(), port: 8883 };
     let expected =
         Uplink::new(broker, uplink.tls.clone(), Acknowledge::HeadEnd { trust: base.path().join("trust.toml") });
-    assert_eq!(uplink, Uplink { signing_key: Some(base.path().join("device.key")), ..expected });
+    assert_eq!(
+        uplink,
+        Uplink {
+            signing_key: Some(base.path().join("device.key")),
+            reading_types: Arc::new(ReadingTypes::none()),
+            ..expected
+        }
+    );
     let tls = uplink.tls.expect("mqtts");
     assert_eq!((tls.server_name.as_str(), tls.accepts_1_2), ("broker.example", false));
 }

@@ -1,9 +1,11 @@
 //! Values with their units: durations, sizes, shares, and paths with what must be true of them.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fault::Problem;
@@ -103,6 +105,19 @@ pub(super) fn file_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem
     }
 }
 
+/// A table that is a file, and is read at once: what is wrong in it is a fault of the configuration.
+pub(super) fn table_from<T, E: Display>(
+    base: &Path,
+    read: fn(&str) -> Result<T, E>,
+) -> impl Fn(&str) -> Result<Arc<T>, Problem> {
+    move |text| {
+        let path = file_from(base)(text)?;
+        let found = text_of(&path, MOST_TABLE).map_err(|error| error.to_string());
+        let table = found.and_then(|found| read(&found).map_err(|error| error.to_string()));
+        table.map(Arc::new).map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
+    }
+}
+
 /// A file with a secret: readable by its owner alone.
 pub(super) fn secret_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
     move |text| {
@@ -161,6 +176,9 @@ pub fn text_from(source: impl Read, limit: u64) -> io::Result<String> {
         false => Ok(text),
     }
 }
+
+/// Of one table that is a file.
+const MOST_TABLE: u64 = 1 << 20;
 
 fn unreadable(text: &str, error: &std::io::Error) -> String {
     match error.kind() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::rows::{Faulty, other_keys, rows, said};
 use super::{EndDeviceEventType, MeterEvent, MeterTime, Obis, ObisPattern};
 use crate::store::Lane;
 
@@ -28,11 +29,6 @@ struct Row {
 #[error("{}", said(.0))]
 pub struct NotEventTable(pub Faulty);
 
-fn said(faults: &Faulty) -> String {
-    let faults: Vec<_> = faults.iter().map(|(line, key, text)| format!("line {line}: {key}: {text}")).collect();
-    faults.join("; ")
-}
-
 impl EventTable {
     /// Reads the text of such a file.
     ///
@@ -40,8 +36,7 @@ impl EventTable {
     /// Everything that is wrong, by row.
     pub fn read(text: &str) -> Result<Self, NotEventTable> {
         let (table, mut faults) = Self::rows(text)?;
-        let unknown = toml_keys(text).into_iter().filter(|key| key != "event");
-        faults.extend(unknown.map(|key| (1, key, "unknown key".to_owned())));
+        faults.extend(other_keys(text, KEY));
         if faults.is_empty() { Ok(table) } else { Err(NotEventTable(faults)) }
     }
 
@@ -70,35 +65,12 @@ impl EventTable {
     }
 
     fn rows(text: &str) -> Result<(Self, Faulty), NotEventTable> {
-        let line_at = |at: usize| 1 + text.bytes().take(at).filter(|octet| *octet == b'\n').count();
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| line_at(span.start));
-            NotEventTable(vec![(line, "event".to_owned(), format!("not TOML: {}", error.message()))])
-        })?;
-        let (mut found, mut faults) = (Self::none(), Vec::new());
-        let heads = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("[[event]]"));
-        let lines: Vec<usize> = heads.map(|(line, _)| line + 1).collect();
-        let rows = match table.get("event") {
-            None => &[][..],
-            Some(rows) => rows.as_array().map_or_else(
-                || {
-                    faults.push((1, "event".to_owned(), "not a list of tables".to_owned()));
-                    &[][..]
-                },
-                Vec::as_slice,
-            ),
-        };
-        for (number, row) in rows.iter().enumerate() {
-            let line = lines.get(number).copied().unwrap_or(1);
-            let mut wrong =
-                |key: &str, text: &str| faults.push((line, format!("event[{number}].{key}"), text.to_owned()));
-            let Some(row) = row.as_table() else {
-                wrong("", "not a table");
-                continue;
-            };
+        let (rows, mut faults) = rows(text, KEY).map_err(NotEventTable)?;
+        let mut found = Self::none();
+        for row in &rows {
             let mut new = Row { logs: Vec::new(), name: String::new(), event_type: None, lane: Lane::Information };
             let mut codes = Vec::new();
-            for (key, value) in row {
+            for (key, value) in &row.table {
                 let list = || value.as_array().map(Vec::as_slice);
                 let refused = match key.as_str() {
                     "logs" => list()
@@ -131,12 +103,10 @@ impl EventTable {
                         .then_some("not one of \"p0\", \"p1\", \"p2\", \"p3\""),
                     _ => Some("unknown key: logs, codes, name, type and lane are known"),
                 };
-                if let Some(text) = refused {
-                    wrong(key, text);
-                }
+                faults.extend(refused.map(|text| row.wrong(key, text)));
             }
-            if codes.is_empty() && !row.contains_key("codes") {
-                wrong("codes", "is missing");
+            if codes.is_empty() && !row.table.contains_key("codes") {
+                faults.push(row.wrong("codes", "is missing"));
             }
             let place = found.rows.len();
             codes.iter().for_each(|code| found.by_code.entry(*code).or_default().push(place));
@@ -173,13 +143,7 @@ impl Row {
     }
 }
 
-fn toml_keys(text: &str) -> Vec<String> {
-    text.parse().map_or_else(|_| Vec::new(), |table: toml::Table| table.keys().cloned().collect())
-}
-
-/// What is wrong: line, key, text.
-type Faulty = Vec<(usize, String, String)>;
-
+const KEY: &str = "event";
 const LANES: [Lane; 4] = [Lane::Outage, Lane::Security, Lane::PowerQuality, Lane::Information];
 /// Octets.
 const NAME: usize = 64;

@@ -17,6 +17,8 @@ mod period;
 pub mod policy;
 mod quality;
 pub mod raw;
+mod reading_types;
+mod rows;
 mod time;
 mod unit;
 mod value;
@@ -35,6 +37,7 @@ pub use period::stored_at;
 pub use policy::{Selected, Selector};
 pub use quality::{Quality, Security};
 pub use raw::{RawCounters, RawGate, RawLimits, RawVerdict};
+pub use reading_types::{NotReadingTypes, ReadingTypes};
 pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Received, TimeQuality};
 pub use unit::Unit;
 
@@ -154,6 +157,17 @@ pub enum Origin {
     OnDemand,
     Snapshot,
     Billing,
+}
+
+impl Origin {
+    /// All of them, with their names in files.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("profile", Self::Profile),
+        ("spontaneous", Self::Spontaneous),
+        ("on-demand", Self::OnDemand),
+        ("snapshot", Self::Snapshot),
+        ("billing", Self::Billing),
+    ];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -278,7 +278,7 @@ impl OpenLane {
         let mut count = self.unsealed.len().min(options.seal_records).min(self.fitting(options)).max(1);
         let octets = loop {
             let head = BatchHead { count: count as u32, ..head.clone() };
-            let octets = (codec.seal)(&head, self.unsealed.get(..count).unwrap_or_default());
+            let octets = (codec.seal)(&head, self.unsealed.get(..count).unwrap_or_default(), &options.reading_types);
             if octets.len() <= options.seal_octets || count == 1 {
                 break octets;
             }

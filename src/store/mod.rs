@@ -53,6 +53,8 @@ pub use report::{Commit, CommittedLane, LaneStatistics, Opening, Report, Start, 
 pub use reserve::RESERVE;
 pub use verify::{Fault, Verification};
 
+use crate::reading::ReadingTypes;
+
 /// How records become octets. The store has no format for readings of its own.
 #[derive(Clone, Copy)]
 pub struct Codec {
@@ -60,7 +62,7 @@ pub struct Codec {
     pub encode_group: fn(&[Record]) -> Vec<u8>,
     pub decode_group: fn(&[u8]) -> Result<Vec<Record>, CodecError>,
     /// The batch exactly as it is published. Called once per batch; its SHA-256 is the batch's hash.
-    pub seal: fn(&BatchHead, &[Record]) -> Vec<u8>,
+    pub seal: fn(&BatchHead, &[Record], &ReadingTypes) -> Vec<u8>,
 }
 
 impl fmt::Debug for Codec {

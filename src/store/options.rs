@@ -4,9 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lane;
+use crate::reading::ReadingTypes;
 
 /// How a store is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,8 @@ pub struct Options {
     pub size_limit: u64,
     /// The database must have opened within this time.
     pub open_limit: Duration,
+    /// What sealed batches call the readings' types.
+    pub reading_types: Arc<ReadingTypes>,
     pub system: System,
 }
 
@@ -72,6 +76,7 @@ impl Options {
             retention: Duration::from_secs(60 * 86_400),
             size_limit: 256 << 20,
             open_limit: Duration::from_secs(60),
+            reading_types: Arc::new(ReadingTypes::none()),
             system: System { forget_pages: |_| Ok(()), free_octets: |_| None },
         }
     }

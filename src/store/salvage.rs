@@ -303,7 +303,7 @@ impl LaneCopy<'_, '_> {
                 previous_hash: self.state.head_hash,
             };
             let octets = loop {
-                let octets = (codec.seal)(&head(count), rest.get(..count).unwrap_or_default());
+                let octets = (codec.seal)(&head(count), rest.get(..count).unwrap_or_default(), &options.reading_types);
                 if octets.len() <= options.seal_octets || count == 1 {
                     break octets;
                 }

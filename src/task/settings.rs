@@ -1,6 +1,7 @@
 //! From the configuration to what each room wants to be told.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -34,6 +35,7 @@ pub(super) fn store(config: &Config) -> store::Options {
     options.retention = said.retention;
     options.size_limit = said.size_limit;
     options.open_limit = said.open_limit;
+    options.reading_types = config.uplink.as_ref().map(|uplink| Arc::clone(&uplink.reading_types)).unwrap_or_default();
     options.system = store::System {
         forget_pages: |file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?),
         free_octets: |path| {

@@ -3,11 +3,15 @@
 //! A batch is one zstd frame around `dcu.v1.Batch`; its hash is SHA-256 over that frame. `seal` gives the same octets for
 //! the same records and the same library, but nobody relies on it: a sealed batch is stored and never made again.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
 use super::columns::{self, Reject};
 use super::v1;
+use crate::reading::ReadingTypes;
 use crate::store::{BatchHead, Body, Codec, CodecError, Epoch, Lane, Record};
 
 /// What the store is given.
@@ -17,13 +21,16 @@ pub const CODEC: Codec = Codec {
     seal,
 };
 
+/// ReadingTypes of the readings that have one.
+pub type TypesBySequence = BTreeMap<u64, Arc<str>>;
+
 /// The hash of a batch: over its payload as it is published.
 pub fn hash(octets: &[u8]) -> [u8; 32] {
     Sha256::digest(octets).into()
 }
 
 /// The payload that is published for these records. Their sequences follow from `head.first`.
-pub fn seal(head: &BatchHead, records: &[Record]) -> Vec<u8> {
+pub fn seal(head: &BatchHead, records: &[Record], types: &ReadingTypes) -> Vec<u8> {
     let batch = v1::Batch {
         dcu: head.dcu.clone(),
         epoch: head.epoch.0,
@@ -31,7 +38,7 @@ pub fn seal(head: &BatchHead, records: &[Record]) -> Vec<u8> {
         first: head.first,
         count: head.count,
         previous_hash: head.previous_hash.to_vec(),
-        records: Some(columns::encode(records)),
+        records: Some(columns::encode(records, types)),
     };
     zstd::bulk::compress(&batch.encode_to_vec(), LEVEL)
         .expect("zstd compresses anything into a buffer of its own bound")
@@ -42,14 +49,26 @@ pub fn seal(head: &BatchHead, records: &[Record]) -> Vec<u8> {
 /// # Errors
 /// Whatever is not as `batch.proto` says, or larger.
 pub fn open_batch(octets: &[u8]) -> Result<(BatchHead, Vec<Record>), Reject> {
+    open_typed(octets).map(|(head, records, _)| (head, records))
+}
+
+/// The same with the ReadingTypes that the unit gave, by sequence.
+///
+/// # Errors
+/// As `open_batch`.
+pub fn open_typed(octets: &[u8]) -> Result<(BatchHead, Vec<Record>, TypesBySequence), Reject> {
     let (head, records) = open(octets)?;
+    let types = columns::reading_types(&records);
     let bodies = columns::decode(records)?;
     if bodies.len() != head.count as usize {
         return Err(Reject::Length("records"));
     }
     let records = (head.first..).zip(bodies).map(|(sequence, body)| Record { lane: head.lane, sequence, body });
-    let records = records.collect();
-    Ok((head, records))
+    let records: Vec<Record> = records.collect();
+    let readings = records.iter().filter(|record| matches!(record.body, Body::Reading(_)));
+    let types = readings.zip(types).filter_map(|(record, reading_type)| Some((record.sequence, reading_type?)));
+    let types = types.collect();
+    Ok((head, records, types))
 }
 
 /// Reads what a published batch says of itself, and leaves the records.
@@ -72,7 +91,7 @@ pub fn encode_group(records: &[Record]) -> Vec<u8> {
             _ => runs.push(v1::group::Run { lane, first: record.sequence, count: 1 }),
         }
     }
-    v1::Group { runs, records: Some(columns::encode(records)) }.encode_to_vec()
+    v1::Group { runs, records: Some(columns::encode(records, &ReadingTypes::none())) }.encode_to_vec()
 }
 
 /// Gives back what `encode_group` was given.

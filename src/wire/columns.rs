@@ -9,9 +9,13 @@ mod event;
 mod name;
 mod number;
 
+use std::sync::Arc;
+
 pub use decode::decode;
 pub use encode::encode;
 pub use name::{from_meter, to_meter};
+
+use super::v1;
 
 /// Why octets are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -32,6 +36,18 @@ pub enum Reject {
     /// A column that ends before the last row, or goes on after it.
     #[error("{0}: wrong length")]
     Length(&'static str),
+}
+
+/// The ReadingType of each reading, in the order of the readings, where `decode` takes them.
+pub fn reading_types(records: &v1::Records) -> Vec<Option<Arc<str>>> {
+    let types: Vec<Option<Arc<str>>> = records
+        .registers
+        .iter()
+        .map(|register| Some(register.reading_type.as_str().into()).filter(|it: &Arc<str>| !it.is_empty()))
+        .collect();
+    let layouts = records.rows.iter().flat_map(|rows| &rows.layout);
+    let registers = layouts.filter_map(|at| records.layouts.get(*at as usize)).flat_map(|layout| &layout.register);
+    registers.take(MOST_RECORDS).map(|at| types.get(*at as usize).cloned().flatten()).collect()
 }
 
 /// Records in one message.

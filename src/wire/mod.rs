@@ -11,5 +11,5 @@ pub mod signed;
 pub mod trust;
 pub mod v1;
 
-pub use batch::{CODEC, decode_group, encode_group, hash, open_batch, open_head, seal};
+pub use batch::{CODEC, TypesBySequence, decode_group, encode_group, hash, open_batch, open_head, open_typed, seal};
 pub use columns::Reject;

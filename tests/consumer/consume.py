@@ -146,6 +146,8 @@ def readings(records):
             if register.obis:
                 a, b, c, d, e, f = register.obis
                 reading["obis"] = f"{a}-{b}:{c}.{d}.{e}*{f}"
+            if register.reading_type:
+                reading["reading_type"] = register.reading_type
             reading["quality"] = layout.quality[i] if layout.quality else 0
             if layout.interval and layout.interval[i]:
                 interval_end = signed(interval_end + next(columns["interval_end"]))

@@ -68,9 +68,30 @@ fn what_mosquitto_sub_receives_python_reads_with_the_contract_alone() {
         assert_eq!(line["sequence"], litres + 1);
         assert_eq!(line["meter"], format!("KAM-1000000{}-1b-07", litres % 7), "{line}");
         assert_eq!((&line["quantity"], &line["value"]), (&"volume".into(), &format!("{litres}e-3").into()), "{line}");
+        assert_eq!(line["reading_type"], "0.0.0.1.1.9.58.0.0.0.0.0.0.0.0.0.42.0", "{line}");
         assert_eq!(line["access_number"], litres, "{line}");
         let age_ms = jiff::Timestamp::now().as_millisecond() - line["utc_ms"].as_i64().unwrap();
         assert!((0..120_000).contains(&age_ms), "{line}");
+    }
+}
+
+#[test]
+fn a_head_end_reads_the_type_that_its_own_table_gives() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let mut unit = Unit::new(&broker, "reading_types = \"own.toml\"\n");
+    let own = "0.0.0.1.1.9.58.0.0.0.0.0.0.0.0.-3.42.0";
+    let table =
+        format!("[[reading]]\nobis = [\"8-0:1.0.0\"]\nunit = \"m3\"\norigin = \"spontaneous\"\ntype = \"{own}\"\n");
+    std::fs::write(unit.path("own.toml"), table).unwrap();
+    let head_end = Watch::start(&broker, unit.dir.path(), "head-end", &[]);
+    unit.start();
+    unit.hear_volumes(0..COUNT);
+    let readings = || -> Vec<Value> {
+        head_end.lines().into_iter().filter(|line| line["kind"] == "reading" && line["unit"] == "m3").collect()
+    };
+    head_end.until("all volumes", || readings().len() >= COUNT as usize);
+    for line in readings() {
+        assert_eq!((&line["obis"], &line["reading_type"]), (&"8-0:1.0.0*255".into(), &own.into()), "{line}");
     }
 }
 

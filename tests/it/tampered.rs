@@ -66,7 +66,7 @@ fn one_litre_more(payload: &[u8]) -> Vec<u8> {
     let Body::Reading(reading) = &mut records[4].body else { panic!("no reading") };
     let Value::Decimal { mantissa, .. } = &mut reading.value else { panic!("no number") };
     *mantissa += 1;
-    wire::seal(&head, &records)
+    wire::seal(&head, &records, &dcu::reading::ReadingTypes::none())
 }
 
 /// The broker of the head-end, which is not the one that the unit published to.

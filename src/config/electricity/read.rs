@@ -18,7 +18,7 @@ use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, Pr
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
-use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from};
+use crate::config::values::{duration_within, one_of, path_from, port_problem, secret_from, table_from};
 use crate::config::words::{host_and_port, word, zone};
 use crate::config::{Companion, MINUTE};
 use crate::reading::{EventTable, MeterId, Obis};
@@ -27,7 +27,7 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     let keys = table.optional("keys", secret_from(base));
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
-    let events = table.optional("events", event_table(base)).unwrap_or_default();
+    let events = table.optional("events", table_from(base, EventTable::read)).unwrap_or_default();
     let push = table.optional_table("push").and_then(push);
     let files = CompanionFiles { base, read: RefCell::default() };
     let everybody = manner(&mut table, Manner::default(), &files);
@@ -106,16 +106,6 @@ fn companions(meters: &[Meter], table: &mut Table<'_>) -> Vec<Arc<Companion>> {
 /// `[[task]]` of a companion profile.
 pub(in crate::config) fn companion_tasks(tables: Vec<Table<'_>>, clock: Option<&TimeZone>) -> Vec<Task> {
     tasks::tasks(tables, &[], clock, true)
-}
-
-/// A file that is read at once: what is wrong in it is a fault of the configuration.
-fn event_table(base: &Path) -> impl Fn(&str) -> Result<Arc<EventTable>, Problem> {
-    move |text| {
-        let path = file_from(base)(text)?;
-        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        let table = read.and_then(|read| EventTable::read(&read).map_err(|error| error.to_string()));
-        table.map(Arc::new).map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
-    }
 }
 
 fn push(mut table: Table<'_>) -> Option<Push> {

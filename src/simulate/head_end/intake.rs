@@ -2,6 +2,7 @@
 //! what may be acknowledged once that is durable.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::archive::{Archive, ArchiveError};
 use super::line::{self, Raw};
@@ -41,6 +42,8 @@ pub struct Arrival {
     pub hash: [u8; 32],
     /// Its records that came for the first time.
     pub records: Vec<Record>,
+    /// What the unit calls the readings' types, by sequence.
+    pub reading_types: BTreeMap<u64, Arc<str>>,
     /// Sequences of those that had come before.
     pub repeated: Vec<u64>,
 }
@@ -48,7 +51,9 @@ pub struct Arrival {
 impl Arrival {
     /// The records as lines of JSON, without line ends.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        self.records.iter().map(|record| line::record(&self.stream, batch_id(&self.hash), record))
+        let reading_type = |record: &Record| self.reading_types.get(&record.sequence).map(|it| &**it);
+        let line = move |record| line::record(&self.stream, batch_id(&self.hash), record, reading_type(record));
+        self.records.iter().map(line)
     }
 }
 
@@ -127,12 +132,12 @@ impl Intake {
             return Taken::Rejected(format!("{topic}: not a topic of the contract"));
         };
         match kind {
-            Topic::Batch(lane) => match wire::open_batch(payload) {
-                Ok((head, _)) if head.dcu != topics.dcu() || head.lane != lane => {
+            Topic::Batch(lane) => match wire::open_typed(payload) {
+                Ok((head, ..)) if head.dcu != topics.dcu() || head.lane != lane => {
                     self.keep(topic, payload);
                     Taken::Rejected(format!("{topic}: a batch of unit {} lane {}", head.dcu, head.lane))
                 }
-                Ok((head, records)) => self.batch(topics.utility(), topic, payload, head, records),
+                Ok((head, records, types)) => self.batch(topics.utility(), topic, payload, head, (records, types)),
                 Err(reject) => {
                     self.keep(topic, payload);
                     Taken::Rejected(format!("{topic}: {reject}"))
@@ -152,7 +157,7 @@ impl Intake {
         topic: &str,
         payload: &[u8],
         head: BatchHead,
-        mut records: Vec<Record>,
+        (mut records, reading_types): (Vec<Record>, BTreeMap<u64, Arc<str>>),
     ) -> Taken {
         let BatchHead { dcu, epoch, lane, first, count, .. } = head;
         let stream = Stream { utility: utility.to_owned(), dcu, epoch, lane };
@@ -186,7 +191,7 @@ impl Intake {
         let is_new = |sequence: u64| missing.iter().any(|(first, last)| (*first..=*last).contains(&sequence));
         let repeated = (first..=last).filter(|sequence| !is_new(*sequence)).collect();
         records.retain(|record| is_new(record.sequence));
-        let arrival = Arrival { stream, hash, records, repeated };
+        let arrival = Arrival { stream, hash, records, reading_types, repeated };
         if missing.is_empty() {
             return Taken::Known(arrival);
         }

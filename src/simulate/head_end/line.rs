@@ -58,13 +58,16 @@ pub fn stream(utility: String, dcu: String, epoch: &str, lane: &str) -> Option<S
     Some(Stream { utility, dcu, epoch: Epoch(epoch), lane })
 }
 
-/// One record as one line, without its end.
-pub fn record(stream: &Stream, batch: BatchId, record: &Record) -> String {
-    let body = match &record.body {
+/// One record as one line, without its end. The ReadingType is what its batch says beside it.
+pub fn record(stream: &Stream, batch: BatchId, record: &Record, reading_type: Option<&str>) -> String {
+    let mut body = match &record.body {
         Body::Reading(reading) => reading_fields(reading),
         Body::Event(event) => event_fields(event),
         Body::Raw(raw) => raw_fields(raw),
     };
+    if let Some(reading_type) = reading_type {
+        merge(&mut body, json!({ "reading_type": reading_type }));
+    }
     let line = Line { name: Name::new(stream, record.sequence, batch), body };
     serde_json::to_string(&line).expect("strings and numbers under string keys are always JSON")
 }

@@ -15,7 +15,7 @@ use bytes::{Buf, BufMut};
 
 use super::*;
 use crate::clock::Now;
-use crate::reading::{RawTelegram, Received, Security, TimeQuality};
+use crate::reading::{RawTelegram, ReadingTypes, Received, Security, TimeQuality};
 
 /// A codec as plain as can be: a record is its text.
 const PLAIN: Codec = Codec { encode_group: plain_encode, decode_group: plain_decode, seal: plain_seal };
@@ -44,7 +44,7 @@ fn plain_decode(mut octets: &[u8]) -> Result<Vec<Record>, CodecError> {
     Ok(records)
 }
 
-fn plain_seal(head: &BatchHead, records: &[Record]) -> Vec<u8> {
+fn plain_seal(head: &BatchHead, records: &[Record], _: &ReadingTypes) -> Vec<u8> {
     assert_eq!(head.count as usize, records.len());
     assert!(records.iter().zip(head.first..).all(|(record, n)| record.sequence == n && record.lane == head.lane));
     let mut out = head.previous_hash.to_vec();

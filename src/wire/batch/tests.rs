@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::super::columns::tests::{bodies, everything, fleet};
 use super::*;
-use crate::reading::{CivilDate, CivilTime, Reading, Value};
+use crate::reading::{CivilDate, CivilTime, Interval, Reading, ReadingTypes, Unit, Value};
 
 fn head(records: &[Record]) -> BatchHead {
     BatchHead {
@@ -16,7 +16,7 @@ fn head(records: &[Record]) -> BatchHead {
 }
 
 fn sealed(records: &[Record]) -> Vec<u8> {
-    seal(&head(records), records)
+    seal(&head(records), records, &ReadingTypes::none())
 }
 
 proptest! {
@@ -79,7 +79,7 @@ fn heads_that_lie_are_refused() {
     let check = |change: &dyn Fn(&mut BatchHead), expected| {
         let mut head = head(&records);
         change(&mut head);
-        assert_eq!(open_batch(&seal(&head, &records)).map(|_| ()), Err(expected));
+        assert_eq!(open_batch(&seal(&head, &records, &ReadingTypes::none())).map(|_| ()), Err(expected));
     };
     check(&|head| head.count = 5, Reject::Length("records"));
     check(&|head| head.count = 3, Reject::Length("records"));
@@ -105,6 +105,49 @@ fn readings_take_few_octets_in_batches_of_five_hundred() {
         let group = encode_group(&records).len() as f64 / 500.0;
         eprintln!("{per_meter} readings a telegram: {octets:.1} octets a reading sealed, {group:.1} in a group of 500");
         assert!(octets <= most, "{octets}");
+    }
+}
+
+#[test]
+fn types_cost_octets_once_a_batch_and_change_no_reading() {
+    let types = ReadingTypes::default();
+    for per_meter in [1, 3, 4] {
+        let records = fleet(500, per_meter);
+        let (plain, typed) = (sealed(&records), seal(&head(&records), &records, &types));
+        let more = typed.len() - plain.len();
+        eprintln!("{per_meter} readings a telegram: {more} octets more in a batch of {}", plain.len());
+        assert!(more <= 150, "{more}");
+        let (_, opened, found) = open_typed(&typed).unwrap();
+        assert_eq!(opened, records);
+        assert!(!found.is_empty());
+        for record in &records {
+            let Body::Reading(reading) = &record.body else { panic!("{record:?}") };
+            let expected = types.of(&reading.register, reading.interval, reading.source.origin);
+            assert_eq!(found.get(&record.sequence), expected);
+        }
+        assert!(open_typed(&plain).unwrap().2.is_empty());
+    }
+}
+
+#[test]
+fn one_quantity_in_two_intervals_has_two_types() {
+    let row = |interval: u32, kind: u32| {
+        let fields = "0.".repeat(17);
+        format!(
+            "[[reading]]\nobis = [\"*-*:*.*.***\"]\nunit = \"m3\"\ninterval = {interval}\ntype = \"{fields}{kind}\"\n"
+        )
+    };
+    let types = ReadingTypes::read(&(row(900, 1) + &row(3600, 2))).unwrap();
+    let mut records = fleet(60, 4);
+    for (length_s, record) in [900, 3600, 60].into_iter().cycle().zip(&mut records) {
+        let Body::Reading(reading) = &mut record.body else { panic!("{record:?}") };
+        reading.register.unit = Unit::CUBIC_METRE;
+        reading.interval = Some(Interval { end_utc: 0, length_s });
+    }
+    let (_, opened, found) = open_typed(&seal(&head(&records), &records, &types)).unwrap();
+    assert_eq!(opened, records);
+    for (expected, record) in [Some(".1"), Some(".2"), None].into_iter().cycle().zip(&records) {
+        assert_eq!(found.get(&record.sequence).map(|it| &it[it.len() - 2..]), expected);
     }
 }
 

@@ -3,7 +3,7 @@ use super::super::signed::{PrivateKey, sign};
 use super::super::trust::Role;
 use super::super::{hash, seal};
 use super::*;
-use crate::reading::{Event, Received, TimeQuality};
+use crate::reading::{Event, ReadingTypes, Received, TimeQuality};
 
 const EPOCH: Epoch = Epoch(0xe1);
 
@@ -21,7 +21,7 @@ fn chain(epoch: Epoch, lane: Lane, batches: u64) -> Vec<Vec<u8>> {
     let records = fleet(batches as usize * 4, 4);
     let seal_next = |(n, records): (usize, &[Record])| {
         let head = BatchHead { dcu: "u".into(), epoch, lane, first: n as u64 * 4 + 1, count: 4, previous_hash };
-        let octets = seal(&head, records);
+        let octets = seal(&head, records, &ReadingTypes::none());
         previous_hash = hash(&octets);
         octets
     };
@@ -33,7 +33,7 @@ fn event(epoch: Epoch, first: u64, previous_hash: [u8; 32], kind: EventKind) -> 
     let received = Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Unsynchronised };
     let body = Body::Event(Event { received, meter: None, kind });
     let head = BatchHead { dcu: "u".into(), epoch, lane: Lane::Security, first, count: 1, previous_hash };
-    seal(&head, &[Record { lane: Lane::Security, sequence: first, body }])
+    seal(&head, &[Record { lane: Lane::Security, sequence: first, body }], &ReadingTypes::none())
 }
 
 fn key(seed: u8) -> PrivateKey {
@@ -84,7 +84,7 @@ fn altered(octets: &[u8]) -> Vec<u8> {
     let (mut head, mut records) = super::super::open_batch(octets).unwrap();
     records.reverse();
     head.dcu = "u".into();
-    seal(&head, &records)
+    seal(&head, &records, &ReadingTypes::none())
 }
 
 #[test]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::event::{from_event, from_raw};
 use super::name::{from_function, from_origin, from_security, from_time_quality};
 use super::number::{Place, Predictor, RSSI_OFFSET, Running, from_date, from_time};
-use crate::reading::{Link, MeterId, MeterTime, Path, Reading, Register, Source, Value};
+use crate::reading::{Link, MeterId, MeterTime, Path, Reading, ReadingTypes, Register, Source, Value};
 use crate::store::{Body, Record};
 use crate::wire::v1::{self, ValueKind, records::Kind, records::Span};
 
 /// Lays records out in columns. Their names (lane, sequence) are not in it.
-pub fn encode(records: &[Record]) -> v1::Records {
-    let mut encoder = Encoder::default();
+pub fn encode(records: &[Record], types: &ReadingTypes) -> v1::Records {
+    let mut encoder = Encoder { types: Some(types), ..Encoder::default() };
     encoder.meters(records);
     let mut rest = records;
     while let Some(record) = rest.first() {
@@ -35,7 +35,8 @@ pub fn encode(records: &[Record]) -> v1::Records {
 }
 
 #[derive(Debug, Default)]
-struct Encoder {
+struct Encoder<'a> {
+    types: Option<&'a ReadingTypes>,
     out: v1::Records,
     rows: v1::Rows,
     receivers: Dictionary<Arc<str>>,
@@ -43,7 +44,7 @@ struct Encoder {
     models: Dictionary<v1::meters::Model>,
     mbus: Dictionary<(u32, u32)>,
     system_titles: Dictionary<[u8; 8]>,
-    registers: Dictionary<(Register, ValueKind, i8)>,
+    registers: Dictionary<(Register, ValueKind, i8, Option<Arc<str>>)>,
     layouts: Dictionary<v1::Layout>,
     shapes: Dictionary<v1::Shape>,
     predictor: Predictor,
@@ -57,7 +58,7 @@ struct Encoder {
     access_counters: HashMap<u32, u32>,
 }
 
-impl Encoder {
+impl<'a> Encoder<'a> {
     /// The first reading and those behind it from the same source; returns how many.
     fn row(&mut self, first: &Reading, records: &[Record]) -> usize {
         let source = &first.source;
@@ -157,7 +158,7 @@ impl Encoder {
     fn layout(&mut self, readings: &[&Reading], meter: u32) -> v1::Layout {
         let mut layout = v1::Layout::default();
         for reading in readings {
-            layout.register.push(self.value(&reading.register, &reading.value, meter));
+            layout.register.push(self.value(reading, meter));
             layout.quality.push(reading.quality.bits().into());
             layout.interval.push(reading.interval.map_or(0, |interval| u64::from(interval.length_s) + 1));
             if let Some(interval) = reading.interval {
@@ -174,7 +175,10 @@ impl Encoder {
     }
 
     /// Puts the value into the column of its register and returns the register's index.
-    fn value(&mut self, register: &Register, value: &Value, meter: u32) -> u32 {
+    fn value(&mut self, reading: &Reading, meter: u32) -> u32 {
+        let Reading { register, value, .. } = reading;
+        let typed = |types: &'a ReadingTypes| types.of(register, reading.interval, reading.source.origin);
+        let reading_type = self.types.and_then(typed);
         let (kind, scaler, number) = match value {
             Value::None => (ValueKind::None, 0, None),
             Value::Decimal { mantissa, scaler } => (ValueKind::Decimal, *scaler, Some(*mantissa)),
@@ -191,9 +195,9 @@ impl Encoder {
             Value::Text(_) => (ValueKind::Text, 0, None),
             Value::Octets(_) => (ValueKind::Octets, 0, None),
         };
-        let index = self.registers.index(&(register.clone(), kind, scaler));
+        let index = self.registers.index(&(register.clone(), kind, scaler, reading_type.cloned()));
         if index as usize == self.out.registers.len() {
-            self.out.registers.push(new_register(register, kind, scaler));
+            self.out.registers.push(new_register(register, kind, scaler, reading_type));
         }
         let column = self.out.registers.get_mut(index as usize).expect("every register of the dictionary has a column");
         match value {
@@ -255,7 +259,7 @@ impl Encoder {
     }
 }
 
-fn new_register(register: &Register, kind: ValueKind, scaler: i8) -> v1::Register {
+fn new_register(register: &Register, kind: ValueKind, scaler: i8, reading_type: Option<&Arc<str>>) -> v1::Register {
     v1::Register {
         obis: register.obis.map(|obis| obis.0.to_vec()).unwrap_or_default(),
         quantity: register.quantity.to_string(),
@@ -267,6 +271,7 @@ fn new_register(register: &Register, kind: ValueKind, scaler: i8) -> v1::Registe
         modifier: register.modifier.to_string(),
         kind: kind.into(),
         scaler: scaler.into(),
+        reading_type: reading_type.map(|it| it.to_string()).unwrap_or_default(),
         ..v1::Register::default()
     }
 }

@@ -438,13 +438,13 @@ proptest! {
     #[test]
     fn decode_gives_back_what_encode_was_given(bodies in bodies()) {
         let records = named(bodies.clone());
-        prop_assert_eq!(decode(encode(&records)).unwrap(), bodies);
+        prop_assert_eq!(decode(encode(&records, &ReadingTypes::none())).unwrap(), bodies);
     }
 }
 
 #[test]
 fn readings_of_one_telegram_share_their_source_again() {
-    let bodies = decode(encode(&fleet(8, 4))).unwrap();
+    let bodies = decode(encode(&fleet(8, 4), &ReadingTypes::none())).unwrap();
     let sources: Vec<_> = bodies
         .iter()
         .map(|body| match body {
@@ -458,7 +458,7 @@ fn readings_of_one_telegram_share_their_source_again() {
 
 #[test]
 fn columns_that_contradict_each_other_are_refused() {
-    let whole = || encode(&fleet(8, 4));
+    let whole = || encode(&fleet(8, 4), &ReadingTypes::none());
     let check = |name, change: &dyn Fn(&mut crate::wire::v1::Records), expected| {
         let mut records = whole();
         change(&mut records);
@@ -490,7 +490,7 @@ fn columns_that_contradict_each_other_are_refused() {
 
 #[test]
 fn a_few_octets_cannot_ask_for_much_memory() {
-    let mut records = encode(&fleet(4, 4));
+    let mut records = encode(&fleet(4, 4), &ReadingTypes::none());
     records.registers[0].quantity = "x".repeat(100_000);
     let count = 8_000;
     records.layouts[0].register = vec![0; count];

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::reading::{
-    Function, Manufacturer, MeterId, Obis, Origin, Path as MeterPath, Quality, Reading, Received, Register, Security,
-    Source, TimeQuality, Unit, Value,
+    Function, Manufacturer, MeterId, Obis, Origin, Path as MeterPath, Quality, Reading, ReadingTypes, Received,
+    Register, Security, Source, TimeQuality, Unit, Value,
 };
 use crate::simulate::head_end::archive::Content;
 use crate::store::{Body, Epoch, Lane};
@@ -50,7 +50,7 @@ fn sealed(first: u64, count: u32, offset: i64) -> Vec<u8> {
         BatchHead { dcu: "dcu-1".into(), epoch: Epoch(7), lane: Lane::MBus, first, count, previous_hash: [0; 32] };
     let records: Vec<_> =
         (first..first + u64::from(count)).map(|sequence| record(sequence, sequence as i64 + offset)).collect();
-    wire::seal(&head, &records)
+    wire::seal(&head, &records, &ReadingTypes::default())
 }
 
 fn intake(dir: &Path) -> Intake {
@@ -104,6 +104,7 @@ fn a_line_says_who_measured_what() {
         ("obis", "8-0:1.0.0*255"),
         ("value", "0.005"),
         ("unit", "m3"),
+        ("reading_type", "0.0.0.1.1.9.58.0.0.0.0.0.0.0.0.0.42.0"),
     ] {
         assert_eq!(line[key], expected, "{key} of {line}");
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::reading::{Event, EventKind, LaneHead, Received, TimeQuality};
+use crate::reading::{Event, EventKind, LaneHead, ReadingTypes, Received, TimeQuality};
 use crate::store::{BatchHead, Body, Epoch, Record};
 use crate::wire::signed::{self, PrivateKey};
 use crate::wire::trust::Role;
@@ -40,7 +40,7 @@ impl Unit {
             .collect();
         let count = records.len() as u32;
         let head = BatchHead { dcu: UNIT.into(), epoch: Epoch(9), lane, first: last + 1, count, previous_hash };
-        let payload = wire::seal(&head, &records);
+        let payload = wire::seal(&head, &records, &ReadingTypes::none());
         self.heads.insert(lane, (last + u64::from(count), wire::hash(&payload)));
         self.messages.push((topics().name(&Topic::Batch(lane)), payload));
         self
@@ -228,7 +228,7 @@ fn the_end_of_an_epoch_is_told_by_the_next_one() {
     };
     let received = Received { boot_id: [1; 16], boot_ms: 1, utc_ms: 1, quality: TimeQuality::Synchronised };
     let body = Body::Event(Event { received, meter: None, kind: started });
-    let payload = wire::seal(&head, &[Record { lane: Lane::Security, sequence: 1, body }]);
+    let payload = wire::seal(&head, &[Record { lane: Lane::Security, sequence: 1, body }], &ReadingTypes::none());
     let head = v1::LaneHead { lane: Lane::Security as i32, last: 1, hash: wire::hash(&payload).to_vec() };
     let checkpoint =
         v1::Checkpoint { dcu: UNIT.into(), epoch: 10, number: 1, heads: vec![head], ..v1::Checkpoint::default() };
