@@ -354,8 +354,9 @@ impl Branch {
     }
 }
 
-/// From so many nodes on two exchanges at once take longer than one after the other, in simulated networks: relays that
-/// hear two senders which do not hear each other get neither frame, in the end a route breaks, and its flood breaks more.
-const DENSE: usize = 150;
+/// From so many nodes on two exchanges at once take longer than one after the other, in simulated networks (of 1,000, not
+/// of 400): relays that hear two senders which do not hear each other get neither frame, in the end a route breaks, and
+/// its flood breaks more.
+const DENSE: usize = 450;
 /// After so many failures in a row a node counts as silent.
 const SILENT: u32 = 3;
