@@ -81,7 +81,7 @@ impl Emulated {
         MeterId::SystemTitle(self.model.system_title().0).to_string()
     }
 
-    fn faults(&self, change: impl FnOnce(&mut Faults)) {
+    pub(crate) fn faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.server.lock().unwrap().faults);
     }
 }

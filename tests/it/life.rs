@@ -195,12 +195,14 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     let state = |unit: &Unit| unit.ask(&["meter", "show", &id])["electricity"]["state"].clone();
     second.start();
     second.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "awaited");
+    // It falls silent again and again, so that the hand-over comes in the midst of reading.
+    meter.faults(|faults| faults.hang_after = Some(40));
     first.start();
-    // In the midst of reading.
     first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(20));
     let said = first.ask(&["meter", "hand-over", &id]);
     assert_eq!((said["meter"].as_str(), said["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{}", first.log());
     first.kill();
+    meter.faults(|faults| faults.hang_after = None);
     let kept = file(&second, "first.json", &said);
     let mut damaged = said.clone();
     damaged["state"] = said["state"].as_str().unwrap().replace('0', "1").into();
