@@ -7,6 +7,7 @@
 
 mod channel;
 mod duty;
+mod feeder;
 mod figures;
 mod job;
 mod join;
@@ -22,6 +23,7 @@ mod tests;
 mod world;
 
 pub use channel::Conditions;
+pub use feeder::{Feeder, FeederFault};
 pub use figures::{Count, Figures};
 pub use message::{Kind, NodeNo, Output, Request};
 pub use phy::{Medium, Micros, Modulation};
