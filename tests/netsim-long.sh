@@ -1,18 +1,36 @@
 #!/usr/bin/env bash
-# The long tables of the network simulator: large networks, many seeds, 6 dB better and worse, and the storm of route
-# requests. Simulated figures: ratios are claims, absolute times are outputs of the model. Each prints where the airtime
-# went. SIZES, SEEDS, OFFSETS and KILLED choose the rows of the table, so that it can be run in parts.
-#   tests/netsim-long.sh [table]      SIZES, SEEDS, OFFSETS, KILLED: lists
+# The long tables of the network simulator: large networks, many seeds, 6 dB better and worse, feeders not used for
+# tuning, and the storm of route requests. Simulated figures: ratios are claims, absolute times are outputs of the model.
+#   tests/netsim-long.sh golden       compares all rows of plc/tests/netsim/golden.txt (a quarter of an hour)
+#   tests/netsim-long.sh bless        writes them anew
+#   tests/netsim-long.sh seeds        median and worst tenth of SEEDS (20) of each of SITES (numbers of meters, feeders),
+#                                     OFFSETS (dB) and KILLED (share of the relays), HOURS (12) simulated; no seed of a
+#                                     case is begun after MINUTES (60)
+#   tests/netsim-long.sh sensitivity  the same of 100 and 400 meters and the published feeders, 6 dB worse and better
 #   tests/netsim-long.sh formation    SIZE, SEED, HOURS
 #   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (how many), KILLED, LARGE=1 (blocks of 1 kB)
 #   tests/netsim-long.sh storm
+#   tests/netsim-long.sh hour         what one hour of SIZE (2,000) meters costs of the processor
 set -euo pipefail
 cd "$(dirname "$0")/.."
-run() { cargo test -q --release -p plc --test netsim -- --ignored --nocapture "$1"; }
-case "${1:-table}" in
-    table) run the_long_table ;;
+run() { nice -n 5 cargo test -q --release -p plc --test netsim -- --include-ignored --nocapture --test-threads 1 "$1"; }
+case "${1:-seeds}" in
+    golden) run golden_rows ;;
+    bless) BLESS=1 run golden_rows ;;
+    seeds) run many_seeds ;;
+    sensitivity)
+        feeders="kerber_dorf kerber_vorstadt_1 kerber_vorstadt_2_x4 suburb_1 ieee_european_lv"
+        SITES="${SITES:-100 400 $feeders}" OFFSETS="${OFFSETS:--6 0 6}" run many_seeds
+        ;;
     formation) run formation_and_its_airtime ;;
     pair) SIZE="${SIZE:-1000}" SEEDS="${SEEDS:-1}" run the_scheduler_and_one_by_one ;;
     storm) run a_naive_poller_near_capacity ;;
-    *) echo "usage: $0 [table|formation|pair|storm]" >&2; exit 2 ;;
+    hour)
+        run each_golden_row >/dev/null 2>&1 || true
+        for what in join read storm; do
+            echo "$what:" >&2
+            time WHAT=$what run an_hour
+        done
+        ;;
+    *) sed -n '2,/^set/{/^#/p}' "$0" >&2; exit 2 ;;
 esac

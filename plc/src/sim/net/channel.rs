@@ -10,7 +10,7 @@ use super::site::{Phase, Site};
 use crate::sim::random::{Random, of_pair};
 
 /// One medium between all nodes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Channel {
     pub(super) medium: Medium,
     /// By sender, the receivers in rising order.
@@ -35,7 +35,7 @@ pub(super) struct Link {
 /// How the medium differs from the default one.
 #[derive(Debug, Clone, Copy)]
 pub struct Conditions {
-    /// Added to every signal to noise, for sensitivity.
+    /// Added to every signal, in dB: the whole site attenuates so much less.
     pub offset: f64,
     /// Sources of noise for each hundred meters.
     pub sources: f64,
@@ -50,7 +50,7 @@ impl Default for Conditions {
 type Bands = [f64; BANDS];
 
 /// A thing that makes noise, and who hears it how much weaker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Source {
     habit: Habit,
     is_on: bool,
@@ -75,7 +75,7 @@ impl Channel {
         let count = site.nodes.len();
         let floor: Vec<Bands> = (0..count)
             .map(|_| {
-                let level = 5.0 * random.normal() - conditions.offset;
+                let level = 5.0 * random.normal();
                 let tilt = if medium == Medium::Plc { 3.0 } else { 0.0 };
                 // Low frequencies are noisier.
                 std::array::from_fn(|band| {
@@ -170,7 +170,7 @@ fn links(medium: Medium, site: &Site, seed: u64, offset: f64) -> Vec<Vec<Link>> 
     let ways: Vec<Vec<(f64, u32)>> = (0..site.cabinets.len()).map(|cabinet| site.ways(cabinet)).collect();
     let mut impedance = Random::new(seed ^ 0x7a);
     let senders: Vec<f64> = site.nodes.iter().map(|_| 4.0 * impedance.normal()).collect();
-    let quietest = medium.sensitivity() - MARGIN - offset.abs();
+    let quietest = medium.sensitivity() - MARGIN;
     let link = |from: usize, to: usize| {
         let (a, b) = (site.nodes.get(from)?, site.nodes.get(to)?);
         let (metres, passed) = ways.get(a.cabinet)?.get(b.cabinet)?;
@@ -189,10 +189,13 @@ fn links(medium: Medium, site: &Site, seed: u64, offset: f64) -> Vec<Vec<Link>> 
             // 14 dBm, walls at both ends, a floor of -107 dBm; the straight way is shorter than the cable.
             Medium::Rf => 14.0 + 107.0 - 40.0 - 24.0 - 35.0 * (0.6 * metres).max(2.0).log10() - fading,
         };
-        let level = level - senders.get(from)?;
+        let level = level + offset - senders.get(from)?;
+        if level <= quietest {
+            return None;
+        }
         let depth = if medium == Medium::Plc { 4.0 } else { 0.0 };
         let ripple = std::array::from_fn(|band| depth * of_pair(seed, purpose + 2 + band as u64, from, to));
-        (level > quietest).then_some(Link { to, level, ripple })
+        Some(Link { to, level, ripple })
     };
     let all = || 0..site.nodes.len();
     all().map(|from| all().filter(|to| *to != from).filter_map(|to| link(from, to)).collect()).collect()

@@ -13,7 +13,7 @@ use super::phy::{Micros, Modulation, lqi};
 use super::world::{Event, World};
 
 /// One node on one medium.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Mac {
     pub(super) is_there: bool,
     queue: VecDeque<Job>,

@@ -17,7 +17,7 @@ pub(super) struct Route {
     is_confirmed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     limit: usize,
     routes: BTreeMap<NodeNo, Route>,

@@ -7,7 +7,7 @@ use super::route::News;
 use super::world::{Event, World};
 
 /// A node looks for a route.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Search {
     /// None before its turn has come.
     sequence: Option<u16>,

@@ -68,7 +68,7 @@ pub struct Cluster {
 }
 
 /// A network with its meters.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct World {
     pub(super) now: Micros,
     pub(super) options: Options,
@@ -85,7 +85,7 @@ pub struct World {
     count: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) is_up: bool,
     pub(super) join: Join,
@@ -152,7 +152,7 @@ pub(super) enum Event {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     at: Micros,
     number: u64,
