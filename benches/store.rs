@@ -143,6 +143,7 @@ fn reading(n: u64) -> (Lane, Body) {
         },
         origin: Origin::Spontaneous,
         path: dcu::reading::Path::Direct,
+        standing: dcu::reading::Standing::Sole,
         meter_time: None,
         received: Received {
             boot_id: [1; 16],

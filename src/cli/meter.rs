@@ -15,7 +15,7 @@ use super::client::{Service, unexpected};
 use super::text::{Table, age, ago, counted, printable, utc};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::config;
-use crate::control::{Found, MeterCard, MeterLine, ReadingLine, Reply, Request, find, left};
+use crate::control::{BehindCard, Found, MeterCard, MeterLine, ReadingLine, Reply, Request, find, left};
 
 /// Which meters are heard, and how well
 #[derive(Debug, clap::Args)]
@@ -263,8 +263,10 @@ fn print(card: &MeterCard, now: i64) -> String {
         let verdicts = card.verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}"));
         items.row([String::new(), verdicts.collect::<Vec<_>>().join(", ")]);
     }
+    let is_heard = card.first_heard_ms.is_some();
     let last = line.last_heard_ms.map_or_else(|| "never".into(), |last| format!("the last {}", ago(now, last)));
-    items.row(["heard".into(), format!("{}, {last}", counted(line.telegrams, "telegram"))]);
+    let heard = if is_heard { format!("{}, {last}", counted(line.telegrams, "telegram")) } else { "never".to_owned() };
+    items.row(["heard".into(), heard]);
     if let Some(first) = card.first_heard_ms {
         items.row([String::new(), format!("first on {}", utc(first))]);
     }
@@ -273,6 +275,14 @@ fn print(card: &MeterCard, now: i64) -> String {
             card.next_ms.map_or_else(String::new, |next| format!(", the next in {} s", (next - now).max(0) / 1000));
         let missed = counted(card.missed, "transmission");
         items.row(["interval".into(), format!("{interval:.1} s{next}; {missed} missed")]);
+    }
+    if let Some(behind) = &card.behind {
+        let last = behind.last_ms.map_or_else(|| "never read".to_owned(), |last| format!("read {}", ago(now, last)));
+        let meter = printable(&behind.electricity_meter);
+        items.row(["behind".into(), format!("{meter}, channel {}, {last}", behind.channel)]);
+        let BehindCard { preferred_source, used_source, .. } = behind;
+        let used = if used_source == preferred_source { "" } else { ", which is silent: the other stands in" };
+        items.row(["source".into(), format!("{} is preferred{used}", printable(preferred_source))]);
     }
     if let Some(status) = card.status {
         items.row(["status".into(), format!("0x{status:02x}")]);

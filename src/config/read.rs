@@ -22,7 +22,7 @@ use super::{
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;
-use crate::reading::{Group, Groups, MeterId, MeterPattern, Period, ReadingTypes, Rule, Security, UnmarkedGas};
+use crate::reading::{Group, Groups, MeterId, MeterPattern, Period, ReadingTypes, Rule, Security, UnmarkedGas, Way};
 
 /// The template's name of the unit; no unit with an uplink may keep it.
 pub(super) const PLACEHOLDER: &str = "dcu-0000";
@@ -183,6 +183,7 @@ fn treatment(table: &mut Table<'_>, default: Group) -> Group {
         clock: table.optional("clock", zone).or(default.clock),
         evidence: table.flag("evidence", default.evidence),
         minimum_security: table.read("minimum_security", default.minimum_security, one_of(MINIMUM_SECURITY)),
+        preferred_source: table.read("preferred_source", default.preferred_source, one_of(&Way::NAMES)),
         ..default
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::reading::{Period, ReadingTypes, Rule};
+use crate::reading::{Period, ReadingTypes, Rule, Way};
 use crate::schedule::Discipline;
 
 #[track_caller]
@@ -94,6 +94,7 @@ fn the_template_with_everything_switched_on_is_legal() {
     assert!(gas.clock.is_some() && !gas.evidence);
     assert_eq!(bench.rule, Rule::Every(10.try_into().unwrap()));
     assert!(bench.evidence);
+    assert_eq!((gas.preferred_source, bench.preferred_source), (Way::Air, Way::Behind));
     let names: Vec<_> = config.wmbus.iter().map(|receiver| receiver.name.as_str()).collect();
     assert_eq!(names, ["roof", "sdr", "gateway", "neighbour"]);
 

@@ -57,9 +57,25 @@ pub struct MeterCard {
     pub heard: Vec<Heard>,
     /// Of the last telegram that was decoded.
     pub readings: Vec<ReadingLine>,
+    /// None of a meter that is behind no electricity meter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<BehindCard>,
     /// None of a meter that is heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electricity: Option<ElectricityCard>,
+}
+
+/// Where a meter is read that is behind an electricity meter, and which of its two ways counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehindCard {
+    pub electricity_meter: String,
+    pub channel: u8,
+    /// When something valid came last; None: nothing since the service knows of it.
+    pub last_ms: Option<i64>,
+    /// `air` or `behind`, as configured.
+    pub preferred_source: String,
+    /// The other one while the preferred one is silent.
+    pub used_source: String,
 }
 
 /// A meter that is read over DLMS.

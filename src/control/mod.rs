@@ -24,7 +24,7 @@ pub use mesh::{
     PathLine, RouteLine,
 };
 pub use meters::{
-    ElectricityCard, ElectricityTask, Found, Handover, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
+    BehindCard, ElectricityCard, ElectricityTask, Found, Handover, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
     TelegramLine, find,
 };
 pub use orders::OrderLine;

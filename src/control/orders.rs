@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::reading::from_wmbus::meter_id;
+use crate::reading::meter_id;
 use crate::registry::Order;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

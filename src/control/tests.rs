@@ -143,6 +143,13 @@ pub(crate) fn card() -> MeterCard {
             reading("volume", Some("8-0:1.0.0*1"), "117.020", "m3", 1),
             reading("flow_temperature", None, "14", "Cel", 0),
         ],
+        behind: Some(BehindCard {
+            electricity_meter: "4d4d4d0000bc614e".into(),
+            channel: 1,
+            last_ms: None,
+            preferred_source: "behind".into(),
+            used_source: "air".into(),
+        }),
         electricity: None,
     }
 }

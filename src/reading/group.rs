@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{MeterId, MeterPattern, Security};
+use super::{MeterId, MeterPattern, Security, Way};
 
 /// Some meters, and how their telegrams are treated.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,10 +21,13 @@ pub struct Group {
     pub evidence: bool,
     /// `Plain`, `Decrypted` or `Authenticated`: what is weaker is no reading.
     pub minimum_security: Security,
+    /// Which of two ways counts, of a meter that is behind an electricity meter and heard over the air too.
+    pub preferred_source: Way,
 }
 
 impl Default for Group {
-    /// Hourly snapshots; gas after the OMS table; meter time is not converted; no evidence.
+    /// Hourly snapshots; gas after the OMS table; meter time is not converted; no evidence; what is behind an
+    /// electricity meter is preferred there, where gaps are filled in.
     fn default() -> Self {
         Self {
             name: "default".into(),
@@ -34,6 +37,7 @@ impl Default for Group {
             clock: None,
             evidence: false,
             minimum_security: Security::Plain,
+            preferred_source: Way::Behind,
         }
     }
 }

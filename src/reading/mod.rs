@@ -9,6 +9,7 @@ pub mod from_cosem;
 pub mod from_wmbus;
 mod gather;
 mod group;
+mod m_bus;
 mod mark;
 mod meter;
 mod obis;
@@ -22,6 +23,7 @@ mod rows;
 mod time;
 mod unit;
 mod value;
+mod way;
 
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ pub use event::{EndDeviceEventType, Event, EventKind, LaneHead, MeterEvent, NotE
 pub use event_table::{EventTable, NotEventTable};
 pub use gather::{Gather, Gathered};
 pub use group::{Group, Groups, Period, Rule, UnmarkedGas};
+pub use m_bus::meter_id;
 pub use mark::Mark;
 pub use meter::{Manufacturer, MeterId, NotMeterId};
 pub use obis::{NotObis, Obis, ObisPattern};
@@ -40,6 +43,7 @@ pub use raw::{RawCounters, RawGate, RawLimits, RawVerdict};
 pub use reading_types::{NotReadingTypes, ReadingTypes};
 pub use time::{CivilDate, CivilTime, ClockStatus, MeterTime, Received, TimeQuality};
 pub use unit::Unit;
+pub use way::{Standing, Way};
 
 /// One quantity of one meter at one time.
 ///
@@ -61,6 +65,8 @@ pub struct Source {
     pub meter: MeterId,
     pub origin: Origin,
     pub path: Path,
+    /// Beside what comes the other way, where there are two.
+    pub standing: Standing,
     /// The meter's clock as the meter said it, where the telegram has one.
     pub meter_time: Option<MeterTime>,
     pub received: Received,

@@ -113,7 +113,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::reading::{Manufacturer, Mark, Origin, Path, Received, Source, TimeQuality};
+    use crate::reading::{Manufacturer, Mark, Origin, Path, Received, Source, Standing, TimeQuality};
 
     #[expect(clippy::disallowed_methods, reason = "any instant will do, tests count from it")]
     fn start() -> Now {
@@ -128,6 +128,7 @@ mod tests {
             meter,
             origin: Origin::Spontaneous,
             path: Path::Direct,
+            standing: Standing::Sole,
             meter_time: None,
             received,
             status: vec![],

@@ -71,6 +71,7 @@ impl Registry {
                 })
                 .collect(),
             readings: ReadingLine::of(&meter.readings),
+            behind: None,
             electricity: None,
         })
     }

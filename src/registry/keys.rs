@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use wmbus::{Address, Key, Keys};
 
 use crate::config::{private, text_of};
-use crate::reading::from_wmbus::meter_id;
+use crate::reading::meter_id;
 use crate::reading::{MeterId, MeterPattern, Shape};
 
 /// Keys by pattern. `Debug` tells how many, not which.

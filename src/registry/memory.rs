@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut};
 
 use super::rhythm::Rhythm;
 use super::{Damaged, Meter, Registry};
-use crate::reading::{Manufacturer, MeterId, Received, TimeQuality};
+use crate::reading::{MeterId, Received, TimeQuality};
 
 impl Registry {
     /// All that must survive a restart, with its checksum.
@@ -12,11 +12,8 @@ impl Registry {
         let mut out = Vec::with_capacity(MAGIC.len() + ENTRY * self.meters.len() + 4);
         out.extend_from_slice(MAGIC);
         for meter in &self.meters {
-            let MeterId::MBus { manufacturer, identification, version, device_type } = meter.id else { continue };
-            out.put_u16_le(manufacturer.0);
-            out.put_u32_le(identification);
-            out.put_u8(version);
-            out.put_u8(device_type);
+            let Some(octets) = meter.id.m_bus_octets() else { continue };
+            out.put_slice(&octets);
             out.put_i64_le(meter.last.utc_ms);
             out.put_u32_le(meter.rhythm.interval_ms());
             let is_dated = meter.last.quality != TimeQuality::Unsynchronised;
@@ -47,12 +44,9 @@ impl Registry {
 }
 
 fn meter(buf: &mut &[u8]) -> Option<Meter> {
-    let id = MeterId::MBus {
-        manufacturer: Manufacturer(buf.try_get_u16_le().ok()?),
-        identification: buf.try_get_u32_le().ok()?,
-        version: buf.try_get_u8().ok()?,
-        device_type: buf.try_get_u8().ok()?,
-    };
+    let mut octets = [0; 8];
+    buf.try_copy_to_slice(&mut octets).ok()?;
+    let id = MeterId::from_m_bus_octets(octets);
     let utc_ms = buf.try_get_i64_le().ok()?;
     let interval_ms = buf.try_get_u32_le().ok()?;
     let flags = buf.try_get_u8().ok()?;

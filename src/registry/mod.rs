@@ -19,6 +19,7 @@ mod rhythm;
 mod route_log;
 mod silence;
 mod two_way;
+mod ways;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use orders::{Action, Order, State as OrderState};
 pub use rhythm::Rhythm;
 pub use route_log::RouteLog;
 pub use two_way::{News, OrderError, TwoWay};
+pub use ways::Ways;
 
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;

@@ -6,7 +6,7 @@ use wmbus::Verdict;
 
 use super::*;
 use crate::reading::{
-    EventKind, Function, Group, Groups, Origin, Path, Quality, Register, Source, TimeQuality, Unit, Value,
+    EventKind, Function, Group, Groups, Origin, Path, Quality, Register, Source, Standing, TimeQuality, Unit, Value,
 };
 
 fn now(boot_ms: u64) -> Now {
@@ -25,6 +25,7 @@ fn telegram(meter: &str, receiver: &str, digest: u64, security: Security, storag
         meter: meter.parse().unwrap(),
         origin: Origin::Spontaneous,
         path: Path::Direct,
+        standing: Standing::Sole,
         meter_time: None,
         received: now(0).received(),
         status: vec![4],

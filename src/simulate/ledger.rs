@@ -220,7 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::reading::{Manufacturer, Origin, Path, Quality, Received, Security, Source, TimeQuality};
+    use crate::reading::{Manufacturer, Origin, Path, Quality, Received, Security, Source, Standing, TimeQuality};
 
     const METER: MeterId =
         MeterId::MBus { manufacturer: Manufacturer(0x2c2d), identification: 0x1234_5678, version: 1, device_type: 7 };
@@ -242,6 +242,7 @@ mod tests {
                 meter: METER,
                 origin: Origin::Spontaneous,
                 path: Path::Direct,
+                standing: Standing::Sole,
                 meter_time: None,
                 received: Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised },
                 status: Vec::new(),

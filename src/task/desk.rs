@@ -3,6 +3,7 @@
 mod electricity;
 mod local;
 mod mesh;
+mod order;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::control::{Query, Who};
 use super::electricity as collection;
 use super::health;
 use super::meters;
-use super::meters::talk::{Answer, Ask};
+use super::meters::talk::Ask;
 use super::news::News;
 use super::plc;
 use super::receiver::{self, State};
@@ -31,7 +32,6 @@ use crate::control::{
     RefusalKind, Reply, Request, Severity, Status, TimeStatus, UplinkStatus,
 };
 use crate::journal::AuditEntry;
-use crate::registry::Action;
 use crate::store::Store;
 use crate::uplink::Snapshot;
 use crate::wire::v1;
@@ -191,28 +191,6 @@ impl Desk {
             Request::HandOver { .. } | Request::Channel { .. } | Request::Follow { .. } => {
                 Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into()
             }
-        }
-    }
-
-    async fn order(&self, meter: &str, action: &str, expires_s: u64, command: Option<[u8; 16]>) -> Reply {
-        let (Ok(id), Some(action)) = (meter.parse(), Action::named(action)) else {
-            return Refusal::new(RefusalKind::Malformed, format!("no meter {meter:?}, or no command {action:?}"))
-                .into();
-        };
-        // The meter must have been heard: how it is protected shows in what it sends.
-        match self.meter(meter.to_owned()).await {
-            Ok(_) => {
-                self.talk(Ask::Order { meter: id, action, expires: Duration::from_secs(expires_s), command }).await
-            }
-            Err(refusal) => refusal.into(),
-        }
-    }
-
-    async fn talk(&self, ask: Ask) -> Reply {
-        match self.ask(|reply| meters::Question::Talk(ask, reply)).await.and_then(|answer| answer) {
-            Ok(Answer::Orders(orders)) => Reply::Orders { orders },
-            Ok(Answer::ToBind(meters)) => Reply::ToBind { meters },
-            Err(refusal) => refusal.into(),
         }
     }
 

@@ -4,9 +4,10 @@
 
 pub(super) mod airtime;
 pub(super) mod talk;
+mod ways;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -23,9 +24,9 @@ use crate::journal::replace_file;
 use crate::reading::from_wmbus::{self, Converted};
 use crate::reading::{
     Event, EventKind, Gather, Gathered, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected,
-    Selector,
+    Selector, meter_id,
 };
-use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, medium};
+use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, Ways, medium};
 use crate::store::{Body, Lane, Store};
 
 /// What the desk may ask.
@@ -65,6 +66,8 @@ pub(super) struct Meters {
     /// Selected and not yet taken by the store; frames are not taken meanwhile.
     pub(super) waiting: Waiting,
     pub(super) talk: talk::Talk,
+    /// Which meters are behind electricity meters as well.
+    pub(super) ways: Arc<Mutex<Ways>>,
 }
 
 /// Where is kept what must survive a restart.
@@ -164,7 +167,7 @@ impl Meters {
                 return;
             }
         };
-        let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
+        let group = self.groups.of(&meter_id(&telegram.address));
         let mut converted = from_wmbus::convert(&telegram, received, links, group);
         let finding = self.admission.judge(&mut converted, group, &self.keys, heard.at);
         let is_wize = telegram.wize.is_some();
@@ -204,6 +207,7 @@ impl Meters {
             return;
         }
         let is_raw_kept = raw.is_some_and(|raw| self.keep_raw(raw, heard.at));
+        self.stand(&mut converted, received.utc_ms, heard.at);
         let line = (self.telegrams.receiver_count() > 0).then(|| converted.clone());
         let Converted { source, readings, .. } = converted;
         if !readings.is_empty() || !source.status.is_empty() {
@@ -236,8 +240,10 @@ impl Meters {
             let Ok(telegram) = Telegram::decode_with(form, &frame, &self.keys, formats, &mut self.scratch) else {
                 continue;
             };
-            let group = self.groups.of(&from_wmbus::meter_id(&telegram.address));
-            let Converted { source, readings, .. } = from_wmbus::convert(&telegram, received, links, group);
+            let group = self.groups.of(&meter_id(&telegram.address));
+            let mut converted = from_wmbus::convert(&telegram, received, links, group);
+            self.stand(&mut converted, received.utc_ms, (self.clock)());
+            let Converted { source, readings, .. } = converted;
             debug!(meter = %source.meter, count = readings.len(), "decode late");
             if !readings.is_empty() {
                 self.selector.offer(&source, readings, (self.clock)());
@@ -249,7 +255,7 @@ impl Meters {
     fn give_up_fragments(&mut self, now: Now) {
         while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
             let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
-            let meter = telegram.map(|telegram| from_wmbus::meter_id(&telegram.address));
+            let meter = telegram.map(|telegram| meter_id(&telegram.address));
             self.keep_raw(
                 RawTelegram { meter, received, links, reason: Security::Unsupported, octets, wize: None },
                 now,
@@ -352,23 +358,17 @@ impl Meters {
                 let counts = MeterCounts { not_stored: self.waiting.lost(), ..self.registry.counts(now) };
                 drop(reply.send(counts));
             }
-            Question::List(reply) => drop(reply.send(self.registry.list(&self.groups))),
+            Question::List(reply) => drop(reply.send(self.list())),
             Question::Card { id, reply } => drop(reply.send(self.card(&id))),
             Question::Talk(ask, reply) => {
                 drop(reply.send(block_in_place(|| self.talk.answer(ask, &self.keys, now))));
                 self.tell_of_talk(now);
             }
             Question::Cards(reply) => {
-                let lines = self.registry.list(&self.groups);
+                let lines = self.list();
                 drop(reply.send(lines.iter().filter_map(|line| self.card(&line.id)).collect()));
             }
         }
-    }
-
-    fn card(&self, id: &str) -> Option<MeterCard> {
-        id.parse().ok().and_then(|id| {
-            self.registry.card(&id, &self.keys, &self.groups, self.admission.counter(&id), (self.clock)())
-        })
     }
 }
 

@@ -29,7 +29,7 @@ mod topology;
 mod uplink;
 mod waiting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +42,7 @@ use crate::config::Config;
 use crate::control::UplinkStatus;
 use crate::journal::JournalError;
 use crate::reading::{Gather, RawGate, Selector};
+use crate::registry::Ways;
 use crate::store::{self, OpenError, Store};
 use crate::wire;
 use control::{Server, Streams};
@@ -185,6 +186,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let limit = config.meters.limit as usize;
     let files = meters::Files { meters: state_dir.join("meters"), counters: state_dir.join("counters") };
     let opening::Known { registry, admission } = opening::meters(&files, limit, &store, started, &mut alarms);
+    let ways = Arc::new(Mutex::new(Ways::new(Arc::clone(&groups))));
     let late = opening::late(&state_dir.join("late"), &keys, started);
     let meters = meters::Meters {
         clock: Arc::clone(&read_clock),
@@ -203,6 +205,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         gather: Gather::new(if config.wmbus.len() > 1 { GATHER } else { Duration::ZERO }),
         waiting: waiting::Waiting::default(),
         talk: meters::talk::Talk::new(ports, own, two_way, told),
+        ways: Arc::clone(&ways),
     };
     let mut meters_task = tokio::spawn(meters.run(heard_out, questions_out));
 
@@ -233,7 +236,8 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         let counters = opening::invocation_counters(&state_dir, &store, started, &mut alarms)?;
         let said = config.electricity.clone();
         let clock = Arc::clone(&read_clock);
-        let collector = electricity::Collector::new(said, &credentials, counters, &networks, store.clone(), clock);
+        let collector =
+            electricity::Collector::new(said, &credentials, counters, &networks, store.clone(), ways, clock);
         let (questions, questions_out) = mpsc::channel(QUESTIONS);
         (Some(questions), Some(tokio::spawn(collector.run(questions_out, stop_receivers.clone()))))
     };

@@ -277,7 +277,7 @@ impl Unit {
         self.records(&lanes).into_iter().filter_map(event).collect()
     }
 
-    fn records(&self, lanes: &[Lane]) -> Vec<Record> {
+    pub(crate) fn records(&self, lanes: &[Lane]) -> Vec<Record> {
         let begin = Instant::now();
         let ahead = Arc::new(AtomicU64::new(0));
         let clock = {

@@ -30,3 +30,4 @@ mod support;
 mod tampered;
 mod two_way;
 mod uplink;
+mod ways;

@@ -15,7 +15,8 @@ use self::held::Held;
 use crate::cli::text::printable;
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome, meter};
 use crate::control::ReadingLine;
-use crate::reading::from_wmbus::{Converted, inspect, meter_id};
+use crate::reading::from_wmbus::{Converted, inspect};
+use crate::reading::meter_id;
 use crate::reading::{Group, MeterId, Received, TimeQuality};
 use crate::registry::{KeyError, MeterKeys, parse_key};
 

@@ -17,7 +17,8 @@ pub use clock::ClockRule;
 pub use register::register;
 
 use super::{
-    CivilDate, CivilTime, Interval, Link, MeterId, Origin, Path, Quality, Reading, Received, Security, Source, Value,
+    CivilDate, CivilTime, Interval, Link, MeterId, Origin, Path, Quality, Reading, Received, Security, Source,
+    Standing, Value,
 };
 
 /// What a column of a profile is.
@@ -73,6 +74,7 @@ impl Context {
             meter: self.meter,
             origin: self.origin,
             path: self.path.clone(),
+            standing: Standing::Sole,
             meter_time: time.and_then(|time| self.clock.meter_time(time)),
             received: self.received,
             status,

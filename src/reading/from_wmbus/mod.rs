@@ -16,8 +16,8 @@ use wmbus::record::{self, DataRecord, Modifier};
 use wmbus::{SecurityMode, Telegram, Verdict, vendor, wize};
 
 use super::{
-    CivilDate, CivilTime, Function, Group, Link, Manufacturer, Mark, MeterId, Origin, Path, Quality, Quantity,
-    RawTelegram, Reading, Received, Register, Security, Source, UnmarkedGas, Value, Wize,
+    CivilDate, CivilTime, Function, Group, Link, Mark, Origin, Path, Quality, Quantity, RawTelegram, Reading, Received,
+    Register, Security, Source, Standing, UnmarkedGas, Value, Wize, meter_id,
 };
 
 /// What a telegram says.
@@ -42,6 +42,12 @@ impl Converted {
         self.readings.clear();
         self.verdict = Verdict::Unsupported;
         Arc::make_mut(&mut self.source).security = security;
+    }
+
+    /// Says what the readings count beside those that come another way.
+    pub fn stand(&mut self, standing: Standing) {
+        Arc::make_mut(&mut self.source).standing = standing;
+        self.readings.iter_mut().for_each(|reading| reading.source = Arc::clone(&self.source));
     }
 }
 
@@ -85,6 +91,7 @@ fn convert_by(
         meter: meter_id(&telegram.address),
         origin: Origin::Spontaneous,
         path: Path::Direct,
+        standing: Standing::Sole,
         meter_time: clock::meter_time(&records, group.clock.as_ref()),
         received,
         status: telegram.status().map(|status| status.0).into_iter().collect(),
@@ -141,15 +148,6 @@ fn wize(telegram: &Telegram<'_>) -> Option<Wize> {
         payload: telegram.application.to_vec(),
         is_open: telegram.verdict == Verdict::Ok,
     })
-}
-
-pub fn meter_id(address: &wmbus::Address) -> MeterId {
-    MeterId::MBus {
-        manufacturer: Manufacturer(address.manufacturer),
-        identification: address.identification,
-        version: address.version,
-        device_type: address.device_type,
-    }
 }
 
 /// One record as a reading.

@@ -64,6 +64,7 @@ fn source() -> Arc<Source> {
         meter: "KAM-12345678-1b-16".parse().unwrap(),
         origin: Origin::Spontaneous,
         path: Path::Direct,
+        standing: Standing::Sole,
         meter_time: None,
         received: received(),
         status: vec![0],

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
-use crate::reading::{Function, Link, Origin, Path, Period, Quality, Register, Security, TimeQuality, Unit, Value};
+use crate::reading::{
+    Function, Link, Origin, Path, Period, Quality, Register, Security, Standing, TimeQuality, Unit, Value,
+};
 
 /// 2025-06-15 12:00:00 UTC.
 const NOON_MS: i64 = 1_749_988_800_000;
@@ -48,6 +50,7 @@ impl Bench {
             meter: id(meter),
             origin: Origin::Spontaneous,
             path: Path::Direct,
+            standing: Standing::Sole,
             meter_time: None,
             received: self.now().received(),
             status: vec![status],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::control::Range;
 use crate::reading::{
-    Manufacturer, Obis, Origin, Path, Quality, Received, Register, Security, Source, TimeQuality, Unit,
+    Manufacturer, Obis, Origin, Path, Quality, Received, Register, Security, Source, Standing, TimeQuality, Unit,
 };
 use crate::simulate::ledger::Quantity;
 
@@ -26,6 +26,7 @@ fn reading(mantissa: i64) -> Reading {
             meter: METER,
             origin: Origin::Spontaneous,
             path: Path::Direct,
+            standing: Standing::Sole,
             meter_time: None,
             received: Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised },
             status: Vec::new(),

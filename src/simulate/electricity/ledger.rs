@@ -214,7 +214,8 @@ mod tests {
 
     use super::*;
     use crate::reading::{
-        Function, Interval, Origin, Path, Quality, Received, Register, Security, Source, TimeQuality, Unit, Value,
+        Function, Interval, Origin, Path, Quality, Received, Register, Security, Source, Standing, TimeQuality, Unit,
+        Value,
     };
 
     fn reading(model: &Model, register: Obis, end_utc: i64, length_s: u32, mantissa: i64) -> Reading {
@@ -223,6 +224,7 @@ mod tests {
                 meter: MeterId::SystemTitle(model.system_title().0),
                 origin: Origin::Profile,
                 path: Path::Direct,
+                standing: Standing::Sole,
                 meter_time: None,
                 received: Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Synchronised },
                 status: Vec::new(),

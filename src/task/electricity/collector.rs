@@ -22,7 +22,7 @@ use crate::config::Electricity;
 use crate::config::electricity::What;
 use crate::journal::Counters;
 use crate::reading::TimeQuality;
-use crate::registry::Credentials;
+use crate::registry::{Credentials, Ways};
 use crate::schedule::{End, Grid, Kept, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work};
 use crate::store::{Body, Done, Lane, Mark, Store, StoreError};
 use crate::task::{chain, plc};
@@ -47,6 +47,8 @@ pub(in crate::task) struct Collector {
     pub(super) leaving: Vec<(MeterNo, Leave)>,
     pub(super) waiting: VecDeque<Batch>,
     pub(super) push_counts: PushCounts,
+    /// Who is behind the meters, for whoever hears the same meters over the air.
+    pub(super) ways: Arc<Mutex<Ways>>,
     /// Networks in which meters are.
     pub(super) networks: Vec<mpsc::Sender<plc::Question>>,
     /// What is read begins when the clock is known.
@@ -74,6 +76,7 @@ impl Collector {
         counters: Counters,
         networks: &[(String, mpsc::Sender<plc::Question>)],
         store: Store,
+        ways: Arc<Mutex<Ways>>,
         clock: ReadClock,
     ) -> Self {
         let limits: Vec<usize> = config.channels.iter().map(|channel| channel.at_once as usize).collect();
@@ -96,6 +99,7 @@ impl Collector {
             leaving: Vec::new(),
             waiting: VecDeque::new(),
             push_counts: PushCounts::default(),
+            ways,
             networks: networks.iter().map(|(_, network)| network.clone()).collect(),
             is_begun: false,
         }
@@ -186,6 +190,9 @@ impl Collector {
             }
             known.take(&kept);
             known.told = state;
+        }
+        for (place, known) in self.meters.iter().enumerate() {
+            self.place(MeterNo(place as u32), known.answered_ms);
         }
         info!(count = self.meters.len(), tasks = self.config.tasks.len(), "electricity meters are read");
     }
@@ -348,7 +355,8 @@ impl Collector {
     }
 
     /// The same; `done` hears when it is durable.
-    pub(super) fn store_and_then(&mut self, no: MeterNo, records: Vec<(Lane, Body)>, done: Option<Done>) {
+    pub(super) fn store_and_then(&mut self, no: MeterNo, mut records: Vec<(Lane, Body)>, done: Option<Done>) {
+        self.stand(&mut records);
         let marks = self.mark(no).into_iter().collect();
         self.waiting.push_back(Batch { records, marks, done });
     }

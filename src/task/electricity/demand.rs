@@ -140,6 +140,8 @@ impl Collector {
             Demand::Final(new) => {
                 let detail = format!("by {}; its final readings: {said}", self.named(new));
                 let successor = self.meters.get(new.0 as usize).map(|known| known.party.meter.id);
+                // Before nobody is behind it any more.
+                self.stand(&mut records);
                 records.extend(self.retire(no, MeterState::Replaced, "electricity.replaced", detail, now));
                 if let Some(known) = self.meters.get_mut(no.0 as usize) {
                     known.successor = successor;

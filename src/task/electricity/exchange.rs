@@ -23,7 +23,7 @@ use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
-pub(super) use behind::CHANNELS;
+pub(super) use behind::{CHANNELS, behind_it, channel};
 pub(super) use clock::Corrected;
 pub(super) use party::Party;
 use trouble::Trouble;

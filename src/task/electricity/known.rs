@@ -11,11 +11,12 @@ use dlms::cosem::ScalerUnit;
 use dlms::security::ReceivedCounter;
 use tokio::sync::mpsc;
 
-use super::exchange::{Layout, Party};
+use super::exchange::{Layout, Party, behind_it, channel};
 use crate::clock::Now;
 use crate::config::Electricity;
 use crate::config::electricity::{self, Channel, Place, What};
-use crate::reading::{Event, EventKind, Manufacturer, MeterEvent, MeterId, Obis, Origin};
+use crate::reading::from_cosem::Context;
+use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::{Credential, Credentials};
 use crate::schedule::{Kept, MeterState, Priority, Reach, Work};
 use crate::store::{Body, Lane};
@@ -117,7 +118,8 @@ impl Known {
         (self.received, self.pushed) = (kept.received, ReceivedCounter(kept.pushed));
         (self.answered_ms, self.moved) = (kept.answered_ms, kept.moved);
         (self.turn, self.successor) = (kept.turn, kept.successor);
-        self.channels = kept.channels.iter().map(|(channel, meter)| (*channel, mbus(*meter))).collect();
+        self.channels =
+            kept.channels.iter().map(|(channel, meter)| (*channel, MeterId::from_m_bus_octets(*meter))).collect();
     }
 
     /// Its keys are forgotten, and nobody speaks with it.
@@ -142,6 +144,12 @@ impl Known {
 
     pub(super) fn id(&self) -> MeterId {
         MeterId::SystemTitle(self.party.meter.id)
+    }
+
+    /// Whose readings of an object are that it sent unasked: its own, or those of whom it was last known to have behind it.
+    pub(super) fn whose(&self, object: Obis, own: &Context) -> Context {
+        let behind = channel(object).and_then(|channel| self.channels.get(&channel));
+        behind.map_or_else(|| own.clone(), |meter| behind_it(own.clone(), *meter))
     }
 
     pub(super) fn layout(&self, object: &Obis) -> Option<&Arc<Layout>> {
@@ -215,16 +223,4 @@ pub(super) const fn origin(said: &electricity::Task) -> Origin {
         (_, Priority::Billing) => Origin::Billing,
         _ => Origin::Profile,
     }
-}
-
-/// An M-Bus meter as it is kept.
-pub(super) fn address(meter: &MeterId) -> Option<[u8; 8]> {
-    let MeterId::MBus { manufacturer, identification, version, device_type } = meter else { return None };
-    let ([a, b], [c, d, e, f]) = (manufacturer.0.to_le_bytes(), identification.to_le_bytes());
-    Some([a, b, c, d, e, f, *version, *device_type])
-}
-
-fn mbus([a, b, c, d, e, f, version, device_type]: [u8; 8]) -> MeterId {
-    let (manufacturer, identification) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
-    MeterId::MBus { manufacturer: Manufacturer(manufacturer), identification, version, device_type }
 }

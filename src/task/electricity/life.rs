@@ -64,7 +64,9 @@ impl Collector {
         let known = self.meters.get_mut(no.0 as usize)?;
         known.told = state;
         known.retire();
-        Some(event(code, detail, known.id(), now))
+        let record = event(code, detail, known.id(), now);
+        self.place(no, None);
+        Some(record)
     }
 
     pub(super) fn id_of(&self, no: MeterNo) -> MeterId {
@@ -120,6 +122,9 @@ impl Collector {
                 let detail = format!("channel {channel}: {now_there} instead of {before}");
                 records.push(event("electricity.channel_changed", detail, known.id(), now));
             }
+        }
+        if !outcome.channels.is_empty() {
+            self.place(no, None);
         }
         if !records.is_empty() {
             self.store_with_mark(no, records);

@@ -15,6 +15,7 @@ mod pushed;
 mod question;
 mod roam;
 mod session;
+mod ways;
 
 pub(in crate::task) use client::client;
 pub(in crate::task) use collector::Collector;

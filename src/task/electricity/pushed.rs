@@ -166,6 +166,7 @@ impl Collector {
         let mut records = Vec::new();
         for (attribute, value) in &values {
             let name = Obis(attribute.logical_name.0);
+            let context = known.whose(name, &context);
             match (attribute.class_id, attribute.attribute, log_of(name)) {
                 (class::DATA, 2, Some(log)) if value.number::<u32>().is_ok() => {
                     records.push(self.event(known, log, value.number().unwrap_or_default(), said, now));

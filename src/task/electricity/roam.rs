@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
 use super::collector::{Collector, mark_name};
-use super::known::{Member, address, event};
+use super::known::{Member, event};
 use super::life::unknown;
 use crate::control::{Handover, MeterCard, Refusal, RefusalKind};
 use crate::registry::Credentials;
@@ -130,6 +130,7 @@ impl Collector {
             known.told = state;
             self.schedule.reinstate(no, state, read, (self.clock)());
         }
+        self.place(no, None);
         Ok(())
     }
 
@@ -173,7 +174,11 @@ impl Collector {
             moved: known.moved,
             turn: known.turn,
             successor: known.successor,
-            channels: known.channels.iter().filter_map(|(channel, meter)| Some((*channel, address(meter)?))).collect(),
+            channels: known
+                .channels
+                .iter()
+                .filter_map(|(channel, meter)| Some((*channel, meter.m_bus_octets()?)))
+                .collect(),
             lines: known.tasks.iter().filter_map(line).collect(),
         })
     }

@@ -17,7 +17,7 @@ use wmbus::{Address, Form, Keys, Scratch, Telegram};
 use super::airtime::Airtime;
 use crate::clock::Now;
 use crate::control::{OrderLine, Refusal, RefusalKind};
-use crate::reading::from_wmbus::meter_id;
+use crate::reading::meter_id;
 use crate::reading::{EventKind, MeterId, TimeQuality};
 use crate::registry::{Action, MeterKeys, News, Order, OrderError, TwoWay};
 use crate::task::receiver::{At, Heard, Outgoing};
@@ -318,12 +318,7 @@ fn is_ping(heard: &Heard) -> bool {
 }
 
 fn address(meter: MeterId) -> Result<Address, Refusal> {
-    match meter {
-        MeterId::MBus { manufacturer, identification, version, device_type } => {
-            Ok(Address { manufacturer: manufacturer.0, identification, version, device_type })
-        }
-        MeterId::SystemTitle(_) => Err(Refusal::new(RefusalKind::NotPermitted, "it is no meter of M-Bus")),
-    }
+    meter.address().ok_or_else(|| Refusal::new(RefusalKind::NotPermitted, "it is no meter of M-Bus"))
 }
 
 /// Orders that are over and told still.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::event::{to_event, to_raw};
-use super::name::{narrow, octets, to_function, to_mbus, to_origin, to_security, to_time_quality};
+use super::name::{narrow, octets, to_function, to_mbus, to_origin, to_security, to_standing, to_time_quality};
 use super::number::{Place, Predictor, RSSI_OFFSET, Running, to_date, to_time};
 use super::{MOST_OCTETS, MOST_RECORDS, Reject};
 use crate::reading::{
@@ -240,6 +240,7 @@ impl Rows {
             meter: meter_id(meter)?,
             origin: to_origin(shape.origin)?,
             path: shape.behind.checked_sub(1).map_or(Ok(Path::Direct), |other| meter_id(other).map(Path::Behind))?,
+            standing: to_standing(shape.standing)?,
             meter_time,
             received: Received {
                 boot_id: *self.boot_ids.get(shape.boot as usize).ok_or(Reject::Field("boot"))?,

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::event::{from_event, from_raw};
-use super::name::{from_function, from_origin, from_security, from_time_quality};
+use super::name::{from_function, from_origin, from_security, from_standing, from_time_quality};
 use super::number::{Place, Predictor, RSSI_OFFSET, Running, from_date, from_time};
 use crate::reading::{Link, MeterId, MeterTime, Path, Reading, ReadingTypes, Register, Source, Value};
 use crate::store::{Body, Record};
@@ -111,6 +111,7 @@ impl<'a> Encoder<'a> {
             access_number: access_number.into(),
             has_evidence: source.evidence.is_some(),
             meter_clock: source.meter_time.as_ref().map(|time| self.meter_clock(time)),
+            standing: from_standing(source.standing),
         };
         self.rows.shape.push(self.shapes.index(&shape));
     }

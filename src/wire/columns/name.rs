@@ -1,7 +1,7 @@
 //! Our enumerations and the contract's.
 
 use super::Reject;
-use crate::reading::{Function, Manufacturer, MeterId, Origin, Received, Security, TimeQuality};
+use crate::reading::{Function, Manufacturer, MeterId, Origin, Received, Security, Standing, TimeQuality};
 use crate::wire::v1;
 
 /// Both directions of an enumeration whose variants have the same names.
@@ -28,6 +28,8 @@ same_names!(from_origin, to_origin, Origin, v1::Origin, "origin",
     Profile Spontaneous OnDemand Snapshot Billing);
 same_names!(from_security, to_security, Security, v1::Security, "security",
     Plain Decrypted Authenticated NoKey WrongKey BadMac Truncated BadCrc Unsupported Replayed Cloned TooWeak);
+same_names!(from_standing, to_standing, Standing, v1::Standing, "standing",
+    Sole Preferred StandIn Secondary);
 same_names!(from_time_quality, to_time_quality, TimeQuality, v1::TimeQuality, "time_quality",
     Unsynchronised Holdover Synchronised);
 

@@ -92,18 +92,19 @@ fn source() -> impl Strategy<Value = Arc<Source>> {
     (
         (meter(), prop::sample::select(vec![Profile, Spontaneous, OnDemand, Snapshot, Billing]), of(meter())),
         (of(meter_time()), received(), vec(any::<u8>(), 0..3), links(), any::<Option<u8>>()),
-        (security(), any::<Option<u32>>(), of(vec(any::<u8>(), 0..40))),
+        (standing(), security(), any::<Option<u32>>(), of(vec(any::<u8>(), 0..40))),
     )
         .prop_map(
             |(
                 (meter, origin, behind),
                 (meter_time, received, status, links, hops),
-                (security, access_number, evidence),
+                (standing, security, access_number, evidence),
             )| {
                 Arc::new(Source {
                     meter,
                     origin,
                     path: behind.map_or(Path::Direct, Path::Behind),
+                    standing,
                     meter_time,
                     received,
                     status,
@@ -115,6 +116,10 @@ fn source() -> impl Strategy<Value = Arc<Source>> {
                 })
             },
         )
+}
+
+fn standing() -> impl Strategy<Value = Standing> {
+    prop::sample::select(vec![Standing::Sole, Standing::Preferred, Standing::StandIn, Standing::Secondary])
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -271,6 +276,7 @@ pub(in crate::wire) fn fleet(readings: usize, per_meter: usize) -> Vec<Record> {
             },
             origin: Origin::Snapshot,
             path: Path::Direct,
+            standing: Standing::Sole,
             meter_time: None,
             received: Received { boot_id: [9; 16], boot_ms, utc_ms, quality: TimeQuality::Synchronised },
             status: vec![if random(20) == 0 { 4 } else { 0 }],
@@ -322,6 +328,7 @@ pub(in crate::wire) fn everything() -> Vec<Record> {
             meter,
             origin: if boot_ms == 2 { Origin::Profile } else { Origin::Spontaneous },
             path,
+            standing: Standing::Sole,
             meter_time: civil.map(clock),
             received: received(boot_ms, TimeQuality::Holdover),
             status: vec![4, 0],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::reading::{
     Function, Manufacturer, MeterId, Obis, Origin, Path as MeterPath, Quality, Reading, ReadingTypes, Received,
-    Register, Security, Source, TimeQuality, Unit, Value,
+    Register, Security, Source, Standing, TimeQuality, Unit, Value,
 };
 use crate::simulate::head_end::archive::Content;
 use crate::store::{Body, Epoch, Lane};
@@ -21,6 +21,7 @@ fn record(sequence: u64, mantissa: i64) -> Record {
         meter,
         origin: Origin::Spontaneous,
         path: MeterPath::Direct,
+        standing: Standing::Sole,
         meter_time: None,
         received,
         status: vec![0],

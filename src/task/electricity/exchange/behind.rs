@@ -6,12 +6,12 @@ use dlms::cosem::{MbusClient, class};
 
 use super::{Job, Outcome, Trouble};
 use crate::reading::from_cosem::Context;
-use crate::reading::{Manufacturer, MeterId, Obis, Path};
+use crate::reading::{MeterId, Obis, Path};
 use crate::schedule::End;
 use crate::task::electricity::Session;
 
 /// The channel that an object is of.
-pub(super) const fn channel(object: Obis) -> Option<u8> {
+pub(in crate::task::electricity) const fn channel(object: Obis) -> Option<u8> {
     match object.0 {
         [0, channel @ 1..=CHANNELS, 24, ..] => Some(channel),
         _ => None,
@@ -29,12 +29,12 @@ impl Job {
         let own = self.context();
         let Some(channel) = channel(object) else { return Ok(own) };
         if let Some((_, Some(meter))) = outcome.channels.iter().find(|(other, _)| *other == channel) {
-            return Ok(behind(own, *meter));
+            return Ok(behind_it(own, *meter));
         }
         let found = identity(channel, session).await?;
         outcome.channels.push((channel, found));
         let meter = found.ok_or_else(|| Trouble::refused(format!("nothing is installed on channel {channel}")))?;
-        Ok(behind(own, meter))
+        Ok(behind_it(own, meter))
     }
 
     /// Who is on each channel that there is.
@@ -58,10 +58,7 @@ pub(super) async fn identity(channel: u8, session: &mut Session) -> Result<Optio
     }
     let values: Vec<_> = octets.iter().map(|octets| Data::parse_all(octets)).collect::<Result<_, _>>()?;
     let values: [Data<'_>; 4] = values.try_into().unwrap_or([Data::NullData; 4]);
-    let MbusClient { identification_number, manufacturer_id, version, device_type } = MbusClient::new(values)?;
-    let manufacturer = Manufacturer(manufacturer_id);
-    let meter = MeterId::MBus { manufacturer, identification: identification_number, version, device_type };
-    Ok((identification_number != 0 || manufacturer_id != 0).then_some(meter))
+    Ok(MeterId::behind(&MbusClient::new(values)?))
 }
 
 /// IEC 62056-6-1: 0-n:24.1.0, the M-Bus client of a channel.
@@ -69,7 +66,8 @@ pub(super) const fn client_of(channel: u8) -> dlms::Obis {
     dlms::Obis::new(0, channel, 24, 1, 0, 255)
 }
 
-fn behind(own: Context, meter: MeterId) -> Context {
+/// What readings of a meter behind this one have in common.
+pub(in crate::task::electricity) fn behind_it(own: Context, meter: MeterId) -> Context {
     Context { path: Path::Behind(own.meter), meter, ..own }
 }
 
