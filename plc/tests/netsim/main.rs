@@ -229,8 +229,10 @@ fn cases_of_seconds() -> Vec<(Case, f64)> {
 }
 
 fn cases_of_minutes() -> Vec<(Case, f64)> {
-    let towns = [400].map(Ground::Town);
-    towns.into_iter().flat_map(|ground| cases(ground, 12.0)).collect()
+    // Of 2,000 meters a third of that: they would take as long as all others together.
+    let towns = [(400, 12.0), (1_000, 12.0), (2_000, 4.0)].map(|(meters, hours)| (Ground::Town(meters), hours));
+    let published = PUBLISHED.map(|ground| (ground, 12.0));
+    towns.into_iter().chain(published).flat_map(|(ground, hours)| cases(ground, hours)).collect()
 }
 
 #[test]
