@@ -74,7 +74,6 @@ impl Client {
         let most = self.limit() + HEADROOM + if self.settings.signing.is_some() { SIGNING_HEADROOM } else { 0 };
         if octets.len() <= most {
             self.transmit(&octets, now);
-            self.link.expect_answer(true, now);
             return Ok(());
         }
         if !self.has(Conformance::GENERAL_BLOCK_TRANSFER) {
@@ -115,7 +114,6 @@ impl Client {
         let blocks: Vec<_> =
             sender.blocks(window, acknowledged).map(|block| Apdu::GeneralBlockTransfer(block).octets()).collect();
         blocks.iter().for_each(|block| self.transmit(block, now));
-        self.link.expect_answer(true, now);
     }
 
     pub(super) fn transmit(&mut self, apdu: &[u8], now: Instant) {
@@ -128,6 +126,7 @@ impl Client {
                 self.link.send(&out, now);
             }
         }
+        self.link.expect_answer(true, now);
     }
 
     /// Takes an APDU as the link delivers it.
@@ -175,7 +174,6 @@ impl Client {
                     block_data: &[],
                 };
                 self.transmit(&Apdu::GeneralBlockTransfer(acknowledge).octets(), now);
-                self.link.expect_answer(true, now);
                 self.deadline = Some(now + self.settings.timeout);
                 Ok(())
             }
@@ -211,11 +209,15 @@ impl Client {
                 return Err(reject);
             }
         } else if self.settings.protection.is_some() && !ERRORS.contains(&first) {
+            // Anybody may have said it, but it is no answer, whose place it does not take.
+            if NOTIFICATIONS.contains(&first) {
+                return Err(Reject::NotProtected);
+            }
             self.not_taken(Reject::NotProtected, now);
             return Err(Reject::NotProtected);
         }
         match octets.first() {
-            Some(&(tag::DATA_NOTIFICATION | tag::EVENT_NOTIFICATION)) => {
+            Some(first) if NOTIFICATIONS.contains(first) => {
                 self.events.push_back(Event::Notified(octets));
                 Ok(())
             }
@@ -330,6 +332,8 @@ const fn is_lost(why: DataAccessResult) -> bool {
 
 /// What a meter may say in the clear although it was asked ciphered.
 const ERRORS: [u8; 2] = [tag::EXCEPTION_RESPONSE, tag::CONFIRMED_SERVICE_ERROR];
+/// What a meter says unasked.
+const NOTIFICATIONS: [u8; 2] = [tag::DATA_NOTIFICATION, tag::EVENT_NOTIFICATION];
 /// Octets around a signed APDU at most: tag, transaction id, titles, empty fields, lengths, signature.
 const SIGNING_HEADROOM: usize = 1 + 9 + 9 + 9 + 2 + 5 + 2 + 96;
 /// No meter takes less.

@@ -288,7 +288,11 @@ impl Client {
                     if let Err(reject) = self.receive(octets, now) {
                         self.events.push_back(Event::Rejected(reject));
                     }
+                    // What came may have been something else than the answer that is waited for.
+                    self.link.expect_answer(self.deadline.is_some(), now);
                 }
+                // A line may be slow, and its meter too.
+                LinkEvent::Progress => self.deadline = self.deadline.map(|_| now + self.settings.timeout),
                 LinkEvent::Rejected(reject) => self.events.push_back(Event::Rejected(reject)),
                 LinkEvent::Closed => self.ended(None),
                 LinkEvent::Failed(failure) => self.ended(Some(Cause::Link(failure))),

@@ -19,6 +19,8 @@ use crate::sim::{Access, Model, Port, Server, SplitMix};
 use crate::spec::DataAccessResult;
 use crate::{Obis, start};
 
+mod line;
+
 pub(crate) const CLOCK: Attribute = Attribute::new(8, Obis::new(0, 0, 1, 0, 0, 255), 2);
 pub(crate) const ENERGY: Attribute = Attribute::new(3, Obis::new(1, 0, 1, 8, 0, 255), 2);
 pub(crate) const LOAD_PROFILE: Attribute = Attribute::new(7, Obis::new(1, 0, 99, 1, 0, 255), 2);

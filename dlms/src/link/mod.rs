@@ -37,6 +37,8 @@ pub enum LinkEvent {
     /// By either side.
     Closed,
     Apdu(Vec<u8>),
+    /// A part of an APDU has come, or has gone: the other side is there, and more will follow.
+    Progress,
     /// Octets that were not taken. The link goes on.
     Rejected(Reject),
     /// The link is closed now.

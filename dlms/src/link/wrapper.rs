@@ -156,9 +156,14 @@ impl Link for Wrapper {
                 Err(reject) => LinkEvent::Rejected(reject),
             });
         });
-        if self.is_datagram && !self.deframer.is_empty() {
+        if self.deframer.is_empty() {
+            return;
+        }
+        if self.is_datagram {
             self.deframer.clear();
             self.events.push_back(LinkEvent::Rejected(Reject::Truncated));
+        } else if !bytes.is_empty() {
+            self.events.push_back(LinkEvent::Progress);
         }
     }
 

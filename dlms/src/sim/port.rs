@@ -89,7 +89,7 @@ impl Port {
             match event {
                 LinkEvent::Apdu(apdu) => heard.push(Heard::Apdu(client, apdu)),
                 LinkEvent::Opened | LinkEvent::Closed => heard.push(Heard::Reset(client)),
-                LinkEvent::Rejected(_) | LinkEvent::Failed(_) => {}
+                LinkEvent::Progress | LinkEvent::Rejected(_) | LinkEvent::Failed(_) => {}
             }
         }
         out.extend(std::iter::from_fn(|| station.poll_transmit()));

@@ -158,7 +158,13 @@ impl Primary {
                         self.is_expecting = false;
                         strip_llc(octets, LLC_RESPONSE).map(|apdu| self.events.push_back(LinkEvent::Apdu(apdu)))
                     }
-                    Ok(None) => Ok(()),
+                    Ok(None) => {
+                        // Frames without information could come for ever.
+                        if !frame.information.is_empty() {
+                            self.events.push_back(LinkEvent::Progress);
+                        }
+                        Ok(())
+                    }
                     // Lost frames are asked for again.
                     Err(Reject::OutOfSequence) if poll => {
                         self.receive_ready(now);
