@@ -127,6 +127,11 @@ impl Conformance {
             | Self::ACTION.0,
     );
 
+    /// What a client offers, with general block transfer or without.
+    pub const fn offered(has_general_blocks: bool) -> Self {
+        if has_general_blocks { Self::USUAL.with(Self::GENERAL_BLOCK_TRANSFER) } else { Self::USUAL }
+    }
+
     pub const fn has(self, service: Self) -> bool {
         self.0 & service.0 == service.0
     }

@@ -110,6 +110,8 @@ pub struct Manner {
     pub server: u16,
     /// The physical device in its HDLC address.
     pub physical: Option<u16>,
+    /// That address has four octets, even where fewer would do.
+    pub is_wide: bool,
     pub authentication: Authentication,
     /// Bits of the security control octet: authentication, encryption.
     pub security: u8,
@@ -118,6 +120,8 @@ pub struct Manner {
     pub ciphering: Form,
     /// Requests are signed, and answers have to be.
     pub is_signed: bool,
+    /// General block transfer is offered.
+    pub has_general_blocks: bool,
     /// The meter starts its invocation counter anew in every association.
     pub counter_restarts: bool,
     /// Where the public client reads the invocation counter that the meter has had.
@@ -212,11 +216,13 @@ impl Default for Manner {
             client: 1,
             server: 1,
             physical: None,
+            is_wide: false,
             authentication: Authentication::None,
             security: 0,
             suite: 0,
             ciphering: Form::Global,
             is_signed: false,
+            has_general_blocks: false,
             counter_restarts: false,
             counter: None,
             clock: None,

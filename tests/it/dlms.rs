@@ -314,6 +314,18 @@ fn a_meter_that_does_not_select_is_read_whole_and_says_so() {
 }
 
 #[test]
+fn a_meter_with_general_blocks_alone_tells_what_is_long_when_these_are_offered() {
+    let mut access = access("none", &model());
+    access.conformance = Conformance(access.conformance.0 & !Conformance::BLOCK_TRANSFER_WITH_GET.0);
+    let address = meter(Port::wrapper(1), access, &model(), |_| {});
+    let objects = ["get", "--wrapper", &address, "--client", "1", "--pdu", "200", "--json", "15:0-0:40.0.0*255:2"];
+    let refused = dcu(&objects);
+    assert_eq!(refused.code, Some(1), "{}", refused.told);
+    let ended = dcu(&[&objects[..], &["--general-blocks"]].concat()).well();
+    assert!(ended.lines()[0]["value"].as_array().is_some_and(|objects| objects.len() > 20));
+}
+
+#[test]
 fn attributes_are_written_and_methods_invoked() {
     let mut access = access("none", &model());
     // Short requests only: what is longer goes in blocks.

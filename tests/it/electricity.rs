@@ -22,6 +22,7 @@ use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SystemTitle};
 use dlms::sim::object::{EventLog, Stored};
 use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
+use dlms::spec::DataAccessResult;
 use dlms::time::DeviationSign;
 use prost::Message as _;
 use serde_json::Value;
@@ -440,13 +441,33 @@ fn meters_that_refuse_or_say_nothing_do_not_keep_others_waiting() {
 }
 
 #[test]
+fn profiles_of_meters_that_do_not_select_are_read_whole() {
+    let meters = [Emulated::plain(1), Emulated::plain(2), Emulated::ciphered(3)];
+    let refusals = [DataAccessResult::OtherReason, DataAccessResult::ObjectUndefined, DataAccessResult::TypeUnmatched];
+    for (meter, reason) in meters.iter().zip(refusals) {
+        meter.faults(|faults| faults.no_selection = Some(reason));
+    }
+    let meters: Vec<&Emulated> = meters.iter().collect();
+    let (text, keys) = configure(&meters, PROFILE);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 3);
+    unit.terminate();
+    check_profile(&unit.readings(), &meters, 192);
+}
+
+#[test]
 fn meters_on_a_serial_line_and_behind_hdlc_over_tcp_are_read() {
     let meters = [Emulated::on_line(1, true), Emulated::on_line(2, false)];
     let meters: Vec<&Emulated> = meters.iter().collect();
-    let over_tcp = Emulated::on_line(3, true);
+    // It takes no shorter address, and long values go in general blocks.
+    let wide = Port::hdlc(Address::wide(1, Some(19)).unwrap(), Parameters::default());
+    let over_tcp = Emulated::of(Model::electricity(3).unwrap(), wide, true);
     let port = serial_line(&meters);
     let (text, keys) = configured(&meters, |meter| format!("physical = {}\n", 16 + meter.model.serial));
-    let (other, more_keys) = configured(&[&over_tcp], |meter| format!("physical = 19\ntcp = \"{}\"\n", meter.address));
+    let (other, more_keys) = configured(&[&over_tcp], |meter| {
+        format!("physical = 19\nwide_address = true\ngeneral_blocks = true\ntcp = \"{}\"\n", meter.address)
+    });
     let text = format!(
         "[[electricity.channel]]\nname = \"lan\"\nlink = \"hdlc\"\nport = {port:?}\nbaud = 115200\n\
          [[electricity.channel]]\nname = \"tcp\"\nlink = \"hdlc\"\n{text}{}{PROFILE}",

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::Reject;
 use crate::acse::{AssociationResult, Diagnostic};
-use crate::apdu::{Attribute, ConfirmedServiceError, ExceptionResponse, Method};
+use crate::apdu::{Attribute, ConfirmedServiceError, ExceptionResponse, Method, ServiceError};
 use crate::link::LinkFailure;
 use crate::spec::{ActionResult, DataAccessResult};
 
@@ -51,6 +51,36 @@ pub enum Cause {
     Unsendable(Reject),
     /// There is no invocation counter left.
     CountersExhausted,
+}
+
+impl Cause {
+    /// What a meter answers that does not select rows, or has none among those that are selected: the whole profile
+    /// may be asked for instead.
+    pub const fn is_unselective(&self) -> bool {
+        use DataAccessResult as R;
+        match self {
+            Self::Access(result) => matches!(
+                result,
+                R::ReadWriteDenied
+                    | R::ObjectUndefined
+                    | R::ObjectClassInconsistent
+                    | R::ObjectUnavailable
+                    | R::TypeUnmatched
+                    | R::ScopeOfAccessViolated
+                    | R::DataBlockUnavailable
+                    | R::OtherReason
+            ),
+            Self::Exception(exception) => {
+                matches!(
+                    exception.service_error,
+                    ServiceError::ServiceNotSupported | ServiceError::OperationNotPossible
+                )
+            }
+            // The request with the selection is longer than what the meter takes.
+            Self::Unsendable(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Target {

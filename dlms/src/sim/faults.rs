@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::spec::DataAccessResult;
+
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// A request is not heard.
@@ -24,6 +26,8 @@ pub struct Faults {
     pub endless_blocks: bool,
     /// Blocks although they were not negotiated.
     pub unasked_blocks: bool,
+    /// A selection of rows is refused so.
+    pub no_selection: Option<DataAccessResult>,
     /// The invocation counter starts anew in every association.
     pub counter_restarts: bool,
     /// Each answer has the counter of the one before.

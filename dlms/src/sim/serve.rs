@@ -47,7 +47,10 @@ impl Server {
             let highest = self.received.values().filter_map(|counter| counter.0).max();
             return Ok(Data::DoubleLongUnsigned(highest.unwrap_or(0)).octets());
         }
-        self.meter.get(&selected.attribute, selected.selection.as_ref())
+        match (self.faults.no_selection, &selected.selection) {
+            (Some(reason), Some(_)) => Err(reason),
+            (_, selection) => self.meter.get(&selected.attribute, selection.as_ref()),
+        }
     }
 
     fn serve_get(&mut self, client: u16, request: GetRequest<'_>) -> Vec<u8> {

@@ -1,11 +1,10 @@
 //! `dcu dlms profile`: rows of a profile by range or by entry, each column with its name, scaler and unit.
 
 use dlms::Data;
-use dlms::apdu::{Attribute, CaptureObject, EntryDescriptor, RangeDescriptor, Selection, ServiceError};
-use dlms::client::Cause;
+use dlms::apdu::{Attribute, CaptureObject, EntryDescriptor, RangeDescriptor, Selection};
 use dlms::cosem::{Column, Row, Rows, ScalerUnit, capture_objects, class};
 use dlms::data::Items;
-use dlms::spec::{Conformance, DataAccessResult};
+use dlms::spec::Conformance;
 use dlms::time::{ClockStatus, DateTime, DeviationSign};
 use dlms::{Obis, Reject};
 use serde::Serialize;
@@ -171,7 +170,7 @@ impl Profile {
         };
         match meter.direct.get(self.buffer, Some(selection)) {
             Ok(octets) => Ok(Ok(octets)),
-            Err(SessionError::Failed(why)) if is_unable(why.cause) => Ok(Err(why.cause.to_string())),
+            Err(SessionError::Failed(why)) if why.cause.is_unselective() => Ok(Err(why.cause.to_string())),
             Err(error) => Err(meter.told(error)),
         }
     }
@@ -318,23 +317,6 @@ struct Cell {
 
 fn is_clock(object: &CaptureObject) -> bool {
     object.attribute.class_id == class::CLOCK && object.attribute.attribute == 2
-}
-
-/// What meters say that do not select.
-fn is_unable(cause: Cause) -> bool {
-    use DataAccessResult as R;
-    match cause {
-        Cause::Access(result) => matches!(
-            result,
-            R::ReadWriteDenied | R::ObjectUnavailable | R::TypeUnmatched | R::ScopeOfAccessViolated | R::OtherReason
-        ),
-        Cause::Exception(exception) => {
-            matches!(exception.service_error, ServiceError::ServiceNotSupported | ServiceError::OperationNotPossible)
-        }
-        // The request with the selection is longer than what the meter takes.
-        Cause::Unsendable(_) => true,
-        _ => false,
-    }
 }
 
 /// Minutes that summer time is ahead, at most.

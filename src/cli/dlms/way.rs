@@ -12,6 +12,7 @@ use dlms::link::hdlc::{Address, Parameters, Primary, Timing};
 use dlms::link::wrapper::Wrapper;
 use dlms::security::hls::Hash;
 use dlms::security::{Ciphering, Form, SecurityControl};
+use dlms::spec::Conformance;
 use dlms::time::DeviationSign;
 use dlms::{Client, Data, Obis};
 
@@ -64,6 +65,9 @@ pub(super) struct Way {
     /// Octets of the longest answer in one piece [default: 65535, over HDLC and UDP 1024]
     #[arg(long, value_name = "N")]
     pdu: Option<u16>,
+    /// Offer general block transfer: a meter that has it may then answer so, and some have no other
+    #[arg(long)]
+    general_blocks: bool,
     /// How client and meter show who they are
     #[arg(long, value_enum, default_value_t = Auth::None)]
     auth: Auth,
@@ -278,6 +282,7 @@ impl Way {
         let repeats = if self.is_udp() { TRIES } else { 0 };
         Settings {
             max_receive_pdu_size: self.pdu.unwrap_or(longest),
+            conformance: Conformance::offered(self.general_blocks),
             value_limit: VALUE_LIMIT,
             timeout: self.timeout / (repeats + 1),
             repeats,

@@ -8,6 +8,7 @@ use dlms::link::hdlc::{Address, Parameters, Primary, Timing};
 use dlms::link::wrapper::Wrapper;
 use dlms::security::hls::Hash;
 use dlms::security::{Ciphering, SecurityControl, Suite, SystemTitle};
+use dlms::spec::Conformance;
 
 use super::KernelRandom;
 use crate::config::electricity::{self, Channel, Meter, Place};
@@ -74,6 +75,7 @@ fn settings(
         signing: manner.is_signed.then(|| signing(suite, credential)).transpose()?,
         timeout,
         value_limit: VALUE_LIMIT,
+        conformance: Conformance::offered(manner.has_general_blocks),
         counter_restarts: manner.counter_restarts,
         system_title: own_title.map(SystemTitle),
         meter_title: Some(SystemTitle(meter.id)).filter(|_| manner.has_signatures()),
@@ -110,7 +112,8 @@ pub(super) fn ciphering(
 
 fn link(meter: &Meter, channel: &Channel) -> Box<dyn Link> {
     let manner = &meter.manner;
-    let addresses = Address::one(manner.client).zip(Address::server(manner.server, manner.physical));
+    let server = if manner.is_wide { Address::wide } else { Address::server };
+    let addresses = Address::one(manner.client).zip(server(manner.server, manner.physical));
     match (channel.link, addresses) {
         (electricity::Link::Hdlc, Some((client, server))) => {
             let (information_transmit, information_receive) = (channel.frame_size, channel.frame_size);

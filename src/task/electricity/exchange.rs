@@ -2,6 +2,7 @@
 
 mod associate;
 mod behind;
+mod buffer;
 mod channel;
 mod clock;
 mod party;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use ::plc::poll::Priority;
 use dlms::Data;
 use dlms::apdu::{Attribute, RangeDescriptor, Selection};
-use dlms::client::Association;
+use dlms::client::{Association, Cause, Failure};
 use dlms::cosem::{self, Row, Rows, ScalerUnit, class};
 use dlms::data::Items;
 use tokio::task::block_in_place;
@@ -28,7 +29,7 @@ pub(super) use clock::Corrected;
 pub(super) use party::Party;
 use trouble::Trouble;
 
-use super::{Note, Session};
+use super::{Note, Session, SessionError};
 use crate::clock::ReadClock;
 use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::journal::Counters;
@@ -241,7 +242,7 @@ impl Job {
             to_value: Data::OctetString(&to),
             selected_values: Items::EMPTY,
         });
-        let buffer = session.get(profile(2), Some(selection)).await?;
+        let buffer = buffer::read(session, profile(2), selection).await?;
         let context = self.context_of(object, session, outcome).await?;
         let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
         let mut rows = Rows::new(Data::parse_all(&buffer)?, &columns, layout.period)?;
@@ -302,8 +303,11 @@ impl Job {
     ) -> Result<Arc<Layout>, Trouble> {
         let objects = session.get(profile(3), None).await?;
         let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
-        let period = session.get(profile(4), None).await?;
-        let period = Data::parse_all(&period)?.number()?;
+        // A meter that does not say its period leaves no clock out.
+        let period = match session.get(profile(4), None).await {
+            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => 0,
+            period => Data::parse_all(&period?)?.number()?,
+        };
         let fingerprint = fingerprint(&objects, period);
         if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
             return Ok(before);

@@ -85,8 +85,7 @@ fn is_answered(event: &Event) -> bool {
 }
 
 /// A meter accepts: GET, and blocks of it. Made by hand.
-const AARE: [u8; 43] =
-    hex!("6129a109060760857405080101a203020100a305a103020100be10040e0800065f1f0400001010ffff0007");
+const AARE: [u8; 43] = hex!("6129a109060760857405080101a203020100a305a103020100be10040e0800065f1f0400001010ffff0007");
 /// EventNotification of an alarm register, and an answer of GET.
 const NOTIFICATION: [u8; 15] = hex!("c20000010000616200ff0206000000");
 const ANSWER: [u8; 9] = hex!("c401c1000600000001");
@@ -112,7 +111,7 @@ fn a_notification_does_not_end_the_waiting_for_the_answer() {
 
 #[test]
 fn an_answer_that_comes_slowly_is_not_given_up_while_it_comes() {
-    let long = [&hex!("c401c1000982") [..], &1000_u16.to_be_bytes(), &[7; 1000]].concat();
+    let long = [&hex!("c401c1000982")[..], &1000_u16.to_be_bytes(), &[7; 1000]].concat();
     // Nine frames, and no more than three of them within the time for one answer.
     let settings = Settings { timeout: Duration::from_secs(4), ..Settings::default() };
     let mut line = Line { delay: Duration::from_millis(1_500), ..Line::new(settings) };

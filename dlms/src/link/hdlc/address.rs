@@ -33,9 +33,15 @@ impl Address {
     /// The shortest address of a logical device, and of the physical device it is in.
     pub fn server(logical: u16, physical: Option<u16>) -> Option<Self> {
         match physical {
-            None => Self::one(logical).or_else(|| Self::four(logical, ANY_PHYSICAL)),
-            Some(physical) => Self::two(logical, physical).or_else(|| Self::four(logical, physical)),
+            None => Self::one(logical),
+            Some(physical) => Self::two(logical, physical),
         }
+        .or_else(|| Self::wide(logical, physical))
+    }
+
+    /// The same in four octets, which some meters want.
+    pub fn wide(logical: u16, physical: Option<u16>) -> Option<Self> {
+        Self::four(logical, physical.unwrap_or(ANY_PHYSICAL))
     }
 
     /// The client's or the logical device's number.

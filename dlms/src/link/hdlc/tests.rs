@@ -60,6 +60,8 @@ fn addresses_have_one_two_or_four_octets() {
     assert_eq!(Address::server(1, Some(17)), Address::two(1, 17));
     assert_eq!(Address::server(1, Some(200)), Address::four(1, 200));
     assert_eq!(Address::server(1, Some(20_000)), None);
+    assert_eq!(Address::wide(1, Some(17)), Address::four(1, 17));
+    assert_eq!(Address::wide(1, None), Address::four(1, 0x3fff));
 }
 
 #[test]
