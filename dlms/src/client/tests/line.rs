@@ -106,7 +106,9 @@ fn a_notification_does_not_end_the_waiting_for_the_answer() {
     let notification = [&NOTIFICATION[..], &[0x0f]].concat();
     let answer = |_: &[u8]| vec![notification.clone(), ANSWER.to_vec()];
     assert_eq!(line.next(answer), Event::Notified(notification.clone()));
+    let then = line.now;
     assert!(is_answered(&line.next(answer)));
+    assert_eq!(line.now, then, "the meter is polled at once");
 }
 
 #[test]

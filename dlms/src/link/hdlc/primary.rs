@@ -287,7 +287,8 @@ impl Link for Primary {
     fn expect_answer(&mut self, is_expected: bool, now: Instant) {
         self.is_expecting = is_expected;
         if !self.is_polling && self.state == State::Open {
-            self.deadline = is_expected.then(|| now + self.timing.poll);
+            // What has just come was not all: the meter may have the rest already.
+            self.deadline = is_expected.then_some(now);
         }
     }
 }

@@ -173,7 +173,7 @@ fn converse(agreed: Parameters, request: &[u8], answer: &[u8], lose_each: usize)
                     answers += 1;
                     primary.send(request, now);
                 }
-                LinkEvent::Rejected(Reject::OutOfSequence) => {}
+                LinkEvent::Progress | LinkEvent::Rejected(Reject::OutOfSequence) => {}
                 event => panic!("{event:?} after {frames} frames"),
             }
         }
