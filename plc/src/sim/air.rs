@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Random;
 use super::modem::{Happening, Modem, Stage};
+use super::network::{Load, Owed};
 use crate::Eui64;
 use crate::g3::adp::{Address, Hop, Message, Path, Value};
 use crate::g3::modem::Generation;
@@ -12,31 +13,52 @@ use crate::g3::{AdpStatus, MacStatus, lbp};
 use crate::net::{self, Datagram};
 
 impl Modem {
-    /// Sends a message of the bootstrap server to the node that it names; when it has arrived, None where it cannot.
-    pub(super) fn carry_lbp(&mut self, pdu: &[u8], destination: Address, now: Instant) -> Option<Instant> {
-        let eui64 = Eui64(pdu.get(2..10)?.try_into().ok()?);
-        let place = self.places.get(&eui64).copied()?;
-        let counter = self.count();
-        let key = self.key();
-        let device = self.devices.get_mut(place).filter(|device| device.is_on)?;
-        // What goes to a member is secured; what goes to who asks, or to its agent, is not for its keys.
-        let is_member = device.short_addr.is_some_and(|short_addr| destination == Address::Short(short_addr));
-        if is_member && !key.is_some_and(|(index, key)| device.key(index) == Some(key) && device.hear(key, counter)) {
-            return None;
+    /// Sends a message of the bootstrap server to the node that it names, and tells the host of the one with a handle.
+    pub(super) fn carry_lbp(&mut self, pdu: &[u8], destination: Address, handle: Option<u8>, now: Instant) {
+        let Some(place) = self.hearer(pdu, destination) else {
+            return self.confirm_lbp(handle, AdpStatus::ROUTE_ERROR, now);
+        };
+        if self.network.is_some() {
+            let load = Load::Bootstrap(pdu.to_vec());
+            return self.network_sends(place, load, handle.map(Owed::Lbp), (true, Some(destination)));
         }
         let at = now + self.delay(place, pdu.len());
         if !self.random.happens(self.nature.faults.air_loss_ppm) {
             self.at(at, Happening::Hear(place, pdu.to_vec()));
         }
-        Some(at)
+        self.confirm_lbp(handle, AdpStatus::SUCCESS, at);
+    }
+
+    fn confirm_lbp(&mut self, handle: Option<u8>, status: AdpStatus, now: Instant) {
+        if let Some(handle) = handle {
+            let at = now + self.nature.faults.slow_confirm;
+            self.at(at, Happening::Tell(Message::LbpConfirm { status, handle }, true));
+        }
+    }
+
+    /// Who hears a message of the bootstrap server; None where nobody can.
+    fn hearer(&mut self, pdu: &[u8], destination: Address) -> Option<usize> {
+        let eui64 = Eui64(pdu.get(2..10)?.try_into().ok()?);
+        let place = self.places.get(&eui64).copied()?;
+        let counter = self.count();
+        let key = self.key();
+        let is_far = self.network.is_some();
+        let device = self.devices.get_mut(place).filter(|device| device.is_on || is_far)?;
+        // What goes to a member is secured; what goes to who asks, or to its agent, is not for its keys.
+        let is_member = device.short_addr.is_some_and(|short_addr| destination == Address::Short(short_addr));
+        let is_secret =
+            is_member && !key.is_some_and(|(index, key)| device.key(index) == Some(key) && device.hear(key, counter));
+        (!is_secret).then_some(place)
     }
 
     pub(super) fn device_hears(&mut self, place: usize, pdu: &[u8], now: Instant) {
         let Ok(message) = lbp::Message::parse(pdu) else { return };
         let Some(device) = self.devices.get_mut(place).filter(|device| device.is_on) else { return };
         let answers = device.take(&message, &mut self.random);
-        if device.short_addr.is_none() {
-            self.ask_later(place, now);
+        match self.network.is_some() {
+            true => self.membership(place, message.code == lbp::Code::Decline),
+            false if device.short_addr.is_none() => self.ask_later(place, now),
+            false => {}
         }
         answers.into_iter().for_each(|answer| self.device_says(place, answer, now));
     }
@@ -50,37 +72,48 @@ impl Modem {
         self.statistics.asked += 1;
         let times = if device.flaw == Some(super::Flaw::Stutters) { 2 } else { 1 };
         (0..times).for_each(|_| self.device_says(place, joining.clone(), now));
-        let window = self.nature.join_window;
-        self.ask_later(place, now + window);
+        if self.network.is_none() {
+            self.ask_later(place, now + self.nature.join_window);
+        }
     }
 
     fn device_says(&mut self, place: usize, message: lbp::Message, now: Instant) {
+        if self.network.is_some() {
+            return self.network_hears(place, Load::Says(message));
+        }
         if !self.random.happens(self.nature.faults.air_loss_ppm) {
             let at = now + self.delay(place, 64);
             self.at(at, Happening::Answer(place, message));
         }
     }
 
-    pub(super) fn coordinator_hears(&mut self, place: usize, message: &lbp::Message, now: Instant) {
+    /// A message of a bootstrap, from a node by its agent.
+    pub(super) fn coordinator_hears(
+        &mut self,
+        place: usize,
+        agent: Option<usize>,
+        message: &lbp::Message,
+        now: Instant,
+    ) {
         if self.stage != Stage::Started {
             return;
         }
         if self.nature.generation == Generation::ModemLbs {
             return self.lbs_hears(place, message, now);
         }
-        let source = self.source(place);
+        let source = self.source(place, agent);
         let pdu = message.to_vec().into();
         let lqi = self.near_lqi(place);
         self.tell(&Message::LbpIndication { source, pdu, lqi, is_secured: source != NOBODY });
     }
 
     /// Whom a node's bootstrapping comes from: itself, its agent, or nobody when it is heard directly.
-    fn source(&self, place: usize) -> u16 {
+    fn source(&self, place: usize, agent: Option<usize>) -> u16 {
         let short_addr = |place: usize| self.devices.get(place).and_then(|device| device.short_addr);
-        short_addr(place).or_else(|| short_addr(self.parent(place)?)).unwrap_or(NOBODY)
+        short_addr(place).or_else(|| short_addr(agent?)).unwrap_or(NOBODY)
     }
 
-    pub(super) fn send_packet(&mut self, handle: u8, packet: Vec<u8>, now: Instant) {
+    pub(super) fn send_packet(&mut self, handle: u8, discovers: bool, packet: Vec<u8>, now: Instant) {
         let counter = self.count();
         let to = net::ends(&packet).and_then(|(_, to)| net::short_addr(to, self.pan_id?, self.prefix()));
         let place = to.and_then(|short_addr| self.place_of(short_addr));
@@ -89,6 +122,13 @@ impl Modem {
         let is_lost = self.random.happens(self.nature.faults.air_loss_ppm);
         let status = match place.and_then(|place| Some((place, self.devices.get_mut(place)?))) {
             _ if net::ends(&packet).is_none() => AdpStatus::INVALID_IPV6_FRAME,
+            // Who has no power, and who has no key, is no different there.
+            Some((place, device))
+                if self.network.is_some()
+                    && (!device.is_on || key.is_some_and(|(index, key)| device.key(index) == Some(key))) =>
+            {
+                return self.network_sends(place, Load::Packet(packet), Some(Owed::Data(handle)), (discovers, None));
+            }
             Some((place, device)) if device.is_on => match key {
                 Some((index, key)) if device.key(index) == Some(key) => {
                     if device.hear(key, counter) && !is_lost {
@@ -140,7 +180,13 @@ impl Modem {
 
     fn leave(&mut self, place: usize, datagram: &Datagram<'_>, now: Instant) {
         let mut octets = Vec::new();
-        if datagram.emit(&mut octets).is_ok() && !self.random.happens(self.nature.faults.air_loss_ppm) {
+        if datagram.emit(&mut octets).is_err() {
+            return;
+        }
+        if self.network.is_some() {
+            return self.network_hears(place, Load::Reply(octets));
+        }
+        if !self.random.happens(self.nature.faults.air_loss_ppm) {
             let at = now + self.delay(place, octets.len());
             self.at(at, Happening::Reply(place, octets));
         }
@@ -168,6 +214,10 @@ impl Modem {
 
     pub(super) fn discover_path(&mut self, destination: u16, metric: u8, now: Instant) {
         let place = self.place_of(destination);
+        if let Some(place) = place.filter(|_| self.network.is_some()) {
+            let (forward, reverse) = (Vec::new(), Vec::new());
+            return self.trace(place, Path { destination, originator: 0, metric, forward, reverse });
+        }
         let mut places: Vec<_> = std::iter::successors(place, |place| self.parent(*place)).collect();
         places.reverse();
         let short = |place: Option<usize>| place.map_or(Some(0), |place| self.devices.get(place)?.short_addr);
@@ -205,6 +255,9 @@ impl Modem {
         if attribute != adp::ROUTING_TABLE {
             return None;
         }
+        if self.network.is_some() {
+            return Some(Typed::Route(self.network_route(index.into())?).to_value());
+        }
         let (place, device) = self
             .devices
             .iter()
@@ -235,9 +288,15 @@ impl Modem {
 
     /// A row of a table of the MAC layer: who stands next to the coordinator.
     pub(super) fn mac_row(&self, attribute: u32, index: u16) -> Option<Value> {
-        let near = self.devices.iter().enumerate().take(self.nature.fan_out);
-        let mut near = near.filter_map(|(place, device)| Some((self.tie(place), device.short_addr?)));
-        let (Tie { lqi, phase_differential, .. }, short_addr) = near.nth(usize::from(index))?;
+        let neighbour = match self.network.is_some() {
+            true => self.network_neighbour(attribute == mac::POS_TABLE_RF, index.into()),
+            false => {
+                let near = self.devices.iter().enumerate().take(self.nature.fan_out);
+                let mut near = near.filter_map(|(place, device)| Some((self.tie(place), device.short_addr?)));
+                near.nth(usize::from(index))
+            }
+        };
+        let (Tie { lqi, phase_differential, .. }, short_addr) = neighbour?;
         match attribute {
             mac::NEIGHBOUR_TABLE => {
                 let is_old = self.nature.generation == Generation::HostLbs;
@@ -288,7 +347,7 @@ impl Modem {
     }
 
     /// The node in front of this one, towards the coordinator.
-    fn parent(&self, place: usize) -> Option<usize> {
+    pub(super) fn parent(&self, place: usize) -> Option<usize> {
         let fan_out = self.nature.fan_out.max(1);
         place.checked_sub(fan_out).map(|behind| behind / fan_out)
     }
@@ -309,6 +368,9 @@ impl Modem {
 
     /// Of the last hop on the way from a node to the coordinator.
     fn near_lqi(&self, place: usize) -> u8 {
+        if self.network.is_some() {
+            return self.network_lqi(place).unwrap_or(0);
+        }
         let first = std::iter::successors(Some(place), |place| self.parent(*place)).last();
         self.tie(first.unwrap_or(place)).lqi
     }
@@ -323,16 +385,16 @@ impl Modem {
 }
 
 /// A link.
-struct Tie {
-    lqi: u8,
+pub(super) struct Tie {
+    pub(super) lqi: u8,
     /// Sixths of a turn from the parent's phase to the node's.
-    phase_differential: u8,
+    pub(super) phase_differential: u8,
     /// 0 is PLC, 1 is RF.
-    medium: u8,
+    pub(super) medium: u8,
 }
 
 /// The default metric: Kh 4, Kq 10, LQI from 0 to 255.
-fn link_cost(lqi: u8) -> u8 {
+pub(super) fn link_cost(lqi: u8) -> u8 {
     4 + ((255 - u16::from(lqi)) * 10 / 255) as u8
 }
 

@@ -53,10 +53,15 @@ impl Modem {
             Request::NetworkStart { pan_id } => self.start(pan_id, now),
             Request::NetworkLeave {} => {
                 self.stage = Stage::Initialized;
+                self.network_runs(false);
                 self.say(Message::NetworkLeaveConfirm { status: AdpStatus::SUCCESS }, now);
             }
             Request::Set { attribute, index, value } => {
-                let set = self.pib.set(Layer::Adp, attribute, index, &value);
+                let row = Layer::Adp.parse(attribute, &value.octets).ok();
+                let set = match row.is_some_and(|row| self.network_takes(&row)) {
+                    true => Ok(()),
+                    false => self.pib.set(Layer::Adp, attribute, index, &value),
+                };
                 let status = set.err().map_or(AdpStatus::SUCCESS, super::pib::Fault::adp);
                 self.say(Message::SetConfirm { status, attribute, index }, now);
             }
@@ -75,9 +80,9 @@ impl Modem {
                 let status = got.as_ref().err().map_or(MacStatus::SUCCESS, |fault| fault.mac());
                 self.say(Message::MacGetConfirm { status, attribute, index, value: got.unwrap_or_default() }, now);
             }
-            Request::Data { handle, nsdu, .. } => {
+            Request::Data { handle, nsdu, discover_route, .. } => {
                 if self.take_buffer(now) {
-                    self.send_packet(handle, nsdu.0, now);
+                    self.send_packet(handle, discover_route, nsdu.0, now);
                 } else {
                     self.say(Message::DataConfirm { status: AdpStatus::NO_BUFFERS, handle }, now);
                 }
@@ -90,6 +95,12 @@ impl Modem {
                 }
             }
             Request::PathDiscovery { destination, metric } => self.discover_path(destination, metric, now),
+            Request::RouteDiscovery { destination, max_hops } if self.network.is_some() => {
+                match self.place_of(destination) {
+                    Some(place) => self.search_route(place, max_hops),
+                    None => self.say(Message::RouteDiscoveryConfirm { status: AdpStatus::ROUTE_ERROR }, now),
+                }
+            }
             Request::RouteDiscovery { destination, .. } => {
                 let status =
                     if self.place_of(destination).is_some() { AdpStatus::SUCCESS } else { AdpStatus::ROUTE_ERROR };
@@ -146,6 +157,7 @@ impl Modem {
 
     fn start(&mut self, pan_id: u16, now: Instant) {
         self.stage = Stage::Started;
+        self.network_runs(true);
         self.pib.put(Layer::Mac, mac::PAN_ID, Typed::U16(pan_id));
         self.pib.put(Layer::Adp, adp::MANUF_PAN_ID, Typed::U16(pan_id));
         // Nodes of another network find nobody any more.
@@ -183,10 +195,7 @@ impl Modem {
     }
 
     fn send_lbp(&mut self, handle: u8, lbp: &Lbp, now: Instant) {
-        let is_sent = self.carry_lbp(&lbp.pdu.0, lbp.destination, now);
-        let status = if is_sent.is_some() { AdpStatus::SUCCESS } else { AdpStatus::ROUTE_ERROR };
-        let at = is_sent.unwrap_or(now) + self.nature.faults.slow_confirm;
-        self.at(at, Happening::Tell(Message::LbpConfirm { status, handle }, true));
+        self.carry_lbp(&lbp.pdu.0, lbp.destination, Some(handle), now);
     }
 
     fn set_lbp(&mut self, attribute: u32, index: u16, value: &Value, now: Instant) {

@@ -162,7 +162,7 @@ impl Modem {
     fn lbs_says(&mut self, code: lbp::Code, eui64: Eui64, data: lbp::Data, destination: Address, now: Instant) {
         let pdu = lbp::Message::new(code, eui64, data).to_vec();
         // Whether it arrives is not said to the host.
-        self.carry_lbp(&pdu, destination, now);
+        self.carry_lbp(&pdu, destination, None, now);
     }
 
     fn member(&self, eui64: Eui64) -> Option<Address> {

@@ -6,6 +6,7 @@ mod device;
 mod lbs;
 mod modem;
 pub mod net;
+mod network;
 mod pair;
 mod pib;
 mod random;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use device::{Device, Flaw};
 pub use modem::{Modem, Statistics};
+pub use network::Network;
 pub use pair::Pair;
 pub use random::Random;
 

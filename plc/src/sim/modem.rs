@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::lbs::Lbs;
 use super::pib::Pib;
-use super::{Behind, Device, Nature, Random};
+use super::{Behind, Device, Nature, Network, Random};
 use crate::g3::adp::{Message, Request};
 use crate::g3::lbp;
 use crate::g3::pib::{Layer, Typed, adp, mac};
@@ -23,6 +23,8 @@ pub struct Modem {
     pub(super) places: BTreeMap<Eui64, usize>,
     pub(super) behind: Behind,
     pub(super) lbs: Lbs,
+    /// None where the air is a simple one.
+    pub(super) network: Option<Network>,
     /// Nodes whose next question is due some time.
     asking: BTreeSet<usize>,
     /// The network that the nodes are in.
@@ -87,6 +89,7 @@ impl Modem {
             devices,
             behind,
             lbs: Lbs::default(),
+            network: None,
             asking: BTreeSet::new(),
             pan_id: None,
             pending: 0,
@@ -131,6 +134,9 @@ impl Modem {
         let current = self.key();
         let Some(device) = self.devices.get_mut(place) else { return };
         device.is_on = is_on;
+        if self.network.is_some() {
+            return self.network_switches(place, is_on);
+        }
         if is_on && current.is_some_and(|(index, key)| device.key(index) != Some(key)) {
             device.leave();
         }
@@ -156,6 +162,7 @@ impl Modem {
     }
 
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        self.network_goes_on(now);
         for octet in bytes {
             let Some(frame) = self.deframer.take(*octet) else { continue };
             if frame.protocol() != Protocol::ADP_G3 || self.random.happens(self.nature.faults.deaf_ppm) {
@@ -168,6 +175,7 @@ impl Modem {
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.network_goes_on(now);
         while let Some(entry) = self.timeline.first_entry().filter(|entry| entry.key().0 <= now) {
             let (at, _) = *entry.key();
             let happening = entry.remove();
@@ -176,7 +184,8 @@ impl Modem {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timeline.keys().next().map(|(at, _)| *at)
+        let next = self.network.as_ref().and_then(Network::next_at);
+        self.timeline.keys().next().map(|(at, _)| *at).into_iter().chain(next).min()
     }
 
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
@@ -189,6 +198,9 @@ impl Modem {
     }
 
     pub(super) fn ask_later(&mut self, place: usize, now: Instant) {
+        if self.network.is_some() {
+            return self.membership(place, false);
+        }
         if self.asking.insert(place) {
             let within = Duration::from_millis(self.random.under(self.nature.join_window.as_millis() as u64));
             self.at(now + within, Happening::Ask(place));
@@ -204,7 +216,10 @@ impl Modem {
                 }
             }
             Happening::Hear(place, pdu) => self.device_hears(place, &pdu, now),
-            Happening::Answer(place, message) => self.coordinator_hears(place, &message, now),
+            Happening::Answer(place, message) => {
+                let agent = self.parent(place);
+                self.coordinator_hears(place, agent, &message, now);
+            }
             Happening::Ask(place) => {
                 self.asking.remove(&place);
                 self.ask(place, now);
@@ -218,6 +233,7 @@ impl Modem {
     pub(super) fn forget(&mut self) {
         self.pib.reset();
         self.stage = Stage::Reset;
+        self.network_runs(false);
         self.lbs = Lbs::default();
         self.pending = 0;
         self.is_stopped = false;

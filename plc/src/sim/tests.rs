@@ -4,4 +4,5 @@ mod chaos;
 mod house;
 mod joins;
 mod lines;
+mod network;
 mod rekeys;

@@ -258,7 +258,7 @@ impl<P: Poller> Drive<P> {
             match self.world.run(wakes) {
                 None if wakes == until => return None,
                 None => self.poller.handle_timeout(self.now()),
-                Some(Output::Joined { .. }) => {}
+                Some(Output::Joined { .. } | Output::Hosted(_)) => {}
                 Some(Output::Discovered { node, is_found, .. }) => {
                     let (now, both) = (self.now(), self.both());
                     let Some(host) = &mut self.host else { continue };

@@ -1,7 +1,7 @@
 //! How a meter comes in: it scans, asks the best of those that answer to be its agent, and goes through the seven steps
 //! of the bootstrap; it tries again later where that fails.
 
-use super::message::{Bootstrap, Data, Frame, Kind, Load, Message, NodeNo, Output, Rank};
+use super::message::{Bootstrap, Data, Frame, Hosted, Kind, Load, Message, NodeNo, Output, Parcel, Rank};
 use super::phy::Micros;
 use super::routing::HOPS;
 use super::world::{Event, Manner, World};
@@ -86,7 +86,10 @@ impl World {
             }
             Join::Resting { then: Then::Join { agent, tries }, .. } => {
                 there.join = Join::Joining { agent, tries: tries + 1, step: 0 };
-                self.say(node, agent, 0);
+                match self.is_hosted {
+                    true => self.outputs.push_back(Output::Hosted(Hosted::Asks { device: node })),
+                    false => self.say_step(node, agent, 0, None),
+                }
             }
             Join::Scanning { best } => {
                 self.rest(node, best.map_or(Then::Scan, |agent| Then::Join { agent, tries: 0 }), 0);
@@ -97,8 +100,8 @@ impl World {
     }
 
     /// A device says a step of its bootstrap to its agent.
-    fn say(&mut self, node: NodeNo, agent: Agent, step: u8) {
-        let message = Message::Bootstrap(Bootstrap { device: node, step });
+    fn say_step(&mut self, node: NodeNo, agent: Agent, step: u8, parcel: Option<Parcel>) {
+        let message = Message::Bootstrap(Bootstrap { device: node, step, parcel });
         self.send(node, agent.channel, Frame { to: Some(agent.node), message });
         self.in_time(node, JOIN_WAIT);
     }
@@ -157,6 +160,9 @@ impl World {
 
     /// What became of a message of a bootstrap, at its sender.
     pub(super) fn bootstrap_sent(&mut self, node: NodeNo, said: Bootstrap, is_sent: bool) {
+        if let (0, Some(Parcel { tag, .. })) = (node, said.parcel) {
+            self.outputs.push_back(Output::Confirmed { tag, is_sent, at: self.now });
+        }
         if let (Join::Joining { agent, tries, .. }, false, true) = (self.node(node).join, is_sent, said.device == node)
         {
             self.join_failed(node, agent, tries);
@@ -172,25 +178,56 @@ impl World {
             }
             return;
         }
-        let now = self.now;
         let Join::Joining { agent, tries, step } = self.node(node).join else { return };
-        if from != agent.node || said.step != step + 1 {
+        if from != agent.node {
+            return;
+        }
+        if let Some(Parcel { tag, .. }) = said.parcel {
+            return self.outputs.push_back(Output::Hosted(Hosted::Hears { device: node, tag }));
+        }
+        if said.step != step + 1 {
             return;
         }
         if said.step == ACCEPTED {
-            let there = self.node(node);
-            there.join = Join::Joined;
-            there.failures = 0;
-            there.table.learn(0, (from, agent.channel), Rank { weak: 0, cost: agent.total, hops: 1 }, (0, true), now);
-            self.outputs.push_back(Output::Joined { node, at: now });
-            if self.options.announces {
-                self.search_for(node, 0, HOPS, None);
-            }
-            return;
+            return self.admit(node);
         }
         let step = said.step + 1;
         self.node(node).join = Join::Joining { agent, tries, step };
-        self.say(node, agent, step);
+        self.say_step(node, agent, step, None);
+    }
+
+    /// Somebody else speaks for a device that joins; nothing where it does not.
+    pub fn say(&mut self, device: NodeNo, parcel: Parcel) {
+        if let Join::Joining { agent, .. } = self.node(device).join {
+            self.say_step(device, agent, 0, Some(parcel));
+        }
+    }
+
+    /// And for the coordinator, to a device behind an agent, 0 for itself.
+    pub fn tell(&mut self, device: NodeNo, agent: NodeNo, parcel: Parcel) {
+        self.answer_device(agent, Bootstrap { device, step: 1, parcel: Some(parcel) });
+    }
+
+    /// A device that was about to join is in.
+    pub fn admit(&mut self, node: NodeNo) {
+        let now = self.now;
+        let there = self.node(node);
+        let Join::Joining { agent, .. } = there.join else { return };
+        there.join = Join::Joined;
+        there.failures = 0;
+        let rank = Rank { weak: 0, cost: agent.total, hops: 1 };
+        there.table.learn(0, (agent.node, agent.channel), rank, (0, true), now);
+        self.outputs.push_back(Output::Joined { node, at: now });
+        if self.options.announces {
+            self.search_for(node, 0, HOPS, None);
+        }
+    }
+
+    /// A device that was about to join may not.
+    pub fn decline(&mut self, node: NodeNo) {
+        if let Join::Joining { agent, tries, .. } = self.node(node).join {
+            self.join_failed(node, agent, tries);
+        }
     }
 
     /// The coordinator answers, and agents pass its answers on.
@@ -200,16 +237,23 @@ impl World {
             // From the coordinator, at the agent.
             return self.tell_device(node, said);
         }
+        if let Some(Parcel { tag, .. }) = said.parcel {
+            return self.outputs.push_back(Output::Hosted(Hosted::Says { device, agent, tag }));
+        }
         let now = self.now;
         self.slots.retain(|_, until| *until > now);
         if !self.slots.contains_key(&device) && (said.step != 0 || self.slots.len() >= self.options.slots) {
             return;
         }
         self.slots.insert(device, now + SLOT);
-        let answer = Bootstrap { device, step: said.step + 1 };
+        let answer = Bootstrap { device, step: said.step + 1, parcel: None };
         if answer.step == ACCEPTED {
             self.slots.remove(&device);
         }
+        self.answer_device(agent, answer);
+    }
+
+    fn answer_device(&mut self, agent: NodeNo, answer: Bootstrap) {
         match agent {
             0 => self.tell_device(0, answer),
             agent => self.carry(0, Data::new(0, agent, Load::Bootstrap(answer))),
@@ -217,7 +261,9 @@ impl World {
     }
 
     fn tell_device(&mut self, agent: NodeNo, said: Bootstrap) {
-        let Join::Joining { agent: Agent { channel, .. }, .. } = self.node(said.device).join else { return };
+        let Join::Joining { agent: Agent { channel, .. }, .. } = self.node(said.device).join else {
+            return self.bootstrap_sent(agent, said, false);
+        };
         self.send(agent, channel, Frame { to: Some(said.device), message: Message::Bootstrap(said) });
     }
 }

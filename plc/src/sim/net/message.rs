@@ -31,11 +31,13 @@ pub(super) enum Message {
     Data(Data),
 }
 
-/// One step of the seven of a join: odd ones come from the device.
+/// One step of the seven of a join: even ones come from the device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bootstrap {
     pub(super) device: NodeNo,
     pub(super) step: u8,
+    /// What it says, where somebody outside does.
+    pub(super) parcel: Option<Parcel>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +85,17 @@ pub(super) enum Load {
     Request(Request),
     Answer { tag: u64, octets: u16 },
     Bootstrap(Bootstrap),
+    Parcel(Parcel),
+}
+
+/// Octets of somebody outside, who knows them by their tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parcel {
+    pub tag: u64,
+    /// From the IPv6 header on, as it is compressed; of a bootstrap the whole message.
+    pub octets: u16,
+    /// A route is looked for where there is none, or where it has broken.
+    pub discovers: bool,
 }
 
 /// What the host asks of a meter.
@@ -147,6 +160,20 @@ pub enum Output {
         hops: u8,
         at: Micros,
     },
+    Hosted(Hosted),
+}
+
+/// What a network says to who speaks for its nodes ([`World::hosted`](super::World::hosted)), at the time of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosted {
+    /// A device has found an agent, and would begin its bootstrap.
+    Asks { device: NodeNo },
+    /// A message of a device's bootstrap came to the coordinator, by this agent: 0 where it heard the device itself.
+    Says { device: NodeNo, agent: NodeNo, tag: u64 },
+    /// A device heard one of the coordinator's.
+    Hears { device: NodeNo, tag: u64 },
+    /// A parcel is where it was to go.
+    Arrived { node: NodeNo, tag: u64 },
 }
 
 impl Message {
@@ -156,7 +183,7 @@ impl Message {
         mac + match self {
             Self::BeaconRequest => 2,
             Self::Beacon { .. } => 8,
-            Self::Bootstrap(Bootstrap { step, .. }) => 12 + bootstrap(*step),
+            Self::Bootstrap(said) => said.octets(),
             Self::RouteRequest(_) | Self::RouteReply(_) => 14,
             Self::RouteError { .. } => 10,
             Self::Data(data) => 7 + data.load.octets(),
@@ -180,8 +207,32 @@ impl Load {
     fn octets(&self) -> u16 {
         match self {
             Self::Request(Request { octets, .. }) | Self::Answer { octets, .. } => *octets,
-            Self::Bootstrap(Bootstrap { step, .. }) => 12 + bootstrap(*step),
+            Self::Bootstrap(said) => said.octets(),
+            Self::Parcel(Parcel { octets, .. }) => *octets,
         }
+    }
+
+    /// By which who sent it knows it.
+    pub(super) fn tag(&self) -> Option<u64> {
+        match self {
+            Self::Request(Request { tag, .. }) | Self::Parcel(Parcel { tag, .. }) => Some(*tag),
+            Self::Bootstrap(said) => said.parcel.map(|parcel| parcel.tag),
+            Self::Answer { .. } => None,
+        }
+    }
+
+    /// A route may be looked for.
+    pub(super) fn discovers(&self) -> bool {
+        match self {
+            Self::Request(Request { discovers, .. }) | Self::Parcel(Parcel { discovers, .. }) => *discovers,
+            Self::Answer { .. } | Self::Bootstrap(_) => true,
+        }
+    }
+}
+
+impl Bootstrap {
+    fn octets(&self) -> u16 {
+        12 + self.parcel.map_or_else(|| bootstrap(self.step), |parcel| parcel.octets)
     }
 }
 

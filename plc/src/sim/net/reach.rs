@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Neighbours over links that are good in both directions: the medium and how good the worse direction is.
-    fn good_links(&self, from: NodeNo) -> impl Iterator<Item = (NodeNo, usize, u8, Medium)> {
+    pub(super) fn good_links(&self, from: NodeNo) -> impl Iterator<Item = (NodeNo, usize, u8, Medium)> {
         self.channels.iter().enumerate().flat_map(move |(number, channel)| {
             let has = move |node: NodeNo| {
                 self.nodes.get(node).and_then(|node| node.macs.get(number)).is_some_and(|mac| mac.is_there)

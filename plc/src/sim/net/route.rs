@@ -12,7 +12,7 @@ pub(super) struct Route {
     pub(super) medium: usize,
     pub(super) rank: Rank,
     sequence: u16,
-    until: Micros,
+    pub(super) until: Micros,
     /// A frame went this way and was acknowledged, or a reply came by it; before that it is used for replies alone.
     is_confirmed: bool,
 }
@@ -105,6 +105,20 @@ impl Table {
         // What was confirmed stays so when a newer request comes another way.
         let is_confirmed = is_reply || self.to(dest, now).is_some();
         self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + ROUTE_TTL, is_confirmed });
+    }
+
+    /// Takes a route that is not to be doubted, whatever is known.
+    pub(super) fn write(&mut self, dest: NodeNo, (next, medium): (NodeNo, usize), minutes: Micros, now: Micros) {
+        let known = self.routes.get(&dest);
+        let (rank, sequence) = known.map_or((Rank::default(), 0), |route| (route.rank, route.sequence));
+        let until = now + minutes * 60_000_000;
+        self.routes.insert(dest, Route { next, medium, rank, sequence, until, is_confirmed: true });
+    }
+
+    /// Destinations that have a route, and how many minutes yet.
+    pub(super) fn all(&self, now: Micros) -> impl Iterator<Item = (NodeNo, u16)> {
+        let routes = self.routes.iter().filter(move |(_, route)| route.is_confirmed && route.until > now);
+        routes.map(move |(dest, route)| (*dest, route.minutes(now)))
     }
 
     pub(super) fn used(&mut self, dest: NodeNo, now: Micros) {

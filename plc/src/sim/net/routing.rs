@@ -1,7 +1,7 @@
 //! LOADng between the nodes: floods of route requests, replies along the best way back, repair of what broke, and the
 //! meters' own traffic over it.
 
-use super::message::{Data, Frame, Load, Message, NodeNo, Output, Rank, Request, RouteReply, RouteRequest};
+use super::message::{Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank, RouteReply, RouteRequest};
 use super::phy::Micros;
 use super::route::News;
 use super::world::{Event, World};
@@ -67,7 +67,7 @@ impl World {
         match frame.message {
             Message::Data(data) if is_sent => {
                 self.node(node).table.used(data.dest, now);
-                if let (0, Load::Request(Request { tag, .. })) = (node, data.load) {
+                if let (0, Some(tag)) = (node, data.load.tag()) {
                     self.outputs.push_back(Output::Confirmed { tag, is_sent, at: now });
                 }
             }
@@ -97,10 +97,10 @@ impl World {
     fn arrive(&mut self, node: NodeNo, data: Data) {
         match data.load {
             Load::Request(request) => {
-                let turnaround = 0.45 * (0.5 * self.random.normal()).exp();
-                let after = (turnaround.clamp(0.2, 1.5) * 1e6) as Micros;
+                let after = self.turnaround();
                 self.at(self.now + after, Event::Answer { node, request });
             }
+            Load::Parcel(Parcel { tag, .. }) => self.outputs.push_back(Output::Hosted(Hosted::Arrived { node, tag })),
             Load::Answer { tag, .. } => {
                 let (node, hops, at) = (data.origin, data.hops, self.now);
                 self.outputs.push_back(Output::Answered { tag, node, hops, at });
@@ -109,13 +109,17 @@ impl World {
         }
     }
 
+    /// How long a meter takes to answer.
+    pub(super) fn turnaround(&mut self) -> Micros {
+        let turnaround = 0.45 * (0.5 * self.random.normal()).exp();
+        (turnaround.clamp(0.2, 1.5) * 1e6) as Micros
+    }
+
     fn give_up(&mut self, node: NodeNo, data: Data) {
         let at = self.now;
-        match data.load {
-            Load::Request(Request { tag, .. }) if node == 0 => {
-                self.outputs.push_back(Output::Confirmed { tag, is_sent: false, at });
-            }
-            Load::Bootstrap(said) if node == 0 => drop(self.slots.remove(&said.device)),
+        match (data.load, data.load.tag()) {
+            (_, Some(tag)) if node == 0 => self.outputs.push_back(Output::Confirmed { tag, is_sent: false, at }),
+            (Load::Bootstrap(said), None) if node == 0 => drop(self.slots.remove(&said.device)),
             _ if node != data.origin => self.tell_unreachable(node, data.origin, data.dest),
             _ => {}
         }
@@ -130,8 +134,8 @@ impl World {
     }
 
     fn search(&mut self, node: NodeNo, data: Data) {
-        match data.load {
-            Load::Request(Request { discovers: false, .. }) if node == 0 => self.give_up(node, data),
+        match data.load.discovers() {
+            false if node == 0 => self.give_up(node, data),
             _ => self.search_for(node, data.dest, HOPS, Some(data)),
         }
     }

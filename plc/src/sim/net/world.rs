@@ -7,7 +7,7 @@ use super::channel::{Channel, Conditions};
 use super::figures::Figures;
 use super::join::Join;
 use super::mac::{Air, Mac, Tones};
-use super::message::{Data, Load, NodeNo, Output, Request, RouteRequest};
+use super::message::{Data, Load, NodeNo, Output, Parcel, Request, RouteRequest};
 use super::phy::{Medium, Micros};
 use super::route::{Metric, Table, WEAK};
 use super::routing::Search;
@@ -81,6 +81,8 @@ pub struct World {
     /// Devices whose bootstrap is under way, and when it is given up.
     pub(super) slots: BTreeMap<NodeNo, Micros>,
     pub(super) outputs: VecDeque<Output>,
+    /// Somebody else says what nodes say.
+    pub(super) is_hosted: bool,
     events: BinaryHeap<Entry>,
     count: u64,
 }
@@ -145,10 +147,14 @@ pub(super) enum Event {
         dest: NodeNo,
         sequence: u16,
     },
-    /// A meter has its answer ready.
+    /// A meter has its answer ready, or who speaks for it.
     Answer {
         node: NodeNo,
         request: Request,
+    },
+    Send {
+        node: NodeNo,
+        parcel: Parcel,
     },
 }
 
@@ -236,6 +242,7 @@ impl World {
             figures: Figures::default(),
             slots: BTreeMap::new(),
             outputs: VecDeque::new(),
+            is_hosted: false,
             events: BinaryHeap::new(),
             count: 0,
         };
@@ -303,6 +310,11 @@ impl World {
         }
     }
 
+    /// When something happens next.
+    pub fn next_at(&self) -> Option<Micros> {
+        self.events.peek().map(|entry| entry.at)
+    }
+
     /// A node has no power; what it knew is gone.
     pub fn switch_off(&mut self, node: NodeNo) {
         if let Some(node) = self.nodes.get_mut(node) {
@@ -351,6 +363,7 @@ impl World {
             Event::Reply { node, origin } => self.send_reply(node, origin),
             Event::SearchBegin { node, dest } => self.search_begin(node, dest),
             Event::SearchEnd { node, dest, sequence } => self.search_end(node, dest, sequence),
+            Event::Send { node, parcel } => self.send_parcel(node, 0, parcel),
             Event::Answer { node, request } => {
                 if self.is_joined(node) {
                     let load = Load::Answer { tag: request.tag, octets: request.answer };
