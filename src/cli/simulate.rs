@@ -35,6 +35,13 @@ use super::{Out, Outcome};
 /// node, where it has one), and how many of them were filled in later; lost, reported as durable and not delivered;
 /// doubled, arrived in two records; joins, of nodes into their network. With both kinds of meters, the JSON object has
 /// gas_water and electricity, and beside them what is of all.
+///
+/// With --network the modem's nodes are those of a simulated low-voltage network: noise, phases, hidden nodes, LOADng in
+/// every node. Joins, routes and messages take its airtime, and the deadlines of the service's mesh pass as fast as the
+/// days: the service is the one that would stand there. "new" begins with nobody in the network, "formed" with everybody.
+/// What such a network has not carried is missing and no failure. network has speed, hours of its time, nodes in it,
+/// airtime that a sniffer in the substation hears, and cpu_percent, the service's share of one core while days passed
+/// (cpu_percent_unscaled: divided by the speed).
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -48,6 +55,7 @@ Examples:
   dcu simulate --kills 50                        SIGKILL at random moments
   dcu simulate --electricity 200 --faults meter-loss=10%,clock-drift=10s,dst
   dcu simulate --electricity 500 --plc           behind a G3-PLC modem
+  dcu simulate --electricity 100 --plc --network=formed --day 30min --for 10min
   dcu simulate --electricity 500 --gas-water 500 --for 120s
                                                  both kinds in one unit
   dcu head-end keys keys                         with a real broker:

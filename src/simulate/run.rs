@@ -68,8 +68,19 @@ pub struct Electricity {
     pub meters: usize,
     /// They stand behind the nodes of a G3-PLC modem, not on sockets.
     pub has_plc: bool,
+    /// The nodes are those of a simulated network; None for an air that takes no time.
+    pub network: Option<Formation>,
     /// How long a day takes.
     pub day: Duration,
+}
+
+/// How a simulated network begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Formation {
+    /// Nobody has joined: nodes come up, scan and join through its airtime
+    New,
+    /// Everybody has joined in no time, and knows the best way there is
+    Formed,
 }
 
 /// A broker that runs already.

@@ -123,6 +123,16 @@ impl Service {
         self.end(Signal::SIGKILL, Duration::MAX).await.map(drop)
     }
 
+    /// The time that its threads have had on all cores, in this life.
+    pub fn cpu(&self) -> Duration {
+        let stat = self.pid().and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok()).unwrap_or_default();
+        // Fields 14 and 15, utime and stime; the name, field 2, is in brackets and may hold anything.
+        let fields = stat.rsplit_once(')').into_iter().flat_map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        let hertz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        Duration::from_secs_f64(ticks as f64 / hertz as f64)
+    }
+
     /// Tells it to stop, and kills it after `patience`. None where it was not running.
     pub async fn stop(&mut self, patience: Duration) -> Result<Option<ExitStatus>, Error> {
         self.end(Signal::SIGTERM, patience).await

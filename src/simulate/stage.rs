@@ -49,6 +49,8 @@ pub(super) struct Stage<'a> {
     control: Control,
     figures: watch::Receiver<Figures>,
     service: Service,
+    /// That the service took while days passed.
+    cpu: Duration,
     account: Account,
     kills: Kills,
     /// A killed service is not ready again yet.
@@ -147,6 +149,7 @@ impl<'a> Stage<'a> {
             control,
             figures,
             service: Service::new(options.program.clone(), scene.config(), scene.log(), pace)?,
+            cpu: Duration::ZERO,
             account: Account::new(options.kills > 0),
             kills: Kills::new(options.kills, length, fork(options.seed, KILLS)),
             is_healing: false,
@@ -186,9 +189,12 @@ impl<'a> Stage<'a> {
         for nodes in street.nodes().chunks(NODES) {
             self.control.import(Street::NETWORK, nodes.to_vec()).await?;
         }
-        let deadline = now() + FORMED;
+        let deadline = now() + street.patience();
         while self.street().is_some_and(|street| !street.is_formed()) && !self.is_told_to_end {
             if now() > deadline {
+                if self.street().is_some_and(Street::may_begin) {
+                    break;
+                }
                 return Err(Error::NotReady(format!("not all nodes joined: {}", self.service.last_words())));
             }
             self.step(audience).await?;
@@ -209,6 +215,7 @@ impl<'a> Stage<'a> {
         if let Some(electricity) = &mut self.electricity {
             electricity.begin(began);
         }
+        let cpu = self.service.cpu();
         let deadline = began + self.options.limit;
         let mut is_over = false;
         while self.radio.as_ref().is_some_and(radio::Part::is_speaking) || self.electricity.is_some() && !is_over {
@@ -226,6 +233,7 @@ impl<'a> Stage<'a> {
                 self.kills.pass(now.duration_since(began).as_millis() as u64, now);
             }
         }
+        self.cpu = self.service.cpu().saturating_sub(cpu);
         if let Some(electricity) = &mut self.electricity {
             electricity.end(now());
         }
@@ -334,7 +342,11 @@ fn begin(options: &Options) -> Start {
     let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (at, real_ms) = (now(), i64::try_from(real.as_millis()).unwrap_or(i64::MAX));
     match options.electricity {
-        Some(electricity) => Start::new(at, real_ms, electricity.day, options.faults.dst),
+        Some(electricity) => {
+            let mut start = Start::new(at, real_ms, electricity.day, options.faults.dst);
+            start.pace.has_mesh = electricity.network.is_some();
+            start
+        }
         None => Start::real(at, real_ms),
     }
 }
@@ -348,8 +360,6 @@ fn now() -> Instant {
 const COMPLETE: &str = "all";
 const SUBSCRIBED: Duration = Duration::from_secs(15);
 pub(super) const READY: Duration = Duration::from_secs(30);
-/// For all nodes to join.
-const FORMED: Duration = Duration::from_secs(120);
 /// Nodes in one request.
 const NODES: usize = 12;
 const TICK: Duration = Duration::from_millis(250);

@@ -121,6 +121,20 @@ impl Clock {
         Arc::new(move || clock.now())
     }
 
+    /// The same for mesh networks, whose time may go faster in a simulation, and how much faster.
+    pub fn mesh_reader(&self) -> (ReadClock, u32) {
+        #[cfg(feature = "simulate")]
+        if let Some(crate::clock::Pace { speed, has_mesh: true, .. }) = self.pace {
+            let (clock, begin) = (self.clone(), self.now().mono);
+            let read = move || {
+                let now = clock.now();
+                Now { mono: begin + now.mono.saturating_duration_since(begin) * speed, ..now }
+            };
+            return (Arc::new(read), speed);
+        }
+        (self.reader(), 1)
+    }
+
     /// Seconds since 1970 UTC before which no certificate is judged.
     pub fn floor(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let floor = Arc::clone(&self.floor);

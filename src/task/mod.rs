@@ -215,8 +215,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let mut network_tasks = Vec::new();
     for said in &config.plc {
         let patience = settings::patience(&config.electricity, &said.name);
-        let opened =
-            block_in_place(|| plc::Plc::open(said, patience, &state_dir, store.clone(), Arc::clone(&read_clock)));
+        let opened = block_in_place(|| plc::Plc::open(said, patience, &state_dir, store.clone(), clock.mesh_reader()));
         let network = match opened {
             Ok(network) => network,
             Err(error) => {

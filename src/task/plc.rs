@@ -55,6 +55,8 @@ pub(super) struct Plc {
     network: Network,
     mesh: Mesh,
     clock: ReadClock,
+    /// How much faster that goes than deadlines are waited for.
+    speed: u32,
     store: Store,
     waiting: Waiting,
     unkept: Unkept,
@@ -100,7 +102,7 @@ impl Plc {
         patience: Option<Duration>,
         state_dir: &Path,
         store: Store,
-        clock: ReadClock,
+        (clock, speed): (ReadClock, u32),
     ) -> Result<Self, JournalError> {
         let now = clock();
         let key = Key(random_block());
@@ -138,6 +140,7 @@ impl Plc {
             network,
             mesh: Mesh::default(),
             clock,
+            speed,
             store,
             waiting: Waiting::default(),
             unkept: Unkept::default(),
@@ -156,7 +159,7 @@ impl Plc {
     /// Runs the network until `stop`.
     pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Question>, seed: u64, stop: CancellationToken) {
         let mut line = Line::new(self.source.clone(), seed);
-        let mut tables = tokio::time::interval(TABLES);
+        let mut tables = tokio::time::interval(TABLES / self.speed);
         tables.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.drain();
@@ -171,9 +174,9 @@ impl Plc {
                 self.staged = None;
             }
             // Nobody can answer while there is no port: nothing is waited for.
-            let due = self.coordinator.poll_timeout().filter(|_| line.is_open()).map_or_else(super::far, Into::into);
-            let poll_due = self.polling.poll_timeout().map_or_else(super::far, Into::into);
-            let route_due = self.routing.poll_timeout().map_or_else(super::far, Into::into);
+            let due = self.wakes(self.coordinator.poll_timeout().filter(|_| line.is_open()));
+            let poll_due = self.wakes(self.polling.poll_timeout());
+            let route_due = self.wakes(self.routing.poll_timeout());
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -200,6 +203,12 @@ impl Plc {
             }
         }
         self.routing.write();
+    }
+
+    /// When a deadline is by the runtime's clock.
+    fn wakes(&self, due: Option<Instant>) -> tokio::time::Instant {
+        let left = |due: Instant| due.saturating_duration_since((self.clock)().mono) / self.speed;
+        due.map_or_else(super::far, |due| tokio::time::Instant::now() + left(due))
     }
 
     /// What the port's state means for the network's.

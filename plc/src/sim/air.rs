@@ -334,10 +334,6 @@ impl Modem {
         }
     }
 
-    pub(super) fn place_of(&self, short_addr: u16) -> Option<usize> {
-        self.devices.iter().position(|device| device.short_addr == Some(short_addr))
-    }
-
     pub(super) fn prefix(&self) -> Option<[u8; 8]> {
         let value = self.pib.get(Layer::Adp, adp::PREFIX_TABLE, 0).ok()?;
         match Layer::Adp.parse(adp::PREFIX_TABLE, &value.octets) {

@@ -366,6 +366,10 @@ impl Modem {
         route.is_some()
     }
 
+    pub(super) fn place_of(&self, short_addr: u16) -> Option<usize> {
+        self.devices.iter().position(|device| device.short_addr == Some(short_addr))
+    }
+
     fn short_addr_of(&self, node: NodeNo) -> Option<u16> {
         node.checked_sub(1).map_or(Some(0), |place| self.devices.get(place)?.short_addr)
     }

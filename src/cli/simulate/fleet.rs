@@ -13,7 +13,7 @@ use crate::cli::{Exit, Failure, Out, Outcome, log};
 use crate::config::{Log, duration};
 use crate::simulate::faults::Faults;
 use crate::simulate::fleet;
-use crate::simulate::run::{self, Electricity, Options, Radio, RealBroker};
+use crate::simulate::run::{self, Electricity, Formation, Options, Radio, RealBroker};
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -27,12 +27,15 @@ pub(super) struct Args {
     /// The electricity meters are behind the nodes of an emulated G3-PLC modem, which takes no airtime
     #[arg(long, requires = "electricity")]
     plc: bool,
+    /// The nodes behind the modem are those of a simulated network, whose time goes as fast as the days: joins, routes and messages take its airtime
+    #[arg(long, requires = "electricity", conflicts_with = "tcp", value_name = "STATE", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
+    network: Option<Formation>,
     /// The electricity meters are on TCP sockets
     #[arg(long, requires = "electricity", conflicts_with = "plc")]
     tcp: bool,
-    /// How long a day takes, with --electricity
-    #[arg(long, value_name = "DURATION", default_value = "30s", requires = "electricity", value_parser = day)]
-    day: Duration,
+    /// How long a day takes, with --electricity; default: 30s, with --network 1h
+    #[arg(long, value_name = "DURATION", requires = "electricity", value_parser = day)]
+    day: Option<Duration>,
     /// Receivers of the unit, separated by commas; a meter is heard by several of them; default: im871a
     #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = super::receiver::kind)]
     receivers: Option<Vec<&'static EmulatorKind>>,
@@ -132,7 +135,8 @@ fn options(args: Args) -> Result<Options, Failure> {
         meters: meters as usize,
         // Beside meters with radios it is the whole unit that is shown.
         has_plc: args.plc || has_radio && !args.tcp,
-        day: args.day,
+        network: args.network,
+        day: args.day.unwrap_or(if args.network.is_some() { NETWORK_DAY } else { DAY }),
     });
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
         return usage("--rate: must be more than 0 and at most a million".into());
@@ -145,6 +149,12 @@ fn options(args: Args) -> Result<Options, Failure> {
     }
     if let Some(fault) = args.faults.of_modem().filter(|_| electricity.is_some_and(|it| !it.has_plc)) {
         return usage(format!("--faults: {fault} is of a modem, and there is none: --plc"));
+    }
+    if args.network.is_some() && electricity.is_some_and(|it| !it.has_plc) {
+        return usage("--network: is behind a modem, and there is none: --plc".into());
+    }
+    if args.network.is_some() && args.faults.plc_loss_ppm > 0 {
+        return usage("--faults: plc-loss: a simulated network has losses of its own".into());
     }
     if !has_radio && (args.rate.is_some() || args.receivers.is_some()) {
         return usage("--rate and --receivers are of meters with radios, and there are none: --gas-water N".into());
@@ -208,6 +218,9 @@ fn broker(url: &str) -> Result<(String, u16), String> {
     if host.is_empty() { Err("a host is missing".into()) } else { Ok((host.to_owned(), port)) }
 }
 
+const DAY: Duration = Duration::from_secs(30);
+/// A quarter of an hour takes as long as some exchanges do.
+const NETWORK_DAY: Duration = Duration::from_secs(3_600);
 const LIMIT: Duration = Duration::from_secs(60);
 const WINDOW: Duration = Duration::from_secs(1);
 const KILL_LIMIT: Duration = Duration::from_secs(900);

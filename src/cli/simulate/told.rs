@@ -9,7 +9,11 @@ use crate::simulate::run::{Options, Wish};
 pub(super) fn title(options: &Options) -> String {
     let radio = options.radio.as_ref().map(|radio| format!(", {} meters", radio.meters));
     let electricity = options.electricity.map(|electricity| {
-        let place = if electricity.has_plc { "behind a modem" } else { "on sockets" };
+        let place = match (electricity.has_plc, electricity.network) {
+            (_, Some(_)) => "in a network behind a modem",
+            (true, None) => "behind a modem",
+            (false, None) => "on sockets",
+        };
         format!(", {} electricity meters {place}", electricity.meters)
     });
     let (radio, electricity) = (radio.unwrap_or_default(), electricity.unwrap_or_default());
@@ -146,6 +150,20 @@ fn electricity(part: &Electricity, seconds: f64) -> String {
     );
     if let Some(joins) = part.joins {
         text.push_str(&format!("joins        {joins:>9} of nodes\n"));
+    }
+    if let Some(network) = &part.network {
+        text.push_str(&format!(
+            "network      {:>9} nodes in it after {:.1} h; airtime, s: {:.0} data, {:.0} joining, {:.0} routes\n\
+             processor    {:>9} % of a core {} times as fast, {} % unscaled\n",
+            network.joined,
+            network.hours,
+            network.data_airtime_s,
+            network.join_airtime_s,
+            network.route_airtime_s,
+            network.cpu_percent,
+            network.speed,
+            network.cpu_percent_unscaled,
+        ));
     }
     text
 }

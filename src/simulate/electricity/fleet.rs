@@ -20,7 +20,7 @@ use super::{Start, Street};
 use crate::reading::MeterId;
 use crate::simulate::faults::Faults;
 use crate::simulate::fleet::fork;
-use crate::simulate::run::{Error, Options};
+use crate::simulate::run::{Electricity, Error, Options};
 use crate::simulate::scene::More;
 
 /// One meter as it is commissioned.
@@ -117,20 +117,20 @@ impl Fleet {
     /// on and on, but where they are away.
     pub(super) async fn open(
         options: &Options,
-        meters: usize,
+        electricity: &Electricity,
         start: Start,
         modem: Option<&Path>,
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let begin = start.pace.start_ms.div_euclid(1_000) - HISTORY;
         let new = |number| Meter::new(number, begin, &options.faults, options.seed);
-        let meters: Vec<_> = (0..meters).map(new).collect();
+        let meters: Vec<_> = (0..electricity.meters).map(new).collect();
         let served = meters.iter().map(|meter| {
             let at = |part: f64| start.at + options.limit.mul_f64(part);
             (meter.server(start), meter.away.as_ref().map(|away| at(away.start)..at(away.end)))
         });
         let place = match modem {
-            Some(link) => Place::Nodes(Street::open(served.collect(), &options.faults, options.seed, link)?),
+            Some(link) => Place::Nodes(Street::open(served.collect(), options, (electricity.network, start), link)?),
             None => Place::Sockets(Self::listen(served, stop).await.map_err(Error::Meters)?),
         };
         Ok(Self { meters, place })
@@ -179,7 +179,11 @@ impl Fleet {
             More::FILE,
             hex::encode(UNIT),
             // A mesh without airtime waits for one answer after the other, and its days are short.
-            if matches!(self.place, Place::Nodes(_)) { "500ms" } else { "5s" },
+            match &self.place {
+                Place::Nodes(street) if street.has_network() => "25s",
+                Place::Nodes(_) => "500ms",
+                Place::Sockets(_) => "5s",
+            },
         );
         if let Place::Nodes(street) = &self.place {
             let (network, port) = (Street::NETWORK, street.port());

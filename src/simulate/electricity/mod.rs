@@ -8,7 +8,7 @@ mod ledger;
 mod start;
 mod street;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ impl<'a> Part<'a> {
         stop: &CancellationToken,
     ) -> Result<Self, Error> {
         let modem = electricity.has_plc.then(|| scene.dir().join("modem"));
-        let fleet = Fleet::open(all, electricity.meters, start, modem.as_deref(), stop).await?;
+        let fleet = Fleet::open(all, &electricity, start, modem.as_deref(), stop).await?;
         let ledger = Ledger::new(fleet.meters.iter().map(|meter| &meter.model));
         Ok(Self { all, electricity, start, fleet, ledger, counted: (i64::MAX, None), is_closed: false })
     }
@@ -77,7 +77,7 @@ impl<'a> Part<'a> {
     pub(super) fn begin(&mut self, now: Instant) {
         self.counted.0 = self.start.unix(now);
         if let Some(street) = self.fleet.street_mut() {
-            street.begin();
+            street.begin(now);
         }
     }
 
@@ -87,6 +87,8 @@ impl<'a> Part<'a> {
         self.counted.1 = Some(self.start.unix(now) - SLACK);
         let (from, to) = self.period();
         self.ledger.wait_for(from, to);
+        // What a network has not carried by now may take it hours.
+        self.is_closed |= self.electricity.network.is_some();
     }
 
     /// A reading arrived, in a record that had not come before.
@@ -105,8 +107,8 @@ impl<'a> Part<'a> {
         &self.ledger
     }
 
-    /// What came of it; `stored` and `lost` are counts of records.
-    pub(super) fn report(&self, stored: u64, lost: u64) -> report::Electricity {
+    /// What came of it; `stored` and `lost` are counts of records, `cpu` what the service took while days passed.
+    pub(super) fn report(&self, stored: u64, lost: u64, cpu: Duration) -> report::Electricity {
         let (from, to) = self.period();
         let all = self.ledger.tally(from, to, |_| true);
         let (mut gaps, mut backfilled) = (0, 0);
@@ -132,6 +134,7 @@ impl<'a> Part<'a> {
             strange: self.ledger.strange(),
             stored,
             joins: self.street().map(Street::joins),
+            network: self.street().and_then(|street| street.report(self.start.pace.speed, to - from, cpu)),
             strange_samples: self.ledger.samples().to_vec(),
             missing_samples: self.ledger.missing(from, to),
         }

@@ -20,12 +20,12 @@ impl Start {
             false => real_ms.div_euclid(1_000),
         };
         let speed = (86_400.0 / day.as_secs_f64()).round().max(1.0) as u32;
-        Self { at, pace: Pace { real_ms, start_ms: start * 1_000, speed } }
+        Self { at, pace: Pace { real_ms, start_ms: start * 1_000, speed, has_mesh: false } }
     }
 
     /// Time as it is.
     pub(in crate::simulate) const fn real(at: Instant, real_ms: i64) -> Self {
-        Self { at, pace: Pace { real_ms, start_ms: real_ms, speed: 1 } }
+        Self { at, pace: Pace { real_ms, start_ms: real_ms, speed: 1, has_mesh: false } }
     }
 
     /// The meters' time, seconds since 1970 UTC.

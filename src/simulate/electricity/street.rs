@@ -1,4 +1,5 @@
-//! The meters behind the nodes of an emulated G3-PLC modem, which takes no time for anything.
+//! The meters behind the nodes of an emulated G3-PLC modem, which takes no time for anything, or whose nodes are those of
+//! a simulated network, in the time of the meters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -7,13 +8,16 @@ use std::time::{Duration, Instant};
 
 use dlms::sim::Server;
 use plc::Eui64;
-use plc::sim::{Behind, Device, Modem, Nature, identity};
+use plc::sim::net::{self, Kind, Shape, Site, World};
+use plc::sim::{Behind, Device, Modem, Nature, Network, Random, identity};
 
+use super::Start;
 use crate::control::NodeSecret;
-use crate::simulate::faults::Faults;
 use crate::simulate::modem::EmulatedModem;
 use crate::simulate::outage::Outage;
 use crate::simulate::receiver::Error;
+use crate::simulate::report;
+use crate::simulate::run::{Formation, Options};
 
 /// The modem, and who is behind it.
 #[derive(Debug)]
@@ -26,6 +30,11 @@ pub(in crate::simulate) struct Street {
     switches: BTreeSet<(Instant, usize, bool)>,
     /// The modem loses its power for a moment, once.
     reset: Outage,
+    formation: Option<Formation>,
+    /// Of the network's time.
+    speed: u32,
+    /// The network that everybody is in when they have joined.
+    formed: Option<Box<World>>,
 }
 
 impl Street {
@@ -35,10 +44,12 @@ impl Street {
     /// A modem at `link`, and a node for each meter; where a meter is away for a time, its node is too.
     pub(super) fn open(
         meters: Vec<(Server, Option<Range<Instant>>)>,
-        faults: &Faults,
-        seed: u64,
+        options: &Options,
+        (formation, start): (Option<Formation>, Start),
         link: &Path,
     ) -> Result<Self, Error> {
+        let (faults, seed, speed) = (&options.faults, options.seed, start.pace.speed);
+        let world = formation.map(|_| Box::new(world(meters.len(), seed, start)));
         let mut servers = BTreeMap::new();
         let mut switches = BTreeSet::new();
         let (mut devices, mut nodes) = (Vec::new(), Vec::new());
@@ -52,10 +63,15 @@ impl Street {
         let answers = move |eui64, port, payload: &[u8]| answer(&mut servers, eui64, port, payload);
         let nature =
             Nature { seed, is_hybrid: true, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
-        let modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
+        let mut modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
+        let mut formed = world;
+        if let Some(world) = formed.take_if(|_| formation == Some(Formation::New)) {
+            modem = modem.with_network(Network::new(*world, now(), speed));
+        }
         let reset = Outage::new(faults.modem_reset.then_some(Duration::ZERO));
         let loss_ppm = faults.plc_loss_ppm;
-        Ok(Self { modem: EmulatedModem::open(modem, Some(link))?, nodes, loss_ppm, switches, reset })
+        let modem = EmulatedModem::open(modem, Some(link))?;
+        Ok(Self { modem, nodes, loss_ppm, switches, reset, formation, speed, formed })
     }
 
     /// The node of the meter of this number.
@@ -72,9 +88,45 @@ impl Street {
         self.modem.path()
     }
 
-    /// All nodes are in the network.
+    pub(super) fn has_network(&self) -> bool {
+        self.formation.is_some()
+    }
+
+    /// All nodes are in the network; of one that forms through its airtime all but a few, which may take for ever.
     pub(in crate::simulate) fn is_formed(&self) -> bool {
-        self.modem.modem().joined() == self.nodes.len()
+        let (joined, nodes) = (self.modem.modem().joined(), self.nodes.len());
+        if self.formation == Some(Formation::New) { joined * 100 >= nodes * 95 } else { joined == nodes }
+    }
+
+    /// How long that may take.
+    pub(in crate::simulate) fn patience(&self) -> Duration {
+        if self.formation == Some(Formation::New) { (FORMING / self.speed).max(FORMED) } else { FORMED }
+    }
+
+    /// It goes on with those that there are.
+    pub(in crate::simulate) fn may_begin(&self) -> bool {
+        self.formation == Some(Formation::New) && self.modem.modem().joined() > 0
+    }
+
+    /// What came of the network; `seconds` of its time, in which the service took so much of the processor.
+    pub(super) fn report(&self, speed: u32, seconds: i64, cpu: Duration) -> Option<report::Network> {
+        let modem = self.modem.modem();
+        let network = modem.network()?;
+        let airtime = |kinds: &[Kind]| {
+            let heard = kinds.iter().map(|kind| network.figures().of(*kind).heard_airtime);
+            report::thousandth(heard.sum::<u64>() as f64 / 1e6)
+        };
+        let share = 100.0 * cpu.as_secs_f64() / seconds.max(1) as f64;
+        Some(report::Network {
+            speed,
+            hours: report::thousandth(network.world().now() as f64 / 3.6e9),
+            joined: modem.joined(),
+            data_airtime_s: airtime(&[Kind::Data]),
+            join_airtime_s: airtime(&[Kind::BeaconRequest, Kind::Beacon, Kind::Join]),
+            route_airtime_s: airtime(&[Kind::RouteRequest, Kind::RouteReply, Kind::RouteError]),
+            cpu_percent: report::thousandth(share * f64::from(speed)),
+            cpu_percent_unscaled: report::thousandth(share),
+        })
     }
 
     /// How often nodes have joined, all together.
@@ -83,7 +135,10 @@ impl Street {
     }
 
     /// The network has formed, and from now on the line is as bad as it is meant to be.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: Instant) {
+        if let Some(world) = self.formed.take() {
+            self.modem.modem().enter(Network::new(*world, now, self.speed));
+        }
         self.modem.modem().faults().air_loss_ppm = self.loss_ppm;
     }
 
@@ -97,6 +152,13 @@ impl Street {
             self.modem.modem().switch(place, is_on, now);
         }
     }
+}
+
+/// A town of so many meters, at the time of the day at which it starts.
+fn world(meters: usize, seed: u64, start: Start) -> World {
+    let site = Site::draw(&Shape::town(meters), &mut Random::new(seed));
+    let begin_hour = start.pace.start_ms.rem_euclid(DAY_MS) as f64 / 3.6e6;
+    World::hosted(site, net::Options { seed, begin_hour, ..net::Options::default() })
 }
 
 /// What the meter behind a node says to a datagram.
@@ -115,5 +177,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
+const DAY_MS: i64 = 86_400_000;
+/// For all nodes to join.
+const FORMED: Duration = Duration::from_secs(120);
+/// The same of the network's time.
+const FORMING: Duration = Duration::from_secs(6 * 3_600);
 /// UDP port of DLMS/COSEM.
 const PORT: u16 = 4059;

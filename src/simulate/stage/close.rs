@@ -46,7 +46,8 @@ impl Stage<'_> {
             lost_samples: if verdict.lost > 0 { account.strays(window) } else { Vec::new() },
         });
         let read = self.electricity.as_ref().map(electricity::Part::ledger);
-        let electricity = self.electricity.as_ref().map(|it| it.report(tally.others_stored, verdict.others_lost));
+        let electricity =
+            self.electricity.as_ref().map(|it| it.report(tally.others_stored, verdict.others_lost, self.cpu));
         let delivered = ledger.matched() + read.map_or(0, electricity::Ledger::delivered);
         let stored = radio.as_ref().map_or(0, |it| it.stored) + electricity.as_ref().map_or(0, |it| it.stored);
         let usage = self.service.usage();

@@ -30,6 +30,11 @@ impl World {
         world
     }
 
+    /// When something happens next.
+    pub fn next_at(&self) -> Option<Micros> {
+        self.events.peek().map(|entry| entry.at)
+    }
+
     /// The coordinator runs a network, or none: then it hears nobody and knows nothing.
     pub fn set_coordinator(&mut self, is_up: bool) {
         if !is_up {

@@ -83,7 +83,7 @@ pub struct World {
     pub(super) outputs: VecDeque<Output>,
     /// Somebody else says what nodes say.
     pub(super) is_hosted: bool,
-    events: BinaryHeap<Entry>,
+    pub(super) events: BinaryHeap<Entry>,
     count: u64,
 }
 
@@ -159,8 +159,8 @@ pub(super) enum Event {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    at: Micros,
+pub(super) struct Entry {
+    pub(super) at: Micros,
     number: u64,
     event: Event,
 }
@@ -308,11 +308,6 @@ impl World {
             self.now = self.now.max(at);
             self.happen(event);
         }
-    }
-
-    /// When something happens next.
-    pub fn next_at(&self) -> Option<Micros> {
-        self.events.peek().map(|entry| entry.at)
     }
 
     /// A node has no power; what it knew is gone.

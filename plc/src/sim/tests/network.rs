@@ -76,10 +76,10 @@ fn the_modem_knows_what_the_network_knows_and_traces_its_paths() {
     };
     let Some(Answer::Rows(rows)) = answer(asked[0]) else { panic!("no table") };
     let row = rows.iter().find_map(|row| match row {
-        Typed::Route(route) if route.destination == far[place] => Some(route.clone()),
+        Typed::Route(route) if route.destination == far[place] => Some(*route),
         _ => None,
     });
-    assert_eq!(row.as_ref().map(|row| row.hop_count), Some(hops));
+    assert_eq!(row.map(|row| row.hop_count), Some(hops));
     let Some(Answer::Rows(neighbours)) = answer(asked[1]) else { panic!("no neighbours") };
     assert!(!neighbours.is_empty() && neighbours.len() < NODES as usize);
     let Some(Answer::Path(path)) = answer(asked[2]) else { panic!("no path: {:?}", answer(asked[2])) };
