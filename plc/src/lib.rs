@@ -13,6 +13,7 @@ mod eui64;
 pub mod g3;
 mod key;
 pub mod net;
+pub mod outage;
 pub mod poll;
 mod reject;
 pub mod route;

@@ -1,0 +1,233 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sim::Random;
+
+/// A street whose meters are asked one after the other, again and again.
+struct Street {
+    outages: Outages,
+    places: BTreeMap<u16, Place>,
+    dark: BTreeSet<u16>,
+    /// What comes of questions and probes, and when.
+    pending: BTreeMap<(Instant, u64), (u16, bool)>,
+    number: u64,
+    now: Instant,
+    random: Random,
+    probing: usize,
+    most_probing: usize,
+    probes: usize,
+    resumed: Vec<(Instant, u16)>,
+    /// Of a million questions to a node that is there so many are not answered.
+    loss_ppm: u32,
+}
+
+impl Street {
+    #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
+    fn new(branches: u16, of_each: u16, seed: u64, loss_ppm: u32) -> Self {
+        let mut random = Random::new(seed);
+        let place = |number: u16, random: &mut Random| Place {
+            phase: Some(2 * random.under(3) as u8),
+            branch: Some(number % branches + 1),
+        };
+        let places = (1..=branches * of_each).map(|number| (number, place(number, &mut random))).collect();
+        let mut street = Self {
+            outages: Outages::new(Limits::default()),
+            places,
+            dark: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            number: 0,
+            now: Instant::now() + Duration::from_secs(10_000),
+            random,
+            probing: 0,
+            most_probing: 0,
+            probes: 0,
+            resumed: Vec::new(),
+            loss_ppm,
+        };
+        for (node, place) in &street.places {
+            street.outages.place(*node, *place);
+            street.outages.heard(*node, street.now);
+        }
+        street
+    }
+
+    fn ask(&mut self, node: u16, is_probe: bool) {
+        let is_there = !self.dark.contains(&node) && !self.random.happens(if is_probe { 0 } else { self.loss_ppm });
+        let takes = Duration::from_millis(if is_there { 1_500 } else { 9_000 });
+        self.number += 1;
+        self.pending.insert((self.now + takes, self.number << 1 | u64::from(is_probe)), (node, is_there));
+    }
+
+    fn covered(&self, scope: Scope) -> BTreeSet<u16> {
+        self.places.iter().filter(|(_, place)| scope.covers(**place)).map(|(node, _)| *node).collect()
+    }
+
+    /// So many seconds, in each of which a node is asked.
+    fn run(&mut self, seconds: u32) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..seconds {
+            let node = 1 + self.random.under(self.places.len() as u64) as u16;
+            self.ask(node, false);
+            self.now += Duration::from_secs(1);
+            while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= self.now) {
+                let ((at, number), (node, is_there)) = entry.remove_entry();
+                match (number & 1 == 1, is_there) {
+                    (true, _) => {
+                        self.probing -= 1;
+                        self.outages.probed(node, is_there, at);
+                    }
+                    (false, true) => self.outages.heard(node, at),
+                    (false, false) => self.outages.silent(node, at),
+                }
+            }
+            self.outages.handle_timeout(self.now);
+            self.act();
+            events.extend(std::iter::from_fn(|| self.outages.poll_event()));
+        }
+        events
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.outages.poll_action() {
+            match action {
+                Action::Probe { node } => {
+                    self.probing += 1;
+                    self.probes += 1;
+                    self.most_probing = self.most_probing.max(self.probing);
+                    self.ask(node, true);
+                }
+                Action::Resume { node } => self.resumed.push((self.now, node)),
+            }
+        }
+    }
+}
+
+fn began(events: &[Event]) -> Vec<&Outage> {
+    events.iter().filter_map(|event| if let Event::Began(outage) = event { Some(outage) } else { None }).collect()
+}
+
+fn restored(events: &[Event]) -> Vec<&Outage> {
+    events.iter().filter_map(|event| if let Event::Restored(outage) = event { Some(outage) } else { None }).collect()
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    let (phase, branch) = ((0u8..3).prop_map(|phase| 2 * phase), 1u16..5);
+    prop_oneof![
+        phase.clone().prop_map(Scope::Phase),
+        branch.clone().prop_map(Scope::Branch),
+        (phase, branch).prop_map(|(phase, branch)| Scope::PhaseOfBranch { phase, branch }),
+        Just(Scope::Transformer),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn what_fails_is_named_once_with_its_nodes_and_so_is_its_return(scope in scope(), seed in any::<u64>()) {
+        let mut street = Street::new(4, 30, seed, 0);
+        prop_assert!(street.run(300).is_empty());
+        let meant = street.covered(scope);
+        prop_assume!(meant.len() >= 6);
+        street.dark = meant.clone();
+        let mut events = street.run(120);
+        let quick = matches!(scope, Scope::PhaseOfBranch { .. });
+        // One node a second is asked: of a tenth of them the second one may be asked late.
+        if quick {
+            events.extend(street.run(180));
+        }
+        let named = began(&events);
+        prop_assert_eq!(named.len(), 1, "{:?}", events);
+        prop_assert_eq!((named[0].scope, &named[0].out), (scope, &meant));
+        prop_assert!(street.most_probing <= 3, "{} probes at once", street.most_probing);
+        prop_assert!(street.run(1_200).is_empty());
+        street.dark.clear();
+        let events = street.run(600);
+        let over = restored(&events);
+        prop_assert_eq!((events.len(), over.len()), (1, 1), "{:?}", events);
+        prop_assert!(over[0].back.is_subset(&meant) && over[0].back.len() * 100 >= meant.len() * 80);
+        prop_assert!(street.outages.open().next().is_none());
+        prop_assert!(street.most_probing <= 3);
+    }
+
+    #[test]
+    fn nodes_that_fail_by_themselves_are_no_outage(seed in any::<u64>()) {
+        let mut street = Street::new(4, 30, seed, 30_000);
+        let lonely: Vec<u16> = (0..6).map(|_| 1 + street.random.under(120) as u16).collect();
+        for node in lonely {
+            street.dark.insert(node);
+            let events = street.run(600);
+            prop_assert!(events.is_empty(), "{events:?}");
+        }
+        prop_assert!(street.probes < 200, "{} probes in an hour", street.probes);
+    }
+
+    #[test]
+    fn whatever_is_said_nodes_are_in_one_outage_at_most(
+        said in proptest::collection::vec((0u8..6, 1u16..40, 0u64..30), 1..400),
+    ) {
+        let mut street = Street::new(4, 10, 1, 0);
+        for (what, node, seconds) in said {
+            street.now += Duration::from_secs(seconds);
+            let (outages, now) = (&mut street.outages, street.now);
+            match what {
+                0 => outages.heard(node, now),
+                1 | 2 => outages.silent(node, now),
+                3 => outages.joined(node, now),
+                4 => outages.left(node),
+                _ => outages.handle_timeout(now),
+            }
+            let out: usize = outages.open().map(|outage| outage.out.len()).sum();
+            let all: BTreeSet<u16> = outages.open().flat_map(|outage| outage.out.iter().copied()).collect();
+            prop_assert_eq!(out, all.len());
+            prop_assert!(outages.probing.len() <= 3);
+            street.act();
+        }
+    }
+}
+
+#[test]
+fn a_wave_of_joins_is_asked_one_after_the_other_and_one_alone_at_once() {
+    let mut street = Street::new(4, 30, 1, 0);
+    for node in 1..=50 {
+        street.outages.joined(node, street.now);
+    }
+    street.act();
+    assert_eq!(street.resumed.len(), 1);
+    street.run(300);
+    assert_eq!(street.resumed.len(), 50);
+    let apart = street.resumed.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Limits::default().spread);
+    assert!(apart, "{:?}", street.resumed);
+    street.run(60);
+    street.outages.joined(60, street.now);
+    street.act();
+    assert_eq!(street.resumed.last(), Some(&(street.now, 60)));
+}
+
+#[test]
+fn who_stays_away_is_named_as_missing_and_the_others_are_back() {
+    let mut street = Street::new(4, 30, 3, 0);
+    let meant = street.covered(Scope::Phase(2));
+    street.dark = meant.clone();
+    let events = street.run(120);
+    assert_eq!(began(&events).len(), 1);
+    // Half of them are back.
+    let half: Vec<u16> = meant.iter().copied().take(meant.len() / 2).collect();
+    street.dark.retain(|node| !half.contains(node));
+    let events = street.run(3_600);
+    let over = restored(&events);
+    assert_eq!(over.len(), 1, "{events:?}");
+    assert_eq!((over[0].back.iter().copied().collect::<Vec<_>>(), &over[0].out), (half, &street.dark));
+}
+
+#[test]
+fn a_network_that_is_down_says_nothing_of_its_nodes() {
+    let mut street = Street::new(4, 30, 3, 0);
+    let now = street.now;
+    (1..=3).for_each(|node| street.outages.silent(node, now));
+    street.outages.set_up(false);
+    street.outages.silent(4, now);
+    assert_eq!((street.outages.poll_event(), street.outages.poll_action()), (None, None));
+}
