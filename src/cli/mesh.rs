@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::client::{Service, unexpected};
 use super::text::{Table, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome};
-use crate::control::{BranchLine, MeshAsk, MeshSaid, MeshState, MeshStatus, Reply, Request};
+use crate::control::{BranchLine, MeshAsk, MeshSaid, MeshState, MeshStatus, OutageLine, Reply, Request};
 
 /// PLC and RF mesh networks, and their keys
 #[derive(Debug, clap::Args)]
@@ -165,6 +165,11 @@ fn print(status: &MeshStatus, now: i64) -> String {
     items.row(["nodes".into(), format!("{joined} of {listed} joined, {alive} heard within the last hour")]);
     if *unlisted > 0 {
         items.row([String::new(), format!("{} asked and not listed", counted(*unlisted as u64, "node"))]);
+    }
+    for OutageLine { scope, since_ms, out, back } in &status.outages {
+        let back = if *back > 0 { format!(", {back} back") } else { String::new() };
+        let out = counted(*out as u64, "node");
+        items.row(["outage".into(), format!("{}: {out} silent{back}, {}", printable(scope), ago(now, *since_ms))]);
     }
     let routes = &status.routes;
     if routes.changes > 0 {

@@ -163,6 +163,19 @@ pub struct MeshStatus {
     pub routes: RouteCounts,
     #[serde(default)]
     pub polling: PollCounts,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<OutageLine>,
+}
+
+/// Many nodes that do not answer any more, and have something in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageLine {
+    /// The phase, the branch, or the transformer.
+    pub scope: String,
+    pub since_ms: i64,
+    /// Nodes that are out yet, and those that are back.
+    pub out: usize,
+    pub back: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use channel::{ChannelAsk, ChannelCard, MbusKey, Valve};
 pub use mesh::{
-    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, ParentLine,
-    PathLine, RouteLine,
+    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, OutageLine,
+    ParentLine, PathLine, RouteLine,
 };
 pub use meters::{
     BehindCard, ElectricityCard, ElectricityTask, Found, Handover, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,

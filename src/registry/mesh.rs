@@ -100,6 +100,11 @@ impl Mesh {
         self.neighbours.contains_key(&short_addr) || self.table.iter().any(is_first)
     }
 
+    /// Of a neighbour of the coordinator, sixths of a turn from the phase of that.
+    pub fn neighbour_phase(&self, short_addr: u16) -> Option<u8> {
+        self.neighbours.get(&short_addr).map(|neighbour| neighbour.phase_differential % 6)
+    }
+
     /// The modem's macNeighbourTable.
     pub fn set_neighbours(&mut self, neighbours: impl Iterator<Item = Neighbour>) {
         self.neighbours = neighbours.map(|neighbour| (neighbour.short_addr, neighbour)).collect();

@@ -213,9 +213,12 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let mut networks = Vec::new();
     let mut failed_networks = Vec::new();
     let mut network_tasks = Vec::new();
+    let dark = plc::Dark::default();
     for said in &config.plc {
         let patience = settings::patience(&config.electricity, &said.name);
-        let opened = block_in_place(|| plc::Plc::open(said, patience, &state_dir, store.clone(), clock.mesh_reader()));
+        let opened = block_in_place(|| {
+            plc::Plc::open(said, patience, &state_dir, store.clone(), clock.mesh_reader(), dark.clone())
+        });
         let network = match opened {
             Ok(network) => network,
             Err(error) => {
@@ -235,8 +238,9 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         let counters = opening::invocation_counters(&state_dir, &store, started, &mut alarms)?;
         let said = config.electricity.clone();
         let clock = Arc::clone(&read_clock);
+        let networks_dark = (networks.as_slice(), dark);
         let collector =
-            electricity::Collector::new(said, &credentials, counters, &networks, store.clone(), ways, clock);
+            electricity::Collector::new(said, &credentials, counters, networks_dark, store.clone(), ways, clock);
         let (questions, questions_out) = mpsc::channel(QUESTIONS);
         (Some(questions), Some(tokio::spawn(collector.run(questions_out, stop_receivers.clone()))))
     };

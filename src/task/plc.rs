@@ -5,6 +5,7 @@
 
 mod answers;
 mod line;
+mod outages;
 mod pan;
 mod polling;
 mod routes;
@@ -34,13 +35,14 @@ use crate::config;
 use crate::config::plc::{PanConflict, Unlisted};
 use crate::control::MeshState;
 use crate::journal::JournalError;
-use crate::reading::{self, EventKind};
 use crate::registry::{Mesh, Network};
-use crate::store::{Body, Lane, Store};
+use crate::store::Store;
 
 use answers::{Asked, Staged};
 pub(super) use answers::{Question, Reply};
 use line::Line;
+pub(super) use outages::Dark;
+use outages::Watch;
 use polling::Polling;
 use routes::Routing;
 use told::Told;
@@ -69,6 +71,7 @@ pub(super) struct Plc {
     polling: Polling,
     told: Told,
     routing: Routing,
+    watch: Watch,
     view: View,
 }
 
@@ -103,6 +106,7 @@ impl Plc {
         state_dir: &Path,
         store: Store,
         (clock, speed): (ReadClock, u32),
+        dark: Dark,
     ) -> Result<Self, JournalError> {
         let now = clock();
         let key = Key(random_block());
@@ -152,6 +156,7 @@ impl Plc {
             polling: Polling::new(patience),
             told: Told::default(),
             routing: Routing::open(&directory, said.max_hops, now),
+            watch: Watch::new(dark),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
         })
     }
@@ -176,7 +181,8 @@ impl Plc {
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.wakes(self.coordinator.poll_timeout().filter(|_| line.is_open()));
             let poll_due = self.wakes(self.polling.poll_timeout());
-            let route_due = self.wakes(self.routing.poll_timeout());
+            let route_due =
+                self.wakes(self.routing.poll_timeout().into_iter().chain(self.watch.outages.poll_timeout()).min());
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -242,7 +248,7 @@ impl Plc {
                 is_quiet = false;
                 self.take(event);
             }
-            is_quiet &= !self.act_on_routes() & !self.send_what_may_go();
+            is_quiet &= !self.act_on_routes() & !self.act_on_outages() & !self.send_what_may_go();
             if is_quiet {
                 return;
             }
@@ -262,6 +268,7 @@ impl Plc {
                 };
                 self.mesh.heard(eui64, lqi, now.utc_ms);
                 self.routing.routes.answered(short_addr);
+                self.node_heard(short_addr, now.mono);
                 self.polling.receive(eui64, source_port, payload, now.mono);
             }
             Event::PanConflict { pan_id } => self.pan_conflict(pan_id, now),
@@ -284,6 +291,7 @@ impl Plc {
             modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
                 self.routing.routes.set_up(false);
+                self.watch.outages.set_up(false);
                 self.polling.network_lost(now.mono);
                 warn!(network = %self.name, %cause, "network down");
                 self.view.error = Some(cause.to_string());
@@ -368,13 +376,6 @@ impl Plc {
             warn!(network = %self.name, err = %chain(&error), "keep what the network must not forget");
             self.unkept.retry = Some(tokio::time::Instant::now() + KEEP_RETRY);
         }
-    }
-
-    /// An event of the unit, for lane P1.
-    fn tell(&mut self, code: &str, detail: String, now: Now) {
-        let kind = EventKind::Unit { code: code.to_owned(), detail: format!("network {}: {detail}", self.name) };
-        let event = reading::Event { received: now.received(), meter: None, kind };
-        self.waiting.push(vec![(Lane::Security, Body::Event(event))]);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -279,41 +279,7 @@ impl Unit {
     }
 
     pub(crate) fn records(&self, lanes: &[Lane]) -> Vec<Record> {
-        let begin = Instant::now();
-        let ahead = Arc::new(AtomicU64::new(0));
-        let clock = {
-            let ahead = Arc::clone(&ahead);
-            move || dcu::clock::Now {
-                mono: begin + Duration::from_secs(ahead.load(Ordering::Relaxed)),
-                boot_id: [1; 16],
-                boot_ms: 1,
-                utc_ms: unix_now() * 1000,
-                quality: TimeQuality::Synchronised,
-            }
-        };
-        let options = Options::new(self.path("state/store"), "dcu-1");
-        let (store, _) = Store::open(options, wire::CODEC, Arc::new(clock), Box::new(|| 7), Box::new(|_| {})).unwrap();
-        // An hour passes for the store, so that everything is sealed.
-        ahead.store(3_600, Ordering::Relaxed);
-        let (done, committed) = std::sync::mpsc::channel();
-        store.commit(Some(Box::new(move |result| done.send(result.is_ok()).unwrap()))).unwrap();
-        assert!(committed.recv_timeout(LIMIT).unwrap());
-        let mut all = Vec::new();
-        for lane in lanes {
-            let lane = *lane;
-            let mut after = 0;
-            loop {
-                let batches =
-                    store.batches_after(store.epoch(), lane, after, Limit { batches: 100, octets: 1 << 20 }).unwrap();
-                let Some(last) = batches.last() else { break };
-                after = last.last();
-                for batch in &batches {
-                    all.extend(wire::open_batch(&batch.octets).unwrap().1);
-                }
-            }
-        }
-        store.close().unwrap();
-        all
+        records(&self.path("state"), lanes)
     }
 }
 
@@ -324,6 +290,45 @@ impl Drop for Unit {
             let _ = child.wait();
         }
     }
+}
+
+/// All that is durable in these lanes, after the end of the service that has its state there.
+pub(crate) fn records(state: &Path, lanes: &[Lane]) -> Vec<Record> {
+    let begin = Instant::now();
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = {
+        let ahead = Arc::clone(&ahead);
+        move || dcu::clock::Now {
+            mono: begin + Duration::from_secs(ahead.load(Ordering::Relaxed)),
+            boot_id: [1; 16],
+            boot_ms: 1,
+            utc_ms: unix_now() * 1000,
+            quality: TimeQuality::Synchronised,
+        }
+    };
+    let options = Options::new(state.join("store"), "dcu-1");
+    let (store, _) = Store::open(options, wire::CODEC, Arc::new(clock), Box::new(|| 7), Box::new(|_| {})).unwrap();
+    // An hour passes for the store, so that everything is sealed.
+    ahead.store(3_600, Ordering::Relaxed);
+    let (done, committed) = std::sync::mpsc::channel();
+    store.commit(Some(Box::new(move |result| done.send(result.is_ok()).unwrap()))).unwrap();
+    assert!(committed.recv_timeout(LIMIT).unwrap());
+    let mut all = Vec::new();
+    for lane in lanes {
+        let lane = *lane;
+        let mut after = 0;
+        loop {
+            let batches =
+                store.batches_after(store.epoch(), lane, after, Limit { batches: 100, octets: 1 << 20 }).unwrap();
+            let Some(last) = batches.last() else { break };
+            after = last.last();
+            for batch in &batches {
+                all.extend(wire::open_batch(&batch.octets).unwrap().1);
+            }
+        }
+    }
+    store.close().unwrap();
+    all
 }
 
 /// The configuration of these meters, each at its own address, and their keys.

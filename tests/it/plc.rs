@@ -1,6 +1,7 @@
 //! The service and an emulated G3-PLC modem on a pseudo terminal: who is listed joins, who is not does not, a restart and
 //! a kill change nothing, keys rotate.
 
+mod outages;
 mod routes;
 
 use std::collections::BTreeMap;

@@ -51,6 +51,8 @@ pub(in crate::task) struct Collector {
     pub(super) ways: Arc<Mutex<Ways>>,
     /// Networks in which meters are.
     pub(super) networks: Vec<mpsc::Sender<plc::Question>>,
+    /// Nodes of them that are part of an outage.
+    dark: plc::Dark,
     /// What is read begins when the clock is known.
     is_begun: bool,
 }
@@ -74,7 +76,7 @@ impl Collector {
         config: Electricity,
         credentials: &Credentials,
         counters: Counters,
-        networks: &[(String, mpsc::Sender<plc::Question>)],
+        (networks, dark): (&[(String, mpsc::Sender<plc::Question>)], plc::Dark),
         store: Store,
         ways: Arc<Mutex<Ways>>,
         clock: ReadClock,
@@ -92,6 +94,7 @@ impl Collector {
             layouts: HashMap::new(),
             config,
             counters: Arc::new(Mutex::new(counters)),
+            dark,
             running: JoinSet::new(),
             orders: HashMap::new(),
             demands: BTreeMap::new(),
@@ -339,7 +342,10 @@ impl Collector {
             records.push(event("electricity.gap", detail, meter, now));
         }
         let state = self.schedule.state(no).unwrap_or_default();
-        if let Some(code) = known.change_of_state(state) {
+        // Of who is part of an outage, that is told.
+        let is_dark =
+            state == MeterState::Unreachable && known.party.meter.node.is_some_and(|node| self.dark.has(node));
+        if let Some(code) = Some(state).filter(|_| !is_dark).and_then(|state| known.change_of_state(state)) {
             info!(meter = %meter, code, "meter not as before");
             records.push(event(code, known.detail.clone().unwrap_or_default(), meter, now));
         }

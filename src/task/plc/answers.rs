@@ -157,6 +157,11 @@ impl Plc {
             (asked, Err(refused)) => {
                 if let Asked::Trace(node, _) = asked {
                     self.routing.routes.traced(node, None, both(now));
+                    if matches!(refused, Refused::Adp(status) if !status.is_transient())
+                        || refused == Refused::Malformed
+                    {
+                        self.node_probed(node, false, now.mono);
+                    }
                 }
                 asked.refuse(refusal(refused));
             }
@@ -200,6 +205,7 @@ impl Plc {
             starts: self.view.starts,
             routes: self.routing.counts(),
             polling: self.polling_counts(),
+            outages: self.outage_lines(now),
         }
     }
 

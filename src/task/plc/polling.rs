@@ -216,7 +216,9 @@ impl Plc {
                 }
                 let member = self.coordinator.server().member(node).filter(|_| had_way);
                 if let Some(member) = member {
-                    self.routing.routes.failed(member.short_addr, Failure::NoAnswer, both(now));
+                    let node = member.short_addr;
+                    self.routing.routes.failed(node, Failure::NoAnswer, both(now));
+                    self.node_silent(node, now.mono);
                 }
             }
             Event::Expired { ticket, node } => self.end(ticket, node, now.mono),

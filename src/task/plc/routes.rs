@@ -126,6 +126,7 @@ impl Plc {
         let rows: Vec<Route> = rows.into_iter().filter_map(is_route).collect();
         self.routing.routes.table(rows.iter().map(|row| (row.destination, Way::from(row))), both(now));
         self.mesh.set_table(rows);
+        self.place_nodes();
     }
 
     pub(super) fn membership(&mut self, event: &bootstrap::Event, now: Now) {
@@ -133,12 +134,14 @@ impl Plc {
         match event {
             bootstrap::Event::Joined { eui64, short_addr } => {
                 self.routing.routes.joined(*short_addr);
-                self.polling.heard(*eui64, now.mono);
+                // Who comes back with many others waits for its turn to be asked.
+                self.watch.outages.joined(*short_addr, now.mono);
                 self.read_soon(now.mono);
             }
             bootstrap::Event::Left { eui64 } => {
                 if let Some(node) = short_addr(*eui64) {
                     self.routing.routes.left(node, both(now));
+                    self.watch.outages.left(node);
                 }
             }
             _ => {}
@@ -151,7 +154,11 @@ impl Plc {
         let is_lost =
             matches!(delivery, Delivery::Refused(AdpStatus::ROUTE_ERROR | AdpStatus::FAILED | AdpStatus::TIMEOUT));
         if let Some(member) = self.coordinator.server().member(node).filter(|_| is_lost) {
-            self.routing.routes.failed(member.short_addr, Failure::NoRoute { searched }, both(now));
+            let node = member.short_addr;
+            self.routing.routes.failed(node, Failure::NoRoute { searched }, both(now));
+            if searched {
+                self.node_silent(node, now.mono);
+            }
         }
     }
 
@@ -164,6 +171,7 @@ impl Plc {
             self.read_routes(None);
         }
         self.routing.routes.handle_timeout(both(now));
+        self.watch.outages.handle_timeout(now.mono);
     }
 
     /// Does what is wanted and notes what is new; false where there was neither.
@@ -333,6 +341,7 @@ impl Plc {
     pub(super) fn path_found(&mut self, node: u16, path: &plc::g3::adp::Path, reply: Option<Reply>, now: Now) {
         let links: Vec<Link> = path.forward.iter().map(Link::from).collect();
         self.routing.routes.traced(node, Some(&links), both(now));
+        self.node_probed(node, true, now.mono);
         let member = self.coordinator.server().member_at(node);
         if let (Some(reply), Some(member)) = (reply, member) {
             drop(reply.send(Ok(MeshSaid::Path(path_line(member.eui64, path)))));

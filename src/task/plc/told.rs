@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use plc::Eui64;
 
+use super::Plc;
+use crate::clock::Now;
+use crate::reading::{self, EventKind};
+use crate::store::{Body, Lane};
+
 /// When what was told of which node.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -35,6 +40,19 @@ impl Told {
             self.nodes.insert((eui64, code), now_ms);
         }
         true
+    }
+}
+
+impl Plc {
+    /// An event of the unit, for lane P1.
+    pub(super) fn tell(&mut self, code: &str, detail: String, now: Now) {
+        self.tell_in(Lane::Security, code, detail, now);
+    }
+
+    pub(super) fn tell_in(&mut self, lane: Lane, code: &str, detail: String, now: Now) {
+        let kind = EventKind::Unit { code: code.to_owned(), detail: format!("network {}: {detail}", self.name) };
+        let event = reading::Event { received: now.received(), meter: None, kind };
+        self.waiting.push(vec![(lane, Body::Event(event))]);
     }
 }
 
