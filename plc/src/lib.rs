@@ -2,7 +2,7 @@
 //!
 //! The room is kept free of I/O, clocks and random numbers, and carries opaque payloads only. [`usi`] is the framing of
 //! the serial line, [`g3`] what is said over it, [`net`] the packets that nodes exchange, [`route`] what the
-//! host does about routes, [`poll`] whom it asks when, [`sim`] the mirror image.
+//! host does about routes, [`poll`] whom it asks when, [`outage`] what it makes of silence, [`sim`] the mirror image.
 //! [`g3::coordinator::Coordinator`] is the door in.
 #![forbid(unsafe_code)]
 

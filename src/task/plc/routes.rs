@@ -132,7 +132,7 @@ impl Plc {
     pub(super) fn membership(&mut self, event: &bootstrap::Event, now: Now) {
         let short_addr = |eui64| self.coordinator.server().member(eui64).map(|member| member.short_addr);
         match event {
-            bootstrap::Event::Joined { eui64, short_addr } => {
+            bootstrap::Event::Joined { short_addr, .. } => {
                 self.routing.routes.joined(*short_addr);
                 // Who comes back with many others waits for its turn to be asked.
                 self.watch.outages.joined(*short_addr, now.mono);
