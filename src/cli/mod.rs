@@ -27,11 +27,15 @@ mod topology;
 mod uplink;
 
 use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
 pub use exit::{Exit, Failure, OrExit, Outcome};
 pub use out::Out;
@@ -155,6 +159,19 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What a file of JSON holds; `what` it should be.
+fn json_of<T: DeserializeOwned>(file: &Path, what: &str) -> Result<T, Failure> {
+    let failed = |exit, why: String| Failure::said(exit, format!("{}: {why}", file.display()));
+    let mut text = String::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text))
+        .map_err(|error| failed(Exit::NotFound, error.to_string()))?;
+    if text.len() as u64 >= LONGEST_FILE {
+        return Err(failed(Exit::Failed, "is longer than 16 MiB".to_owned()));
+    }
+    serde_json::from_str(&text).map_err(|error| failed(Exit::Failed, format!("is not {what}: {error}")))
+}
+
 fn exit_codes() -> String {
     let mut text = String::from("Exit codes:");
     for (exit, meaning) in Exit::ALL {
@@ -162,6 +179,8 @@ fn exit_codes() -> String {
     }
     text
 }
+
+const LONGEST_FILE: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests;

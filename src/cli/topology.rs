@@ -8,7 +8,6 @@ mod tests;
 mod tree;
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use self::diff::Diff;
@@ -80,16 +79,5 @@ fn ask(common: &Common) -> Result<Topology, Failure> {
 }
 
 fn read(file: &Path) -> Result<Topology, Failure> {
-    let failed = |exit, why: String| Failure::said(exit, format!("{}: {why}", file.display()));
-    let mut text = String::new();
-    fs::File::open(file)
-        .and_then(|file| file.take(LIMIT).read_to_string(&mut text))
-        .map_err(|error| failed(Exit::NotFound, error.to_string()))?;
-    if text.len() as u64 >= LIMIT {
-        return Err(failed(Exit::Failed, "is longer than 16 MiB".to_owned()));
-    }
-    serde_json::from_str(&text)
-        .map_err(|error| failed(Exit::Failed, format!("is not what `dcu topology --json` prints: {error}")))
+    super::json_of(file, "what `dcu topology --json` prints")
 }
-
-const LIMIT: u64 = 16 << 20;

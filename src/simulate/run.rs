@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use plc::sim::net::Site;
 use wmbus::sim::EmulatorKind;
 
 use super::faults::Faults;
@@ -25,6 +26,8 @@ pub struct Options {
     pub radio: Option<Radio>,
     /// None for none.
     pub electricity: Option<Electricity>,
+    /// Where the electricity meters behind a simulated network are; None for a town that is drawn.
+    pub feeder: Option<Site>,
     /// The meters do not speak, and days do not pass, for longer.
     pub limit: Duration,
     /// None for a broker in this process.

@@ -63,6 +63,14 @@ fn nodes_join_and_meters_are_read_through_the_airtime_of_a_simulated_network() {
 }
 
 #[test]
+fn nodes_stand_where_a_published_feeder_has_its_loads() {
+    let feeder = concat!(env!("CARGO_MANIFEST_DIR"), "/plc/tests/netsim/feeders/kerber_dorfnetz.json");
+    let at = ["--electricity", "8", "--plc", "--network=formed", "--feeder", feeder];
+    let report = simulate(&[&at[..], &["--day", "144s"]].concat());
+    assert!(report["joins"] == 8 && report["stored"].as_u64() > Some(100) && report["doubled"] == 0, "{report:#}");
+}
+
+#[test]
 fn kills_cost_neither_kind_of_meters_anything_but_the_open_commit_window() {
     let report = simulate(&["--electricity", "5", "--gas-water", "10", "--rate", "20", "--kills", "2"]);
     let (radio, electricity) = (&report["gas_water"], &report["electricity"]);
@@ -80,6 +88,8 @@ fn faults_of_what_is_not_there_are_wrong_usage() {
         &["--electricity", "2", "--rate", "5"],
         &["--electricity", "2", "--plc", "--tcp"],
         &["--electricity", "2", "--network"],
+        &["--electricity", "2", "--plc", "--feeder", "plc/tests/netsim/feeders/kerber_dorfnetz.json"],
+        &["--electricity", "58", "--plc", "--network", "--feeder", "plc/tests/netsim/feeders/kerber_dorfnetz.json"],
         &["--electricity", "2", "--plc", "--network", "--faults", "plc-loss=1%"],
         &["--plc"],
     ] {

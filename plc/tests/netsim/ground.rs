@@ -45,13 +45,7 @@ impl Ground {
 fn feeder(text: &str) -> Feeder {
     let value: Value = serde_json::from_str(text).expect("JSON");
     let meters: Vec<(u32, String)> = field(&value, "meters");
-    let phase = |name: String| match name.as_str() {
-        "A" => Phase::A,
-        "B" => Phase::B,
-        "C" => Phase::C,
-        "ABC" => Phase::Three,
-        _ => panic!("phase {name}"),
-    };
+    let phase = |name: String| Phase::named(&name).unwrap_or_else(|| panic!("phase {name}"));
     Feeder {
         transformer: field(&value, "transformer"),
         lines: field(&value, "lines"),

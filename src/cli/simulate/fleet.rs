@@ -11,6 +11,7 @@ use super::told;
 use super::view::View;
 use crate::cli::{Exit, Failure, Out, Outcome, log};
 use crate::config::{Log, duration};
+use crate::simulate::electricity::FeederFile;
 use crate::simulate::faults::Faults;
 use crate::simulate::fleet;
 use crate::simulate::run::{self, Electricity, Formation, Options, Radio, RealBroker};
@@ -30,6 +31,9 @@ pub(super) struct Args {
     /// The nodes behind the modem are those of a simulated network, whose time goes as fast as the days: joins, routes and messages take its airtime
     #[arg(long, requires = "electricity", conflicts_with = "tcp", value_name = "STATE", num_args = 0..=1, require_equals = true, default_missing_value = "new")]
     network: Option<Formation>,
+    /// Where the nodes of that network are: a low-voltage feeder as `plc/tests/netsim/feeders.py` makes them; default: a town that is drawn
+    #[arg(long, value_name = "FILE", requires = "network")]
+    feeder: Option<PathBuf>,
     /// The electricity meters are on TCP sockets
     #[arg(long, requires = "electricity", conflicts_with = "plc")]
     tcp: bool,
@@ -138,6 +142,11 @@ fn options(args: Args) -> Result<Options, Failure> {
         network: args.network,
         day: args.day.unwrap_or(if args.network.is_some() { NETWORK_DAY } else { DAY }),
     });
+    let feeder = args.feeder.zip(electricity).map(|(file, electricity)| {
+        let feeder: FeederFile = crate::cli::json_of(&file, "a feeder")?;
+        feeder.site(electricity.meters).map_err(|e| Failure::said(Exit::Usage, format!("{}: {e}", file.display())))
+    });
+    let feeder = feeder.transpose()?;
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e6)) {
         return usage("--rate: must be more than 0 and at most a million".into());
     }
@@ -182,6 +191,7 @@ fn options(args: Args) -> Result<Options, Failure> {
         program: std::env::current_exe().context("find this program")?,
         radio: has_radio.then_some(Radio { meters, receivers, rate, readings }),
         electricity,
+        feeder,
         limit: args.limit.unwrap_or(if counts { KILL_LIMIT } else { LIMIT }),
         broker: args.broker.zip(args.keys).map(|((host, port), keys)| RealBroker { host, port, keys }),
         unit: args.unit,

@@ -3,6 +3,7 @@
 //!
 //! The service is an ordinary one that reads them on its schedule; its time and the meters' pass at one pace.
 
+mod feeder;
 mod fleet;
 mod ledger;
 mod start;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+pub use feeder::FeederFile;
 pub use ledger::{Ledger, Tally};
 pub(in crate::simulate) use start::Start;
 pub(in crate::simulate) use street::Street;

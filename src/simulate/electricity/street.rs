@@ -49,7 +49,10 @@ impl Street {
         link: &Path,
     ) -> Result<Self, Error> {
         let (faults, seed, speed) = (&options.faults, options.seed, start.pace.speed);
-        let world = formation.map(|_| Box::new(world(meters.len(), seed, start)));
+        let world = formation.map(|_| {
+            let town = || Site::draw(&Shape::town(meters.len()), &mut Random::new(seed));
+            Box::new(world(options.feeder.clone().unwrap_or_else(town), seed, start))
+        });
         let mut servers = BTreeMap::new();
         let mut switches = BTreeSet::new();
         let (mut devices, mut nodes) = (Vec::new(), Vec::new());
@@ -154,9 +157,8 @@ impl Street {
     }
 }
 
-/// A town of so many meters, at the time of the day at which it starts.
-fn world(meters: usize, seed: u64, start: Start) -> World {
-    let site = Site::draw(&Shape::town(meters), &mut Random::new(seed));
+/// A site at the time of the day at which it starts.
+fn world(site: Site, seed: u64, start: Start) -> World {
     let begin_hour = start.pace.start_ms.rem_euclid(DAY_MS) as f64 / 3.6e6;
     World::hosted(site, net::Options { seed, begin_hour, ..net::Options::default() })
 }

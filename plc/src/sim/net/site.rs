@@ -36,6 +36,14 @@ pub enum Phase {
     Three,
 }
 
+impl Phase {
+    /// `A`, `B`, `C`, or `ABC` for all three.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [("A", Self::A), ("B", Self::B), ("C", Self::C), ("ABC", Self::Three)];
+        all.into_iter().find(|(known, _)| *known == name).map(|(_, phase)| phase)
+    }
+}
+
 /// What a site is like.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
