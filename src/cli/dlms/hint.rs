@@ -63,12 +63,16 @@ fn advice(why: &Why) -> (Exit, &'static str) {
             "it is another meter, or the keys of the file are not its keys: check the password or the keys",
         ),
         (Cause::ProofRefused(_), _) => (Exit::NotPermitted, WRONG_SECRET),
-        (Cause::Exception(exception), _) => match exception.service_error {
+        (Cause::Exception(exception), target) => match exception.service_error {
             ServiceError::InvocationCounter(_) => {
                 (Exit::NotPermitted, "set invocation_counter in the keys file to what the meter says, or above")
             }
             ServiceError::DecipheringError => (Exit::NotPermitted, WRONG_SECRET),
             ServiceError::PduTooLong => (Exit::Failed, "try a smaller --pdu"),
+            // Many meters say no more of what they cannot decipher.
+            ServiceError::ServiceNotSupported | ServiceError::OtherReason if target == Target::Association => {
+                (Exit::NotPermitted, WRONG_SECRET)
+            }
             ServiceError::ServiceNotSupported => (Exit::Failed, "the meter does not have this service for this client"),
             ServiceError::OperationNotPossible => {
                 (Exit::NotPermitted, "the client may not, or not in this association")
@@ -97,7 +101,7 @@ fn advice(why: &Why) -> (Exit, &'static str) {
             "--keys names a file with the keys, and meter_system_title where the meter does not say it",
         ),
         (Cause::Unsendable(Reject::TooLong(_)), _) => {
-            (Exit::Failed, "the meter takes no request of this length, nor in blocks")
+            (Exit::Failed, "the meter takes no request of this length, nor in blocks: some do with --general-blocks")
         }
         (Cause::CountersExhausted, _) => (Exit::Failed, "the keys file has the counters: --keys"),
         _ => (Exit::Failed, ""),
@@ -155,4 +159,21 @@ fn refused(diagnostic: Diagnostic) -> (Exit, &'static str) {
         _ => "check --client, --server and --auth",
     };
     (Exit::NotPermitted, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use dlms::apdu::ExceptionResponse;
+    use dlms::spec::StateError;
+
+    use super::*;
+
+    #[test]
+    fn a_meter_that_cannot_decipher_the_beginning_is_not_one_without_the_service() {
+        let (state_error, service_error) = (StateError::ServiceNotAllowed, ServiceError::ServiceNotSupported);
+        let cause = Cause::Exception(ExceptionResponse { state_error, service_error });
+        assert_eq!(advice(&Why { target: Target::Association, cause }), (Exit::NotPermitted, WRONG_SECRET));
+        let (exit, hint) = advice(&Why { target: Target::List(2), cause });
+        assert!(exit == Exit::Failed && hint.contains("does not have this service"));
+    }
 }
