@@ -14,6 +14,7 @@ fn main() -> io::Result<()> {
         "command",
         "event",
         "group",
+        "handover",
         "health",
         "lane",
         "meter",

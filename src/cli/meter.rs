@@ -2,7 +2,7 @@
 //! that are read over DLMS: `channel`, `replace` and the rest of their lives.
 
 pub(super) mod channel;
-mod life;
+pub(super) mod life;
 mod order;
 
 use std::cmp::Reverse;

@@ -22,6 +22,8 @@ use crate::schedule::{Discipline, Grid, Priority, Window};
 pub struct Electricity {
     /// The file of passwords and keys.
     pub keys: Option<PathBuf>,
+    /// Public keys of units from which meters are taken over, in the form of `uplink.trust`.
+    pub peers: Option<PathBuf>,
     /// The unit's own name in ciphering.
     pub system_title: Option<[u8; 8]>,
     /// A meter that does not answer so often in a row is called unreachable.
@@ -198,6 +200,7 @@ impl Default for Electricity {
     fn default() -> Self {
         Self {
             keys: None,
+            peers: None,
             system_title: None,
             retries: 3,
             channels: Vec::new(),

@@ -71,6 +71,7 @@ fn the_template_with_everything_switched_on_is_legal() {
         "unit.pem",
         "unit.key",
         "trust.toml",
+        "devices.toml",
         "device.key",
     ] {
         let path = base.path().join(name);

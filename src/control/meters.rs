@@ -97,17 +97,6 @@ pub struct ElectricityCard {
     pub tasks: Vec<ElectricityTask>,
 }
 
-/// What one unit tells another of a meter that it reads no more.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Handover {
-    pub meter: String,
-    /// Who has read it.
-    pub unit: String,
-    pub at_ms: i64,
-    /// How far, in octets that a unit reads, in hexadecimal digits. No key is in it.
-    pub state: String,
-}
-
 /// How far one task has come with a meter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElectricityTask {

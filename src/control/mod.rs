@@ -5,6 +5,7 @@
 
 mod buffer;
 mod channel;
+mod handover;
 pub mod left;
 mod mesh;
 mod meters;
@@ -19,12 +20,13 @@ use serde::{Deserialize, Serialize};
 
 pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use channel::{ChannelAsk, ChannelCard, MbusKey, Valve};
+pub use handover::Handover;
 pub use mesh::{
     HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, OutageLine,
     ParentLine, PathLine, RouteLine,
 };
 pub use meters::{
-    BehindCard, ElectricityCard, ElectricityTask, Found, Handover, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
+    BehindCard, ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
     TelegramLine, find,
 };
 pub use orders::OrderLine;

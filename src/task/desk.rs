@@ -34,6 +34,7 @@ use crate::control::{
 use crate::journal::AuditEntry;
 use crate::store::Store;
 use crate::uplink::Snapshot;
+use crate::wire::signed::PrivateKey;
 use crate::wire::v1;
 
 /// What the desk looks at.
@@ -57,6 +58,8 @@ pub(super) struct Desk {
     /// What the start found that somebody must look at.
     pub(super) alarms: Vec<Alarm>,
     pub(super) audit: Recorder,
+    /// What the unit signs with.
+    pub(super) device_key: PrivateKey,
     /// What the head-end is told now and then.
     pub(super) health: watch::Sender<v1::Health>,
     pub(super) topology: watch::Sender<Arc<Snapshot>>,
@@ -120,6 +123,10 @@ impl Desk {
                 let said = self.hand_over(meter);
                 tokio::spawn(async move { finish(said.await) });
             }
+            Request::TakeOver { handover } => {
+                let said = self.take_over(&handover);
+                tokio::spawn(async move { finish(said.await) });
+            }
             Request::Channel { meter, channel, ask } => {
                 let said = self.channel(meter, channel, ask, who);
                 tokio::spawn(async move { finish(said.await) });
@@ -175,9 +182,6 @@ impl Desk {
             Request::ToBind => self.talk(Ask::ToBind).await,
             Request::Replace { old, new } => self.life(|reply| collection::Question::Replace { old, new, reply }).await,
             Request::Restore { meter } => self.life(|reply| collection::Question::Restore { meter, reply }).await,
-            Request::TakeOver { handover } => {
-                self.life(|reply| collection::Question::TakeOver { handover, reply }).await
-            }
             Request::Remove { meter } => self.life(|reply| collection::Question::Remove { meter, reply }).await,
             Request::Tasks => {
                 self.collect(collection::Question::Tasks).await.map_or_else(Into::into, |tasks| Reply::Tasks { tasks })
@@ -188,7 +192,7 @@ impl Desk {
             }
             Request::Mesh { network, ask } => self.mesh(&network, ask).await,
             // They are answered by who takes them.
-            Request::HandOver { .. } | Request::Channel { .. } | Request::Follow { .. } => {
+            Request::HandOver { .. } | Request::TakeOver { .. } | Request::Channel { .. } | Request::Follow { .. } => {
                 Refusal::new(RefusalKind::Malformed, "a stream does not pass here").into()
             }
         }

@@ -16,6 +16,7 @@ use super::mqtt::Transport;
 use super::tls::Tls;
 use super::{chain, electricity, settings};
 use crate::config::{Acknowledge, Config, Control, Fault, Gravity, text_of};
+use crate::control::{Refusal, RefusalKind};
 use crate::journal::sync_parent;
 use crate::reading::MeterId;
 use crate::registry::{CredentialError, Credentials, KeyError, MeterKeys};
@@ -60,6 +61,7 @@ impl Files {
                 Credentials::default()
             }
         };
+        faults.extend(peers(config).err().map(|refusal| wrong("electricity.peers", refusal.message)));
         let own_title = config.electricity.system_title;
         for meter in &config.electricity.meters {
             let Some(channel) = config.electricity.channels.get(meter.channel) else { continue };
@@ -187,6 +189,24 @@ fn read_only(path: &Path) -> Option<String> {
 
 fn what_exists(path: &Path) -> &Path {
     path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+}
+
+/// Units whose word for how far a meter was read is taken. Read when it is needed, so that one more costs no restart.
+pub(super) fn peers(config: &Config) -> Result<Trust, Refusal> {
+    let trusted = config.uplink.iter().filter_map(|uplink| match &uplink.acknowledge {
+        Acknowledge::HeadEnd { trust } => Some(trust),
+        Acknowledge::Broker => None,
+    });
+    let mut peers = Trust::default();
+    for path in config.electricity.peers.iter().chain(trusted) {
+        let faulty = |why: String| Refusal::new(RefusalKind::Failed, format!("{}: {why}", path.display()));
+        let read = Trust::from_toml(&read(path).map_err(|error| faulty(chain(&error)))?);
+        for key in read.map_err(|error| faulty(chain(&error)))?.keys() {
+            // The same key in both files is the same unit's.
+            drop(peers.add(key.name.clone(), &key.roles, key.dcu.clone(), key.key));
+        }
+    }
+    Ok(peers)
 }
 
 fn key_in(path: &Path) -> Result<PrivateKey, FileError> {

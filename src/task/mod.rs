@@ -116,6 +116,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let (own, two_way) = opening::two_way(&state_dir, config.unit.address, started, &mut alarms);
     let commanded = two_way.iter().flat_map(|it| it.orders()).filter(|order| order.command.is_some());
     let (told, told_seen) = watch::channel(commanded.cloned().collect());
+    let device_key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
     let (uplink_status, uplink_seen) = watch::channel(UplinkStatus::default());
     let (health, health_seen) = watch::channel(wire::v1::Health::default());
     let (topology, topology_seen) = watch::channel(Arc::default());
@@ -125,7 +126,6 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
             None
         }
         Some(said) => {
-            let key = device_key.map_or_else(|| files::own_device_key(&state_dir), Ok)?;
             let (news, stop) = (news.clone(), stop.clone());
             let commands = state_dir.join("commands");
             let journal = opening::commands(&commands, &store, started, &mut alarms);
@@ -134,7 +134,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
                 orders: uplink::Orders::new(commands, journal, queries.clone()),
                 told: told_seen,
                 trust,
-                key,
+                key: device_key.clone(),
                 news,
                 status: uplink_status,
                 health: health_seen,
@@ -263,6 +263,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
         anchored,
         alarms,
         audit,
+        device_key,
         health,
         topology,
     };

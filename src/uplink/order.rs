@@ -11,13 +11,13 @@ use super::{Uplink, status};
 use crate::clock::Now;
 use crate::journal::{Kept, Limits};
 use crate::reading::TimeQuality;
-use crate::wire::columns;
 use crate::wire::trust::Role;
 use crate::wire::v1::channel_order::What;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::State;
 use crate::wire::v1::order_meter::Action;
 use crate::wire::v1::{self, command_state};
+use crate::wire::{columns, signed};
 
 /// What the command journal held when the uplink starts.
 pub type Known = (BTreeMap<[u8; 16], Kept>, Limits);
@@ -282,6 +282,7 @@ pub(super) fn signers(operation: &Operation) -> (&'static [Role], usize) {
             }
         },
         Operation::TraceRoute(_) | Operation::RefreshRoute(_) => (&[Role::Operator, Role::Installer], 1),
+        Operation::HandOver(_) | Operation::TakeOver(_) => (&[Role::Installer], 1),
         Operation::Channel(order) => match &order.what {
             None | Some(What::Show(_)) => (&[Role::Reader, Role::Operator, Role::Installer], 1),
             Some(What::SetKey(_)) => (&[Role::CryptoOfficer], 1),
@@ -316,11 +317,14 @@ pub(super) fn words(operation: &Operation) -> String {
         Operation::TraceRoute(order) => node("trace the route to", &order.which),
         Operation::RefreshRoute(order) => node("refresh the route to", &order.which),
         Operation::OrderMeter(order) => {
-            let meter = order.meter.as_ref().and_then(|meter| columns::to_meter(meter).ok());
-            let meter = meter.map_or_else(|| "that is not named".to_owned(), |meter| meter.to_string());
-            format!("tell meter {meter} {}", action_name(order.action()))
+            format!("tell meter {} {}", named(order.meter.as_ref()), action_name(order.action()))
         }
         Operation::ResetJournal(_) => "reset the command journal".to_owned(),
+        Operation::HandOver(v1::HandOver { meter }) => format!("hand meter {} over", named(meter.as_ref())),
+        Operation::TakeOver(v1::TakeOver { handover }) => {
+            let claim = signed::claim::<v1::MeterHandover>(handover).unwrap_or_default();
+            format!("take meter {} over from {:?}", named(claim.meter.as_ref()), claim.dcu)
+        }
         Operation::Channel(v1::ChannelOrder { meter, channel, what }) => {
             let what = match what {
                 None => "nothing",
@@ -335,11 +339,14 @@ pub(super) fn words(operation: &Operation) -> String {
                 Some(What::Connect(v1::channel_order::Connect { directly: true })) => "connect directly",
                 Some(What::Connect(_)) => "connect",
             };
-            let meter = meter.as_ref().and_then(|meter| columns::to_meter(meter).ok());
-            let meter = meter.map_or_else(|| "nobody".to_owned(), |meter| meter.to_string());
-            format!("{what}, channel {channel} of meter {meter}")
+            format!("{what}, channel {channel} of meter {}", named(meter.as_ref()))
         }
     }
+}
+
+fn named(meter: Option<&v1::MeterId>) -> String {
+    let meter = meter.and_then(|meter| columns::to_meter(meter).ok());
+    meter.map_or_else(|| "that is not named".to_owned(), |meter| meter.to_string())
 }
 
 /// What the names of the contract begin with.

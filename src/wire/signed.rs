@@ -70,6 +70,15 @@ impl Signable for v1::CommandState {
     }
 }
 
+impl Signable for v1::MeterHandover {
+    const NAME: &'static str = "dcu.v1.MeterHandover";
+    const ROLES: &'static [Role] = &[Role::Device];
+
+    fn dcu(&self) -> &str {
+        &self.dcu
+    }
+}
+
 /// A message whose signatures were verified, and who signed it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified<M> {

@@ -11,9 +11,11 @@ use serde_json::json;
 
 use super::broker::{Broker, own_id, random};
 use super::resend::unanswered;
+use crate::cli::meter::life::handover_of;
 use crate::cli::node::nodes_of;
 use crate::cli::text::{counted, printable};
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome};
+use crate::control::Handover;
 use crate::reading::MeterId;
 use crate::registry::Action;
 use crate::simulate::head_end::order::Order;
@@ -24,11 +26,11 @@ use crate::wire::columns;
 use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::{Result as Said, State};
 use crate::wire::v1::{
-    AdmitNode, CommandState, DenyNode, ImportNodes, KickNode, NodeKey, NodeOfNetwork, NodesImported, OrderMeter,
-    RefreshRoute, Rekey, RekeyBegun, ResetJournal, TraceRoute, TracedHop, TracedPath,
+    AdmitNode, CommandState, DenyNode, HandOver, ImportNodes, KickNode, NodeKey, NodeOfNetwork, NodesImported,
+    OrderMeter, RefreshRoute, Rekey, RekeyBegun, ResetJournal, TakeOver, TraceRoute, TracedHop, TracedPath,
 };
 
-/// Give a unit an order about its mesh networks or to one of its meters
+/// Give a unit an order about its mesh networks or its meters
 ///
 /// A signed command, carried out at most once; the states that the unit answers are printed. Ends with 1 when it
 /// failed, 4 when there is no such node, network or meter, 5 without an answer, 6 when the unit rejects it, 7 when nobody knows
@@ -44,7 +46,11 @@ Examples:
   dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
       --sign one.key --sign other.key rekey
   dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
-      --expires 20h meter KAM-12345678-1b-07 close-valve",
+      --expires 20h meter KAM-12345678-1b-07 close-valve
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-1 \\
+      hand-over 4d4d4d0000bc614e > meter.json
+  dcu head-end order --keys ./keys --utility acme --dcu dcu-2 \\
+      take-over meter.json",
     override_usage = "dcu head-end order [OPTIONS] --utility <NAME> --dcu <ID> <ORDER>",
     subcommand_value_name = "ORDER",
     subcommand_help_heading = "Orders"
@@ -122,6 +128,20 @@ enum What {
         #[command(subcommand)]
         what: channel::What,
     },
+    /// Read an electricity meter no more, for another unit does; what that one has to be told goes to standard output
+    ///
+    /// It is signed by the unit. The states of the order go to standard error. Who asks with --id is told it again.
+    HandOver {
+        /// System title of the electricity meter
+        meter: MeterId,
+    },
+    /// Read an electricity meter from where another unit ended
+    ///
+    /// Its configuration has the meter with `handed_over = true`, and the other unit's key among `electricity.peers`.
+    TakeOver {
+        /// What the other unit's hand-over wrote, or - for standard input
+        file: PathBuf,
+    },
     /// Begin a damaged memory of commands anew; two must sign
     ResetJournal,
 }
@@ -144,6 +164,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let keys = args.broker.command_keys(&args.sign, of_kit)?;
     let id = args.id.map_or_else(random, Ok)?;
     let now_ms = jiff::Timestamp::now().as_millisecond();
+    let is_file = matches!(args.what, What::HandOver { .. }) && !args.json;
     let order = Order { topics, operation: operation(args.what, args.network)?, id, now_ms, valid_for: args.expires };
     let broker = args.broker.settings(&own_id("head-end")?)?;
     let devices = args.broker.devices()?;
@@ -153,7 +174,15 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     let (mut failure, mut stands) = (None, None);
     let keys: Vec<_> = keys.iter().collect();
     let state = give(&order, broker, &keys, devices.as_ref(), args.timeout, |state| {
-        let printed = if args.json { out.json(&json(state)) } else { out.line(print(state)) };
+        let printed = match (&state.result, is_file) {
+            (Some(Said::Handover(envelope)), true) => Handover::of(envelope).map_or(Ok(()), |said| out.json(&said)),
+            (_, true) => {
+                eprintln!("{}", print(state));
+                Ok(())
+            }
+            _ if args.json => out.json(&json(state)),
+            _ => out.line(print(state)),
+        };
         stands = Some(name(state));
         failure = failure.take().or(printed.and_then(|()| out.flush()).err());
     });
@@ -203,6 +232,12 @@ fn operation(what: What, network: String) -> Result<Operation, Failure> {
         What::Channel { meter, channel, directly, what } => {
             Operation::Channel(channel::order(&meter, channel, directly, what)?)
         }
+        What::HandOver { meter } => Operation::HandOver(HandOver { meter: Some(columns::from_meter(meter)) }),
+        What::TakeOver { file } => {
+            let malformed = || Failure::said(Exit::Configuration, format!("{}: not digits", file.display()));
+            let handover = handover_of(&file)?.envelope().ok_or_else(malformed)?;
+            Operation::TakeOver(TakeOver { handover })
+        }
         What::ResetJournal => Operation::ResetJournal(ResetJournal {}),
     })
 }
@@ -226,6 +261,9 @@ fn print(state: &CommandState) -> String {
         }
         Some(Said::MeterOrder(number)) => format!("order {number} of the unit"),
         Some(Said::Channel(said)) => channel::print(said),
+        Some(Said::Handover(envelope)) => {
+            Handover::of(envelope).map_or_else(String::new, |said| format!("meter {}", printable(&said.meter)))
+        }
         None => String::new(),
     };
     let more = [why, what].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
@@ -255,6 +293,7 @@ fn json(state: &CommandState) -> serde_json::Value {
         }),
         Some(Said::MeterOrder(number)) => json!({ "order": number }),
         Some(Said::Channel(said)) => channel::json(said),
+        Some(Said::Handover(envelope)) => json!(Handover::of(envelope)),
         None => serde_json::Value::Null,
     };
     json!({

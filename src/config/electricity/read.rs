@@ -18,13 +18,14 @@ use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, Pr
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
-use crate::config::values::{duration_within, one_of, path_from, port_problem, secret_from, table_from};
+use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, table_from};
 use crate::config::words::{host_and_port, word, zone};
 use crate::config::{Companion, MINUTE};
 use crate::reading::{EventTable, MeterId, Obis};
 
 pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], base: &Path) -> Electricity {
     let keys = table.optional("keys", secret_from(base));
+    let peers = table.optional("peers", file_from(base));
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
     let events = table.optional("events", table_from(base, EventTable::read)).unwrap_or_default();
@@ -70,7 +71,7 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
         );
     }
     table.finish();
-    Electricity { keys, system_title, retries, channels, meters, tasks, push, events, companion_events }
+    Electricity { keys, peers, system_title, retries, channels, meters, tasks, push, events, companion_events }
 }
 
 /// Companion profiles that were read: many meters follow one.

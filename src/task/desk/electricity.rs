@@ -1,12 +1,14 @@
 //! What the desk asks the collection of electricity meters.
 
 use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 
 use super::mesh::PATIENCE;
 use super::{Desk, ask, ask_within};
 use crate::control::{ChannelAsk, Handover, MeterCard, Refusal, RefusalKind, Reply};
 use crate::task::control::Who;
-use crate::task::electricity;
+use crate::task::{electricity, files};
+use crate::wire::v1::MeterHandover;
 
 impl Desk {
     pub(super) async fn life(
@@ -40,12 +42,32 @@ impl Desk {
 
     /// Waits for what is under way with the meter, and until it is durable that it is read here no more.
     pub(super) fn hand_over(&self, meter: String) -> impl Future<Output = Reply> + Send + use<> {
-        let (door, unit) = (self.electricity.clone(), self.config.unit.id.clone());
+        let (door, unit, key) = (self.electricity.clone(), self.config.unit.id.clone(), self.device_key.clone());
         async move {
             let Some(door) = door else { return nobody().into() };
             let question = |reply| electricity::Question::HandOver { meter, reply };
             let said = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|said| said);
-            said.map_or_else(Into::into, |handover| Reply::Handover(Handover { unit, ..handover }))
+            let signed = said.and_then(|said| {
+                let unsigned = || Refusal::new(RefusalKind::Failed, "the state cannot be said");
+                Handover::sign(&MeterHandover { dcu: unit, ..said }, &key).ok_or_else(unsigned)
+            });
+            signed.map_or_else(Into::into, Reply::Handover)
+        }
+    }
+
+    /// Takes what another unit has signed, and waits until it is durable that the meter is read from there on.
+    pub(super) fn take_over(&self, handover: &Handover) -> impl Future<Output = Reply> + Send + use<> {
+        let door = self.electricity.clone();
+        let opened = block_in_place(|| files::peers(&self.config)).and_then(|peers| handover.open(&peers));
+        async move {
+            let Some(door) = door else { return nobody().into() };
+            let handover = match opened {
+                Ok(handover) => handover,
+                Err(refusal) => return refusal.into(),
+            };
+            let question = |reply| electricity::Question::TakeOver { handover, reply };
+            let said = ask_within(PATIENCE, &door, question, "the collection of electricity meters").await;
+            said.and_then(|said| said).map_or_else(Into::into, |card| Reply::Meter(Box::new(card)))
         }
     }
 

@@ -4,9 +4,7 @@ use tokio::sync::oneshot;
 
 use super::collector::Collector;
 use super::lines::Tasks;
-use crate::control::{
-    ChannelAsk, ChannelCard, Collection, Handover, MeterCard, MeterLine, Refusal, TaskCard, TaskLine,
-};
+use crate::control::{ChannelAsk, ChannelCard, Collection, MeterCard, MeterLine, Refusal, TaskCard, TaskLine};
 use crate::wire::v1;
 
 /// What the desk may ask.
@@ -37,10 +35,10 @@ pub(in crate::task) enum Question {
     },
     HandOver {
         meter: String,
-        reply: oneshot::Sender<Result<Handover, Refusal>>,
+        reply: oneshot::Sender<Result<v1::MeterHandover, Refusal>>,
     },
     TakeOver {
-        handover: Handover,
+        handover: v1::MeterHandover,
         reply: oneshot::Sender<Result<MeterCard, Refusal>>,
     },
     Channel {
@@ -69,7 +67,7 @@ impl Collector {
             Question::Remove { meter, reply } => drop(reply.send(self.remove(&meter))),
             Question::Restore { meter, reply } => drop(reply.send(self.restore(&meter))),
             Question::HandOver { meter, reply } => self.hand_over_to_another(&meter, reply),
-            Question::TakeOver { handover, reply } => drop(reply.send(self.take_over(&handover))),
+            Question::TakeOver { handover, reply } => self.take_over_from_another(&handover, reply),
             Question::Channel { meter, channel, ask, reply } => self.channel(&meter, channel, ask, reply),
             Question::Task { id, reply } => drop(reply.send(Tasks(self).card(&id))),
         }

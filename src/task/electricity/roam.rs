@@ -11,14 +11,16 @@ use tokio::task::block_in_place;
 use super::collector::{Collector, mark_name};
 use super::known::{Member, event};
 use super::life::unknown;
-use crate::control::{Handover, MeterCard, Refusal, RefusalKind};
+use crate::control::{MeterCard, Refusal, RefusalKind};
 use crate::registry::Credentials;
 use crate::schedule::{Kept, KeptLine, MeterNo, MeterState, signature};
-use crate::store::Mark;
+use crate::store::{Body, Lane, Mark};
 use crate::task::chain;
+use crate::wire::columns::{from_meter, to_meter};
+use crate::wire::v1::MeterHandover;
 
 /// Who waits for a meter's state.
-pub(super) type Leave = oneshot::Sender<Result<Handover, Refusal>>;
+pub(super) type Leave = oneshot::Sender<Result<MeterHandover, Refusal>>;
 
 impl Collector {
     /// A meter that was removed or replaced is read again, from where it was left.
@@ -71,10 +73,28 @@ impl Collector {
         }
     }
 
-    /// Begins where another unit ended.
-    pub(super) fn take_over(&mut self, handover: &Handover) -> Result<MeterCard, Refusal> {
-        let no = self.numbered(&handover.meter).ok_or_else(unknown)?;
+    /// Begins where another unit ended, and says so when that is durable.
+    pub(super) fn take_over_from_another(
+        &mut self,
+        handover: &MeterHandover,
+        reply: oneshot::Sender<Result<MeterCard, Refusal>>,
+    ) {
+        let (no, record) = match self.take_over(handover) {
+            Ok(taken) => taken,
+            Err(refusal) => return drop(reply.send(Err(refusal))),
+        };
+        let card = self.card(no).ok_or_else(unknown);
+        let done = Box::new(move |stored: Result<_, _>| {
+            let stored = stored.map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)));
+            drop(reply.send(stored.and(card)));
+        });
+        self.store_and_then(no, vec![record], Some(done));
+    }
+
+    fn take_over(&mut self, handover: &MeterHandover) -> Result<(MeterNo, (Lane, Body)), Refusal> {
         let malformed = || Refusal::new(RefusalKind::Malformed, "the state is damaged, or of a newer version");
+        let meter = handover.meter.as_ref().and_then(|meter| to_meter(meter).ok()).ok_or_else(malformed)?;
+        let no = self.numbered(&meter.to_string()).ok_or_else(unknown)?;
         let (kept, counter) = parse(&handover.state).ok_or_else(malformed)?;
         let refused = |why: String| Err(Refusal::new(RefusalKind::NotPermitted, why));
         let known = self.meters.get(no.0 as usize).ok_or_else(unknown)?;
@@ -112,10 +132,8 @@ impl Collector {
             }
         }
         let begins = if missing > 0 { format!("; {missing} tasks of it begin anew") } else { String::new() };
-        let detail = format!("from {:?}: {}{begins}", handover.unit, self.said_until(no));
-        let record = event("electricity.taken_over", detail, self.id_of(no), (self.clock)());
-        self.store_with_mark(no, vec![record]);
-        self.card(no).ok_or_else(unknown)
+        let detail = format!("from {:?}: {}{begins}", handover.dcu, self.said_until(no));
+        Ok((no, event("electricity.taken_over", detail, self.id_of(no), (self.clock)())))
     }
 
     /// Takes part again, with its keys as their file has them now.
@@ -134,7 +152,7 @@ impl Collector {
         Ok(())
     }
 
-    fn handover(&self, no: MeterNo) -> Result<Handover, Refusal> {
+    fn handover(&self, no: MeterNo) -> Result<MeterHandover, Refusal> {
         let known = self.meters.get(no.0 as usize).ok_or_else(unknown)?;
         let kept = self.kept(no).ok_or_else(unknown)?;
         let kept = Kept { turn: kept.turn.saturating_add(1), state: MeterState::HandedOver, ..kept };
@@ -145,7 +163,8 @@ impl Collector {
             return Err(Refusal::new(RefusalKind::NotPermitted, why));
         }
         let at_ms = (self.clock)().utc_ms;
-        Ok(Handover { meter: known.id().to_string(), unit: String::new(), at_ms, state: hex::encode(octets) })
+        // Who signs says who it is.
+        Ok(MeterHandover { dcu: String::new(), meter: Some(from_meter(known.id())), at_ms, state: octets })
     }
 
     pub(super) fn mark(&self, no: MeterNo) -> Option<Mark> {
@@ -204,13 +223,12 @@ fn emit(kept: &Kept, counter: u64) -> Vec<u8> {
     octets
 }
 
-fn parse(state: &str) -> Option<(Kept, u64)> {
-    let octets = hex::decode(state).ok()?;
+fn parse(octets: &[u8]) -> Option<(Kept, u64)> {
     let (body, checksum) = octets.split_last_chunk()?;
     let (counter, kept) = body.split_first_chunk()?;
     let is_whole = crc32c::crc32c(body) == u32::from_le_bytes(*checksum);
     Some((Kept::parse(kept).filter(|_| is_whole)?, u64::from_le_bytes(*counter)))
 }
 
-/// Octets of a state: in hexadecimal digits it fits a request and an answer to the head-end.
+/// Octets of a state: signed, and in hexadecimal digits, it fits a request and an answer to the head-end.
 const LIMIT: usize = 1_600;

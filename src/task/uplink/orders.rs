@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 use wmbus::gateway::End;
 
-use crate::control::{HopLine, MeshAsk, MeshSaid, NodeSecret, PathLine, Refusal, RefusalKind, Reply, Request};
+use crate::control::{
+    Handover, HopLine, MeshAsk, MeshSaid, NodeSecret, PathLine, Refusal, RefusalKind, Reply, Request,
+};
 use crate::journal::{Commands, JournalError, Kept, Limits};
 use crate::registry::{Action, Order, OrderState};
 use crate::task::chain;
@@ -106,6 +108,12 @@ async fn carry_out(queries: &mpsc::Sender<Query>, id: [u8; 16], request: Request
         Ok(Reply::Mesh(said)) => Outcome::Succeeded(result(&said)),
         Ok(Reply::Orders { .. }) => Outcome::Queued,
         Ok(Reply::Channel(card)) => Outcome::Succeeded(Some(Said::Channel(channel::state(&card)))),
+        Ok(Reply::Handover(handover)) => match handover.envelope() {
+            Some(envelope) => Outcome::Succeeded(Some(Said::Handover(envelope))),
+            None => Outcome::Unknown { detail: "the state cannot be said".to_owned() },
+        },
+        // A meter was taken over.
+        Ok(Reply::Meter(_)) => Outcome::Succeeded(None),
         Ok(Reply::Refused(Refusal { kind, message })) => match kind {
             RefusalKind::Malformed => failed("malformed", message),
             RefusalKind::NotFound => failed("not_found", message),
@@ -167,6 +175,13 @@ fn request(operation: Operation, left_ms: i64) -> Option<Request> {
             return Action::named(&action).map(|_| Request::Order { meter, action, expires_s });
         }
         Operation::Channel(order) => return channel::request(order),
+        Operation::HandOver(order) => {
+            let meter = columns::to_meter(order.meter.as_ref()?).ok()?.to_string();
+            return Some(Request::HandOver { meter });
+        }
+        Operation::TakeOver(order) => {
+            return Handover::of(&order.handover).map(|handover| Request::TakeOver { handover });
+        }
         Operation::Resend(_) | Operation::Checkpoint(_) | Operation::ResetJournal(_) => return None,
     };
     Some(Request::Mesh { network, ask })
