@@ -108,7 +108,8 @@ enum Verb {
     HandOver(life::Remove),
     /// Read an electricity meter from where another unit ended
     ///
-    /// The meter is in the configuration, with `handed_over = true`, and is not asked for anything before.
+    /// The meter is in the configuration, with `handed_over = true`, and is not asked for anything before. What the other unit
+    /// said is signed; its public key is in `electricity.peers` or `uplink.trust`.
     TakeOver(life::TakeOver),
 }
 

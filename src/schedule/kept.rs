@@ -25,7 +25,19 @@ pub struct Kept {
     pub successor: Option<[u8; 8]>,
     /// Meters behind it, by channel: manufacturer, identification, version and device type as M-Bus sends them.
     pub channels: Vec<(u8, [u8; 8])>,
+    /// Meters that are to be installed behind it, as they were behind the meter that it replaces.
+    pub bindings: Vec<KeptBinding>,
     pub lines: Vec<KeptLine>,
+}
+
+/// A meter that is to be installed on a channel; meters by their octets as above, the replaced one by system title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptBinding {
+    pub channel: u8,
+    pub meter: [u8; 8],
+    pub old: [u8; 8],
+    /// How often it was tried.
+    pub attempts: u8,
 }
 
 /// One task of the meter.
@@ -61,6 +73,14 @@ impl Kept {
             out.put_u8(*channel);
             out.put_slice(meter);
         }
+        let bindings = self.bindings.get(..CHANNELS).unwrap_or(&self.bindings);
+        out.put_u8(bindings.len() as u8);
+        for KeptBinding { channel, meter, old, attempts } in bindings {
+            out.put_u8(*channel);
+            out.put_slice(meter);
+            out.put_slice(old);
+            out.put_u8(*attempts);
+        }
         for line in &self.lines {
             out.put_u8(u8::try_from(line.task.len()).unwrap_or(u8::MAX));
             out.put_slice(line.task.as_bytes());
@@ -95,6 +115,13 @@ impl Kept {
             kept.successor = if buf.try_get_u8().ok()? == 0 { None } else { Some(octets(buf)?) };
             for _ in 0..buf.try_get_u8().ok()? {
                 kept.channels.push((buf.try_get_u8().ok()?, octets(buf)?));
+            }
+        }
+        // Before version 5 what failed was not tried again.
+        if version > 4 {
+            for _ in 0..buf.try_get_u8().ok()? {
+                let (channel, meter, old) = (buf.try_get_u8().ok()?, octets(buf)?, octets(buf)?);
+                kept.bindings.push(KeptBinding { channel, meter, old, attempts: buf.try_get_u8().ok()? });
             }
         }
         Some(Self { lines: lines(buf, Progress::parse)?, ..kept })
@@ -159,7 +186,7 @@ fn counter(number: u64) -> Option<Option<u32>> {
     }
 }
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Channels of one meter that are kept.
 const CHANNELS: usize = 8;
 
@@ -223,16 +250,19 @@ mod tests {
         let kept = Kept { received: Some(0), pushed: Some(9), state, answered_ms, moved, lines, ..Kept::default() };
         let mut out = Vec::new();
         let (successor, channels) = (Some([7; 8]), vec![(1, [1; 8]), (4, [4; 8])]);
-        let full = Kept { turn: 300, successor, channels, ..kept.clone() };
+        let bindings = vec![KeptBinding { channel: 2, meter: [2; 8], old: [8; 8], attempts: 3 }];
+        let full = Kept { turn: 300, successor, channels, bindings, ..kept.clone() };
         full.emit(&mut out);
         assert_eq!(Kept::parse(&out), Some(full));
         out.clear();
         kept.emit(&mut out);
         assert_eq!(Kept::parse(&out), Some(kept.clone()));
-        // Version 3 had neither turn nor successor nor channels.
+        // Version 4 had no bindings, version 3 neither turn nor successor nor channels.
         let lines_at = out.windows(2).position(|at| at == [1, b'a']).unwrap();
-        let third = [&[3], &out[1..lines_at - 3], &out[lines_at..]].concat();
-        assert_eq!(Kept::parse(&third), Some(kept.clone()));
+        for (version, less) in [(4, 1), (3, 4)] {
+            let before = [&[version], &out[1..lines_at - less], &out[lines_at..]].concat();
+            assert_eq!(Kept::parse(&before), Some(kept.clone()), "version {version}");
+        }
         for cut in 0..out.len() {
             assert!(Kept::parse(&out[..cut]).is_none_or(|parsed| parsed.lines.len() < 2), "cut at {cut}");
         }

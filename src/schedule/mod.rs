@@ -15,7 +15,7 @@ mod task;
 
 pub use discipline::{Correction, Discipline, Offset};
 pub use grid::{Grid, Slot};
-pub use kept::{Kept, KeptLine, signature};
+pub use kept::{Kept, KeptBinding, KeptLine, signature};
 pub use meter::{MeterNo, MeterState};
 pub use order::{End, Order, Ticket, Work};
 pub use plan::{Completeness, Schedule};

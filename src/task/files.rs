@@ -61,7 +61,8 @@ impl Files {
                 Credentials::default()
             }
         };
-        faults.extend(peers(config).err().map(|refusal| wrong("electricity.peers", refusal.message)));
+        let peers = config.electricity.peers.as_deref().and_then(|path| trust_in(path).err());
+        faults.extend(peers.map(|error| wrong("electricity.peers", chain(&error))));
         let own_title = config.electricity.system_title;
         for meter in &config.electricity.meters {
             let Some(channel) = config.electricity.channels.get(meter.channel) else { continue };
@@ -81,10 +82,7 @@ impl Files {
         let mut device_key = None;
         if let Some(uplink) = &config.uplink {
             if let Acknowledge::HeadEnd { trust: path } = &uplink.acknowledge {
-                let read = read(path).and_then(|text| {
-                    Trust::from_toml(&text).map_err(|source| FileError::Trust { path: path.clone(), source })
-                });
-                match read {
+                match trust_in(path) {
                     Ok(read) => trust = read,
                     Err(error) => faults.push(wrong("uplink.trust", chain(&error))),
                 }
@@ -199,14 +197,17 @@ pub(super) fn peers(config: &Config) -> Result<Trust, Refusal> {
     });
     let mut peers = Trust::default();
     for path in config.electricity.peers.iter().chain(trusted) {
-        let faulty = |why: String| Refusal::new(RefusalKind::Failed, format!("{}: {why}", path.display()));
-        let read = Trust::from_toml(&read(path).map_err(|error| faulty(chain(&error)))?);
-        for key in read.map_err(|error| faulty(chain(&error)))?.keys() {
+        let read = trust_in(path).map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)))?;
+        for key in read.keys() {
             // The same key in both files is the same unit's.
             drop(peers.add(key.name.clone(), &key.roles, key.dcu.clone(), key.key));
         }
     }
     Ok(peers)
+}
+
+fn trust_in(path: &Path) -> Result<Trust, FileError> {
+    Trust::from_toml(&read(path)?).map_err(|source| FileError::Trust { path: path.to_owned(), source })
 }
 
 fn key_in(path: &Path) -> Result<PrivateKey, FileError> {

@@ -37,7 +37,7 @@ fn attribute(meter: &Emulated, class_id: u16, channel: u8, kind: u8, number: i8)
 }
 
 /// What the command says, and with which exit code.
-fn channel(unit: &Unit, words: &[&str]) -> (i32, String, Value) {
+pub(crate) fn channel(unit: &Unit, words: &[&str]) -> (i32, String, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcu"));
     command.args(["meter", "channel", "--json", "--socket"]).arg(unit.path("control.sock")).args(words);
     let output = command.output().unwrap();

@@ -2,12 +2,17 @@
 
 use dcu::reading::{MeterId, Origin, Path, Reading, Value};
 use dcu::store::Lane;
+use dcu::wire::signed::PublicKey;
+use dcu::wire::trust::{self, Role};
 use dlms::cosem::MbusClient;
 use dlms::sim::{Model, Port};
 use dlms::{Data, Obis};
 
-use crate::behind::{GAS, GAS_ID, wait_on};
-use crate::electricity::{Emulated, Unit, check_profile, configure};
+use crate::behind::{GAS, GAS_ID, channel, wait_on};
+use crate::electricity::{Emulated, UNIT, Unit, check_profile, configure};
+use crate::support::head_end::{order, states};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::service::{self, secret};
 
 const TASK: &str = "[[electricity.task]]\nid = \"profile\"\nwhat = \"profile\"\nobject = \"1-0:99.1.0*255\"\n\
                     period = \"15min\"\nhistory = \"1h\"\n";
@@ -156,6 +161,117 @@ fn who_was_behind_the_old_meter_is_bound_to_the_new_one() {
 }
 
 #[test]
+fn who_cannot_be_bound_to_the_new_meter_is_tried_again_through_restarts_and_given_up_in_the_end() {
+    let old = Emulated::of(Model { gas: Some(GAS), ..Model::electricity(89).unwrap() }, Port::wrapper(1), true);
+    let new = Emulated::ciphered(90);
+    let water = MbusClient { identification_number: 0x7001_2346, device_type: 7, ..GAS };
+    wait_on(&old, 2, water, 4);
+    // The new meter does not find the gas meter yet, and has no second channel.
+    wait_on(&new, 1, water, 4);
+    let (text, keys) = configure(&[&old, &new], TASK);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 2);
+    let (_, said, card) = channel(&unit, &[&old.id(), "2", "install"]);
+    assert_eq!(card["behind"], "ELS-70012346-33-07", "{said}");
+    assert_eq!(unit.ask(&["meter", "replace", &old.id(), &new.id()])["id"], old.id().as_str());
+    let tried = |unit: &Unit| {
+        let events =
+            unit.events().into_iter().filter(|(meter, code, _)| *meter == new.id() && code == "electricity.channel");
+        let failed = events.filter(|(_, _, detail)| detail.contains(": failed: ")).map(|(_, _, detail)| detail);
+        let failed: Vec<_> = failed.collect();
+        [1, 2].map(|channel| failed.iter().filter(|it| it.starts_with(&format!("channel {channel}:"))).count())
+    };
+    let mut runs = 0;
+    unit.until(&["meter", "show", &old.id()], |card| card["electricity"]["state"] == "replaced");
+    loop {
+        // Each start is an attempt: what was tried before it is kept.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        unit.terminate();
+        runs += 1;
+        let [gas, water] = tried(&unit);
+        assert!(gas <= runs && water <= runs, "{gas} {water} in {runs} runs");
+        if unit.events().iter().any(|(_, code, _)| code == "electricity.channel_given_up") {
+            break;
+        }
+        assert!(runs < 20, "never given up: {:#?}", unit.events());
+        if gas == 1 {
+            wait_on(&new, 1, GAS, 4);
+        }
+        unit.start();
+        unit.until(&["meter", "show", &new.id()], |card| card["electricity"]["state"] == "active");
+    }
+    let events = unit.events();
+    let given_up: Vec<_> = events.iter().filter(|(_, code, _)| code == "electricity.channel_given_up").collect();
+    let [(meter, _, detail)] = given_up.as_slice() else { panic!("{given_up:?}") };
+    let begin = format!("channel 2: ELS-70012346-33-07, behind {} before, after 6 attempts: ", old.id());
+    assert!(*meter == new.id() && detail.starts_with(&begin), "{detail}");
+    assert_eq!(tried(&unit)[1], 6);
+    let bound = format!("channel 1: install {GAS_ID} as behind {}, which is replaced: succeeded: {GAS_ID}", old.id());
+    assert!(events.iter().any(|(_, _, detail)| detail.starts_with(&bound)), "{events:#?}");
+    // Nothing more is tried.
+    unit.start();
+    unit.until(&["meter", "show", &new.id()], |card| card["electricity"]["behind"]["1"] == GAS_ID);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    unit.terminate();
+    assert_eq!(tried(&unit)[1], 6);
+}
+
+#[test]
+fn the_head_end_has_a_meter_handed_over_and_taken_over_by_signed_orders() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let meter = Emulated::ciphered(91);
+    let (text, keys) = configure(&[&meter], TASK);
+    let mut unit = service::Unit::new(&broker, "");
+    secret(&unit.path("keys.toml"), &keys);
+    let head = format!("[electricity]\nkeys = \"keys.toml\"\nsystem_title = \"{}\"\n", hex::encode(UNIT));
+    unit.configure("[store]\n", &format!("{head}{text}[store]\n"));
+    unit.start();
+    let id = meter.id();
+    let state =
+        |unit: &service::Unit| unit.ask(&["meter", "show", &id]).1["electricity"]["state"].as_str().map(str::to_owned);
+    unit.until("the meter is read", |_| state(&unit).as_deref() == Some("active"));
+    let switcher = broker.kit.dir().join("switcher.key").display().to_string();
+    let (code, said) = order(&broker, &["--sign", &switcher, "hand-over", &id]);
+    assert_eq!((code, said[0]["code"].as_str()), (Some(6), Some("bad_role")));
+    let (code, said) = order(&broker, &["hand-over", &id]);
+    assert_eq!((code, states(&said)), (Some(0), vec!["accepted", "succeeded"]), "{said:?} {}", unit.log());
+    assert_eq!(state(&unit).as_deref(), Some("handed over"));
+    let handover = said[1]["result"].clone();
+    assert_eq!((handover["meter"].as_str(), handover["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{said:?}");
+    // The same order again is told the same, and carried out once.
+    let again = order(&broker, &["--id", said[1]["order"].as_str().unwrap(), "hand-over", &id]);
+    assert_eq!(again.1.last().unwrap()["result"], handover);
+    let (code, said) = order(&broker, &["hand-over", &id]);
+    assert_eq!((code, said[1]["code"].as_str()), (Some(6), Some("not_permitted")), "it is handed over already");
+    let path = unit.path("meter.json");
+    let file = |said: &serde_json::Value| {
+        std::fs::write(&path, said.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let mut altered = handover.clone();
+    let signed = handover["signed"].as_str().unwrap();
+    let (head, last) = signed.split_at(signed.len() - 1);
+    altered["signed"] = format!("{head}{}", if last == "0" { "1" } else { "0" }).into();
+    let (code, said) = order(&broker, &["take-over", &file(&altered)]);
+    assert_eq!((code, said[1]["code"].as_str()), (Some(6), Some("not_permitted")), "{said:?}");
+    assert_eq!(state(&unit).as_deref(), Some("handed over"));
+    let (code, said) = order(&broker, &["take-over", &file(&handover)]);
+    assert_eq!((code, states(&said)), (Some(0), vec!["accepted", "succeeded"]), "{said:?}");
+    // What was told is durable.
+    unit.kill();
+    unit.start();
+    unit.until("the meter is read again", |_| state(&unit).as_deref() == Some("active"));
+    let (code, said) = order(&broker, &["take-over", &file(&handover)]);
+    assert_eq!((code, said[1]["code"].as_str()), (Some(6), Some("not_permitted")), "it takes part: {said:?}");
+    unit.terminate();
+    let (entries, _) = dcu::journal::Audit::read(&unit.path("state/audit")).unwrap();
+    for what in [format!("hand meter {id} over"), format!("take meter {id} over from \"dcu-1\"")] {
+        assert!(entries.iter().any(|entry| entry.what.contains(&what) && entry.decision == "accepted"), "{entries:?}");
+    }
+}
+
+#[test]
 fn a_removed_meter_comes_back_from_where_it_was_left() {
     let meter = Emulated::ciphered(83);
     let (text, keys) = configure(&[&meter], TASK);
@@ -186,7 +302,17 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     let task = TASK.replace("1h", "30d") + "at_once = 2\nback = \"60d\"\n";
     let (text, keys) = configure(&[&meter], &task);
     let awaited = text.replace("auth = \"gmac\"", "handed_over = true\nauth = \"gmac\"");
-    let (mut first, mut second) = (Unit::new(&text, &keys), Unit::new(&awaited, &keys));
+    let peers = |text: &str| format!("peers = \"peers.toml\"\n{text}");
+    let (mut first, mut second) = (Unit::new(&peers(&text), &keys), Unit::new(&peers(&awaited), &keys));
+    for unit in [&first, &second] {
+        std::fs::write(unit.path("peers.toml"), "").unwrap();
+    }
+    let trusts = |unit: &Unit, other: &Unit| {
+        let public = std::fs::read_to_string(other.path("state/device-key.pub.pem")).unwrap();
+        let public = PublicKey::from_pem(&public).unwrap();
+        let file = trust::to_toml("the other", &[Role::Device], Some("dcu-1"), &public);
+        std::fs::write(unit.path("peers.toml"), file).unwrap();
+    };
     let id = meter.id();
     let file = |unit: &Unit, name: &str, said: &serde_json::Value| {
         std::fs::write(unit.path(name), said.to_string()).unwrap();
@@ -205,9 +331,16 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     meter.faults(|faults| faults.hang_after = None);
     let kept = file(&second, "first.json", &said);
     let mut damaged = said.clone();
-    damaged["state"] = said["state"].as_str().unwrap().replace('0', "1").into();
-    let bad = file(&second, "bad.json", &damaged);
-    assert_eq!(second.ask(&["meter", "take-over", &bad]), serde_json::Value::Null);
+    damaged["signed"] = said["signed"].as_str().unwrap().replace('0', "1").into();
+    let mut other = said.clone();
+    other["unit"] = "dcu-2".into();
+    assert_eq!(second.ask(&["meter", "take-over", &kept]), serde_json::Value::Null, "nobody knows the first unit");
+    trusts(&second, &first);
+    trusts(&first, &second);
+    for altered in [damaged, other] {
+        let bad = file(&second, "bad.json", &altered);
+        assert_eq!(second.ask(&["meter", "take-over", &bad]), serde_json::Value::Null);
+    }
     assert_eq!(state(&second), "awaited");
     assert_eq!(second.ask(&["meter", "take-over", &kept])["id"], id.as_str());
     assert_eq!(second.ask(&["meter", "take-over", &kept]), serde_json::Value::Null, "it takes part");

@@ -8,6 +8,7 @@ use super::{Desk, ask, ask_within};
 use crate::control::{ChannelAsk, Handover, MeterCard, Refusal, RefusalKind, Reply};
 use crate::task::control::Who;
 use crate::task::{electricity, files};
+use crate::wire::trust::Role;
 use crate::wire::v1::MeterHandover;
 
 impl Desk {
@@ -58,7 +59,12 @@ impl Desk {
     /// Takes what another unit has signed, and waits until it is durable that the meter is read from there on.
     pub(super) fn take_over(&self, handover: &Handover) -> impl Future<Output = Reply> + Send + use<> {
         let door = self.electricity.clone();
-        let opened = block_in_place(|| files::peers(&self.config)).and_then(|peers| handover.open(&peers));
+        let opened = block_in_place(|| files::peers(&self.config)).and_then(|mut peers| {
+            // What went from here may come back unused.
+            let (own, unit) = (self.device_key.public(), self.config.unit.id.clone());
+            drop(peers.add("this unit".to_owned(), &[Role::Device], Some(unit), own));
+            handover.open(&peers)
+        });
         async move {
             let Some(door) = door else { return nobody().into() };
             let handover = match opened {

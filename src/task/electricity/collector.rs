@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::binding::Binding;
 use super::demand::Demand;
 use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
 use super::known::{self, Known, event, lane, origin, task};
@@ -23,7 +24,7 @@ use crate::config::electricity::What;
 use crate::journal::Counters;
 use crate::reading::TimeQuality;
 use crate::registry::{Credentials, Ways};
-use crate::schedule::{End, Grid, Kept, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work};
+use crate::schedule::{End, Kept, MeterNo, MeterState, Order, Progress, Schedule, Ticket, Work};
 use crate::store::{Body, Done, Lane, Mark, Store, StoreError};
 use crate::task::{chain, plc};
 
@@ -43,6 +44,8 @@ pub(in crate::task) struct Collector {
     /// What meters are asked for out of their turn, and have not been asked yet, by the number of the request.
     pub(super) demands: BTreeMap<u64, (MeterNo, Demand)>,
     pub(super) next_demand: u64,
+    /// Who is to be installed behind whom.
+    pub(super) bindings: Vec<Binding>,
     /// Who is handed over once what is under way with it has ended.
     pub(super) leaving: Vec<(MeterNo, Leave)>,
     pub(super) waiting: VecDeque<Batch>,
@@ -99,6 +102,7 @@ impl Collector {
             orders: HashMap::new(),
             demands: BTreeMap::new(),
             next_demand: 0,
+            bindings: Vec::new(),
             leaving: Vec::new(),
             waiting: VecDeque::new(),
             push_counts: PushCounts::default(),
@@ -115,6 +119,7 @@ impl Collector {
             let now = (self.clock)();
             let is_blocked = !self.hand_over();
             if !is_blocked {
+                self.bind_due(now);
                 self.launch(now);
             }
             // The clock may become known without a word.
@@ -192,6 +197,7 @@ impl Collector {
                 known.retire();
             }
             known.take(&kept);
+            self.bindings.extend(Binding::of(no, &kept, now));
             known.told = state;
         }
         for (place, known) in self.meters.iter().enumerate() {
@@ -233,7 +239,7 @@ impl Collector {
             slots: slots.clone(),
             is_named: known.name.is_some(),
             looks_behind: matches!(&purpose, Purpose::Demand(_)),
-            slot_seconds: self.slot_seconds(known),
+            slot_seconds: known.slot_seconds(&self.config.tasks),
             moved: known.moved,
             origin,
             priority: known::urgency(work, &self.config.tasks),
@@ -257,16 +263,6 @@ impl Collector {
         if let Err(error) = block_in_place(|| counters.prepare(&party.meter.id, COUNTERS_AT_ONCE)) {
             warn!(err = %chain(&error), "reserve invocation counters");
         }
-    }
-
-    /// The shortest slots of the meter's profiles: no clock goes back over their ends.
-    fn slot_seconds(&self, known: &Known) -> u32 {
-        let tasks = known.tasks.iter().filter_map(|member| self.config.tasks.get(member.task));
-        let seconds = tasks.filter_map(|task| match (&task.what, &task.grid) {
-            (What::Profile(_), Grid::Every { seconds }) => Some(*seconds),
-            _ => None,
-        });
-        seconds.min().unwrap_or(QUARTER)
     }
 
     /// An order has ended: what came that is new goes to the store, together with how far the meter has come.
@@ -393,6 +389,4 @@ pub(super) fn mark_name(id: [u8; 8]) -> Vec<u8> {
 const MARK: &[u8] = b"electricity/";
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(20);
-/// Seconds: what profiles mostly have.
-const QUARTER: u32 = 900;
 const LOOK: Duration = Duration::from_secs(5);

@@ -136,6 +136,7 @@ impl Collector {
             said => said.join(", "),
         };
         let mut records: Vec<_> = readings.into_iter().map(|it| (Lane::OnDemand, Body::Reading(it))).collect();
+        let mut also = None;
         match demand {
             Demand::Final(new) => {
                 let detail = format!("by {}; its final readings: {said}", self.named(new));
@@ -146,13 +147,15 @@ impl Collector {
                 if let Some(known) = self.meters.get_mut(no.0 as usize) {
                     known.successor = successor;
                 }
+                self.bind_later(no, new, now);
+                also = Some(new);
                 // A channel that has no room tells no first reading; its profile does.
                 let _ = self.demand(new, Demand::First(no));
             }
             Demand::First(old) => {
                 let detail = format!("instead of {}; its first readings: {said}", self.named(old));
                 records.push(event("electricity.commissioned", detail, self.id_of(no), now));
-                self.rebind(old, no);
+                self.bind_now(no, now);
             }
             Demand::Channel { channel, ask, wanted_by } => {
                 let why = || detail.unwrap_or_else(|| "the electricity meter does not answer".to_owned());
@@ -161,29 +164,18 @@ impl Collector {
                     let detail = channel_told(channel, &ask, &done, &wanted_by);
                     records.push(event("electricity.channel", detail, self.id_of(no), now));
                 }
-                if let WantedBy::Desk(reply) = wanted_by {
-                    drop(reply.send(done));
+                match wanted_by {
+                    WantedBy::Desk(reply) => drop(reply.send(done)),
+                    WantedBy::Replacement(_) => {
+                        let failed = done.err().map(|refusal| refusal.message);
+                        records.extend(self.bound(no, channel, failed.as_deref(), now));
+                    }
                 }
             }
         }
         self.store_with_mark(no, records);
-    }
-
-    /// Who was behind the old meter is bound to the new one, channel by channel.
-    fn rebind(&mut self, old: MeterNo, new: MeterNo) {
-        let (was, of) = match self.meters.get(old.0 as usize) {
-            Some(known) => (known.channels.clone(), known.id()),
-            None => return,
-        };
-        let there = self.meters.get(new.0 as usize).map(|known| known.channels.clone()).unwrap_or_default();
-        for (channel, meter) in was.into_iter().filter(|(channel, meter)| there.get(channel) != Some(meter)) {
-            let ask = ChannelAsk::Install { behind: Some(meter.to_string()), address: 0 };
-            let wanted_by = WantedBy::Replacement(of);
-            if self.demand(new, Demand::Channel { channel, ask, wanted_by }).is_err() {
-                let detail = format!("channel {channel}: install {meter}: failed: too many requests wait");
-                self.tell(new.0 as usize, "electricity.channel", detail, (self.clock)());
-            }
-        }
+        // Whom the new meter is to have behind it is durable after who it replaces.
+        also.into_iter().for_each(|new| self.store_with_mark(new, Vec::new()));
     }
 }
 

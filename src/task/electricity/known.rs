@@ -18,7 +18,7 @@ use crate::config::electricity::{self, Channel, Place, What};
 use crate::reading::from_cosem::Context;
 use crate::reading::{Event, EventKind, MeterEvent, MeterId, Obis, Origin};
 use crate::registry::{Credential, Credentials};
-use crate::schedule::{Kept, MeterState, Priority, Reach, Work};
+use crate::schedule::{Grid, Kept, MeterState, Priority, Reach, Work};
 use crate::store::{Body, Lane};
 use crate::task::plc;
 
@@ -152,6 +152,16 @@ impl Known {
         behind.map_or_else(|| own.clone(), |meter| behind_it(own.clone(), *meter))
     }
 
+    /// The shortest slots of its profiles: no clock goes back over their ends.
+    pub(super) fn slot_seconds(&self, all: &[electricity::Task]) -> u32 {
+        let tasks = self.tasks.iter().filter_map(|member| all.get(member.task));
+        let seconds = tasks.filter_map(|task| match (&task.what, &task.grid) {
+            (What::Profile(_), Grid::Every { seconds }) => Some(*seconds),
+            _ => None,
+        });
+        seconds.min().unwrap_or(QUARTER)
+    }
+
     pub(super) fn layout(&self, object: &Obis) -> Option<&Arc<Layout>> {
         self.layouts.iter().find(|(of, _)| of == object).map(|(_, layout)| layout)
     }
@@ -224,3 +234,6 @@ pub(super) const fn origin(said: &electricity::Task) -> Origin {
         _ => Origin::Profile,
     }
 }
+
+/// Seconds: what profiles mostly have.
+const QUARTER: u32 = 900;

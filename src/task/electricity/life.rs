@@ -61,6 +61,7 @@ impl Collector {
     ) -> Option<(Lane, Body)> {
         self.schedule.retire(no, state);
         self.give_up_demands(no);
+        self.bindings.retain(|binding| !binding.is_of(no));
         let known = self.meters.get_mut(no.0 as usize)?;
         known.told = state;
         known.retire();

@@ -1,5 +1,6 @@
 //! Electricity meters over DLMS: what drives the client of `dlms` over sockets and serial ports.
 
+mod binding;
 mod card;
 mod client;
 mod collector;

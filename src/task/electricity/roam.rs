@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 
+use super::binding::Binding;
 use super::collector::{Collector, mark_name};
 use super::known::{Member, event};
 use super::life::unknown;
@@ -131,6 +132,7 @@ impl Collector {
                 member.lost = line.map_or(0, |line| line.progress.lost());
             }
         }
+        self.bindings.extend(Binding::of(no, &kept, (self.clock)()));
         let begins = if missing > 0 { format!("; {missing} tasks of it begin anew") } else { String::new() };
         let detail = format!("from {:?}: {}{begins}", handover.dcu, self.said_until(no));
         Ok((no, event("electricity.taken_over", detail, self.id_of(no), (self.clock)())))
@@ -198,6 +200,7 @@ impl Collector {
                 .iter()
                 .filter_map(|(channel, meter)| Some((*channel, meter.m_bus_octets()?)))
                 .collect(),
+            bindings: self.kept_bindings(no),
             lines: known.tasks.iter().filter_map(line).collect(),
         })
     }
