@@ -15,8 +15,9 @@ pub(super) struct Node {
     queue: VecDeque<(Exchange, u32)>,
     /// How many times as long as the model says it takes, and how much that varies.
     slowness: Option<(f64, f64)>,
-    /// In a row.
+    /// In a row; the first of them was an answer that did not come, which is mended at once.
     failures: u32,
+    is_mended_at_once: bool,
     answered: Option<Instant>,
     pub(super) held_until: Option<Instant>,
 }
@@ -110,11 +111,19 @@ impl Node {
         self.heard()
     }
 
-    /// It did not answer; how often now, in a row.
-    pub(super) fn failed(&mut self, exchange: Exchange, attempts: u32) -> u32 {
+    /// It did not answer, or, where it `is_lost`, there was no way to it; how often now, in a row.
+    pub(super) fn failed(&mut self, exchange: Exchange, attempts: u32, is_lost: bool) -> u32 {
+        if self.failures == 0 {
+            self.is_mended_at_once = !is_lost;
+        }
         self.failures = self.failures.saturating_add(1);
         self.queue.push_front((exchange, attempts));
         self.failures
+    }
+
+    /// Failures in a row that let others go first.
+    pub(super) fn setbacks(&self) -> u32 {
+        self.failures.saturating_sub(u32::from(self.is_mended_at_once))
     }
 
     fn hops(&self) -> u8 {

@@ -108,8 +108,8 @@ fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
         now = next;
         scheduler.handle_timeout(now);
     }
-    // 25 s each; the first loss is mended at once, then pauses of 64, 128, 256, ... s.
-    assert_eq!(asked, [0, 25, 114, 267, 548, 1085, 2134]);
+    // 25 s each; the first loss is mended at once, then pauses of 48, 72, 108, 162, ... s.
+    assert_eq!(asked, [0, 25, 98, 195, 328, 515, 783, 1172, 1744, 2589]);
     assert!(
         matches!(events[..], [Event::Silent { failures: 3, .. }, .., Event::Expired { ticket: 1, .. }]),
         "{events:?}"

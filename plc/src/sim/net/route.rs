@@ -20,6 +20,7 @@ pub(super) struct Route {
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     limit: usize,
+    ttl: Micros,
     routes: BTreeMap<NodeNo, Route>,
     /// What of a request was heard, so that only a better copy goes on.
     seen: BTreeMap<(NodeNo, u16), Seen>,
@@ -50,10 +51,10 @@ pub(super) enum News {
 }
 
 impl Table {
-    /// With room for so many routes.
-    pub(super) fn new(limit: usize) -> Self {
+    /// With room for so many routes, which are forgotten when they were not used for `ttl`.
+    pub(super) fn new(limit: usize, ttl: Micros) -> Self {
         let (routes, seen, blacklist) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { limit, routes, seen, blacklist, sequence: 0 }
+        Self { limit, ttl, routes, seen, blacklist, sequence: 0 }
     }
 
     pub(super) fn to(&self, dest: NodeNo, now: Micros) -> Option<&Route> {
@@ -71,7 +72,7 @@ impl Table {
 
     /// All is forgotten but the sequence number, which is stored.
     pub(super) fn clear(&mut self) {
-        *self = Self { sequence: self.sequence, ..Self::new(self.limit) };
+        *self = Self { sequence: self.sequence, ..Self::new(self.limit, self.ttl) };
     }
 
     pub(super) fn next_sequence(&mut self) -> u16 {
@@ -104,7 +105,7 @@ impl Table {
         let (next, medium) = hop;
         // What was confirmed stays so when a newer request comes another way.
         let is_confirmed = is_reply || self.to(dest, now).is_some();
-        self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + ROUTE_TTL, is_confirmed });
+        self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + self.ttl, is_confirmed });
     }
 
     /// Takes a route that is not to be doubted, whatever is known.
@@ -123,7 +124,7 @@ impl Table {
 
     pub(super) fn used(&mut self, dest: NodeNo, now: Micros) {
         if let Some(route) = self.routes.get_mut(&dest) {
-            route.until = now + ROUTE_TTL;
+            route.until = now + self.ttl;
             route.is_confirmed = true;
         }
     }
@@ -214,19 +215,19 @@ impl Default for Metric {
 pub(super) const WEAK: u8 = 52;
 const SEEN: usize = 64;
 const SEEN_TTL: Micros = 120_000_000;
-const ROUTE_TTL: Micros = 360 * 60_000_000;
 const BLACKLIST_TTL: Micros = 600_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TTL: Micros = 21_600_000_000;
     const NEAR: Rank = Rank { weak: 0, cost: 10, hops: 1 };
     const FAR: Rank = Rank { weak: 0, cost: 20, hops: 2 };
 
     #[test]
     fn newer_wins_and_of_the_same_age_the_better() {
-        let mut table = Table::new(150);
+        let mut table = Table::new(150, TTL);
         table.learn(9, (1, 0), FAR, (5, true), 0);
         table.learn(9, (2, 0), NEAR, (5, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
@@ -235,12 +236,12 @@ mod tests {
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
         table.learn(9, (3, 0), FAR, (6, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(3));
-        assert!(table.to(9, ROUTE_TTL).is_none());
+        assert!(table.to(9, TTL).is_none());
     }
 
     #[test]
     fn sequence_numbers_go_round() {
-        let mut table = Table::new(150);
+        let mut table = Table::new(150, TTL);
         table.learn(9, (1, 0), NEAR, (u16::MAX, true), 0);
         table.learn(9, (2, 0), FAR, (0, true), 0);
         assert_eq!(table.to(9, 1).map(|route| route.next), Some(2));
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn only_a_better_copy_goes_on() {
-        let mut table = Table::new(150);
+        let mut table = Table::new(150, TTL);
         assert_eq!(table.copy(1, 1, FAR, false, 0), News::First);
         table.defer(1, 1);
         assert_eq!(table.copy(1, 1, FAR, true, 0), News::None);
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_full_table_forgets_what_was_used_longest_ago() {
-        let mut table = Table::new(150);
+        let mut table = Table::new(150, TTL);
         (0..150).for_each(|dest| table.learn(dest, (1, 0), NEAR, (1, true), dest as Micros));
         table.used(0, 1_000);
         table.learn(150, (1, 0), NEAR, (1, true), 1_000);

@@ -25,6 +25,8 @@ pub struct Options {
     pub begin_hour: f64,
     /// Routes that the coordinator and the others have room for.
     pub routes: (usize, usize),
+    /// adpRoutingTableEntryTTL of the coordinator and of the others.
+    pub route_ttl: (Micros, Micros),
     /// Bootstraps that the coordinator carries on at the same time.
     pub slots: usize,
     /// A meter that has joined looks for a route to its coordinator at once, which so learns the one to the meter: as
@@ -173,6 +175,7 @@ impl Default for Options {
             hybrid: 0.0,
             begin_hour: 9.0,
             routes: (2_048, 150),
+            route_ttl: (21_600_000_000, 21_600_000_000),
             slots: 5,
             announces: true,
             manner: Manner::Patient,
@@ -223,7 +226,10 @@ impl World {
                 failures: 0,
                 timer: 0,
                 owes_beacon: false,
-                table: Table::new(if node == 0 { options.routes.0 } else { options.routes.1 }),
+                table: match node {
+                    0 => Table::new(options.routes.0, options.route_ttl.0),
+                    _ => Table::new(options.routes.1, options.route_ttl.1),
+                },
                 macs: macs.collect(),
                 tones: BTreeMap::new(),
                 searches: BTreeMap::new(),
