@@ -3,10 +3,11 @@
 
 use super::join::Join;
 use super::message::{Data, Load, NodeNo, Parcel};
+use super::options::Options;
 use super::phy::{Medium, Micros, lqi};
 use super::route::Route;
 use super::site::{Phase, Site};
-use super::world::{Event, Options, World};
+use super::world::{Event, World};
 use crate::route::Way;
 
 /// One hop of a way, and the link that it goes over.

@@ -2,9 +2,10 @@
 //! of the bootstrap; it tries again later where that fails.
 
 use super::message::{Bootstrap, Data, Frame, Hosted, Kind, Load, Message, NodeNo, Output, Parcel, Rank};
+use super::options::Manner;
 use super::phy::Micros;
 use super::routing::HOPS;
-use super::world::{Event, Manner, World};
+use super::world::{Event, World};
 
 /// As public sample firmware of a device does it: it rests, and for longer where it hears that others join; scans; takes
 /// the agent with the cheapest way to the coordinator among those that it hears well; rests again; and joins.

@@ -1,0 +1,106 @@
+//! What can be chosen of a simulated network, and what firmware does by default.
+
+use super::channel::Conditions;
+use super::phy::Micros;
+use super::route::{Metric, WEAK};
+use crate::sim::random::Random;
+
+/// What can be chosen of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub seed: u64,
+    pub conditions: Conditions,
+    /// The share of meters that have a radio beside the power line.
+    pub hybrid: f64,
+    /// The time of the day at which the run begins, in hours.
+    pub begin_hour: f64,
+    /// Routes that the coordinator and the others have room for.
+    pub routes: (usize, usize),
+    /// adpRoutingTableEntryTTL of the coordinator and of the others.
+    pub route_ttl: (Micros, Micros),
+    /// Bootstraps that the coordinator carries on at the same time.
+    pub slots: usize,
+    /// A meter that has joined looks for a route to its coordinator at once, which so learns the one to the meter: as
+    /// public sample firmware does.
+    pub announces: bool,
+    pub manner: Manner,
+    /// adpRREQWait of the coordinator and of the others: a node begins its searches that far apart.
+    pub request_wait: (Micros, Micros),
+    pub flood: Flood,
+    pub metric: Metric,
+    /// A meter is switched on within so long.
+    pub switch_on: Micros,
+}
+
+/// How a meter goes about joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// It rests for longer where it hears that others join: public sample firmware of one maker.
+    Patient,
+    /// It rests for up to 30 s before each scan, whatever it hears: the constants of another one.
+    Eager,
+}
+
+/// How requests for routes are passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Flood {
+    /// adpDelayLowLQI and adpDelayHighLQI: copies that came over good links go on first.
+    pub delay: (Micros, Micros),
+    /// adpClusterTrickleEnabled: what neighbours of the same cluster have passed on is not passed on again.
+    pub cluster: Option<Cluster>,
+    /// adpUnicastRREQGenEnable: a request for a route that is there goes along it, and to all from where that fails.
+    pub unicast: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Cluster {
+    /// adpClusterMinLQI.
+    pub least_lqi: u8,
+    /// adpClusterTrickleK.
+    pub redundancy: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            conditions: Conditions::default(),
+            hybrid: 0.0,
+            begin_hour: 9.0,
+            routes: (2_048, 150),
+            route_ttl: (21_600_000_000, 21_600_000_000),
+            slots: 5,
+            announces: true,
+            manner: Manner::Patient,
+            request_wait: (30_000_000, 30_000_000),
+            flood: Flood::default(),
+            metric: Metric::default(),
+            switch_on: 60_000_000,
+        }
+    }
+}
+
+impl Flood {
+    /// As the firmware of the first roll-outs: each node passes each request on, at once.
+    pub fn plain() -> Self {
+        Self { delay: (100_000, 0), cluster: None, unicast: false }
+    }
+
+    pub(super) fn delay(&self, lqi: u8, random: &mut Random) -> Micros {
+        let (low, high) = self.delay;
+        let better = u64::from(lqi.saturating_sub(WEAK).min(SPAN));
+        let most = low - (low - high.min(low)) * better / u64::from(SPAN);
+        most / 2 + random.under(most / 2 + 1)
+    }
+}
+
+impl Default for Flood {
+    /// Delays as in public sample firmware; one copy of the cluster is enough.
+    fn default() -> Self {
+        let cluster = Some(Cluster { least_lqi: WEAK, redundancy: 1 });
+        Self { delay: (1_500_000, 100_000), cluster, unicast: true }
+    }
+}
+
+/// Above the weakest link quality by so much, a link is as good as can be.
+const SPAN: u8 = 88;
