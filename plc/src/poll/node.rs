@@ -20,6 +20,7 @@ pub(super) struct Node {
     is_mended_at_once: bool,
     answered: Option<Instant>,
     pub(super) held_until: Option<Instant>,
+    early: Option<Instant>,
 }
 
 impl Node {
@@ -97,6 +98,16 @@ impl Node {
             }
         });
         self.came_late(now)
+    }
+
+    /// It is left alone for so long; for `least` where nobody else waits.
+    pub(super) fn hold(&mut self, now: Instant, pause: Duration, least: Duration) {
+        (self.held_until, self.early) = (Some(now + pause), Some(now + least));
+    }
+
+    /// From when on it may be asked where nobody else waits.
+    pub(super) fn early(&self) -> Option<Instant> {
+        self.early.filter(|_| self.held_until.is_some() && !self.is_busy && !self.queue.is_empty())
     }
 
     /// It may be asked at once. True where it was silent before.
