@@ -126,6 +126,7 @@ impl Client {
                 self.link.send(&out, now);
             }
         }
+        self.patience = Some(now + PATIENCE * self.settings.timeout);
         self.link.expect_answer(true, now);
     }
 
@@ -332,6 +333,8 @@ const fn is_lost(why: DataAccessResult) -> bool {
 
 /// What a meter may say in the clear although it was asked ciphered.
 const ERRORS: [u8; 2] = [tag::EXCEPTION_RESPONSE, tag::CONFIRMED_SERVICE_ERROR];
+/// So many times as long as for its begin is waited for the end of an answer that comes slowly.
+const PATIENCE: u32 = 10;
 /// What a meter says unasked.
 const NOTIFICATIONS: [u8; 2] = [tag::DATA_NOTIFICATION, tag::EVENT_NOTIFICATION];
 /// Octets around a signed APDU at most: tag, transaction id, titles, empty fields, lengths, signature.

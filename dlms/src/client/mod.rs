@@ -55,6 +55,8 @@ pub struct Client {
     repeats_left: u32,
     restarts_left: u32,
     deadline: Option<Instant>,
+    /// However slowly an answer comes, its end is not waited for any longer.
+    patience: Option<Instant>,
     blocks_out: Option<BlockSender>,
     blocks_in: Option<BlockReceiver>,
     events: VecDeque<Event>,
@@ -146,6 +148,7 @@ impl Client {
             repeats_left: 0,
             restarts_left: 0,
             deadline: None,
+            patience: None,
             blocks_out: None,
             blocks_in: None,
             events: VecDeque::new(),
@@ -291,8 +294,11 @@ impl Client {
                     // What came may have been something else than the answer that is waited for.
                     self.link.expect_answer(self.deadline.is_some(), now);
                 }
-                // A line may be slow, and its meter too.
-                LinkEvent::Progress => self.deadline = self.deadline.map(|_| now + self.settings.timeout),
+                // A line may be slow, and its meter too; but what comes may also have no end.
+                LinkEvent::Progress => {
+                    let later = Some(now + self.settings.timeout);
+                    self.deadline = self.deadline.and(later.min(self.patience).or(later));
+                }
                 LinkEvent::Rejected(reject) => self.events.push_back(Event::Rejected(reject)),
                 LinkEvent::Closed => self.ended(None),
                 LinkEvent::Failed(failure) => self.ended(Some(Cause::Link(failure))),

@@ -138,6 +138,29 @@ fn an_answer_that_comes_slowly_is_not_given_up_while_it_comes() {
 }
 
 #[test]
+fn an_answer_without_an_end_is_given_up() {
+    for promised in [&hex!("0001 0001 0010 ffff")[..], &hex!("00")] {
+        let settings = Settings { timeout: Duration::from_secs(4), is_pre_established: true, ..Settings::default() };
+        let link = Box::new(Wrapper::new(16, 1));
+        let mut client = Client::new(settings, link, Box::new(SplitMix::new(2)), 100..200, None);
+        let mut now = start();
+        client.associate(now);
+        client.get(ENERGY, None, now);
+        client.handle_bytes(promised, now);
+        let is_failed = |event: Event| matches!(event, Event::Answered { result: Err(_), .. });
+        while !std::iter::from_fn(|| client.poll_event()).any(is_failed) {
+            assert!(now < start() + 41 * Duration::from_secs(1), "it is waited for without an end");
+            now += Duration::from_millis(500);
+            client.handle_bytes(&[0], now);
+            if client.poll_timeout().is_some_and(|due| due <= now) {
+                client.handle_timeout(now);
+            }
+        }
+        assert!(now > start() + 4 * Duration::from_secs(1), "it came all the time");
+    }
+}
+
+#[test]
 fn what_is_said_in_the_clear_beside_a_protected_answer_takes_nothings_place() {
     let (settings, access) = protected();
     let mut pair = Pair::new(Medium::Wrapper, settings, access);
