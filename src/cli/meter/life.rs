@@ -40,7 +40,7 @@ pub(super) fn restore(args: &Remove, out: &mut Out) -> Outcome {
     args.asking.told(Request::Restore { meter }, out)
 }
 
-/// Prints what another unit has to be told, JSON in any case: it is lost where it is not kept.
+/// Prints what another unit has to be told, JSON in any case.
 pub(super) fn hand_over(args: &Remove, out: &mut Out) -> Outcome {
     let [meter] = args.asking.ids([&args.meter])?;
     match args.asking.service.ask_patiently(Request::HandOver { meter })? {

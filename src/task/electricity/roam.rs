@@ -44,8 +44,13 @@ impl Collector {
         self.card(no).ok_or_else(unknown)
     }
 
-    /// Reads a meter no more, and says how far it was read when that is durable.
+    /// Reads a meter no more, and says how far it was read when that is durable; of one that was handed over before it
+    /// says the same again, as what was said may not have reached anybody.
     pub(super) fn hand_over_to_another(&mut self, meter: &str, reply: Leave) {
+        let gone = self.numbered(meter).filter(|no| self.schedule.state(*no) == Some(MeterState::HandedOver));
+        if let Some(no) = gone.filter(|no| !self.leaving.iter().any(|(leaving, _)| leaving == no)) {
+            return self.tell_handover(no, None, reply);
+        }
         let no = match self.taking_part(meter).and_then(|no| self.handover(no).map(|_| no)) {
             Ok(no) => no,
             Err(refusal) => return drop(reply.send(Err(refusal))),
@@ -62,16 +67,20 @@ impl Collector {
             std::mem::take(&mut self.leaving).into_iter().partition(|(no, _)| !self.schedule.is_busy(*no));
         self.leaving = waiting;
         for (no, reply) in gone {
-            let handover = self.handover(no);
             let until = self.said_until(no);
             let record = self.retire(no, MeterState::HandedOver, "electricity.handed_over", until, (self.clock)());
-            // Not before it is durable that this unit reads it no more may another one begin.
-            let done = Box::new(move |stored: Result<_, _>| {
-                let stored = stored.map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)));
-                drop(reply.send(stored.and(handover)));
-            });
-            self.store_and_then(no, record.into_iter().collect(), Some(done));
+            self.tell_handover(no, record, reply);
         }
+    }
+
+    /// Not before it is durable that this unit reads a meter no more may another one begin.
+    fn tell_handover(&mut self, no: MeterNo, record: Option<(Lane, Body)>, reply: Leave) {
+        let handover = self.handover(no);
+        let done = Box::new(move |stored: Result<_, _>| {
+            let stored = stored.map_err(|error| Refusal::new(RefusalKind::Failed, chain(&error)));
+            drop(reply.send(stored.and(handover)));
+        });
+        self.store_and_then(no, record.into_iter().collect(), Some(done));
     }
 
     /// Begins where another unit ended, and says so when that is durable.
