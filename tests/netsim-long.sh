@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The long tables of the network simulator: large networks, many seeds, 6 dB better and worse, feeders not used for
-# tuning, and the storm of route requests. Simulated figures: ratios are claims, absolute times are outputs of the model.
+# The long tables of the network simulator: large networks, many seeds, 6 dB better and worse, published
+# feeders, and the storm of route requests. Simulated figures: ratios are claims, absolute times are outputs of the model.
 #   tests/netsim-long.sh golden       compares all rows of plc/tests/netsim/golden.txt (a quarter of an hour)
 #   tests/netsim-long.sh bless        writes them anew
 #   tests/netsim-long.sh seeds        median and worst tenth of SEEDS (20) of each of SITES (numbers of meters, feeders),

@@ -11,7 +11,7 @@ pub(crate) enum Ground {
     Published(&'static str, &'static str),
 }
 
-/// Made by `feeders.py`; nothing was tuned with them.
+/// Made by `feeders.py`. The scheduler's pauses were chosen with all but `kerber_vorstadt_2_x4`, with which nothing was.
 pub(crate) const PUBLISHED: [Ground; 5] = [
     Ground::Published("kerber_dorf", include_str!("feeders/kerber_dorfnetz.json")),
     Ground::Published("kerber_vorstadt_1", include_str!("feeders/kerber_vorstadtnetz_kabel_1.json")),
