@@ -80,6 +80,16 @@ const fn is_reject(event: &Event) -> bool {
     matches!(event, Event::Rejected(_))
 }
 
+/// Waits over the wrapper for a value, four seconds.
+fn asked_over_tcp() -> Client {
+    let settings = Settings { timeout: Duration::from_secs(4), is_pre_established: true, ..Settings::default() };
+    let link = Box::new(Wrapper::new(16, 1));
+    let mut client = Client::new(settings, link, Box::new(SplitMix::new(2)), 100..200, None);
+    client.associate(start());
+    client.get(ENERGY, None, start());
+    client
+}
+
 fn is_answered(event: &Event) -> bool {
     matches!(event, Event::Answered { result: Ok(Answer::Value(_)), .. })
 }
@@ -121,12 +131,7 @@ fn an_answer_that_comes_slowly_is_not_given_up_while_it_comes() {
     line.client.get(ENERGY, None, line.now);
     assert!(is_answered(&line.next(|_| vec![long.clone()])));
     // Over TCP by its octets.
-    let settings = Settings { timeout: Duration::from_secs(4), is_pre_established: true, ..Settings::default() };
-    let link = Box::new(Wrapper::new(16, 1));
-    let mut client = Client::new(settings, link, Box::new(SplitMix::new(2)), 100..200, None);
-    let mut now = start();
-    client.associate(now);
-    client.get(ENERGY, None, now);
+    let (mut client, mut now) = (asked_over_tcp(), start());
     let mut framed = Vec::new();
     crate::link::wrapper::emit(1, 16, &long, &mut framed).unwrap();
     for part in framed.chunks(100) {
@@ -140,12 +145,7 @@ fn an_answer_that_comes_slowly_is_not_given_up_while_it_comes() {
 #[test]
 fn an_answer_without_an_end_is_given_up() {
     for promised in [&hex!("0001 0001 0010 ffff")[..], &hex!("00")] {
-        let settings = Settings { timeout: Duration::from_secs(4), is_pre_established: true, ..Settings::default() };
-        let link = Box::new(Wrapper::new(16, 1));
-        let mut client = Client::new(settings, link, Box::new(SplitMix::new(2)), 100..200, None);
-        let mut now = start();
-        client.associate(now);
-        client.get(ENERGY, None, now);
+        let (mut client, mut now) = (asked_over_tcp(), start());
         client.handle_bytes(promised, now);
         let is_failed = |event: Event| matches!(event, Event::Answered { result: Err(_), .. });
         while !std::iter::from_fn(|| client.poll_event()).any(is_failed) {
