@@ -97,7 +97,7 @@ pub(super) struct Way {
     /// The companion profile whose names objects have: one of `dcu config companion`, or a file
     #[arg(long, value_name = "NAME|FILE", value_parser = companion)]
     pub(super) companion: Option<Arc<Companion>>,
-    /// How long to wait for an answer, or its next block
+    /// How long to wait for an answer, or its next block; ten times as long while it comes
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::cli::duration)]
     timeout: Duration,
     /// Print JSON, one object a line
