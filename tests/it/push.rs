@@ -166,8 +166,7 @@ fn what_nobody_can_prove_or_read_is_counted_and_kept_nowhere() {
     }
     let idle: Vec<_> = (0..40).map(|_| connect()).collect();
     unit.until(&["status"], |status| status["electricity"]["push"]["refused"]["connections"].as_u64() > Some(0));
-    drop(idle);
-    // One without keys is believed by its address.
+    // Those who say nothing keep nobody out. One without keys is believed by its address.
     let code = dlms::sim::object::Stored::data(Data::Unsigned(2).octets());
     plain.server.lock().unwrap().meter.insert(CODE.logical_name, Box::new(code));
     let objects = [CLOCK, IMPORT, Attribute { attribute: 3, ..IMPORT }, CODE, UNKNOWN];
@@ -175,6 +174,7 @@ fn what_nobody_can_prove_or_read_is_counted_and_kept_nowhere() {
         let _ = connect().write_all(&pushed(&plain, &objects));
         pushes(status).0 > 0
     });
+    drop(idle);
     let text = std::process::Command::new(env!("CARGO_BIN_EXE_dcu"))
         .args(["status", "--socket"])
         .arg(unit.path("control.sock"))

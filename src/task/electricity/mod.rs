@@ -11,6 +11,7 @@ mod exchange;
 mod known;
 mod life;
 mod lines;
+mod places;
 mod push;
 mod pushed;
 mod question;

@@ -13,12 +13,13 @@ use dlms::push::Notifications;
 use plc::Eui64;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::config::electricity::Push;
+use super::places::{Place, Places};
 use crate::control::Pushes;
 use crate::task::plc::Heard;
 
@@ -98,7 +99,7 @@ impl Listener {
             Self::Tcp(address) => {
                 let listener = TcpListener::bind(address).await?;
                 info!(port = ?self, "listen for meters");
-                let room = Arc::new(Semaphore::new(CONNECTIONS));
+                let places = Places::default();
                 loop {
                     let (stream, peer) = match listener.accept().await {
                         Ok(accepted) => accepted,
@@ -108,17 +109,18 @@ impl Listener {
                             continue;
                         }
                     };
-                    let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                    let taken = places.take(peer.ip(), Instant::now());
+                    if taken.as_ref().is_none_or(|(_, is_anothers)| *is_anothers) {
                         counts.refused("connections");
-                        continue;
-                    };
+                    }
+                    let Some((place, _)) = taken else { continue };
                     let (out, counts, stop) = (out.clone(), counts.clone(), stop.clone());
                     tokio::spawn(async move {
                         tokio::select! {
-                            () = connection(stream, peer.ip(), out, counts) => {}
+                            () = connection(stream, peer.ip(), &place, out, counts) => {}
+                            () = place.lost() => {}
                             () = stop.cancelled() => {}
                         }
-                        drop(place);
                     });
                 }
             }
@@ -132,7 +134,13 @@ impl Listener {
 }
 
 /// One connection: whoever sends too fast waits.
-async fn connection(mut stream: TcpStream, peer: IpAddr, out: mpsc::Sender<Pushed>, counts: PushCounts) {
+async fn connection(
+    mut stream: TcpStream,
+    peer: IpAddr,
+    place: &Place,
+    out: mpsc::Sender<Pushed>,
+    counts: PushCounts,
+) {
     let (mut deframer, mut notifications) = (Deframer::default(), Notifications::new(LONGEST));
     let mut buf = vec![0; READ];
     while let Ok(Ok(read @ 1..)) = timeout(IDLE, stream.read(&mut buf)).await {
@@ -148,6 +156,7 @@ async fn connection(mut stream: TcpStream, peer: IpAddr, out: mpsc::Sender<Pushe
             }
         });
         for apdu in whole {
+            place.spoke(Instant::now());
             if out.send(Pushed { peer: Peer::Address(peer), apdu }).await.is_err() {
                 return;
             }
@@ -232,8 +241,6 @@ const fn reason(reject: Reject) -> &'static str {
 const LONGEST: usize = 16 << 10;
 const DATAGRAM: usize = 65_536;
 const READ: usize = 4_096;
-/// Connections at once; each keeps an APDU and a frame at most, which is 80 KiB.
-const CONNECTIONS: usize = 32;
 /// Senders of datagrams whose blocks are kept.
 const SENDERS: usize = 32;
 /// A connection on which nothing comes for so long is closed: the meter opens another.
