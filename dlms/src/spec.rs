@@ -111,6 +111,9 @@ impl Conformance {
     pub const EVENT_NOTIFICATION: Self = Self(1 << 1);
     pub const ACTION: Self = Self(1);
 
+    /// Either way of an answer that is longer than an APDU.
+    pub const BLOCKS_OF_ANSWERS: Self = Self(Self::GENERAL_BLOCK_TRANSFER.0 | Self::BLOCK_TRANSFER_WITH_GET.0);
+
     /// What this crate has with logical names, general block transfer excepted.
     pub const USUAL: Self = Self(
         Self::GENERAL_PROTECTION.0
@@ -145,5 +148,11 @@ impl Conformance {
     #[must_use]
     pub const fn common(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// What this has and the other has not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }

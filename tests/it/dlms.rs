@@ -12,7 +12,7 @@ use dlms::client::Authentication;
 use dlms::link::hdlc::{Address, Parameters};
 use dlms::security::hls::Hash;
 use dlms::security::{AuthenticationKey, Ciphering, EncryptionKey, Secret, SigningKey, Suite, SystemTitle};
-use dlms::sim::{Access, Model, Port, Quirks, Server};
+use dlms::sim::{Access, Faults, Model, Port, Quirks, Server};
 use dlms::spec::Conformance;
 use dlms::time::DeviationSign;
 use serde_json::Value;
@@ -311,6 +311,25 @@ fn a_meter_that_does_not_select_is_read_whole_and_says_so() {
         assert_eq!((ended.code, ended.lines().len()), (Some(0), count));
         assert_eq!(ended.told, "dcu: the meter has no selective access for this client: the whole profile is read\n");
     }
+}
+
+#[test]
+fn a_meter_that_wants_typed_ranges_or_fewer_rows_is_given_them() {
+    let address = |faults: fn(&mut Faults)| {
+        meter(Port::wrapper(1), access("none", &model()), &model(), |server| faults(&mut server.faults))
+    };
+    let read = |address: &str, to| {
+        let range = ["--from", "2026-10-24T22:15:00Z", "--to", to];
+        dcu(&[&["profile", LOAD_PROFILE, "--json", "--wrapper", address, "--client", "1"][..], &range].concat())
+    };
+    let typed = address(|faults| faults.typed_ranges = true);
+    let ended = read(&typed, "2026-10-25T23:00:00Z").well();
+    assert_eq!((ended.lines().len(), ended.told.as_str()), (100, ""));
+    let small = address(|faults| faults.no_blocks = Some(400));
+    let refused = read(&small, "2026-10-25T23:00:00Z");
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.told.ends_with("the meter sends no long answers (no block transfer): ask for fewer rows\n"));
+    assert_eq!(read(&small, "2026-10-24T23:00:00Z").well().lines().len(), 4);
 }
 
 #[test]

@@ -462,6 +462,21 @@ fn profiles_of_meters_that_do_not_select_are_read_whole() {
 }
 
 #[test]
+fn meters_without_room_for_many_rows_or_with_typed_ranges_are_read_in_parts() {
+    let meters = [Emulated::plain(1), Emulated::plain(2), Emulated::ciphered(3)];
+    meters[0].faults(|faults| faults.typed_ranges = true);
+    meters[1].faults(|faults| (faults.no_blocks, faults.mute_release) = (Some(700), true));
+    meters[2].faults(|faults| (faults.no_blocks, faults.typed_ranges) = (Some(300), true));
+    let meters: Vec<&Emulated> = meters.iter().collect();
+    let (text, keys) = configure(&meters, PROFILE);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", 3);
+    unit.terminate();
+    check_profile(&unit.readings(), &meters, 192);
+}
+
+#[test]
 fn meters_on_a_serial_line_and_behind_hdlc_over_tcp_are_read() {
     let meters = [Emulated::on_line(1, true), Emulated::on_line(2, false)];
     let meters: Vec<&Emulated> = meters.iter().collect();

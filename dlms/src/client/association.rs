@@ -271,7 +271,8 @@ impl Client {
 
     pub(super) fn request_release(&mut self, now: Instant) {
         self.state = State::Releasing;
-        self.deadline = Some(now + self.settings.timeout);
+        let timeout = self.settings.timeout;
+        self.deadline = Some(now + self.settings.release_timeout.map_or(timeout, |it| it.min(timeout)));
         // Protected associations are ended with what is protected, so that nobody else ends them.
         let initiate = self.initiate_request(None);
         let information = self.settings.protection.and_then(|_| self.protect_initiate(&initiate).ok());
@@ -287,6 +288,7 @@ impl Client {
             return Err(Reject::OutOfSequence);
         }
         let parsed = Release::parse(octets).map(drop);
+        self.is_release_answered = true;
         self.close(now);
         parsed
     }

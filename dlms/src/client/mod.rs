@@ -12,7 +12,7 @@ mod settings;
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -57,6 +57,8 @@ pub struct Client {
     deadline: Option<Instant>,
     /// However slowly an answer comes, its end is not waited for any longer.
     patience: Option<Instant>,
+    /// Of the last association.
+    is_release_answered: bool,
     blocks_out: Option<BlockSender>,
     blocks_in: Option<BlockReceiver>,
     events: VecDeque<Event>,
@@ -149,6 +151,7 @@ impl Client {
             restarts_left: 0,
             deadline: None,
             patience: None,
+            is_release_answered: true,
             blocks_out: None,
             blocks_in: None,
             events: VecDeque::new(),
@@ -224,6 +227,16 @@ impl Client {
     /// The highest invocation counter of the meter, to be kept.
     pub const fn received_counter(&self) -> Option<u32> {
         self.received.0
+    }
+
+    /// How long the answer to RLRQ is waited for, where not as long as any other.
+    pub const fn set_release_timeout(&mut self, timeout: Duration) {
+        self.settings.release_timeout = Some(timeout);
+    }
+
+    /// False where the last association was ended without the answer that the meter owed.
+    pub const fn is_release_answered(&self) -> bool {
+        self.is_release_answered
     }
 
     pub fn is_associated(&self) -> bool {
@@ -320,7 +333,10 @@ impl Client {
                 self.close(now);
             }
             State::Associated => self.unanswered(now),
-            State::Releasing => self.close(now),
+            State::Releasing => {
+                self.is_release_answered = false;
+                self.close(now);
+            }
             State::Closing => self.ended(None),
             State::Idle => {}
         }

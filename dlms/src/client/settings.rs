@@ -35,6 +35,8 @@ pub struct Settings {
     pub counter_restarts: bool,
     /// The meter takes RLRQ. Where not, the link is closed without.
     pub has_release: bool,
+    /// How long the answer to RLRQ is waited for, where not as long as any other.
+    pub release_timeout: Option<Duration>,
     /// The client's name, where there is no ciphering that has it.
     pub system_title: Option<SystemTitle>,
     /// The meter's name, where neither its AARE nor the ciphering says it.
@@ -94,6 +96,7 @@ impl Default for Settings {
             window: 8,
             counter_restarts: false,
             has_release: true,
+            release_timeout: None,
             system_title: None,
             meter_title: None,
             user: None,

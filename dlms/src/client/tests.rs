@@ -524,6 +524,13 @@ fn quirks_of_meters_in_the_field_are_lived_with() {
     let mut short = faults(|faults| faults.short_release = true);
     short.client.release(short.now);
     short.until(|events| events.contains(&Event::Closed));
+    assert!(short.client.is_release_answered());
+    let mut mute = faults(|faults| faults.mute_release = true);
+    mute.client.set_release_timeout(Duration::from_secs(1));
+    let begin = mute.now;
+    mute.client.release(mute.now);
+    mute.until(|events| events.contains(&Event::Closed));
+    assert!(!mute.client.is_release_answered() && mute.now - begin < Settings::default().timeout);
     let mut trailing = faults(|faults| faults.trailing = hex!("090f 00").to_vec());
     assert_eq!(trailing.get(ENERGY).unwrap_err().cause, Cause::Rejected(Reject::Trailing));
     trailing.server.faults.trailing.clear();

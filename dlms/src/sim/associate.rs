@@ -141,6 +141,9 @@ impl Server {
             }
         };
         session.conformance = access.conformance.common(request.conformance);
+        if self.faults.no_blocks.is_some() {
+            session.conformance = session.conformance.without(Conformance::BLOCKS_OF_ANSWERS);
+        }
         session.client_pdu = match usize::from(request.max_receive_pdu_size) {
             0 => usize::from(u16::MAX),
             size => size.max(HEADROOM * 2),
@@ -155,6 +158,9 @@ impl Server {
 
     pub(super) fn release(&mut self, client: u16) -> Option<Vec<u8>> {
         self.sessions.remove(&client);
+        if self.faults.mute_release {
+            return None;
+        }
         let mut out = Vec::new();
         Release { kind: ReleaseKind::Response, reason: Some(0), user_information: None }.emit(&mut out);
         if self.faults.short_release {

@@ -36,6 +36,12 @@ pub struct Faults {
     pub wrong_invoke_id: bool,
     /// AARE says the version, although it is the default.
     pub says_version: bool,
+    /// The ends of a range have to be date-times, not octets.
+    pub typed_ranges: bool,
+    /// Nothing is sent in blocks, and an answer of more octets is refused.
+    pub no_blocks: Option<usize>,
+    /// No RLRE is sent.
+    pub mute_release: bool,
     /// RLRE is an octet short.
     pub short_release: bool,
     /// Answers are in the clear, whatever was agreed.

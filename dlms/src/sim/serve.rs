@@ -5,7 +5,7 @@ use super::server::{Server, exception, not_allowed};
 use super::session::{Long, Session, Stage};
 use crate::apdu::{
     ActionRequest, ActionResponse, ActionReturn, Apdu, Attribute, Block, GetRequest, GetResponse, InvokeId, Method,
-    Selected, ServiceError, SetRequest, SetResponse,
+    Selected, Selection, ServiceError, SetRequest, SetResponse,
 };
 use crate::client::REPLY_TO_HLS;
 use crate::data::length;
@@ -49,6 +49,11 @@ impl Server {
         }
         match (self.faults.no_selection, &selected.selection) {
             (Some(reason), Some(_)) => Err(reason),
+            (_, Some(Selection::Range(range)))
+                if self.faults.typed_ranges && !matches!(range.from_value, Data::DateTime(_)) =>
+            {
+                Err(DataAccessResult::TypeUnmatched)
+            }
             (_, selection) => self.meter.get(&selected.attribute, selection.as_ref()),
         }
     }
@@ -85,8 +90,9 @@ impl Server {
     fn get_answer(&mut self, client: u16, invoke_id: InvokeId, head: &[u8], mut octets: Vec<u8>) -> Vec<u8> {
         octets.extend_from_slice(&self.faults.trailing);
         let (is_unasked, is_endless) = (self.faults.unasked_blocks, self.faults.endless_blocks);
+        let longest = self.faults.no_blocks.unwrap_or(usize::MAX);
         let Some(session) = self.sessions.get_mut(&client) else { return not_allowed() };
-        let is_long = head.len() + octets.len() + HEADROOM > session.client_pdu;
+        let is_long = head.len() + octets.len() + HEADROOM > session.client_pdu.min(longest);
         let has_blocks = session.conformance.has(Conformance::BLOCK_TRANSFER_WITH_GET);
         let has_general = session.conformance.has(Conformance::GENERAL_BLOCK_TRANSFER);
         if (is_long && has_blocks) || is_unasked || is_endless {

@@ -141,9 +141,15 @@ impl Profile {
         if wanted == Wanted::All {
             return Ok((meter.get(self.buffer)?, true));
         }
-        if meter.direct.client().association().conformance.has(Conformance::SELECTIVE_ACCESS) {
+        let conformance = meter.direct.client().association().conformance;
+        if conformance.has(Conformance::SELECTIVE_ACCESS) {
             match self.selected(meter, wanted)? {
                 Ok(octets) => return Ok((octets, false)),
+                Err(why) if conformance.common(Conformance::BLOCKS_OF_ANSWERS) == Conformance(0) => {
+                    let what =
+                        format!("{why}: the meter sends no long answers (no block transfer): ask for fewer rows");
+                    return Err(Failure::said(Exit::Failed, format!("get {}: {what}", self.buffer)));
+                }
                 Err(why) => eprintln!("dcu: the meter does not select rows ({why}): the whole profile is read"),
             }
         } else {
@@ -154,20 +160,35 @@ impl Profile {
 
     /// What is selected, or why the meter selects nothing.
     fn selected(&self, meter: &mut Meter, wanted: Wanted) -> Result<Result<Vec<u8>, String>, Failure> {
-        let (from, to);
-        let selection = match wanted {
-            Wanted::Entries(first, last) => Selection::Entries(EntryDescriptor::rows(first, last)),
-            _ => {
-                let clock = self.clock().or_exit(Exit::Usage)?;
-                (from, to) = self.bounds(meter, clock.attribute, wanted);
-                Selection::Range(RangeDescriptor {
-                    restricting_object: clock,
-                    from_value: Data::OctetString(&from),
-                    to_value: Data::OctetString(&to),
-                    selected_values: Items::EMPTY,
-                })
-            }
+        let (first, last) = match wanted {
+            Wanted::Entries(first, last) => (first, last),
+            Wanted::Range(from, to) => return self.range(meter, from, to),
+            Wanted::All => (1, 0),
         };
+        self.select(meter, Selection::Entries(EntryDescriptor::rows(first, last)))
+    }
+
+    fn range(
+        &self,
+        meter: &mut Meter,
+        from: Option<Bound>,
+        to: Option<Bound>,
+    ) -> Result<Result<Vec<u8>, String>, Failure> {
+        let restricting_object = self.clock().or_exit(Exit::Usage)?;
+        let (from, to) = self.bounds(meter, restricting_object.attribute, from, to);
+        let between = |from_value, to_value| {
+            let selected_values = Items::EMPTY;
+            Selection::Range(RangeDescriptor { restricting_object, from_value, to_value, selected_values })
+        };
+        let octets = (from.octets(), to.octets());
+        match self.select(meter, between(Data::OctetString(&octets.0), Data::OctetString(&octets.1)))? {
+            // Some meters insist on types.
+            Err(_) => self.select(meter, between(Data::DateTime(from), Data::DateTime(to))),
+            selected => Ok(selected),
+        }
+    }
+
+    fn select(&self, meter: &mut Meter, selection: Selection<'_>) -> Result<Result<Vec<u8>, String>, Failure> {
         match meter.direct.get(self.buffer, Some(selection)) {
             Ok(octets) => Ok(Ok(octets)),
             Err(SessionError::Failed(why)) if why.cause.is_unselective() => Ok(Err(why.cause.to_string())),
@@ -184,8 +205,13 @@ impl Profile {
 
     /// Both ends as they are asked for. Meters differ: some convert a range to UTC, others compare what is written.
     /// Each end is written with such an offset that either way no wanted row is left out; the rows are judged here.
-    fn bounds(&self, meter: &mut Meter, clock: Attribute, wanted: Wanted) -> (Vec<u8>, Vec<u8>) {
-        let Wanted::Range(from, to) = wanted else { return (Vec::new(), Vec::new()) };
+    fn bounds(
+        &self,
+        meter: &mut Meter,
+        clock: Attribute,
+        from: Option<Bound>,
+        to: Option<Bound>,
+    ) -> (DateTime, DateTime) {
         let now = meter.get(clock).ok().and_then(|octets| Data::parse_all(&octets).ok()?.date_time().ok());
         let ahead = now.and_then(|now| Some((now.local_seconds()? - now.unix_seconds(self.sign)?) / 60));
         let is_summer = now.is_some_and(|now| now.status.is_daylight_saving());
@@ -193,14 +219,13 @@ impl Profile {
         let summer = standard + SUMMER;
         let end = |bound: Bound, offset_of_utc: i64, offset_of_local: i64| {
             let status = ClockStatus(0);
-            let moment = match (bound, ahead) {
+            match (bound, ahead) {
                 (Bound::Utc(seconds), _) => DateTime::from_unix(seconds, offset_of_utc as i16, self.sign, status),
                 (Bound::Local(seconds), None) => DateTime::from_local(seconds, None, status),
                 (Bound::Local(seconds), Some(_)) => {
                     DateTime::from_unix(seconds - 60 * offset_of_local, offset_of_local as i16, self.sign, status)
                 }
-            };
-            moment.octets()
+            }
         };
         let latest = now.and_then(|now| now.local_seconds()).unwrap_or(LATEST) + DAY;
         (

@@ -7,34 +7,34 @@ mod channel;
 mod clock;
 mod party;
 mod registers;
+mod rows;
 mod trouble;
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::plc::poll::Priority;
 use dlms::Data;
-use dlms::apdu::{Attribute, RangeDescriptor, Selection};
-use dlms::client::{Association, Cause, Failure};
-use dlms::cosem::{self, Row, Rows, ScalerUnit, class};
-use dlms::data::Items;
+use dlms::apdu::Attribute;
+use dlms::client::Association;
+use dlms::cosem::{ScalerUnit, class};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 use tracing::warn;
 
 pub(super) use behind::{CHANNELS, behind_it, channel};
 pub(super) use clock::Corrected;
-pub(super) use party::Party;
+pub(super) use party::{Party, Shown};
 use trouble::Trouble;
 
-use super::{Note, Session, SessionError};
+use super::{Note, Session};
 use crate::clock::ReadClock;
 use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::journal::Counters;
-use crate::reading::from_cosem::{ClockRule, Column, Context, fingerprint};
-use crate::reading::{Interval, MeterEvent, MeterId, Obis, Origin, Quality, Reading};
+use crate::reading::from_cosem::{ClockRule, Column, Context};
+use crate::reading::{MeterEvent, MeterId, Obis, Origin, Reading};
 use crate::schedule::{Discipline, End, Grid, Slot};
 use crate::store::Lane;
 use crate::task::chain;
@@ -155,7 +155,10 @@ impl Job {
         }
         // What was read is read, however the meter says goodbye.
         if !matches!(asked, Err(Trouble { end: End::Unreachable, .. })) {
-            drop(session.release().await);
+            let client = session.release().await.map(|(client, _)| client);
+            client
+                .iter()
+                .for_each(|client| self.meter.shown.is_mute.store(!client.is_release_answered(), Ordering::Relaxed));
         }
         asked
     }
@@ -221,131 +224,6 @@ impl Job {
         })
     }
 
-    /// Rows of the slots that are asked for.
-    async fn rows(&self, object: Obis, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let profile = |attribute| Attribute::new(class::PROFILE_GENERIC, dlms::Obis(object.0), attribute);
-        let layout = self.layout(session, &profile, outcome.layout.take()).await?;
-        outcome.layout = Some(Arc::clone(&layout));
-        let is_clock = |column: &&Column| column.object.attribute.class_id == class::CLOCK;
-        let restricting_object = layout.columns.iter().find(is_clock).map(|column| column.object);
-        let restricting_object =
-            restricting_object.ok_or_else(|| Trouble::refused(format!("{object} captures no clock")))?;
-        let rule = self.rule();
-        let (first, last) = (*self.slots.start(), *self.slots.end());
-        let tolerance = self.tolerance();
-        // Both ends are in it, and a meter may compare the hundredths too.
-        let from = rule.written(self.grid.end(first - 1)).octets();
-        let to = rule.written(self.grid.end(last) + tolerance.max(1)).octets();
-        let selection = Selection::Range(RangeDescriptor {
-            restricting_object,
-            from_value: Data::OctetString(&from),
-            to_value: Data::OctetString(&to),
-            selected_values: Items::EMPTY,
-        });
-        let buffer = buffer::read(session, profile(2), selection).await?;
-        let context = self.context_of(object, session, outcome).await?;
-        let columns: Vec<_> = layout.columns.iter().map(|column| cosem::Column::from(&column.object)).collect();
-        let mut rows = Rows::new(Data::parse_all(&buffer)?, &columns, layout.period)?;
-        let mut undated = 0_u32;
-        // Of a clock that was set back there are two rows for one slot: the first is the slot's.
-        let mut seen = BTreeSet::new();
-        while let Some(row) = rows.next() {
-            // What stood before a row that cannot be read is good.
-            let row = row?;
-            let Some(stamp) = row.clock.and_then(|clock| rule.utc(&clock)) else {
-                undated += 1;
-                continue;
-            };
-            let meant = self.grid.meant(stamp, tolerance).filter(|slot| !self.is_log() && !seen.contains(slot));
-            let slot = meant.unwrap_or_else(|| self.grid.last_ended(stamp - 1) + 1);
-            if !self.slots.contains(&slot) {
-                continue;
-            }
-            if outcome.rows.len() >= ROWS_MAX {
-                return Err(Trouble::refused(format!("{object}: more than {ROWS_MAX} rows")));
-            }
-            seen.extend(meant);
-            let interval = meant.map(|slot| self.interval(slot));
-            let mut readings = context.row(&row, &layout.columns, interval);
-            if let Some((code, number)) = self.event_code(&row, &layout) {
-                readings.retain(|reading| reading.register.obis != Some(code));
-                let time = row.clock.and_then(|clock| rule.meter_time(&clock));
-                let (lane, event) = self.meter.events.event(object, number, false, time);
-                outcome.events.push((slot, lane, event));
-            }
-            if self.moved.is_some_and(|moved| self.grid.touches(slot, moved)) {
-                readings.iter_mut().for_each(|it| it.quality = it.quality.with(Quality::CLOCK_ADJUSTED));
-            }
-            outcome.rows.push((slot, readings));
-        }
-        let task_period = match self.grid {
-            Grid::Every { seconds } if !self.is_log() => seconds,
-            _ => layout.period,
-        };
-        if layout.period != 0 && layout.period != task_period {
-            outcome.detail =
-                Some(format!("{object} has a row every {} s, the task wants one every {task_period} s", layout.period));
-        }
-        match undated {
-            0 => Ok(()),
-            count => Err(Trouble::refused(format!(
-                "{count} rows of {object} say no time that can be dated: `clock` may tell the zone"
-            ))),
-        }
-    }
-
-    /// The columns and what their values are. They are asked for each time: a change gives every row another meaning.
-    async fn layout(
-        &self,
-        session: &mut Session,
-        profile: &impl Fn(i8) -> Attribute,
-        before: Option<Arc<Layout>>,
-    ) -> Result<Arc<Layout>, Trouble> {
-        let objects = session.get(profile(3), None).await?;
-        let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
-        // A meter that does not say its period leaves no clock out.
-        let period = match session.get(profile(4), None).await {
-            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => 0,
-            period => Data::parse_all(&period?)?.number()?,
-        };
-        let fingerprint = fingerprint(&objects, period);
-        if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
-            return Ok(before);
-        }
-        let mut columns = Vec::new();
-        for object in objects {
-            let scaler_unit = self.scaler_unit(&object, session).await?;
-            columns.push(Column { object, scaler_unit });
-        }
-        Ok(Arc::new(Layout { fingerprint, columns, period }))
-    }
-
-    /// The code that a row of a log has, and the object that it is captured from.
-    fn event_code(&self, row: &Row<'_, '_>, layout: &Layout) -> Option<(Obis, u32)> {
-        let columns = layout.columns.iter().zip(row.values).take(row.sent);
-        let (column, code) = columns.filter(|_| self.is_log()).find(|(column, _)| column.is_event_code())?;
-        Some((Obis(column.object.attribute.logical_name.0), code.number().ok()?))
-    }
-
-    fn is_log(&self) -> bool {
-        matches!(self.wanted, Wanted::Events(_))
-    }
-
-    /// Seconds that a stamp may be off the end of its slot.
-    fn tolerance(&self) -> i64 {
-        match self.grid {
-            _ if self.is_log() => 0,
-            Grid::Every { seconds } => i64::from(seconds / 4).min(60),
-            Grid::Daily { .. } | Grid::Monthly { .. } => 60,
-        }
-    }
-
-    fn interval(&self, slot: Slot) -> Interval {
-        let end_utc = self.grid.end(slot);
-        let length_s = u32::try_from(end_utc - self.grid.end(slot - 1)).unwrap_or(0);
-        Interval { end_utc, length_s }
-    }
-
     fn rule(&self) -> ClockRule {
         self.meter.rule()
     }
@@ -358,7 +236,5 @@ impl Job {
 const LOGICAL_DEVICE_NAME: Attribute = Attribute::new(class::DATA, dlms::Obis::new(0, 0, 42, 0, 0, 255), 2);
 /// Of one order, whatever it is.
 const LONGEST: Duration = Duration::from_secs(900);
-/// Rows of one order: more are a meter's mistake, or meant to fill our memory.
-const ROWS_MAX: usize = 20_000;
 /// A session takes one for each request and each block.
 pub(super) const COUNTERS_AT_ONCE: u64 = 64;

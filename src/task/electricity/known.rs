@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ::plc::poll::Priority as Urgency;
@@ -11,7 +10,7 @@ use dlms::cosem::ScalerUnit;
 use dlms::security::ReceivedCounter;
 use tokio::sync::mpsc;
 
-use super::exchange::{Layout, Party, behind_it, channel};
+use super::exchange::{Layout, Party, Shown, behind_it, channel};
 use crate::clock::Now;
 use crate::config::Electricity;
 use crate::config::electricity::{self, Channel, Place, What};
@@ -85,7 +84,7 @@ impl Known {
             channel,
             credential: credentials.of(meter.id).cloned(),
             own_title: config.system_title,
-            is_unconfirmed: AtomicBool::new(false),
+            shown: Shown::default(),
             events: Arc::clone(config.events_of(meter)),
         };
         let numbered = config.tasks.iter().enumerate();
@@ -135,7 +134,7 @@ impl Known {
             channel: channel.clone(),
             credential,
             own_title: *own_title,
-            is_unconfirmed: false.into(),
+            shown: Shown::default(),
             events: Arc::clone(events),
             network: network.clone(),
         };

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::config::electricity::Push;
 use super::places::{Place, Places};
+use crate::config::electricity::Push;
 use crate::control::Pushes;
 use crate::task::plc::Heard;
 
@@ -134,13 +134,7 @@ impl Listener {
 }
 
 /// One connection: whoever sends too fast waits.
-async fn connection(
-    mut stream: TcpStream,
-    peer: IpAddr,
-    place: &Place,
-    out: mpsc::Sender<Pushed>,
-    counts: PushCounts,
-) {
+async fn connection(mut stream: TcpStream, peer: IpAddr, place: &Place, out: mpsc::Sender<Pushed>, counts: PushCounts) {
     let (mut deframer, mut notifications) = (Deframer::default(), Notifications::new(LONGEST));
     let mut buf = vec![0; READ];
     while let Ok(Ok(read @ 1..)) = timeout(IDLE, stream.read(&mut buf)).await {

@@ -5,6 +5,7 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use dlms::Data;
 use dlms::apdu::Attribute;
@@ -23,7 +24,8 @@ use crate::task::electricity::{Session, SessionError};
 impl Job {
     /// An association, with a counter that the meter takes.
     pub(super) async fn associate(&self) -> Result<(Session, Association), Trouble> {
-        let Party { meter, channel, credential, own_title, is_unconfirmed, .. } = &*self.meter;
+        let Party { meter, channel, credential, own_title, shown, .. } = &*self.meter;
+        let is_unconfirmed = &shown.is_unconfirmed;
         let new = || client(meter, channel, credential.as_deref(), *own_title, self.received).map_err(Trouble::refused);
         let refused = match self.open(new()?).await {
             Ok(opened) => {
@@ -49,7 +51,10 @@ impl Job {
         Ok(opened)
     }
 
-    async fn open(&self, client: Client) -> Result<(Session, Association), SessionError> {
+    async fn open(&self, mut client: Client) -> Result<(Session, Association), SessionError> {
+        if self.meter.shown.is_mute.load(Ordering::Relaxed) {
+            client.set_release_timeout(FAREWELL);
+        }
         let mut session = Session::new(client, self.meter.open(self.priority).await?, self.reserve());
         match session.associate().await {
             Ok(agreed) => Ok((session, agreed)),
@@ -96,6 +101,8 @@ impl Job {
     }
 }
 
+/// How long a meter that did not answer RLRQ before is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// IEC 62056-5-3: the public client.
 const PUBLIC_CLIENT: u16 = 16;
 /// Who answers in the meter's place could use up a 256th of all counters, once.

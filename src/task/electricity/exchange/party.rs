@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use ::plc::poll::Priority;
 use dlms::security::SecurityControl;
 
+use super::buffer::Ends;
 use crate::clock::Now;
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::reading::from_cosem::{ClockRule, Context};
@@ -26,12 +27,21 @@ pub(in crate::task::electricity) struct Party {
     pub(in crate::task::electricity) channel: Arc<Channel>,
     pub(in crate::task::electricity) credential: Option<Arc<Credential>>,
     pub(in crate::task::electricity) own_title: Option<[u8; 8]>,
-    /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
-    pub(in crate::task::electricity) is_unconfirmed: AtomicBool,
+    pub(in crate::task::electricity) shown: Shown,
     /// What the codes in its logs mean.
     pub(in crate::task::electricity) events: Arc<EventTable>,
     /// The PLC network that its node is in, if that runs.
     pub(in crate::task::electricity) network: Option<mpsc::Sender<plc::Question>>,
+}
+
+/// What a meter has shown since it is spoken with by these keys.
+#[derive(Debug, Default)]
+pub(in crate::task::electricity) struct Shown {
+    /// Its counter was raised by what nobody has proven, and the meter has not proven itself since.
+    pub(super) is_unconfirmed: AtomicBool,
+    /// It does not answer a release: that is not waited for again.
+    pub(super) is_mute: AtomicBool,
+    pub(super) ends: Ends,
 }
 
 impl Party {
