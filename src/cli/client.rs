@@ -1,5 +1,6 @@
 //! The asking side of the control socket: one connection, one request, one answer or one stream. Blocking.
 
+use std::cell::OnceCell;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,12 @@ pub(super) struct Service {
     /// The service's control socket [default: what /etc/dcu/dcu.toml says, else /run/dcu/control.sock]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// How long to wait for the answer
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
-    timeout: Duration,
+    /// How long to wait, in all [default: 10s, and 65s for what a meter or a node has to answer]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration)]
+    timeout: Option<Duration>,
+    /// When the first question was asked: from then on the time runs.
+    #[arg(skip)]
+    begun: OnceCell<Instant>,
 }
 
 /// How the service is asked, and how its answer is printed.
@@ -35,24 +39,34 @@ pub(super) struct Asking {
 impl Service {
     /// Asks once. A refusal is a failure with its exit code.
     pub(super) fn ask(&self, request: Request) -> Result<Reply, Failure> {
-        let mut connection = self.connect(Some(self.timeout))?;
+        self.ask_within(PATIENCE, request)
+    }
+
+    /// Asks for what takes as long as a path through a mesh.
+    pub(super) fn ask_patiently(&self, request: Request) -> Result<Reply, Failure> {
+        self.ask_within(MESH_PATIENCE, request)
+    }
+
+    /// The same, whose time begins now.
+    pub(super) fn anew(&self) -> Self {
+        Self { begun: OnceCell::new(), ..self.clone() }
+    }
+
+    /// `patience` is how long, where the user has not said it.
+    fn ask_within(&self, patience: Duration, request: Request) -> Result<Reply, Failure> {
+        let mut connection = self.connect(patience)?;
+        connection.late = request.late();
         connection.send(request)?;
         connection.receive()?.ok_or_else(|| connection.broken())
     }
 
-    /// Asks for what takes as long as a path through a mesh, unless the user has said how long to wait.
-    pub(super) fn ask_patiently(&self, request: Request) -> Result<Reply, Failure> {
-        let timeout = if self.timeout == PATIENCE { MESH_PATIENCE } else { self.timeout };
-        Self { timeout, ..self.clone() }.ask(request)
-    }
-
     /// Follows a stream; what is dropped before is no item of it.
     pub(super) fn follow(&self, stream: Stream) -> Result<Connection, Failure> {
-        let mut connection = self.connect(Some(self.timeout))?;
+        let mut connection = self.connect(PATIENCE)?;
         connection.send(Request::Follow { stream })?;
         match connection.receive()? {
             Some(Reply::Following { .. }) => {
-                connection.wait(None)?;
+                connection.until(None)?;
                 Ok(connection)
             }
             Some(other) => Err(unexpected(&other)),
@@ -67,13 +81,20 @@ impl Service {
         }
     }
 
-    fn connect(&self, timeout: Option<Duration>) -> Result<Connection, Failure> {
+    fn connect(&self, patience: Duration) -> Result<Connection, Failure> {
+        let begun = *self.begun.get_or_init(now);
         let path = self.path();
         let stream = UnixStream::connect(&path).map_err(|error| refused(&path, error))?;
         let read = stream.try_clone()?;
-        let mut connection =
-            Connection { path, read: BufReader::new(read), write: stream, deadline: None, line: Vec::new() };
-        connection.wait(timeout)?;
+        let mut connection = Connection {
+            path,
+            read: BufReader::new(read),
+            write: stream,
+            deadline: None,
+            late: None,
+            line: Vec::new(),
+        };
+        connection.until(begun.checked_add(self.timeout.unwrap_or(patience)))?;
         Ok(connection)
     }
 }
@@ -88,6 +109,8 @@ pub(super) struct Connection {
     read: BufReader<UnixStream>,
     write: UnixStream,
     deadline: Option<Instant>,
+    /// How it stands when no answer comes in time.
+    late: Option<String>,
     /// What was read of a line that is not complete.
     line: Vec<u8>,
 }
@@ -96,10 +119,8 @@ impl Connection {
     /// The next answer; None when the service hung up.
     pub(super) fn receive(&mut self) -> Result<Option<Reply>, Failure> {
         loop {
-            if let Some(deadline) = self.deadline {
-                let left = deadline.saturating_duration_since(now());
-                // A timeout of zero would mean to wait for ever.
-                self.read.get_ref().set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            if let Some(left) = self.left() {
+                self.read.get_ref().set_read_timeout(Some(left))?;
             }
             let room = (ANSWER_LIMIT - self.line.len()) as u64;
             match (&mut self.read).take(room).read_until(b'\n', &mut self.line) {
@@ -112,7 +133,8 @@ impl Connection {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    let message = "the service did not answer in time; --timeout waits longer";
+                    let late = self.late.take().map_or_else(String::new, |late| format!(": {late}"));
+                    let message = format!("the service did not answer in time; --timeout waits longer{late}");
                     return Err(Failure::said(Exit::TimedOut, message));
                 }
                 Err(_) => return Err(self.broken()),
@@ -141,12 +163,18 @@ impl Connection {
         }
     }
 
-    /// From now on answers are waited for so long at most; None for ever.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
-        self.deadline = timeout.and_then(|timeout| now().checked_add(timeout));
-        self.write.set_write_timeout(timeout)?;
-        self.read.get_ref().set_read_timeout(timeout)?;
+    /// From now on answers are waited for until then at most; None for ever.
+    pub(super) fn until(&mut self, deadline: Option<Instant>) -> Result<(), Failure> {
+        self.deadline = deadline;
+        let left = self.left();
+        self.write.set_write_timeout(left)?;
+        self.read.get_ref().set_read_timeout(left)?;
         Ok(())
+    }
+
+    /// A timeout of zero would mean to wait for ever.
+    fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now()).max(Duration::from_millis(1)))
     }
 
     fn send(&mut self, request: Request) -> Result<(), Failure> {
@@ -200,4 +228,30 @@ pub(super) fn unexpected(reply: &Reply) -> Failure {
 #[expect(clippy::disallowed_methods, reason = "a person waits for the answer")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_time_to_wait_is_that_of_all_questions_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("silent.sock");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let said = |timeout| Service { socket: Some(socket.clone()), timeout, begun: OnceCell::new() };
+        let service = said(Some(PATIENCE));
+        let (first, second) = (service.connect(PATIENCE).unwrap(), service.connect(MESH_PATIENCE).unwrap());
+        assert_eq!(first.deadline, second.deadline);
+        assert!(service.anew().connect(PATIENCE).unwrap().deadline > first.deadline);
+        let service = said(None);
+        let (first, second) = (service.connect(PATIENCE).unwrap(), service.connect(MESH_PATIENCE).unwrap());
+        assert_eq!(second.deadline, first.deadline.map(|first| first + (MESH_PATIENCE - PATIENCE)));
+        let meter = "4d4d4d0000bc614e".to_owned();
+        let late = said(Some(Duration::from_millis(20))).ask_patiently(Request::HandOver { meter }).unwrap_err();
+        let error = late.error.unwrap().to_string();
+        assert!(late.exit == Exit::TimedOut && error.ends_with("`dcu meter hand-over 4d4d4d0000bc614e`"), "{error}");
+    }
 }

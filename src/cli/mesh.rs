@@ -39,7 +39,7 @@ enum Verb {
 }
 
 /// Which network, and how it is asked.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Common {
     /// Which network, by the name in the configuration; may be left out where there is one
     #[arg(long, value_name = "NAME")]
@@ -52,6 +52,11 @@ pub(super) struct Common {
 }
 
 impl Common {
+    /// The same, whose time begins now.
+    pub(super) fn anew(&self) -> Self {
+        Self { service: self.service.anew(), ..self.clone() }
+    }
+
     /// The network that is meant.
     pub(super) fn network(&self) -> Result<String, Failure> {
         let mut networks = self.networks()?;

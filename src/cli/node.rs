@@ -152,6 +152,8 @@ fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
     let parts = nodes.chunks(AT_ONCE).count();
     let mut said = MeshSaid::Taken;
     for (number, nodes) in (0..).zip(nodes.chunks(AT_ONCE)) {
+        // Each part has its time.
+        let common = common.anew();
         let part = ImportPart { import, number, is_last: number as usize + 1 == parts };
         said = common.ask_of(&network, MeshAsk::Import { nodes: nodes.to_vec(), part: Some(part) })?;
     }

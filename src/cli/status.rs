@@ -150,10 +150,10 @@ fn receiver_lines(receiver: &ReceiverStatus, now: i64) -> (String, String) {
 }
 
 fn electricity_lines(screen: &mut Screen, collection: &Collection) {
-    let Collection { meters, new, active, silent, unreachable, refusing, all, reachable, lost, push, retired } =
+    let Collection { meters, new, active, silent, unreachable, refusing, refusal, all, reachable, lost, push, retired } =
         collection;
     let named = [
-        (*new, "not yet asked"),
+        (*new, "never read"),
         (*silent, "silent"),
         (*unreachable, "unreachable"),
         (*refusing, "refusing"),
@@ -162,6 +162,9 @@ fn electricity_lines(screen: &mut Screen, collection: &Collection) {
     let others: String =
         named.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!(", {count} {word}")).collect();
     screen.item("collection", &format!("{}, {active} active{others}", counted(*meters, "meter")));
+    if let Some(refusal) = refusal {
+        screen.item("", &printable(&format!("refusing: {refusal}")));
+    }
     let given_up = if *lost > 0 { format!("; {} given up", counted(*lost, "slot")) } else { String::new() };
     let (all, reachable) = (percent(*all), percent(*reachable));
     screen.item("", &format!("24 h: {all} of all, {reachable} of those reachable{given_up}"));

@@ -89,7 +89,7 @@ fn tail(
     let deadline = duration.and_then(|duration| now().checked_add(duration));
     let mut shown = 0;
     while shown < count {
-        stream.wait(deadline.map(|deadline| deadline.saturating_duration_since(now())))?;
+        stream.until(deadline)?;
         let reply = match stream.receive() {
             Ok(Some(reply)) => reply,
             Ok(None) => return Err(Failure::said(Exit::Unreachable, "the service stopped")),

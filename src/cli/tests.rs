@@ -89,7 +89,8 @@ fn ill() -> Status {
     let mut status = well();
     let (all, reachable) = (Share { expected: 9_600, settled: 9_523 }, Share { expected: 9_504, settled: 9_504 });
     let counts = Collection { meters: 100, active: 98, unreachable: 1, refusing: 1, ..Collection::default() };
-    status.electricity = Some(Collection { new: 1, all, reachable, lost: 4, ..counts });
+    let refusal = Some("4d4d4d0000bc614f: association: refused: authentication failure".to_owned());
+    status.electricity = Some(Collection { new: 1, all, reachable, lost: 4, refusal, ..counts });
     status.networks = vec![MeshStatus {
         network: "feeder".into(),
         source: "/dev/ttyAMA1".into(),

@@ -86,6 +86,9 @@ pub struct ElectricityCard {
     pub channel: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
+    /// What is begun with it and not done, and what is awaited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_ahead_ms: Option<i64>,
     /// Why the last order did not come to its end.

@@ -221,6 +221,24 @@ impl Ask {
     }
 }
 
+impl Request {
+    /// How what was asked stands when no answer comes in time, where it goes on by itself.
+    pub fn late(&self) -> Option<String> {
+        match self {
+            Self::HandOver { meter } => {
+                Some(format!("the hand-over is still under way, ask again with `dcu meter hand-over {meter}`"))
+            }
+            Self::Channel { meter, channel, ask: ChannelAsk::Show } => {
+                Some(format!("the meter is still being asked, ask again with `dcu meter channel {meter} {channel}`"))
+            }
+            Self::Channel { meter, channel, .. } => Some(format!(
+                "the order is still under way and may yet be done, ask what became of it with `dcu meter channel {meter} {channel}`"
+            )),
+            _ => None,
+        }
+    }
+}
+
 impl Answer {
     pub const fn new(reply: Reply) -> Self {
         Self { version: VERSION, reply }

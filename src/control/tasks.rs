@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Collection {
     pub meters: u64,
-    /// Commissioned, and never answered since the service started.
+    /// Commissioned, and never read.
     pub new: u64,
     pub active: u64,
     /// Did not answer lately, and are tried again soon.
@@ -20,6 +20,9 @@ pub struct Collection {
     pub retired: u64,
     /// Answer, and refuse what they are asked: a wrong key, an object that they lack.
     pub refusing: u64,
+    /// The first of them, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Slots of all tasks, of all meters.
     pub all: Share,
     /// Of those meters that answer.

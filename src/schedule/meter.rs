@@ -9,7 +9,7 @@ pub struct MeterNo(pub u32);
 /// Where a meter stands in its life. The numbers are on disk: never change one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MeterState {
-    /// Commissioned, and never answered.
+    /// Commissioned, and never read: it did not answer, or refused who asks.
     #[default]
     New = 0,
     Active = 1,
@@ -125,6 +125,14 @@ impl Meter {
 
     pub(super) fn answered(&mut self) {
         if self.is_commissioned() {
+            self.state = MeterState::Active;
+        }
+        self.denied();
+    }
+
+    /// Is there, and nothing can be asked of it: one that never was read stays so.
+    pub(super) fn denied(&mut self) {
+        if matches!(self.state, MeterState::Silent | MeterState::Unreachable) {
             self.state = MeterState::Active;
         }
         self.failures = 0;

@@ -39,6 +39,15 @@ pub enum End {
     Broken,
     /// The meter answered that it will not or cannot.
     Refused,
+    /// The meter answered, and nobody who could ask it for anything: a wrong password, a wrong key, another meter.
+    Denied,
     /// The meter did not answer.
     Unreachable,
+}
+
+impl End {
+    /// Something was asked, and the meter answered.
+    pub const fn is_answer(self) -> bool {
+        !matches!(self, Self::Denied | Self::Unreachable)
+    }
 }

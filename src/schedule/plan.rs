@@ -197,6 +197,7 @@ impl Schedule {
         match end {
             End::Unreachable => meter.failed(self.retries, no, now.utc_ms),
             End::Complete | End::Broken | End::Refused => meter.answered(),
+            End::Denied => meter.denied(),
         }
         let Work::Read { task, slots } = work else { return self.arrange_all(no, now.utc_ms) };
         if let (Some(line), Some(said)) = (meter.line_mut(task), self.tasks.get(task)) {
@@ -225,7 +226,7 @@ impl Schedule {
                         None => {}
                     }
                 }
-                End::Broken | End::Refused => line.refused(no, now.utc_ms),
+                End::Broken | End::Refused | End::Denied => line.refused(no, now.utc_ms),
                 End::Unreachable => {}
             }
         }

@@ -109,6 +109,7 @@ impl Desk {
             // A client that hung up wants no answer.
             drop(reply.send(said));
         };
+        let late = request.late().unwrap_or_default();
         match request {
             // Some take as long as a packet through the mesh: others are answered meanwhile.
             Request::Mesh { network, ask } => {
@@ -120,7 +121,7 @@ impl Desk {
                 finish(self.order(&meter, &action, expires_s, command).await);
             }
             Request::HandOver { meter } => {
-                let said = self.hand_over(meter);
+                let said = self.hand_over(meter, late);
                 tokio::spawn(async move { finish(said.await) });
             }
             Request::TakeOver { handover } => {
@@ -128,7 +129,7 @@ impl Desk {
                 tokio::spawn(async move { finish(said.await) });
             }
             Request::Channel { meter, channel, ask } => {
-                let said = self.channel(meter, channel, ask, who);
+                let said = self.channel(meter, channel, ask, who, late);
                 tokio::spawn(async move { finish(said.await) });
             }
             request => finish(self.answer(request).await),
@@ -325,22 +326,21 @@ async fn ask<Q, T>(
     question: impl FnOnce(oneshot::Sender<T>) -> Q,
     whom: &str,
 ) -> Result<T, Refusal> {
-    ask_within(PATIENCE, door, question, whom).await
+    ask_within(PATIENCE, door, question, format!("{whom} does not answer: is the disk full?")).await
 }
 
 async fn ask_within<Q, T>(
     patience: Duration,
     door: &mpsc::Sender<Q>,
     question: impl FnOnce(oneshot::Sender<T>) -> Q,
-    whom: &str,
+    silent: String,
 ) -> Result<T, Refusal> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
         door.send(question(reply)).await.map_err(|_| Refusal::new(RefusalKind::Busy, "the service is stopping"))?;
         answer.await.map_err(|_| Refusal::new(RefusalKind::TimedOut, "the service is stopping"))
     };
-    let silent = || Refusal::new(RefusalKind::TimedOut, format!("{whom} does not answer: is the disk full?"));
-    timeout(patience, asked).await.unwrap_or_else(|_| Err(silent()))
+    timeout(patience, asked).await.unwrap_or_else(|_| Err(Refusal::new(RefusalKind::TimedOut, silent)))
 }
 
 /// What the kernel says of this process.

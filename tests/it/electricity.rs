@@ -440,6 +440,13 @@ fn meters_that_refuse_or_say_nothing_do_not_keep_others_waiting() {
     let status = unit.ask(&["status"]);
     let collection = &status["electricity"];
     assert_eq!((&collection["meters"], &collection["refusing"]), (&Value::from(4), &Value::from(1)), "{status:#}");
+    // Who refuses from the start was never read, and is none of those that are reachable.
+    assert_eq!((&line(&card, &wrong)["state"], &collection["active"]), (&"new".into(), &Value::from(1)), "{status:#}");
+    assert_eq!(collection["reachable"]["expected"], collection["reachable"]["settled"], "{status:#}");
+    let refusal = collection["refusal"].as_str().unwrap();
+    assert!(refusal.starts_with(&format!("{}: associate: ", wrong.id())), "{status:#}");
+    let shown = unit.ask(&["meter", "show", &wrong.id()]);
+    assert_eq!(shown["electricity"]["detail"], line(&card, &wrong)["detail"], "{shown:#}");
     unit.terminate();
     assert!(!unit.log().contains(&"07".repeat(16)));
     check_profile(&unit.readings(), &[&good], 192);

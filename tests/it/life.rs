@@ -27,7 +27,10 @@ fn a_replaced_meter_tells_its_last_and_the_new_one_its_first_readings() {
     let line = |id: &str| unit.ask(&["meter", "show", id]);
     assert_eq!(line(&old.id())["electricity"]["state"], "active");
     assert_eq!(unit.ask(&["meter", "replace", &old.id(), &old.id()]), serde_json::Value::Null);
-    assert_eq!(unit.ask(&["meter", "replace", &old.id(), &new.id()])["id"], old.id().as_str());
+    let begun = unit.ask(&["meter", "replace", &old.id(), &new.id()]);
+    assert_eq!(begun["id"], old.id().as_str());
+    let pending = format!("replaced by {} once it has told its final registers, or has not answered", new.id());
+    assert_eq!(begun["electricity"]["pending"], pending.as_str(), "{begun:#}");
     unit.until(&["meter", "show", &old.id()], |card| card["electricity"]["state"] == "replaced");
     let card = line(&old.id());
     assert_eq!(
@@ -43,6 +46,7 @@ fn a_replaced_meter_tells_its_last_and_the_new_one_its_first_readings() {
     unit.start();
     unit.until(&["status"], |status| status["electricity"]["retired"] == 2);
     let card = unit.ask(&["meter", "show", &old.id()]);
+    assert!(card["electricity"]["pending"].is_null(), "{card:#}");
     assert_eq!((card["electricity"]["state"].as_str(), card["has_key"].as_bool()), (Some("replaced"), Some(false)));
     assert!(card["electricity"]["tasks"][0]["complete_until_ms"].as_i64() > Some(0), "what was read stays known");
     unit.terminate();
@@ -288,6 +292,7 @@ fn a_removed_meter_comes_back_from_where_it_was_left() {
     unit.start();
     unit.until(&["meter", "show", &id], |card| card["electricity"]["state"] == "removed");
     let card = unit.ask(&["meter", "restore", &id]);
+    assert!(card["electricity"]["pending"].is_null(), "{card:#}");
     assert_eq!((card["electricity"]["state"].as_str(), card["has_key"].as_bool()), (Some("active"), Some(true)));
     // Its key is good again.
     assert_eq!(unit.ask(&["meter", "channel", &id, "1"]), serde_json::Value::Null, "it has no channel");
@@ -327,6 +332,8 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     meter.faults(|faults| faults.hang_after = Some(40));
     first.start();
     first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(60));
+    // Who waits for it no more asks again: it goes on meanwhile.
+    assert_eq!(first.ask(&["meter", "hand-over", &id, "--timeout", "1ms"]), serde_json::Value::Null);
     let said = first.ask(&["meter", "hand-over", &id]);
     assert_eq!((said["meter"].as_str(), said["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{}", first.log());
     // What was told may have got lost on its way: it is told again.

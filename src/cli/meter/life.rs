@@ -107,10 +107,13 @@ impl Asking {
 
 /// The card of a meter that is read over DLMS.
 pub(super) fn print(card: &MeterCard, electricity: &ElectricityCard, now: i64) -> String {
-    let ElectricityCard { state, channel, replaced_by, clock_ahead_ms, detail, behind, tasks } = electricity;
+    let ElectricityCard { state, channel, replaced_by, pending, clock_ahead_ms, detail, behind, tasks } = electricity;
     let mut items = Table::new(&["", ""]);
     let by = replaced_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     items.row(["state".into(), format!("{state}{by}")]);
+    if let Some(pending) = pending {
+        items.row(["pending".into(), printable(pending)]);
+    }
     items.row(["channel".into(), channel.clone()]);
     let group = card.line.group.clone().unwrap_or_else(|| "none".to_owned());
     items.row(["group".into(), group]);

@@ -313,3 +313,24 @@ fn a_meter_whose_clock_is_late_loses_nothing_and_is_not_pressed() {
     assert!(line.watermark() - BEGIN / QUARTER >= expected - 1, "{line:?}");
     assert!(count < 5 * 96, "{count}");
 }
+
+#[test]
+fn who_lets_nobody_ask_was_never_read_and_is_none_of_those_that_are_reachable() {
+    let clock = Clock(anchor());
+    let mut schedule = Schedule::new(vec![profile()], &[4], 1);
+    let [first, second] = [(); 2].map(|()| schedule.commission(0, vec![(0, None)], clock.at(0)));
+    let reachable = |schedule: &Schedule| schedule.completeness(0, BEGIN, BEGIN + 7_200).reachable.expected;
+    assert_eq!(serve(&mut schedule, clock.at(1_000), |_| (vec![], End::Denied)), 2);
+    assert_eq!((schedule.state(first), reachable(&schedule)), (Some(MeterState::New), 0));
+    let denies_the_first = |order: &Order| if order.meter == first { (vec![], End::Denied) } else { all(order) };
+    assert_eq!(serve(&mut schedule, clock.at(3_700), denies_the_first), 2);
+    assert_eq!((schedule.state(second), reachable(&schedule)), (Some(MeterState::Active), 8));
+    // Who was read before is there, although it refuses now; and who comes back refusing has come back.
+    assert_eq!(serve(&mut schedule, clock.at(7_300), |_| (vec![], End::Denied)), 2);
+    assert_eq!((schedule.state(second), reachable(&schedule)), (Some(MeterState::Active), 8));
+    assert_eq!(serve(&mut schedule, clock.at(10_900), |_| (vec![], End::Unreachable)), 2);
+    assert_eq!(schedule.state(second), Some(MeterState::Silent));
+    assert_eq!(serve(&mut schedule, clock.at(14_500), |_| (vec![], End::Denied)), 2);
+    let states = (schedule.state(first), schedule.state(second));
+    assert_eq!(states, (Some(MeterState::New), Some(MeterState::Active)));
+}

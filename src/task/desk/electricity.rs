@@ -27,6 +27,7 @@ impl Desk {
         channel: u8,
         ask: ChannelAsk,
         who: Who,
+        late: String,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let door = self.electricity.clone();
         async move {
@@ -36,18 +37,18 @@ impl Desk {
             }
             let Some(door) = door else { return nobody().into() };
             let question = |reply| electricity::Question::Channel { meter, channel, ask, reply };
-            let done = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|done| done);
+            let done = ask_within(PATIENCE, &door, question, late).await.and_then(|done| done);
             done.map_or_else(Into::into, Reply::Channel)
         }
     }
 
     /// Waits for what is under way with the meter, and until it is durable that it is read here no more.
-    pub(super) fn hand_over(&self, meter: String) -> impl Future<Output = Reply> + Send + use<> {
+    pub(super) fn hand_over(&self, meter: String, late: String) -> impl Future<Output = Reply> + Send + use<> {
         let (door, unit, key) = (self.electricity.clone(), self.config.unit.id.clone(), self.device_key.clone());
         async move {
             let Some(door) = door else { return nobody().into() };
             let question = |reply| electricity::Question::HandOver { meter, reply };
-            let said = ask_within(PATIENCE, &door, question, "the electricity meter").await.and_then(|said| said);
+            let said = ask_within(PATIENCE, &door, question, late).await.and_then(|said| said);
             let signed = said.and_then(|said| {
                 let unsigned = || Refusal::new(RefusalKind::Failed, "the state cannot be said");
                 Handover::sign(&MeterHandover { dcu: unit, ..said }, &key).ok_or_else(unsigned)
@@ -72,7 +73,8 @@ impl Desk {
                 Err(refusal) => return refusal.into(),
             };
             let question = |reply| electricity::Question::TakeOver { handover, reply };
-            let said = ask_within(PATIENCE, &door, question, "the collection of electricity meters").await;
+            let silent = "the collection of electricity meters does not answer: is the disk full?".to_owned();
+            let said = ask_within(PATIENCE, &door, question, silent).await;
             said.and_then(|said| said).map_or_else(Into::into, |card| Reply::Meter(Box::new(card)))
         }
     }

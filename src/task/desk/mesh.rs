@@ -69,7 +69,8 @@ impl Desk {
 }
 
 async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Reply {
-    let said = ask_within(PATIENCE, network, |reply| plc::Question::Ask(ask, reply), "the network").await;
+    let silent = "the network does not answer: see `dcu mesh status`".to_owned();
+    let said = ask_within(PATIENCE, network, |reply| plc::Question::Ask(ask, reply), silent).await;
     said.and_then(|said| said).map_or_else(Into::into, Reply::Mesh)
 }
 

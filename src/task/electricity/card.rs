@@ -1,6 +1,7 @@
 //! Electricity meters as people see them: a line each, and the card of one.
 
 use super::collector::Collector;
+use super::demand::Demand;
 use super::known::{Known, Member};
 use crate::control::{ElectricityCard, ElectricityTask, MeterCard, MeterLine};
 use crate::reading::MeterId;
@@ -33,6 +34,7 @@ impl Collector {
                 state: state.name().to_owned(),
                 channel: known.party.channel.name.clone(),
                 replaced_by: known.successor.map(|title| MeterId::SystemTitle(title).to_string()),
+                pending: self.pending(no),
                 clock_ahead_ms: known.offset.map(|(ahead, _)| ahead),
                 detail: known.detail.clone(),
                 behind: known
@@ -43,6 +45,21 @@ impl Collector {
                 tasks: known.tasks.iter().filter_map(task).collect(),
             }),
             ..MeterCard::default()
+        })
+    }
+    /// What is begun with a meter and not done.
+    fn pending(&self, no: MeterNo) -> Option<String> {
+        if self.leaving.iter().any(|(leaving, _)| *leaving == no) {
+            return Some("handed over once what is under way with it has ended".to_owned());
+        }
+        let named = |no: MeterNo| self.meters.get(no.0 as usize).map(|known| known.id().to_string());
+        self.demands_of(no).find_map(|demand| match demand {
+            Demand::Final(new) => {
+                let new = named(*new)?;
+                Some(format!("replaced by {new} once it has told its final registers, or has not answered"))
+            }
+            Demand::First(old) => Some(format!("in the place of {}; its first registers are awaited", named(*old)?)),
+            Demand::Channel { .. } => None,
         })
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::task) struct Collector {
     layouts: HashMap<u64, Arc<Layout>>,
     pub(super) counters: Arc<Mutex<Counters>>,
     running: JoinSet<Outcome>,
-    orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
+    pub(super) orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
     /// What meters are asked for out of their turn, and have not been asked yet, by the number of the request.
     pub(super) demands: BTreeMap<u64, (MeterNo, Demand)>,
     pub(super) next_demand: u64,
@@ -62,7 +62,7 @@ pub(in crate::task) struct Collector {
 
 /// What an order is for.
 #[derive(Debug)]
-enum Purpose {
+pub(super) enum Purpose {
     Task(usize),
     Demand(Demand),
 }
@@ -292,7 +292,7 @@ impl Collector {
             ..
         } = outcome;
         let (meter, mut records) = (known.id(), Vec::new());
-        if end != End::Unreachable {
+        if end.is_answer() {
             known.answered_ms = Some(now.utc_ms);
         }
         if let (What::Profile(object) | What::Events(object), Some(layout)) = (&said.what, layout) {
@@ -311,7 +311,7 @@ impl Collector {
             records.push(event("electricity.counter_restarted", detail, meter, now));
         }
         known.units.extend(units);
-        known.is_refusing = end == End::Refused;
+        known.is_refusing = matches!(end, End::Refused | End::Denied);
         if let Some(Corrected { code, detail, span }) = corrected {
             info!(meter = %meter, code, "clock of a meter");
             records.push(event(code, detail, meter, now));

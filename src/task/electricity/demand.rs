@@ -2,13 +2,13 @@
 
 use tokio::sync::oneshot;
 
-use super::collector::Collector;
+use super::collector::{Collector, Purpose};
 use super::exchange::{CHANNELS, Outcome, Wanted};
 use super::known::event;
 use crate::config::electricity::What;
 use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::reading::{MeterId, Obis, Origin};
-use crate::schedule::{End, Grid, MeterNo, MeterState, Ticket};
+use crate::schedule::{Grid, MeterNo, MeterState, Ticket};
 use crate::store::{Body, Lane};
 
 /// What a meter is asked for.
@@ -62,6 +62,16 @@ impl Collector {
         self.next_demand += 1;
         self.demands.insert(number, (no, demand));
         Ok(())
+    }
+
+    /// What a meter is asked for out of its turn, waiting and under way.
+    pub(super) fn demands_of(&self, no: MeterNo) -> impl Iterator<Item = &Demand> {
+        let waiting = self.demands.values().filter(move |(of, _)| *of == no).map(|(_, demand)| demand);
+        let under_way = self.orders.values().filter_map(move |(_, of, purpose)| match purpose {
+            Purpose::Demand(demand) if *of == no => Some(demand),
+            _ => None,
+        });
+        waiting.chain(under_way)
     }
 
     /// An order to an M-Bus channel; what came of it goes to `reply`.
@@ -119,7 +129,7 @@ impl Collector {
         let now = (self.clock)();
         let Some(known) = self.meters.get_mut(no.0 as usize) else { return };
         known.received = known.received.max(outcome.received);
-        if outcome.end != End::Unreachable {
+        if outcome.end.is_answer() {
             known.answered_ms = Some(now.utc_ms);
         }
         self.schedule.handle_done(ticket, outcome.end, now);

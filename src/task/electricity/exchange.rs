@@ -167,7 +167,7 @@ impl Job {
         let said = agreed.meter_title.map(|title| title.0);
         if let Some(other) = said.filter(|title| *title != self.meter.meter.id) {
             outcome.other = Some(other);
-            return Err(Trouble::refused(format!("another meter answers: {}", MeterId::SystemTitle(other))));
+            return Err(Trouble::denied(format!("another meter answers: {}", MeterId::SystemTitle(other))));
         }
         // Where nothing in the answers says who it is, its name does.
         if said.is_none() && !self.is_named {

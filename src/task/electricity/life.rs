@@ -20,7 +20,18 @@ impl Collector {
         if old == new {
             return Err(Refusal::new(RefusalKind::Malformed, "a meter does not replace itself"));
         }
-        self.demand(old, Demand::Final(new))?;
+        let pending = self.demands_of(old).find_map(|demand| match demand {
+            Demand::Final(new) => Some(*new),
+            _ => None,
+        });
+        match pending {
+            None => self.demand(old, Demand::Final(new))?,
+            Some(pending) if pending == new => {}
+            Some(pending) => {
+                let why = format!("the meter is being replaced by {}", self.named(pending));
+                return Err(Refusal::new(RefusalKind::NotPermitted, why));
+            }
+        }
         self.card(old).ok_or_else(unknown)
     }
 
@@ -105,7 +116,7 @@ impl Collector {
         outcome.rows.clear();
         outcome.events.clear();
         outcome.notified.clear();
-        (outcome.end, outcome.detail) = (End::Refused, Some(detail.clone()));
+        (outcome.end, outcome.detail) = (End::Denied, Some(detail.clone()));
         self.tell(no.0 as usize, "electricity.duplicate", detail, now);
     }
 

@@ -91,6 +91,9 @@ impl Tasks<'_> {
                 }
             }
             sum.refusing += u64::from(known.is_refusing);
+            if let (true, None, Some(why)) = (known.is_refusing, &sum.refusal, &known.detail) {
+                sum.refusal = Some(format!("{}: {why}", known.id()));
+            }
             let progress = known.tasks.iter().filter_map(|member| self.0.schedule.progress(no, member.task));
             sum.lost += progress.map(|progress| progress.lost()).sum::<u64>();
         }

@@ -3,6 +3,7 @@
 //! Who hands a meter over stops reading it, makes that durable, and only then says how far it came; who takes it over
 //! begins there. Each time the turn is one higher, so that an old state is not taken for a new one.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use tokio::sync::oneshot;
@@ -48,8 +49,13 @@ impl Collector {
     /// says the same again, as what was said may not have reached anybody.
     pub(super) fn hand_over_to_another(&mut self, meter: &str, reply: Leave) {
         let gone = self.numbered(meter).filter(|no| self.schedule.state(*no) == Some(MeterState::HandedOver));
-        if let Some(no) = gone.filter(|no| !self.leaving.iter().any(|(leaving, _)| leaving == no)) {
-            return self.tell_handover(no, None, reply);
+        if let Some(no) = gone {
+            if !self.leaving.iter().any(|(leaving, _)| *leaving == no) {
+                return self.tell_handover(no, None, reply);
+            }
+            // Who asks again waits in the place of who does no more.
+            self.leaving.retain(|(leaving, reply)| *leaving != no || !reply.is_closed());
+            return self.leaving.push((no, reply));
         }
         let no = match self.taking_part(meter).and_then(|no| self.handover(no).map(|_| no)) {
             Ok(no) => no,
@@ -66,9 +72,16 @@ impl Collector {
         let (gone, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.leaving).into_iter().partition(|(no, _)| !self.schedule.is_busy(*no));
         self.leaving = waiting;
+        let mut told = BTreeSet::new();
         for (no, reply) in gone {
-            let until = self.said_until(no);
-            let record = self.retire(no, MeterState::HandedOver, "electricity.handed_over", until, (self.clock)());
+            // More than one may wait for the same.
+            let record = match told.insert(no) {
+                false => None,
+                true => {
+                    let until = self.said_until(no);
+                    self.retire(no, MeterState::HandedOver, "electricity.handed_over", until, (self.clock)())
+                }
+            };
             self.tell_handover(no, record, reply);
         }
     }

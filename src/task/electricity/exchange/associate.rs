@@ -17,6 +17,7 @@ use tracing::warn;
 use super::{Job, Party, Trouble};
 use crate::config::electricity::{Authentication, Manner, Meter};
 use crate::reading::{MeterId, Obis};
+use crate::schedule::End;
 use crate::task::chain;
 use crate::task::electricity::client::client;
 use crate::task::electricity::{Session, SessionError};
@@ -26,7 +27,7 @@ impl Job {
     pub(super) async fn associate(&self) -> Result<(Session, Association), Trouble> {
         let Party { meter, channel, credential, own_title, shown, .. } = &*self.meter;
         let is_unconfirmed = &shown.is_unconfirmed;
-        let new = || client(meter, channel, credential.as_deref(), *own_title, self.received).map_err(Trouble::refused);
+        let new = || client(meter, channel, credential.as_deref(), *own_title, self.received).map_err(Trouble::denied);
         let refused = match self.open(new()?).await {
             Ok(opened) => {
                 is_unconfirmed.store(false, Ordering::Relaxed);
@@ -40,7 +41,11 @@ impl Job {
         if !meter.manner.is_ciphered() || is_unconfirmed.load(Ordering::Relaxed) {
             return Err(refused.into());
         }
-        let last = self.public_counter(object).await?;
+        // What the public client is refused is not refused to us: we were never let in.
+        let last = self.public_counter(object).await.map_err(|trouble| match trouble.end {
+            End::Refused => Trouble::denied(trouble.detail),
+            _ => trouble,
+        })?;
         if !self.raise(last) {
             return Err(refused.into());
         }

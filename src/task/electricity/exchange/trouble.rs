@@ -1,7 +1,7 @@
 //! How what went wrong ends an order: did the meter answer?
 
 use dlms::Reject;
-use dlms::client::Cause;
+use dlms::client::{Cause, Target};
 
 use crate::schedule::End;
 use crate::task::chain;
@@ -17,6 +17,10 @@ impl Trouble {
     pub(super) fn refused(detail: String) -> Self {
         Self { end: End::Refused, detail }
     }
+
+    pub(super) fn denied(detail: String) -> Self {
+        Self { end: End::Denied, detail }
+    }
 }
 
 impl From<SessionError> for Trouble {
@@ -25,6 +29,7 @@ impl From<SessionError> for Trouble {
             SessionError::Open(_) | SessionError::Port(_) => End::Unreachable,
             SessionError::Failed(failure) => match failure.cause {
                 Cause::Timeout | Cause::Link(_) | Cause::NotAssociated => End::Unreachable,
+                _ if failure.target == Target::Association => End::Denied,
                 _ => End::Refused,
             },
         };
