@@ -91,6 +91,9 @@ fn what_meters_push_is_believed_once_over_a_kill_too() {
     });
     udp.send_to(&pushed(&meter, &objects), address).unwrap();
     unit.until(&["status"], |status| pushes(status).0 == 1);
+    unit.until(&["buffer", "stat"], |stat| {
+        stat["lanes"].as_array().unwrap().iter().any(|it| it["lane"] == "on-demand")
+    });
     unit.terminate();
 
     let readings: Vec<_> =
@@ -105,7 +108,9 @@ fn what_meters_push_is_believed_once_over_a_kill_too() {
     let pushed_at = import.source.meter_time.unwrap().utc.unwrap();
     assert_eq!(import.value.to_string(), meter.model.curve(IMPORT.logical_name).at(pushed_at).to_string());
     assert_eq!((*lane, import.register.unit.to_string().as_str()), (Lane::Information, "Wh"));
-    // Nobody said what this one's scale is.
+    // Nobody said what this one's scale is, so that the meter was asked what it says, and by which scale.
+    let asked = unit.demanded().into_iter().find(|it| it.register.obis.unwrap().0 == UNKNOWN.logical_name.0).unwrap();
+    assert_eq!(asked.register.unit.to_string(), "Wh");
     assert!(of(UNKNOWN).iter().all(|(_, it)| matches!(it.value, dcu::reading::Value::Octets(_))));
     let told: Vec<_> = unit
         .events_of_meters()

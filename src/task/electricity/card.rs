@@ -47,6 +47,7 @@ impl Collector {
             ..MeterCard::default()
         })
     }
+
     /// What is begun with a meter and not done.
     fn pending(&self, no: MeterNo) -> Option<String> {
         if self.leaving.iter().any(|(leaving, _)| *leaving == no) {
@@ -59,7 +60,7 @@ impl Collector {
                 Some(format!("replaced by {new} once it has told its final registers, or has not answered"))
             }
             Demand::First(old) => Some(format!("in the place of {}; its first registers are awaited", named(*old)?)),
-            Demand::Channel { .. } => None,
+            Demand::Scales(_) | Demand::Channel { .. } => None,
         })
     }
 }

@@ -238,7 +238,7 @@ impl Collector {
             grid,
             slots: slots.clone(),
             is_named: known.name.is_some(),
-            looks_behind: matches!(&purpose, Purpose::Demand(_)),
+            looks_behind: matches!(&purpose, Purpose::Demand(Demand::Final(_) | Demand::First(_))),
             slot_seconds: known.slot_seconds(&self.config.tasks),
             moved: known.moved,
             origin,

@@ -18,6 +18,8 @@ pub(super) enum Demand {
     Final(MeterNo),
     /// Its first registers, after that one.
     First(MeterNo),
+    /// The scales of registers that it pushed, and what they say.
+    Scales(Vec<(u16, Obis)>),
     /// Something of an M-Bus channel.
     Channel { channel: u8, ask: ChannelAsk, wanted_by: WantedBy },
 }
@@ -34,6 +36,7 @@ impl Demand {
     pub(super) fn wanted(&self, collector: &Collector, no: MeterNo) -> Wanted {
         match self {
             Self::Channel { channel, ask, .. } => Wanted::Channel(*channel, ask.clone()),
+            Self::Scales(registers) => Wanted::Registers(registers.clone()),
             Self::Final(_) | Self::First(_) => Wanted::Registers(collector.all_registers(no)),
         }
     }
@@ -129,6 +132,7 @@ impl Collector {
         let now = (self.clock)();
         let Some(known) = self.meters.get_mut(no.0 as usize) else { return };
         known.received = known.received.max(outcome.received);
+        known.units.extend(std::mem::take(&mut outcome.units));
         if outcome.end.is_answer() {
             known.answered_ms = Some(now.utc_ms);
         }
@@ -167,6 +171,7 @@ impl Collector {
                 records.push(event("electricity.commissioned", detail, self.id_of(no), now));
                 self.bind_now(no, now);
             }
+            Demand::Scales(_) => {}
             Demand::Channel { channel, ask, wanted_by } => {
                 let why = || detail.unwrap_or_else(|| "the electricity meter does not answer".to_owned());
                 let done = done.unwrap_or_else(|| Err(Refusal::new(RefusalKind::Failed, why())));

@@ -17,6 +17,7 @@ use tracing::debug;
 
 use super::client::ciphering;
 use super::collector::{Batch, Collector};
+use super::demand::Demand;
 use super::known::{Known, event, of_meter};
 use super::push::{Listener, Peer, Pushed, of_nodes};
 use crate::clock::Now;
@@ -118,24 +119,33 @@ impl Collector {
 
     /// Something of a meter that would be told again and again: once an hour.
     pub(super) fn tell(&mut self, place: usize, code: &'static str, detail: String, now: Now) {
-        let Some(known) = self.meters.get_mut(place) else { return };
-        let before = known.told_of.get(code);
-        if before.is_some_and(|before| now.mono.saturating_duration_since(*before) < HOUR) {
+        if !self.is_first_in_an_hour(place, code, now) {
             return;
         }
-        known.told_of.insert(code, now.mono);
-        let record = event(code, detail, known.id(), now);
+        let record = event(code, detail, self.id_of(MeterNo(place as u32)), now);
         self.waiting.push_back(Batch { records: vec![record], marks: Vec::new(), done: None });
+    }
+
+    fn is_first_in_an_hour(&mut self, place: usize, what: &'static str, now: Now) -> bool {
+        let Some(known) = self.meters.get_mut(place) else { return false };
+        let before = known.told_of.get(what);
+        let is_first = before.is_none_or(|before| now.mono.saturating_duration_since(*before) >= HOUR);
+        if is_first {
+            known.told_of.insert(what, now.mono);
+        }
+        is_first
     }
 
     /// What an APDU tells, in the clear and believed.
     pub(super) fn notified(&mut self, no: MeterNo, apdu: &[u8], now: Now) -> Vec<(Lane, Body)> {
         let place = no.0 as usize;
         let Some(known) = self.meters.get(place) else { return Vec::new() };
-        let read = self.contents(known, apdu, now);
+        let mut unscaled = Vec::new();
+        let read = self.contents(known, apdu, &mut unscaled, now);
         match read {
             Ok(records) => {
                 self.push_counts.taken();
+                self.ask_scales(no, unscaled, now);
                 records
             }
             Err(why) => {
@@ -146,7 +156,22 @@ impl Collector {
         }
     }
 
-    fn contents(&self, known: &Known, apdu: &[u8], now: Now) -> Result<Vec<(Lane, Body)>, String> {
+    /// Asks what the scale of pushed registers is, together with what they say, once an hour at most.
+    fn ask_scales(&mut self, no: MeterNo, unscaled: Vec<(u16, Obis)>, now: Now) {
+        if !unscaled.is_empty() && self.is_first_in_an_hour(no.0 as usize, "scales", now) {
+            // Where there is no room, a later push asks.
+            let _ = self.demand(no, Demand::Scales(unscaled));
+        }
+    }
+
+    /// What it tells. Registers of which no scale is known, and was never asked for, go to `unscaled`.
+    fn contents(
+        &self,
+        known: &Known,
+        apdu: &[u8],
+        unscaled: &mut Vec<(u16, Obis)>,
+        now: Now,
+    ) -> Result<Vec<(Lane, Body)>, String> {
         let context = known.party.context(Origin::Spontaneous, now);
         let not_taken = |reject: Reject| format!("not taken: {reject}");
         let (time, values) = match Apdu::parse(apdu).map_err(not_taken)? {
@@ -177,6 +202,11 @@ impl Collector {
                         records.extend(self.alarms(known, name, value, said, now));
                     }
                     let readings = self.reading(known, *attribute, value, &values, time.as_ref(), &context);
+                    let is_raw =
+                        |it: &Reading| attribute.class_id != class::DATA && matches!(it.value, Value::Octets(_));
+                    if readings.as_ref().is_some_and(is_raw) && !known.units.contains_key(attribute) {
+                        unscaled.push((attribute.class_id, name));
+                    }
                     records.extend(readings.into_iter().map(|reading| (Lane::Information, Body::Reading(reading))));
                 }
                 // Names, clocks, scalers: they say what the others are.
