@@ -7,24 +7,32 @@ use super::value::{Treatment, little_endian};
 use super::vib::chain;
 use super::{DataField, DataRecord, Function, Modifiers, Value, Vib};
 
-/// The record in front of `octets`, of at most one DIFE and no VIFE; None where it is not one of the commonest.
+/// The record in front of `octets`, of at most two DIFEs and no VIFE; None where it is not one of the commonest.
 #[inline(always)]
 pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let head: &[u8; HEAD] = octets.first_chunk()?;
-    let [dif, second, ..] = *head;
-    let dife = if dif & EXTENSION == 0 { 0 } else { second };
-    let vif_at = 1 + usize::from(dif >> 7);
+    let [dif, first, second, _] = *head;
+    let dife = if dif & EXTENSION == 0 { 0 } else { first };
+    let mut vif_at = 1 + usize::from(dif >> 7);
+    let both;
+    let numbers = match DIFES.get(usize::from(dife)) {
+        Some(numbers) => numbers,
+        None if second & EXTENSION == 0 => {
+            (both, vif_at) = (Dife::of(first).with(second, 1), 3);
+            &both
+        }
+        None => return None,
+    };
     let vif = *head.get(vif_at)?;
     let (table, code, data_at) = match vif {
         ..EXTENSION => (Table::Primary, vif, vif_at + 1),
-        0xfb => (Table::Alternate, *head.get(vif_at + 1)?, vif_at + 2),
-        0xfd => (Table::Main, *head.get(vif_at + 1)?, vif_at + 2),
+        0xfb => (Table::Alternate, *octets.get(vif_at + 1)?, vif_at + 2),
+        0xfd => (Table::Main, *octets.get(vif_at + 1)?, vif_at + 2),
         _ => return None,
     };
-    if (dife | code) & EXTENSION != 0 {
+    if code & EXTENSION != 0 {
         return None;
     }
-    let numbers = DIFES.get(usize::from(dife))?;
     let parts = Parts { octets, dif, numbers, vif_at, vifes: &[], data_at };
     parts.record(table::meaning(table, code))
 }
@@ -188,6 +196,6 @@ const fn difes() -> [Dife; 128] {
 }
 
 const EXTENSION: u8 = 0x80;
-/// DIF, DIFE and a VIF of two octets.
+/// DIF, two DIFEs and VIF.
 const HEAD: usize = 4;
 const MAX_DIFE: usize = 10;

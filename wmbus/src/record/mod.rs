@@ -203,6 +203,9 @@ impl<'a> Iterator for Records<'a> {
         while let [IDLE, rest @ ..] = self.rest {
             self.rest = rest;
         }
+        if self.rest.is_empty() {
+            return None;
+        }
         if let Some(record) = common::record(self.rest) {
             self.rest = self.rest.get(record.octets.len()..).unwrap_or_default();
             return Some(Ok(record));
