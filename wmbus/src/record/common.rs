@@ -1,13 +1,13 @@
-//! The commonest records, read in one piece: codes of the standard's tables, data of a fixed length.
+//! The commonest records, read in one piece: at most two DIFEs and one VIFE, codes of the standard's tables, data of a
+//! fixed length.
 //!
 //! What is said of them is what [`DataRecord::split`] says, in less time; a test compares the two.
 
 use super::table::{self, Coding, Meaning, Table};
 use super::value::{Treatment, little_endian};
-use super::vib::chain;
 use super::{DataField, DataRecord, Function, Modifiers, Value, Vib};
 
-/// The record in front of `octets`, of at most two DIFEs and no VIFE; None where it is not one of the commonest.
+/// The record in front of `octets`; None where it is not one of the commonest.
 #[inline(always)]
 pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let head: &[u8; HEAD] = octets.first_chunk()?;
@@ -24,49 +24,30 @@ pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
         None => return None,
     };
     let vif = *head.get(vif_at)?;
-    let (table, code, data_at) = match vif {
+    let (table, code, mut data_at) = match vif {
         ..EXTENSION => (Table::Primary, vif, vif_at + 1),
         0xfb => (Table::Alternate, *octets.get(vif_at + 1)?, vif_at + 2),
         0xfd => (Table::Main, *octets.get(vif_at + 1)?, vif_at + 2),
-        _ => return None,
-    };
-    if code & EXTENSION != 0 {
-        return None;
-    }
-    let parts = Parts { octets, dif, numbers, vif_at, vifes: &[], data_at };
-    parts.record(table::meaning(table, code))
-}
-
-/// [`record`] of those with more DIFEs and VIFEs.
-#[inline(always)]
-pub(super) fn chained(octets: &[u8]) -> Option<DataRecord<'_>> {
-    let (&dif, _) = octets.split_first()?;
-    let mut numbers = Dife::of(0);
-    let (mut last, mut vif_at) = (dif, 1);
-    while last & EXTENSION != 0 {
-        last = *octets.get(vif_at).filter(|_| vif_at <= MAX_DIFE)?;
-        numbers = numbers.with(last, vif_at - 1);
-        vif_at += 1;
-    }
-    let (&vif, behind) = octets.get(vif_at..)?.split_first()?;
-    let (table, code, mut data_at) = match vif {
-        0xef | 0x7c | 0xfc | 0x7f | 0xff => return None,
-        0xfb => (Table::Alternate, *behind.first()?, vif_at + 2),
-        0xfd => (Table::Main, *behind.first().filter(|code| **code != 0xfd)?, vif_at + 2),
+        0xef | 0xfc | 0xff => return None,
         _ => (Table::Primary, vif, vif_at + 1),
     };
-    let mut meaning = *table::meaning(table, code);
+    let mut meaning = table::meaning(table, code);
     let mut vifes: &[u8] = &[];
+    let modified;
     if code & EXTENSION != 0 {
-        (vifes, _) = chain(octets.get(data_at..)?).ok()?;
-        data_at += vifes.len();
+        vifes = octets.get(data_at..=data_at)?;
+        data_at += 1;
+        if vifes.first()? & EXTENSION != 0 {
+            return None;
+        }
         let offset;
-        (meaning, offset) = meaning.modified(vifes);
+        (modified, offset) = meaning.modified(vifes);
         if offset.is_some() {
             return None;
         }
+        meaning = &modified;
     }
-    Parts { octets, dif, numbers: &numbers, vif_at, vifes, data_at }.record(&meaning)
+    Parts { octets, dif, numbers, vif_at, vifes, data_at }.record(meaning)
 }
 
 /// A record whose VIF has been looked up.
@@ -198,4 +179,3 @@ const fn difes() -> [Dife; 128] {
 const EXTENSION: u8 = 0x80;
 /// DIF, two DIFEs and VIF.
 const HEAD: usize = 4;
-const MAX_DIFE: usize = 10;

@@ -210,39 +210,26 @@ impl<'a> Iterator for Records<'a> {
             self.rest = self.rest.get(record.octets.len()..).unwrap_or_default();
             return Some(Ok(record));
         }
-        let mut uncommon = Uncommon(self.rest);
-        let next = uncommon.next();
-        self.rest = uncommon.0;
+        // A cursor of its own: this one stays in registers.
+        let mut rest = self.rest;
+        let next = uncommon(&mut rest);
+        self.rest = rest;
         next
     }
 }
 
-/// [`Records`] where the next is not one of the commonest.
-struct Uncommon<'a>(&'a [u8]);
-
-impl<'a> Uncommon<'a> {
-    #[inline(never)]
-    fn next(&mut self) -> Option<Result<DataRecord<'a>, Reject>> {
-        match *self.0.first()? {
-            // What the manufacturer appended stays for who asks for it.
-            MANUFACTURER | MANUFACTURER_AND_MORE => return None,
-            _ => {}
-        }
-        if let Some(record) = common::chained(self.0) {
-            self.0 = self.0.get(record.octets.len()..).unwrap_or_default();
-            return Some(Ok(record));
-        }
-        match DataRecord::split(self.0) {
-            Ok((record, rest)) => {
-                self.0 = rest;
-                Some(Ok(record))
-            }
-            Err(reject) => {
-                self.0 = &[];
-                Some(Err(reject))
-            }
-        }
+/// What [`Records::next`] does where the next record is not one of the commonest.
+#[inline(never)]
+fn uncommon<'a>(rest: &mut &'a [u8]) -> Option<Result<DataRecord<'a>, Reject>> {
+    if matches!(*rest.first()?, MANUFACTURER | MANUFACTURER_AND_MORE) {
+        // It stays for who asks for it.
+        return None;
     }
+    let record = DataRecord::parse(rest);
+    if record.is_err() {
+        *rest = &[];
+    }
+    Some(record)
 }
 
 impl Function {

@@ -167,7 +167,7 @@ impl fmt::Display for Vib<'_> {
 
 /// The VIFEs that follow an extension bit, and what follows them.
 #[inline(always)]
-pub(super) fn chain(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+fn chain(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
     let last = octets.iter().take(MAX_VIFE).position(|vife| vife & EXTENSION == 0);
     let Some(last) = last else {
         return Err(if octets.len() < MAX_VIFE { Reject::Truncated } else { Reject::ChainTooLong });
