@@ -1,11 +1,12 @@
-//! What the poll scheduler and the routes cost of a core while a network is read as fast as its airtime allows:
-//! `cargo bench -p plc --bench poll`.
+//! What the poll scheduler and the routes cost of a core while a network is read as fast as its airtime allows, and what it
+//! costs to hear that many nodes at once do not answer: `cargo bench -p plc --bench poll`.
 
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![allow(clippy::print_stdout, reason = "and prints")]
 
 use std::time::{Duration, Instant};
 
+use plc::outage::{self, Outages, Place};
 use plc::poll::{Exchange, Limits, Path, Priority, Scheduler};
 use plc::route::{self, Failure, Now, Routes, Way};
 use plc::sim::identity;
@@ -20,6 +21,42 @@ fn main() {
             cpu.as_secs_f64() * 1e6 / f64::from(exchanges)
         );
     }
+    for nodes in [500, 1_000, 2_000] {
+        let (calls, most, cpu) = darken(nodes);
+        let mean = cpu.as_secs_f64() * 1e6 / f64::from(calls);
+        println!("{nodes} nodes, every second one silent: {mean:.1} us each of {calls} calls, {most:.1?} at most");
+    }
+}
+
+/// Of the nodes of 100 branches and three phases every second one does not answer, and one in ten of the probes: calls, the
+/// longest, and what they cost.
+fn darken(nodes: u16) -> (u32, Duration, Duration) {
+    let mut now = Instant::now();
+    let mut outages = Outages::new(outage::Limits::default());
+    for node in 1..=nodes {
+        outages.place(node, Place { phase: Some((node % 3 * 2) as u8), branch: Some(node / 3 % 100 + 1) });
+        outages.heard(node, now);
+    }
+    let (mut calls, mut most, mut all) = (0, Duration::ZERO, Duration::ZERO);
+    let mut said: Vec<(u16, bool)> = (1..=nodes).rev().map(|node| (node, node % 2 == 0)).collect();
+    while let Some((node, is_there)) = said.pop() {
+        now += Duration::from_millis(100);
+        let start = Instant::now();
+        if is_there {
+            outages.heard(node, now)
+        } else {
+            outages.silent(node, now)
+        }
+        let took = start.elapsed();
+        (calls, most, all) = (calls + 1, most.max(took), all + took);
+        while outages.poll_event().is_some() {}
+        while let Some(action) = outages.poll_action() {
+            if let outage::Action::Probe { node } = action {
+                outages.probed(node, node % 10 != 0, now);
+            }
+        }
+    }
+    (calls, most, all)
 }
 
 /// Ten exchanges with each node, half a second each, one in fifty lost; all wait from the begin on. The task asks for the

@@ -291,7 +291,7 @@ impl Plc {
             modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
                 self.routing.routes.set_up(false);
-                self.watch.outages.set_up(false);
+                self.watch.outages.set_up(false, now.mono);
                 self.polling.network_lost(now.mono);
                 warn!(network = %self.name, %cause, "network down");
                 self.view.error = Some(cause.to_string());

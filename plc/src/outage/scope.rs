@@ -31,21 +31,23 @@ impl Place {
     }
 
     /// All that it is part of.
-    pub(super) fn scopes(self) -> [Option<Scope>; 4] {
+    pub(super) fn scopes(self) -> impl Iterator<Item = Scope> {
         let both = self.phase.zip(self.branch).map(|(phase, branch)| Scope::PhaseOfBranch { phase, branch });
-        [both, self.branch.map(Scope::Branch), self.phase.map(Scope::Phase), Some(Scope::Transformer)]
+        let all = [both, self.branch.map(Scope::Branch), self.phase.map(Scope::Phase), Some(Scope::Transformer)];
+        all.into_iter().flatten()
     }
 }
 
 impl Scope {
-    /// Whatever is in the other one is in this, too.
-    pub(super) fn contains(self, other: Self) -> bool {
-        match other {
-            Self::PhaseOfBranch { phase, branch } => self.covers(Place { phase: Some(phase), branch: Some(branch) }),
-            Self::Branch(branch) => self.covers(Place { phase: None, branch: Some(branch) }),
-            Self::Phase(phase) => self.covers(Place { phase: Some(phase), branch: None }),
-            Self::Transformer => self == Self::Transformer,
-        }
+    /// Of a node of which no more is known than that it is in this.
+    pub(super) fn place(self) -> Place {
+        let (phase, branch) = match self {
+            Self::PhaseOfBranch { phase, branch } => (Some(phase), Some(branch)),
+            Self::Branch(branch) => (None, Some(branch)),
+            Self::Phase(phase) => (Some(phase), None),
+            Self::Transformer => (None, None),
+        };
+        Place { phase, branch }
     }
 
     pub fn covers(self, place: Place) -> bool {

@@ -46,6 +46,7 @@ impl Street {
             resumed: Vec::new(),
             loss_ppm,
         };
+        street.outages.set_up(true, street.now);
         for (node, place) in &street.places {
             street.outages.place(*node, *place);
             street.outages.heard(*node, street.now);
@@ -227,7 +228,56 @@ fn a_network_that_is_down_says_nothing_of_its_nodes() {
     let mut street = Street::new(4, 30, 3, 0);
     let now = street.now;
     (1..=3).for_each(|node| street.outages.silent(node, now));
-    street.outages.set_up(false);
+    street.outages.set_up(false, now);
     street.outages.silent(4, now);
     assert_eq!((street.outages.poll_event(), street.outages.poll_action()), (None, None));
+}
+
+/// Forty nodes of four branches, the first hops 1 to 4.
+fn four_branches() -> (Outages, Instant) {
+    let (mut outages, now) = (Outages::new(Limits::default()), Street::new(1, 1, 1, 0).now);
+    for node in 1..=40 {
+        outages.place(node, Place { phase: None, branch: Some((node - 1) % 4 + 1) });
+        outages.heard(node, now);
+    }
+    (outages, now)
+}
+
+#[test]
+fn of_a_branch_that_nobody_asks_the_first_hop_is_probed_and_then_who_is_behind_it() {
+    let (mut outages, mut now) = four_branches();
+    outages.set_up(true, now);
+    let limits = Limits::default();
+    for _ in 0..4 {
+        now += limits.watch;
+        (5..=40).filter(|node| (node - 1) % 4 != 2).for_each(|node| outages.heard(node, now));
+        outages.handle_timeout(now);
+    }
+    let probes = |outages: &mut Outages| std::iter::from_fn(|| outages.poll_action()).collect::<Vec<_>>();
+    assert_eq!(probes(&mut outages), [Action::Probe { node: 3 }]);
+    outages.probed(3, false, now);
+    let behind = probes(&mut outages);
+    assert_eq!(behind.len(), limits.probes);
+    assert!(behind.iter().all(|probe| matches!(probe, Action::Probe { node } if node % 4 == 3)), "{behind:?}");
+    outages.set_up(false, now);
+    outages.handle_timeout(now + limits.unheard * 2);
+    assert_eq!((probes(&mut outages), outages.poll_timeout()), (vec![], None));
+}
+
+#[test]
+fn the_more_speaks_against_it_the_more_is_asked_before_all_is_said_to_be_out() {
+    let (mut outages, mut now) = four_branches();
+    now += Duration::from_secs(60);
+    // Of the fourth branch two answer, and three of each of the others do not.
+    [8, 12].into_iter().for_each(|node| outages.heard(node, now));
+    (5..=16).filter(|node| node % 4 != 0).for_each(|node| outages.silent(node, now));
+    let mut named = None;
+    while named.is_none() {
+        named = outages.poll_event();
+        match outages.poll_action() {
+            Some(Action::Probe { node }) => outages.probed(node, node % 4 == 0, now),
+            _ => break,
+        }
+    }
+    assert!(matches!(&named, Some(Event::Began(outage)) if matches!(outage.scope, Scope::Branch(_))), "{named:?}");
 }

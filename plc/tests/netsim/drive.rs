@@ -9,6 +9,8 @@ use plc::route::{self, Action, Failure, Routes};
 use plc::sim::identity;
 use plc::sim::net::{Medium, Micros, Modulation, NodeNo, Output, Request, World};
 
+use crate::watch::Watch;
+
 /// What decides who is asked when.
 pub(crate) trait Poller {
     fn request(&mut self, exchange: Exchange, now: Instant);
@@ -16,7 +18,7 @@ pub(crate) trait Poller {
     fn confirmed(&mut self, ticket: u64, is_sent: bool, now: Instant);
     fn answered(&mut self, ticket: u64, now: Instant);
     fn handle_timeout(&mut self, now: Instant);
-    fn poll_timeout(&self) -> Option<Instant>;
+    fn poll_timeout(&mut self) -> Option<Instant>;
     fn poll_transmit(&mut self) -> Option<Transmit>;
 
     /// What somebody who looks after routes wants to know, and tells.
@@ -42,6 +44,8 @@ pub(crate) struct Drive<P> {
     pub(crate) poller: P,
     /// Who looks after routes; without one the modem looks for what it has none for, whenever it wants.
     pub(crate) host: Option<Routes>,
+    /// Who watches for outages, where it has begun.
+    pub(crate) watch: Watch,
     begin: Instant,
     wanted: BTreeMap<u64, Wanted>,
     tickets: u64,
@@ -146,7 +150,7 @@ impl Poller for Naive {
         self.fill(now);
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         self.flights.values().map(|(.., until)| *until).min()
     }
 
@@ -188,8 +192,8 @@ impl Poller for Scheduler {
         self.set_quiet(is_quiet, now);
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.poll_timeout()
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        Scheduler::poll_timeout(self)
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -203,7 +207,8 @@ impl<P: Poller> Drive<P> {
         let begin = Instant::now();
         let (wanted, repairs) = (BTreeMap::new(), Vec::new());
         let (begun, answered, at_once, bound) = (0, 0, 0, 0);
-        Self { world, poller, host: None, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
+        let watch = Watch::default();
+        Self { world, poller, host: None, watch, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
     }
 
     /// With a host that looks after routes as the service does, but traces no paths.
@@ -212,6 +217,13 @@ impl<P: Poller> Drive<P> {
         let mut host = Routes::new(limits, self.both());
         host.set_up(true);
         self.host = Some(host);
+        self
+    }
+
+    /// From now on outages are told.
+    pub(crate) fn watched(mut self) -> Self {
+        let now = self.now();
+        self.watch.begin(&self.world, now);
         self
     }
 
@@ -253,7 +265,7 @@ impl<P: Poller> Drive<P> {
                 self.world.request(wanted.node, Request { tag, octets, answer, discovers: wanted.discovers });
             }
             let host = self.host.as_ref().and_then(Routes::poll_timeout);
-            let wakes = self.poller.poll_timeout().into_iter().chain(host).min();
+            let wakes = self.poller.poll_timeout().into_iter().chain(host).chain(self.watch.poll_timeout()).min();
             let wakes = wakes.map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
             match self.world.run(wakes) {
                 None if wakes == until => return None,
@@ -263,12 +275,17 @@ impl<P: Poller> Drive<P> {
                     let (now, both) = (self.now(), self.both());
                     let Some(host) = &mut self.host else { continue };
                     host.discovered(node as u16, is_found, both);
-                    if is_found {
-                        self.poller.heard(identity(node as u32).0, now);
+                    match is_found {
+                        true => self.poller.heard(identity(node as u32).0, now),
+                        false => self.watch.silent(node, now),
                     }
                 }
+                Some(Output::Confirmed { tag, is_sent: false, .. }) if self.watch.ended(tag, false, self.now()) => {}
+                Some(Output::Answered { tag, .. }) if self.watch.ended(tag, true, self.now()) => {}
                 Some(Output::Confirmed { tag, is_sent, .. }) => {
                     let both = self.both();
+                    let searched = self.wanted.get(&tag).filter(|wanted| !is_sent && wanted.discovers);
+                    searched.map(|wanted| wanted.node).into_iter().for_each(|node| self.watch.silent(node, both.mono));
                     if let (false, Some(wanted), Some(host)) = (is_sent, self.wanted.get(&tag), &mut self.host) {
                         host.failed(wanted.node as u16, Failure::NoRoute { searched: wanted.discovers }, both);
                     }
@@ -280,6 +297,7 @@ impl<P: Poller> Drive<P> {
                     // An answer that came twice is known by its ticket.
                     let Some(wanted) = self.wanted.remove(&tag) else { continue };
                     let Wanted { node, priority, asked, rest, attempts, sent, exchange, .. } = wanted;
+                    self.watch.heard(node, &self.world, now);
                     let way = self.world.way(node).map(|way| (way, self.both()));
                     if let Some(host) = &mut self.host {
                         host.answered(node as u16);
@@ -306,11 +324,12 @@ impl<P: Poller> Drive<P> {
         let (now, both) = (self.now(), self.both());
         while let Some(event) = self.poller.poll_event() {
             assert!(!matches!(event, Event::Expired { .. }), "deadlines are far away");
-            if let (Event::Unanswered { ticket, had_way: true, .. }, Some(host)) = (event, &mut self.host) {
-                let node = self.wanted.get(&ticket).map(|wanted| wanted.node as u16);
-                node.into_iter().for_each(|node| host.failed(node, Failure::NoAnswer, both));
-            }
+            let Event::Unanswered { ticket, had_way: true, .. } = event else { continue };
+            let Some(Wanted { node, .. }) = self.wanted.get(&ticket) else { continue };
+            self.watch.silent(*node, now);
+            self.host.iter_mut().for_each(|host| host.failed(*node as u16, Failure::NoAnswer, both));
         }
+        self.watch.act(&mut self.world, now);
         let Some(host) = &mut self.host else { return };
         host.handle_timeout(both);
         while let Some(action) = host.poll_action() {
@@ -326,7 +345,7 @@ impl<P: Poller> Drive<P> {
         route::Now { mono: self.now(), utc_ms: (self.world.now() / 1_000) as i64 }
     }
 
-    fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.begin + Duration::from_micros(self.world.now())
     }
 }

@@ -5,6 +5,8 @@
 mod drive;
 mod ground;
 mod table;
+mod timed;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,8 +15,9 @@ use drive::{Drive, Naive, Poller, daily, daily_in_large_blocks, scheduler};
 use ground::{Ground, PUBLISHED};
 use plc::poll::Priority;
 use plc::sim::Random;
-use plc::sim::net::{Flood, Kind, Micros, NodeNo, Options, Output, World};
+use plc::sim::net::{Flood, Kind, Micros, NodeNo, Options, Output, Phase, World};
 use table::{Row, compare, golden, head, summary};
+use timed::Timed;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -308,22 +311,28 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     assert!((50.0..75.0).contains(&requests) && share < 100.0, "{requests}");
 }
 
+/// `WHO` of scheduler, hosted, watched and naive reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with a host
+/// that looks after routes, with one that looks for outages, too, and one by one.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn the_scheduler_and_one_by_one() {
     let number = |name: &str| std::env::var(name).map_or(0.0, |number| number.parse().unwrap());
+    let who = std::env::var("WHO").unwrap_or("scheduler hosted naive".into());
     let size = (number("SIZE") as usize).max(100);
+    let session = || if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
     for seed in 1..=number("SEEDS") as u64 {
         let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: number("KILLED") };
-        let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
-        let ours = case.read(Flood::default(), scheduler(size), session, 12 * HOUR);
-        eprintln!("seed {seed}: scheduler {ours}");
-        let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
-        let drive = |world| Drive::new(world, scheduler(size)).with_host();
-        let hosted = case.read_with(case.hosted(), drive, session, 12 * HOUR);
-        eprintln!("seed {seed}: scheduler, and a host that looks after routes {hosted}");
-        let theirs = case.read(Flood::default(), Naive::new(1), daily(), 12 * HOUR);
-        eprintln!("seed {seed}: one by one {theirs}");
+        for who in who.split_whitespace() {
+            let drive = |world| Drive::new(world, scheduler(size)).with_host();
+            let read = match who {
+                "scheduler" => case.read(Flood::default(), scheduler(size), session(), 12 * HOUR),
+                "hosted" => case.read_with(case.hosted(), drive, session(), 12 * HOUR),
+                "watched" => case.read_with(case.hosted(), |world| drive(world).watched(), session(), 12 * HOUR),
+                "naive" => case.read(Flood::default(), Naive::new(1), daily(), 12 * HOUR),
+                _ => panic!("nobody is {who}"),
+            };
+            eprintln!("{size}, seed {seed}, {who}: {read}");
+        }
     }
 }
 
@@ -370,6 +379,57 @@ fn many_seeds() {
     eprint!("\nMedian and worst tenth; x: so many seeds\n{}{summaries}", head());
 }
 
+/// A phase, a phase of a feeder, a feeder or all lose their power while `SIZE` meters are read, of `SEEDS` networks: after
+/// how many seconds the first outage is told, and which part of those without power are known to be out then, after two and
+/// after ten minutes; and how many others.
+#[test]
+#[ignore = "minutes; tests/netsim-long.sh runs it"]
+fn outages_are_named() {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |number| number.parse().unwrap());
+    let size = number("SIZE", 400) as usize;
+    for what in ["phase", "phase of a feeder", "feeder", "all"] {
+        let mut firsts = Vec::new();
+        for seed in 1..=number("SEEDS", 4) {
+            let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: 0.0 };
+            let mut drive = Drive::new(case.hosted(), scheduler(size)).with_host().watched();
+            let mut random = Random::new(seed);
+            let mut order: Vec<NodeNo> = drive.world.meters().filter(|node| drive.world.is_joined(*node)).collect();
+            (1..order.len()).rev().for_each(|at| order.swap(at, random.under(at as u64 + 1) as usize));
+            order.iter().for_each(|node| drive.ask(*node, Priority::Profile, daily()));
+            let goes_on = |drive: &mut Drive<_>, until| std::iter::from_fn(|| drive.run(until)).for_each(drop);
+            goes_on(&mut drive, 10 * MINUTE);
+            let feeders = drive.world.site().cabinets.iter().map(|cabinet| cabinet.feeder).max().unwrap_or(1);
+            let of_feeder = |feeder| {
+                let phases = [Phase::A, Phase::B, Phase::C, Phase::Three];
+                phases.map(|phase| drive.world.on_phase(feeder, phase))
+            };
+            let one = random.under(feeders.into()) as u16 + 1;
+            let dark: Vec<NodeNo> = match what {
+                "phase" => (1..=feeders).flat_map(|feeder| of_feeder(feeder)[1].clone()).collect(),
+                "phase of a feeder" => of_feeder(one)[1].clone(),
+                "feeder" => of_feeder(one).concat(),
+                _ => drive.world.meters().collect(),
+            };
+            dark.iter().for_each(|node| drive.world.switch_off(*node));
+            let at = drive.now();
+            goes_on(&mut drive, 20 * MINUTE);
+            let known = |until: Duration| {
+                let told = drive.watch.began.iter().filter(|(told, ..)| *told <= at + until);
+                let out: BTreeSet<u16> = told.flat_map(|(.., out)| out.iter().copied()).collect();
+                let meant = dark.iter().filter(|node| out.contains(&(**node as u16))).count();
+                (100 * meant / dark.len().max(1), out.len() - meant)
+            };
+            let first = drive.watch.began.first().map(|(told, ..)| *told - at);
+            let after = [first.unwrap_or_default(), Duration::from_secs(120), Duration::from_secs(600)].map(known);
+            let scopes: Vec<&str> = drive.watch.began.iter().map(|(_, scope, _)| scope.as_str()).collect();
+            eprintln!("{size}, {seed}: {what} ({}): {first:.0?}; known %, others: {after:?}; {scopes:?}", dark.len());
+            firsts.push(first.unwrap_or(Duration::MAX));
+        }
+        firsts.sort_unstable();
+        eprintln!("{what}: first told after {:.0?}", firsts);
+    }
+}
+
 /// An hour of `SIZE` meters, for its processor time: `WHAT` they do is to join, or to be read.
 #[test]
 #[ignore = "seconds; tests/netsim-long.sh runs it"]
@@ -377,7 +437,12 @@ fn an_hour() {
     let size = std::env::var("SIZE").map_or(2_000, |number| number.parse().unwrap());
     let case = Case { ground: Ground::Town(size), seed: 1, offset: 0.0, killed: 0.0 };
     match std::env::var("WHAT").as_deref() {
-        Ok("read") => eprintln!("{}", case.read(Flood::default(), scheduler(size), daily(), HOUR)),
+        Ok("read") => {
+            let (scheduler, spent) = Timed::new(scheduler(size));
+            eprintln!("{}", case.read(Flood::default(), scheduler, daily(), HOUR));
+            let share = 100.0 * spent.get().as_secs_f64() / Duration::from_micros(HOUR).as_secs_f64();
+            eprintln!("the scheduler: {:.2?} of the processor, {share:.3} % of a core", spent.get());
+        }
         Ok("storm") => eprintln!("{}", case.read(Flood::plain(), Naive::new(1), daily(), HOUR)),
         _ => eprintln!("{}", case.form(HOUR).4.figures()),
     }

@@ -83,6 +83,7 @@ impl Plc {
         self.polling.set_size(limits.nodes);
         self.routing.routes.set_limits(limits);
         self.routing.routes.set_up(true);
+        self.watch.outages.set_up(true, now);
         self.routing.circles = 0;
         for (attribute, value) in wanted {
             let value = value.to_value();
@@ -351,12 +352,12 @@ impl Plc {
     /// A search that the unit or somebody at the desk began.
     pub(super) fn search_ended(&mut self, node: u16, is_found: bool, now: Now) {
         self.routing.routes.discovered(node, is_found, both(now));
-        if is_found {
-            self.read_soon(now.mono);
-            if let Some(member) = self.coordinator.server().member_at(node) {
-                self.polling.heard(member.eui64, now.mono);
-            }
+        if !is_found {
+            return self.node_silent(node, now.mono);
         }
+        self.read_soon(now.mono);
+        let Some(member) = self.coordinator.server().member_at(node) else { return };
+        self.polling.heard(member.eui64, now.mono);
     }
 
     /// What the modem counts of routes that went round.
