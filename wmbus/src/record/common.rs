@@ -1,81 +1,131 @@
-//! The commonest records, read in one piece: at most one DIFE, no VIFE, data of a fixed length.
+//! The commonest records, read in one piece: at most two DIFEs and one VIFE, codes of the standard's tables, data of a
+//! fixed length.
 //!
 //! What is said of them is what [`DataRecord::split`] says, in less time; a test compares the two.
 
-use super::table::{self, Table};
+use super::table::{self, Coding, Meaning, Table};
 use super::value::{Treatment, little_endian};
 use super::{DataField, DataRecord, Function, Modifiers, Value, Vib};
 
-/// The record in front of `octets`, and what follows; None where it is not one of the commonest.
+/// The record in front of `octets`; None where it is not one of the commonest.
 #[inline(always)]
-pub(super) fn record(octets: &[u8]) -> Option<(DataRecord<'_>, &[u8])> {
+pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let head: &[u8; HEAD] = octets.first_chunk()?;
-    let [dif, second, ..] = *head;
-    let dife = if dif & EXTENSION == 0 { 0 } else { second };
-    let at = 1 + usize::from(dif >> 7);
-    let vif = *head.get(at)?;
-    let (table, code, end) = if vif & EXTENSION == 0 {
-        (Table::Primary, vif, at + 1)
-    } else {
-        let table = match vif {
-            0xfb => Table::Alternate,
-            0xfd => Table::Main,
-            _ => return None,
-        };
-        (table, *head.get(at + 1)?, at + 2)
+    let [dif, first, second, _] = *head;
+    let dife = if dif & EXTENSION == 0 { 0 } else { first };
+    let mut vif_at = 1 + usize::from(dif >> 7);
+    let both;
+    let numbers = match DIFES.get(usize::from(dife)) {
+        Some(numbers) => numbers,
+        None if second & EXTENSION == 0 => {
+            (both, vif_at) = (Dife::of(first).with(second, 1), 3);
+            &both
+        }
+        None => return None,
     };
-    if (dife | code) & EXTENSION != 0 {
-        return None;
+    let vif = *head.get(vif_at)?;
+    let (table, code, mut data_at) = match vif {
+        ..EXTENSION => (Table::Primary, vif, vif_at + 1),
+        0xfb => (Table::Alternate, *octets.get(vif_at + 1)?, vif_at + 2),
+        0xfd => (Table::Main, *octets.get(vif_at + 1)?, vif_at + 2),
+        0xef | 0xfc | 0xff => return None,
+        _ => (Table::Primary, vif, vif_at + 1),
+    };
+    let mut meaning = table::meaning(table, code);
+    let mut vifes: &[u8] = &[];
+    let modified;
+    if code & EXTENSION != 0 {
+        vifes = octets.get(data_at..=data_at)?;
+        data_at += 1;
+        if vifes.first()? & EXTENSION != 0 {
+            return None;
+        }
+        let offset;
+        (modified, offset) = meaning.modified(vifes);
+        if offset.is_some() {
+            return None;
+        }
+        meaning = &modified;
     }
-    let meaning = table::meaning(table, code);
-    let row = DIFS.get(usize::from(dif))?;
-    let treatment = (*row.treatments.get(meaning.coding as usize)?)?;
-    let data = octets.get(end..)?;
-    let (own, rest) = data.split_at_checked(usize::from(row.len))?;
-    let raw = match data.first_chunk() {
-        Some(chunk) => u64::from_le_bytes(*chunk) & row.mask,
-        None => little_endian(own),
-    };
-    let value = Value::of(own, raw, treatment);
-    let numbers = DIFES.get(usize::from(dife))?;
-    let record = DataRecord {
-        function: row.function,
-        storage_number: u64::from(row.storage_number | numbers.storage_number),
-        tariff: u32::from(numbers.tariff),
-        subunit: u16::from(numbers.subunit),
-        data_field: row.data_field,
-        vib: Vib {
-            quantity: meaning.quantity,
-            unit: meaning.unit,
-            exponent: meaning.exponent,
-            modifiers: Modifiers::new(&[]),
-            octets: octets.get(at..end)?,
-        },
-        value,
-        octets: octets.get(..end + own.len())?,
-    };
-    Some((record, rest))
+    Parts { octets, dif, numbers, vif_at, vifes, data_at }.record(meaning)
+}
+
+/// A record whose VIF has been looked up.
+struct Parts<'a, 'n> {
+    /// The record and what follows.
+    octets: &'a [u8],
+    dif: u8,
+    numbers: &'n Dife,
+    vif_at: usize,
+    vifes: &'a [u8],
+    data_at: usize,
+}
+
+impl<'a> Parts<'a, '_> {
+    /// None where the data are not of a fixed length.
+    #[inline(always)]
+    fn record(self, meaning: &Meaning) -> Option<DataRecord<'a>> {
+        let Self { octets, dif, numbers, vif_at, vifes, data_at } = self;
+        let row = DIFS.get(usize::from(dif))?;
+        let data = octets.get(data_at..)?;
+        let (own, _) = data.split_at_checked(usize::from(row.len))?;
+        let raw = match data.first_chunk() {
+            Some(chunk) => u64::from_le_bytes(*chunk),
+            None => little_endian(own),
+        };
+        let value = Value::of(own, raw, row.unused.into(), *row.treatments.get(meaning.coding as usize)?)?;
+        let &Meaning { quantity, unit, exponent, coding } = meaning;
+        let modifiers = Modifiers::new(vifes);
+        Some(DataRecord {
+            value,
+            vib: Vib { octets: octets.get(vif_at..data_at)?, modifiers, quantity, unit, exponent, coding },
+            octets: octets.get(..data_at + own.len())?,
+            storage_number: u64::from(row.storage_number) | numbers.storage_number,
+            tariff: numbers.tariff,
+            subunit: numbers.subunit,
+            data_field: row.data_field,
+            function: row.function,
+        })
+    }
 }
 
 /// What a DIF says.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 struct Dif {
-    /// By [`table::Coding`].
-    treatments: [Option<Treatment>; 5],
-    len: u8,
     data_field: DataField,
     function: Function,
     storage_number: u8,
-    /// The octets of the data among eight, the least significant first.
-    mask: u64,
+    /// Octets of data.
+    len: u8,
+    /// Bits of 64 that the data leaves.
+    unused: u8,
+    /// By [`Coding`].
+    treatments: [Treatment; 5],
 }
 
-/// What the only DIFE says; 0 says what none says.
+/// What the DIFEs say together.
 #[derive(Debug, Clone, Copy)]
 struct Dife {
-    storage_number: u8,
-    tariff: u8,
-    subunit: u8,
+    storage_number: u64,
+    tariff: u32,
+    subunit: u16,
+}
+
+impl Dife {
+    /// What the only one says; of 0, what none says.
+    const fn of(dife: u8) -> Self {
+        Self { storage_number: 0, tariff: 0, subunit: 0 }.with(dife, 0)
+    }
+
+    /// One more, behind as many as `place` says.
+    const fn with(self, dife: u8, place: usize) -> Self {
+        Self {
+            storage_number: self.storage_number | (dife as u64 & 0x0f) << (1 + 4 * place),
+            tariff: self.tariff | (dife as u32 >> 4 & 3) << (2 * place),
+            subunit: self.subunit | (dife as u16 >> 6 & 1) << place,
+        }
+    }
 }
 
 static DIFS: [Dif; 256] = difs();
@@ -84,25 +134,30 @@ static DIFES: [Dife; 128] = difes();
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
 const fn difs() -> [Dif; 256] {
     let none = Dif {
-        treatments: [None; 5],
+        treatments: [Treatment::Elsewhere; 5],
         len: 0,
+        unused: 0,
         data_field: DataField::None,
         function: Function::Instantaneous,
         storage_number: 0,
-        mask: 0,
     };
     let mut difs = [none; 256];
     let mut dif = 0;
     while dif < difs.len() {
         if let Some(data_field) = DataField::from_code(dif as u8) {
-            let len = data_field.fixed_size();
             difs[dif] = Dif {
-                treatments: Treatment::by_coding(data_field),
-                len: len as u8,
+                treatments: [
+                    Treatment::of(data_field, Coding::Signed),
+                    Treatment::of(data_field, Coding::Unsigned),
+                    Treatment::of(data_field, Coding::Octets),
+                    Treatment::of(data_field, Coding::Time),
+                    Treatment::of(data_field, Coding::Elsewhere),
+                ],
+                len: data_field.fixed_size() as u8,
+                unused: 64 - 8 * data_field.fixed_size() as u8,
                 data_field,
                 function: Function::from_dif(dif as u8),
                 storage_number: dif as u8 >> 6 & 1,
-                mask: if len == 0 { 0 } else { u64::MAX >> (64 - 8 * len) },
             };
         }
         dif += 1;
@@ -112,16 +167,15 @@ const fn difs() -> [Dif; 256] {
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
 const fn difes() -> [Dife; 128] {
-    let mut difes = [Dife { storage_number: 0, tariff: 0, subunit: 0 }; 128];
+    let mut difes = [Dife::of(0); 128];
     let mut dife = 0;
     while dife < difes.len() {
-        let octet = dife as u8;
-        difes[dife] = Dife { storage_number: (octet & 0x0f) << 1, tariff: octet >> 4 & 3, subunit: octet >> 6 & 1 };
+        difes[dife] = Dife::of(dife as u8);
         dife += 1;
     }
     difes
 }
 
 const EXTENSION: u8 = 0x80;
-/// DIF, DIFE and a VIF of two octets.
+/// DIF, two DIFEs and VIF.
 const HEAD: usize = 4;

@@ -38,16 +38,17 @@ use crate::Reject;
 
 /// One data record as the meter sent it.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
 pub struct DataRecord<'a> {
-    pub function: Function,
+    pub value: Value<'a>,
+    pub vib: Vib<'a>,
+    /// The whole record: DIB, VIB and data.
+    pub octets: &'a [u8],
     pub storage_number: u64,
     pub tariff: u32,
     pub subunit: u16,
     pub data_field: DataField,
-    pub vib: Vib<'a>,
-    pub value: Value<'a>,
-    /// The whole record: DIB, VIB and data.
-    pub octets: &'a [u8],
+    pub function: Function,
 }
 
 /// The function field of the DIF. EN 13757-3:2018, table 5.
@@ -73,7 +74,6 @@ pub struct Draft<'a> {
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     rest: &'a [u8],
-    manufacturer_data: Option<ManufacturerData<'a>>,
 }
 
 /// What follows DIF 0F or 1F.
@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
 impl<'a> Records<'a> {
     /// Records of decrypted application octets.
     pub const fn new(application: &'a [u8]) -> Self {
-        Self { rest: application, manufacturer_data: None }
+        Self { rest: application }
     }
 
     /// The octets not yet read.
@@ -185,7 +185,12 @@ impl<'a> Records<'a> {
 
     /// What the manufacturer appended; known once the iteration has ended.
     pub const fn manufacturer_data(&self) -> Option<ManufacturerData<'a>> {
-        self.manufacturer_data
+        match self.rest {
+            [dif @ (MANUFACTURER | MANUFACTURER_AND_MORE), octets @ ..] => {
+                Some(ManufacturerData { octets, more_records_follow: *dif == MANUFACTURER_AND_MORE })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -195,43 +200,36 @@ impl<'a> Iterator for Records<'a> {
     /// The next record, or why there are no more good ones; nothing follows an `Err`.
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.rest {
-                [] => return None,
-                [IDLE, rest @ ..] => self.rest = rest,
-                _ => break,
-            }
-        }
-        if let Some((record, rest)) = common::record(self.rest) {
+        while let [IDLE, rest @ ..] = self.rest {
             self.rest = rest;
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        if let Some(record) = common::record(self.rest) {
+            self.rest = self.rest.get(record.octets.len()..).unwrap_or_default();
             return Some(Ok(record));
         }
-        self.uncommon()
+        // A cursor of its own: this one stays in registers.
+        let mut rest = self.rest;
+        let next = uncommon(&mut rest);
+        self.rest = rest;
+        next
     }
 }
 
-impl<'a> Records<'a> {
-    /// What [`Self::next`] does where no filler is in front.
-    #[inline(never)]
-    fn uncommon(&mut self) -> Option<Result<DataRecord<'a>, Reject>> {
-        let (dif, after) = self.rest.split_first()?;
-        if matches!(*dif, MANUFACTURER | MANUFACTURER_AND_MORE) {
-            let more_records_follow = *dif == MANUFACTURER_AND_MORE;
-            self.manufacturer_data = Some(ManufacturerData { octets: after, more_records_follow });
-            self.rest = &[];
-            return None;
-        }
-        match DataRecord::split(self.rest) {
-            Ok((record, rest)) => {
-                self.rest = rest;
-                Some(Ok(record))
-            }
-            Err(reject) => {
-                self.rest = &[];
-                Some(Err(reject))
-            }
-        }
+/// What [`Records::next`] does where the next record is not one of the commonest.
+#[inline(never)]
+fn uncommon<'a>(rest: &mut &'a [u8]) -> Option<Result<DataRecord<'a>, Reject>> {
+    if matches!(*rest.first()?, MANUFACTURER | MANUFACTURER_AND_MORE) {
+        // It stays for who asks for it.
+        return None;
     }
+    let record = DataRecord::parse(rest);
+    if record.is_err() {
+        *rest = &[];
+    }
+    Some(record)
 }
 
 impl Function {

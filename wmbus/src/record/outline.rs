@@ -52,15 +52,14 @@ fn short(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let word = u64::from_le_bytes(*octets.first_chunk()?);
     // The first octet without an extension bit ends the DIB, the second one the VIB.
     let ends = NonZeroU64::new(!word & EXTENSIONS)?;
-    let vib_at = ends.trailing_zeros() as usize / 8 + 1;
+    let vib_bit = ends.trailing_zeros() + 1;
     let ends = NonZeroU64::new(ends.get() & (ends.get() - 1))?;
-    let data_at = ends.trailing_zeros() as usize / 8 + 1;
-    let data_field = DataField::from_code(word as u8)?;
-    let vib = octets.get(vib_at..data_at)?;
-    if data_field == DataField::Variable || vib.first()? & !EXTENSION == PLAIN_TEXT {
+    let data_at = (ends.trailing_zeros() / 8 + 1) as usize;
+    if word.wrapping_shr(vib_bit) as u8 & !EXTENSION == PLAIN_TEXT {
         return None;
     }
-    Some((vib, octets.get(data_at + data_field.fixed_size()..)?))
+    let rest = octets.get(data_at + usize::from(*LENGTHS.get(word as usize & 0x0f)?)..)?;
+    Some((octets.get((vib_bit / 8) as usize..data_at)?, rest))
 }
 
 #[inline(never)]
@@ -73,6 +72,24 @@ fn long(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
         data_field => data_field.fixed_size(),
     };
     Ok((vib, rest.get(len..).ok_or(Reject::Truncated)?))
+}
+
+/// Octets of data by the data field; of those that have no fixed length, more than any frame has.
+static LENGTHS: [u16; 16] = lengths();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn lengths() -> [u16; 16] {
+    let mut lengths = [u16::MAX; 16];
+    let mut code = 0;
+    while code < lengths.len() {
+        if let Some(data_field) = DataField::from_code(code as u8) {
+            if let Some(size) = data_field.size() {
+                lengths[code] = size as u16;
+            }
+        }
+        code += 1;
+    }
+    lengths
 }
 
 const EXTENSION: u8 = 0x80;

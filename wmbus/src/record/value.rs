@@ -32,41 +32,48 @@ impl<'a> Value<'a> {
             return Self::variable(octets, coding);
         };
         let (own, rest) = octets.split_at_checked(len).ok_or(Reject::Truncated)?;
-        let treatment = Treatment::of(data_field, coding).unwrap_or(Treatment::Octets);
-        Ok((Self::of(own, little_endian(own), treatment), rest))
+        let unused = 64 - 8 * len as u32;
+        let value = Self::of(own, little_endian(own), unused, Treatment::of(data_field, coding));
+        Ok((value.unwrap_or(Self::Binary(own)), rest))
     }
 
-    /// At most eight octets, also as a number, the least significant first.
+    /// At most eight octets, also as a number, the least significant first, whose bits above them (`unused`) say
+    /// nothing. None where the treatment is [`Treatment::Elsewhere`].
     #[inline(always)]
-    pub(super) fn of(octets: &'a [u8], raw: u64, treatment: Treatment) -> Self {
-        let unused = 64 - 8 * octets.len() as u32;
-        match treatment {
+    pub(super) fn of(octets: &'a [u8], raw: u64, unused: u32, treatment: Treatment) -> Option<Self> {
+        Some(match treatment {
             Treatment::Nothing => Self::None,
             Treatment::Real => real(raw as u32),
             Treatment::Bcd => bcd(raw, unused),
             Treatment::Signed => signed(raw, unused),
             Treatment::Unsigned => unsigned(octets, raw, unused),
+            Treatment::TypeG => Date::parse(low(raw)).map_or(Self::Invalid, Self::Date),
+            Treatment::TypeJ => Time::parse(low(raw)).map_or(Self::Invalid, Self::Time),
+            Treatment::TypeF => DateTime::parse_f(low(raw)).map_or(Self::Invalid, Self::DateTime),
+            Treatment::TypeI => DateTime::parse_i(low(raw)).map_or(Self::Invalid, Self::DateTime),
             Treatment::Octets => Self::Binary(octets),
-            Treatment::Time => time(octets, raw),
-        }
+            Treatment::Elsewhere => return None,
+        })
     }
 
     /// What a field holds though it is [`Self::Invalid`]: the number its mark would be, a date that is none, octets.
     pub(super) fn held(octets: &'a [u8], data_field: DataField, coding: Coding) -> Self {
-        let (data_field, octets) = match octets {
-            [_lvar, number @ ..] if data_field == DataField::Variable => (DataField::Integer64, number),
-            octets => (data_field, octets),
+        let (treatment, octets) = match octets {
+            [_lvar, number @ ..] if data_field == DataField::Variable => {
+                (Treatment::of_len(number.len(), coding), number)
+            }
+            octets => (Treatment::of(data_field, coding), octets),
         };
         let unused = 64u32.saturating_sub(8 * octets.len() as u32);
-        match (Treatment::of(data_field, coding), octets) {
+        match (treatment, octets) {
             // A gap that was written into an expanded profile is no field of the meter.
-            (Some(Treatment::Signed), _) if (1..64).contains(&unused) => {
+            (Treatment::Signed, _) if (1..64).contains(&unused) => {
                 Self::Integer((little_endian(octets).wrapping_shl(unused) as i64).wrapping_shr(unused))
             }
-            (Some(Treatment::Unsigned), _) if (1..64).contains(&unused) => Self::Integer(little_endian(octets) as i64),
-            (Some(Treatment::Time), &[low, high]) => Self::Date(Date::fields([low, high])),
-            (Some(Treatment::Time), &[a, b, c, d]) => Self::DateTime(DateTime::fields_f([a, b, c, d])),
-            (Some(Treatment::Time), &[a, b, c, d, e, f]) => Self::DateTime(DateTime::fields_i([a, b, c, d, e, f])),
+            (Treatment::Unsigned, _) if (1..64).contains(&unused) => Self::Integer(little_endian(octets) as i64),
+            (Treatment::TypeG, &[low, high]) => Self::Date(Date::fields([low, high])),
+            (Treatment::TypeF, &[a, b, c, d]) => Self::DateTime(DateTime::fields_f([a, b, c, d])),
+            (Treatment::TypeI, &[a, b, c, d, e, f]) => Self::DateTime(DateTime::fields_i([a, b, c, d, e, f])),
             _ => Self::Binary(octets),
         }
     }
@@ -184,26 +191,42 @@ pub(super) enum Treatment {
     Unsigned,
     /// Type D.
     Octets,
-    /// Types F, G, I and J.
-    Time,
+    TypeF,
+    TypeG,
+    TypeI,
+    TypeJ,
+    /// The octets themselves tell their number, or the code leads to another table.
+    Elsewhere,
 }
 
 impl Treatment {
-    /// None where the octets themselves tell their number, and where the code leads elsewhere.
-    fn of(data_field: DataField, coding: Coding) -> Option<Self> {
-        Self::by_coding(data_field).get(coding as usize).copied().flatten()
+    pub(super) const fn of(data_field: DataField, coding: Coding) -> Self {
+        match (data_field, coding) {
+            (DataField::Variable, _) | (_, Coding::Elsewhere) => Self::Elsewhere,
+            (DataField::None | DataField::Readout, _) => Self::Nothing,
+            (DataField::Real32, _) => Self::Real,
+            (_, Coding::Octets) => Self::Octets,
+            (
+                DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12,
+                Coding::Signed | Coding::Unsigned,
+            ) => Self::Bcd,
+            (DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12, _) => {
+                Self::Octets
+            }
+            (data_field, coding) => Self::of_len(data_field.fixed_size(), coding),
+        }
     }
 
-    pub(super) const fn by_coding(data_field: DataField) -> [Option<Self>; 5] {
-        use Treatment::{Bcd, Nothing, Octets, Real, Signed, Time, Unsigned};
-        match data_field {
-            DataField::Variable => [None; 5],
-            DataField::None | DataField::Readout => [Some(Nothing), Some(Nothing), Some(Nothing), Some(Nothing), None],
-            DataField::Real32 => [Some(Real), Some(Real), Some(Real), Some(Real), None],
-            DataField::Bcd2 | DataField::Bcd4 | DataField::Bcd6 | DataField::Bcd8 | DataField::Bcd12 => {
-                [Some(Bcd), Some(Bcd), Some(Octets), Some(Octets), None]
-            }
-            _ => [Some(Signed), Some(Unsigned), Some(Octets), Some(Time), None],
+    /// Binary numbers of so many octets.
+    const fn of_len(len: usize, coding: Coding) -> Self {
+        match (coding, len) {
+            (Coding::Signed, _) => Self::Signed,
+            (Coding::Unsigned, _) => Self::Unsigned,
+            (Coding::Time, 2) => Self::TypeG,
+            (Coding::Time, 3) => Self::TypeJ,
+            (Coding::Time, 4) => Self::TypeF,
+            (Coding::Time, 6) => Self::TypeI,
+            _ => Self::Octets,
         }
     }
 }
@@ -218,36 +241,30 @@ fn signed<'a>(raw: u64, unused: u32) -> Value<'a> {
 /// Type C, of one to eight octets.
 #[inline(always)]
 fn unsigned(octets: &[u8], raw: u64, unused: u32) -> Value<'_> {
-    if raw == u64::MAX.wrapping_shr(unused) {
+    let value = raw.wrapping_shl(unused);
+    if value == u64::MAX.wrapping_shl(unused) {
         return Value::Invalid;
     }
-    i64::try_from(raw).map_or(Value::Binary(octets), Value::Integer)
+    i64::try_from(value.wrapping_shr(unused)).map_or(Value::Binary(octets), Value::Integer)
 }
 
 /// Integers and times of a length that LVAR gives.
 fn variable_integer(octets: &[u8], coding: Coding) -> Value<'_> {
     match octets.len() {
         0 => Value::None,
-        1..=8 => {
-            let treatment = Treatment::of(DataField::Integer64, coding).unwrap_or(Treatment::Octets);
-            Value::of(octets, little_endian(octets), treatment)
+        len @ 1..=8 => {
+            let unused = 64 - 8 * len as u32;
+            let value = Value::of(octets, little_endian(octets), unused, Treatment::of_len(len, coding));
+            value.unwrap_or(Value::Binary(octets))
         }
         _ => Value::Binary(octets),
     }
 }
 
-/// Types F, G, I and J by their length; other lengths are octets.
+/// The first octets of such a number.
 #[inline(always)]
-fn time(octets: &[u8], raw: u64) -> Value<'_> {
-    let [a, b, c, d, e, f, _, _] = raw.to_le_bytes();
-    let value = match octets.len() {
-        2 => Date::parse([a, b]).map(Value::Date),
-        3 => Time::parse([a, b, c]).map(Value::Time),
-        4 => DateTime::parse_f([a, b, c, d]).map(Value::DateTime),
-        6 => DateTime::parse_i([a, b, c, d, e, f]).map(Value::DateTime),
-        _ => return Value::Binary(octets),
-    };
-    value.unwrap_or(Value::Invalid)
+fn low<const N: usize>(raw: u64) -> [u8; N] {
+    std::array::from_fn(|place| (raw >> (8 * place)) as u8)
 }
 
 /// Up to eight octets, the least significant first.
@@ -262,9 +279,9 @@ pub(super) fn little_endian(octets: &[u8]) -> u64 {
 /// joined to two digits, four, eight.
 #[inline(always)]
 fn bcd<'a>(octets: u64, unused: u32) -> Value<'a> {
-    let top = 0xf000_0000_0000_0000_u64.checked_shr(unused).unwrap_or(0);
-    let negative = top != 0 && octets & top == top;
-    let digits = if negative { octets & !top } else { octets };
+    let high = octets.wrapping_shl(unused);
+    let negative = high >> 60 == 0xf;
+    let digits = (if negative { high & u64::MAX >> 4 } else { high }).wrapping_shr(unused);
     let above_nine = digits
         & 0x8888_8888_8888_8888
         & ((digits & 0x4444_4444_4444_4444) << 1 | (digits & 0x2222_2222_2222_2222) << 2);
@@ -281,7 +298,7 @@ fn bcd<'a>(octets: u64, unused: u32) -> Value<'a> {
 /// Type A of up to nine octets; more are octets.
 fn variable_bcd(octets: &[u8]) -> Value<'_> {
     let Some((low, high)) = octets.split_at_checked(8) else {
-        return Value::of(octets, little_endian(octets), Treatment::Bcd);
+        return bcd(little_endian(octets), 64 - 8 * octets.len() as u32);
     };
     match *high {
         [] => bcd(little_endian(low), 0),

@@ -8,15 +8,19 @@ use super::{Modifiers, Quantity, Text, Unit};
 use crate::Reject;
 
 /// What a value is: the VIF and its VIFEs taken together.
+///
+/// Laid out as [`Meaning`] is, so that its fields are copied as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
 pub struct Vib<'a> {
+    /// The block as sent, text of a plain-text VIF included.
+    pub octets: &'a [u8],
+    pub modifiers: Modifiers<'a>,
     pub quantity: Quantity,
     pub unit: Unit,
     /// Power of ten by which the value is multiplied, corrections by VIFE included.
     pub exponent: i8,
-    pub modifiers: Modifiers<'a>,
-    /// The block as sent, text of a plain-text VIF included.
-    pub octets: &'a [u8],
+    pub(super) coding: Coding,
 }
 
 /// What only the meter or its manufacturer knows of a quantity.
@@ -68,7 +72,7 @@ impl<'a> Vib<'a> {
         }
         let Meaning { quantity, unit, exponent, coding } = meaning;
         let octets = octets.get(..octets.len() - rest.len()).unwrap_or(octets);
-        let vib = Self { quantity, unit, exponent, modifiers: Modifiers::new(vifes), octets };
+        let vib = Self { octets, modifiers: Modifiers::new(vifes), quantity, unit, exponent, coding };
         Ok((vib, Reading { coding, offset }, rest))
     }
 }

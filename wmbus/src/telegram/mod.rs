@@ -147,7 +147,9 @@ impl<'a> Telegram<'a> {
             _ => Link::parse(&mut rest)?,
         };
         let mut opening = open::Opening::new(header, &body);
-        opening.address = vendor::address(header.address(), rest).or(opening.address);
+        if let Some(address) = vendor::address(header.address(), rest) {
+            opening.address = Some(address);
+        }
         let openers = vendor::WithDefault::new(keys, header.address());
         let (application, stop) = opening.open(rest, &openers, formats, Buffers { link, transport, full });
         let address = opening.address.ok_or(Reject::NoAddress)?;

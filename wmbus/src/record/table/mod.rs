@@ -23,6 +23,7 @@ pub(super) struct Row {
 
 /// What one code means.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 pub(super) struct Meaning {
     pub(super) quantity: Quantity,
     pub(super) unit: Unit,

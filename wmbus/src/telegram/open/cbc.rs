@@ -10,7 +10,23 @@ use crate::tpl::Extension;
 use crate::{Key, Keys, Reject, Verdict};
 
 impl Opening {
+    #[inline(always)]
     pub(super) fn open_cbc<'a>(
+        &mut self,
+        sealed: &Sealed<'a>,
+        key: &Key,
+        plain: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Ended<'a>> {
+        let has_mac = self.afl.is_some_and(|afl| afl.mac.is_some());
+        if sealed.header.configuration.mode() == 7 || has_mac {
+            return self.open_derived(sealed, key, plain);
+        }
+        self.decrypted(sealed, plain, None, |encrypted| decrypt_mode_5(sealed, key, encrypted))
+    }
+
+    /// What mode 7 and a MAC need keys derived for.
+    #[inline(never)]
+    fn open_derived<'a>(
         &mut self,
         sealed: &Sealed<'a>,
         key: &Key,
@@ -41,8 +57,7 @@ impl Opening {
             Some(afl) => Some(is_mac_right(&afl, &derived(authenticate)?, tpdu, plain)),
             None => None,
         };
-        let blocks = 16 * header.configuration.blocks();
-        if blocks == 0 {
+        if header.configuration.blocks() == 0 {
             return match mac {
                 Some(false) => Err(self.cut_or(Verdict::BadMac).into()),
                 _ => {
@@ -51,15 +66,26 @@ impl Opening {
                 }
             };
         }
+        if !is_mode_7 {
+            return self.decrypted(sealed, plain, mac, |encrypted| decrypt_mode_5(sealed, key, encrypted));
+        }
+        let cipher = Aes128Dec::new((&derived(encrypt)?).into());
+        self.decrypted(sealed, plain, mac, |encrypted| security::cbc_decrypt(&cipher, &[0; 16], encrypted))
+    }
+
+    /// What is behind the check octets, once its first blocks are decrypted.
+    #[inline(always)]
+    fn decrypted<'a>(
+        &mut self,
+        sealed: &Sealed<'a>,
+        plain: &'a mut Vec<u8>,
+        mac: Option<bool>,
+        decrypt: impl FnOnce(&mut [u8]),
+    ) -> Result<&'a [u8], Ended<'a>> {
+        let (configuration, payload) = (&sealed.header.configuration, sealed.payload);
         plain.clear();
         plain.extend_from_slice(payload);
-        let encrypted = plain.get_mut(..blocks).ok_or(Reject::Truncated)?;
-        if is_mode_7 {
-            security::cbc_decrypt(&Aes128Dec::new((&derived(encrypt)?).into()), &[0; 16], encrypted);
-        } else {
-            let iv = security::mode_5_iv(&address, header.access_number);
-            security::cbc_decrypt(key.decrypting(), &iv, encrypted);
-        }
+        decrypt(plain.get_mut(..16 * configuration.blocks()).ok_or(Reject::Truncated)?);
         let plain: &'a [u8] = plain;
         match (plain.strip_prefix(&CHECK), mac) {
             (Some(_), Some(false)) => Err(self.cut_or(Verdict::BadMac).into()),
@@ -68,11 +94,17 @@ impl Opening {
                 Ok(opened)
             }
             (None, _) => match payload.strip_prefix(&CHECK) {
-                Some(opened) if !is_mode_7 => Ok(opened),
+                Some(opened) if configuration.mode() != 7 => Ok(opened),
                 _ => Err(Verdict::WrongKey.into()),
             },
         }
     }
+}
+
+#[inline]
+fn decrypt_mode_5(sealed: &Sealed<'_>, key: &Key, encrypted: &mut [u8]) {
+    let iv = security::mode_5_iv(&sealed.address, sealed.header.access_number);
+    security::cbc_decrypt(key.decrypting(), &iv, encrypted);
 }
 
 impl Opening {
