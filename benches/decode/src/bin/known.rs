@@ -3,6 +3,8 @@
 //! memory.
 //!
 //!     cargo run --release --manifest-path benches/decode/Cargo.toml --bin known
+//!
+//! `known keys METERS` and `known lines METERS LINES` print the same keys and telegrams for `dcu telegram decode`.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -15,6 +17,19 @@ use wmbus::{Address, Form, Key, Scratch, Telegram};
 const ROUNDS: u32 = 200;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize| arguments.get(place).and_then(|text| text.parse::<u32>().ok()).expect("a number");
+    match arguments.first().map(String::as_str) {
+        Some("keys") => (0..number(1)).for_each(|n| println!("{} {}", meter(n), hex::encode(octets(n)))),
+        Some("lines") => {
+            let meters = number(1);
+            (0..number(2)).for_each(|n| println!("{}", hex::encode(frame(n % meters, (n / meters) as u8))));
+        }
+        _ => compare(),
+    }
+}
+
+fn compare() {
     let mut scratch = Scratch::default();
     let mut nanoseconds = [10u32, 10_000].map(|meters| {
         let keys: HashMap<Address, Key> = (0..meters).map(|n| (meter(n), key(n))).collect();
@@ -41,14 +56,20 @@ fn main() {
     );
 }
 
+/// The digits of `n` are those of the identification.
 fn meter(n: u32) -> Address {
-    Address { manufacturer: 0x1596, identification: n, version: 0x33, device_type: 0x07 }
+    let identification = u32::from_str_radix(&n.to_string(), 16).expect("eight digits");
+    Address { manufacturer: 0x1596, identification, version: 0x33, device_type: 0x07 }
+}
+
+fn octets(n: u32) -> [u8; 16] {
+    let mut octets = [0x5a; 16];
+    octets[..4].copy_from_slice(&n.to_le_bytes());
+    octets
 }
 
 fn key(n: u32) -> Key {
-    let mut octets = [0x5a; 16];
-    octets[..4].copy_from_slice(&n.to_le_bytes());
-    Key::new(octets)
+    Key::new(octets(n))
 }
 
 fn frame(n: u32, access_number: u8) -> Vec<u8> {
