@@ -3,6 +3,8 @@
 //!
 //! What is said of them is what [`DataRecord::split`] says, in less time; a test compares the two.
 
+use super::modifier::Effect;
+use super::table::vife::first_effect;
 use super::table::{self, Coding, Meaning, Table};
 use super::value::{Treatment, little_endian};
 use super::{DataField, DataRecord, Function, Modifiers, Value, Vib};
@@ -36,16 +38,19 @@ pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let modified;
     if code & EXTENSION != 0 {
         vifes = octets.get(data_at..=data_at)?;
+        let vife = *vifes.first()?;
         data_at += 1;
-        if vifes.first()? & EXTENSION != 0 {
+        if vife & EXTENSION != 0 {
             return None;
         }
-        let offset;
-        (modified, offset) = meaning.modified(vifes);
-        if offset.is_some() {
-            return None;
+        if !matches!(first_effect(vife), Effect::Nothing | Effect::Error) {
+            let offset;
+            (modified, offset) = meaning.modified(vifes);
+            if offset.is_some() {
+                return None;
+            }
+            meaning = &modified;
         }
-        meaning = &modified;
     }
     Parts { octets, dif, numbers, vif_at, vifes, data_at }.record(meaning)
 }
