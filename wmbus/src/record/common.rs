@@ -6,7 +6,7 @@
 use super::modifier::Effect;
 use super::table::vife::first_effect;
 use super::table::{self, Coding, Meaning, Table};
-use super::value::{Treatment, little_endian};
+use super::value::{Treatment, number};
 use super::{DataField, DataRecord, Function, Modifiers, Value, Vib};
 
 /// The record in front of `octets`; None where it is not one of the commonest.
@@ -74,10 +74,7 @@ impl<'a> Parts<'a, '_> {
         let row = DIFS.get(usize::from(dif))?;
         let data = octets.get(data_at..)?;
         let (own, _) = data.split_at_checked(usize::from(row.len))?;
-        let raw = match data.first_chunk() {
-            Some(chunk) => u64::from_le_bytes(*chunk),
-            None => little_endian(own),
-        };
+        let raw = number(data, own);
         let value = Value::of(own, raw, row.unused.into(), *row.treatments.get(meaning.coding as usize)?)?;
         let &Meaning { quantity, unit, exponent, coding } = meaning;
         let modifiers = Modifiers::new(vifes);

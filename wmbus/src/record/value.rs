@@ -33,7 +33,7 @@ impl<'a> Value<'a> {
         };
         let (own, rest) = octets.split_at_checked(len).ok_or(Reject::Truncated)?;
         let unused = 64 - 8 * len as u32;
-        let value = Self::of(own, little_endian(own), unused, Treatment::of(data_field, coding));
+        let value = Self::of(own, number(octets, own), unused, Treatment::of(data_field, coding));
         Ok((value.unwrap_or(Self::Binary(own)), rest))
     }
 
@@ -267,9 +267,19 @@ fn low<const N: usize>(raw: u64) -> [u8; N] {
     std::array::from_fn(|place| (raw >> (8 * place)) as u8)
 }
 
+/// The number that begins with `own`, of which no more matters: eight octets where `octets`, which begin with them, have
+/// as many.
+#[inline(always)]
+pub(super) fn number(octets: &[u8], own: &[u8]) -> u64 {
+    match octets.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => little_endian(own),
+    }
+}
+
 /// Up to eight octets, the least significant first.
 #[inline]
-pub(super) fn little_endian(octets: &[u8]) -> u64 {
+fn little_endian(octets: &[u8]) -> u64 {
     octets.iter().rev().fold(0, |value, octet| value << 8 | u64::from(*octet))
 }
 
