@@ -179,11 +179,8 @@ fn get(meter: &mut Meter, attributes: &[Name], way: &Way, out: &mut Out) -> Outc
             show(attribute, &octets, scaler_unit, way, out)
         });
         if let Err(failure) = read {
-            // A closed pipe ends it quietly.
-            let Some(error) = &failure.error else { return Err(failure) };
-            if way.json {
-                out.json(&Line { error: Some(format!("{error:#}")), ..Line::of(attribute) })?;
-            } else if attributes.len() > 1 {
+            let failure = failed(failure, Line::of(attribute), way, out)?;
+            if let (false, true, Some(error)) = (way.json, attributes.len() > 1, &failure.error) {
                 eprintln!("dcu: {error:#}");
             }
             first = first.or(Some(failure));
@@ -201,7 +198,9 @@ fn get(meter: &mut Meter, attributes: &[Name], way: &Way, out: &mut Out) -> Outc
 fn set(meter: &mut Meter, attribute: Attribute, value: &Typed, way: &Way, out: &mut Out) -> Outcome {
     let octets = value.0.as_deref().ok_or_else(|| Failure::said(Exit::Usage, "an attribute needs a value"))?;
     let data = Data::parse_all(octets)?;
-    meter.direct.set(attribute, data).map_err(|error| meter.told(error))?;
+    if let Err(error) = meter.direct.set(attribute, data) {
+        return Err(failed(meter.told(error), Line::of(attribute), way, out)?);
+    }
     match way.json {
         true => out.json(&Line { done: Some(true), ..Line::of(attribute) })?,
         false => out.line(format_args!("{}  written", title(attribute)))?,
@@ -211,17 +210,30 @@ fn set(meter: &mut Meter, attribute: Attribute, value: &Typed, way: &Way, out: &
 
 fn action(meter: &mut Meter, name: Name, parameter: &Typed, way: &Way, out: &mut Out) -> Outcome {
     let parameter = parameter.0.as_deref().map(Data::parse_all).transpose()?;
-    let returned = meter.direct.action(name.method(), parameter).map_err(|error| meter.told(error))?;
+    let line = || Line { attribute: None, method: Some(name.number), ..Line::of(name.attribute()) };
+    let returned = match meter.direct.action(name.method(), parameter) {
+        Ok(returned) => returned,
+        Err(error) => return Err(failed(meter.told(error), line(), way, out)?),
+    };
     let data = returned.as_deref().map(Data::parse_all).transpose()?;
     if way.json {
         let node = data.map(|data| Node::new(data, way.sign()));
-        let line = Line { done: Some(true), node, ..Line::of(name.attribute()) };
-        out.json(&Line { attribute: None, method: Some(name.number), ..line })?;
+        out.json(&Line { done: Some(true), node, ..line() })?;
     } else {
         let said = data.map_or("done".into(), |data| format!("done: {}", value::line(data, None, way.sign())));
         out.line(format_args!("{}:{}:{}  {said}", name.class_id, name.logical_name, name.number))?;
     }
     Ok(Exit::Done)
+}
+
+/// Tells a failure as JSON too, where that is wanted. A closed pipe ends it quietly.
+fn failed(failure: Failure, line: Line, way: &Way, out: &mut Out) -> Result<Failure, Failure> {
+    match &failure.error {
+        None => return Err(failure),
+        Some(error) if way.json => out.json(&Line { error: Some(format!("{error:#}")), ..line })?,
+        Some(_) => {}
+    }
+    Ok(failure)
 }
 
 /// One attribute, or one method, as JSON.

@@ -27,8 +27,7 @@ mod topology;
 mod uplink;
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::Read;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,6 +35,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::de::DeserializeOwned;
+
+use crate::config::text_of;
 
 pub use exit::{Exit, Failure, OrExit, Outcome};
 pub use out::Out;
@@ -161,15 +162,24 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// What a file of JSON holds; `what` it should be.
 fn json_of<T: DeserializeOwned>(file: &Path, what: &str) -> Result<T, Failure> {
-    let failed = |exit, why: String| Failure::said(exit, format!("{}: {why}", file.display()));
-    let mut text = String::new();
-    fs::File::open(file)
-        .and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text))
-        .map_err(|error| failed(Exit::NotFound, error.to_string()))?;
-    if text.len() as u64 >= LONGEST_FILE {
-        return Err(failed(Exit::Failed, "is longer than 16 MiB".to_owned()));
+    let text = text_of(file, LONGEST_FILE).map_err(|error| unread(file, &error))?;
+    let wrong = |error| Failure::said(Exit::Configuration, format!("{}: is not {what}: {error}", file.display()));
+    serde_json::from_str(&text).map_err(wrong)
+}
+
+/// A file that could not be read, or holds no text.
+fn unread(file: &Path, error: &io::Error) -> Failure {
+    Failure::said(exit_of(error), format!("{}: {error}", file.display()))
+}
+
+fn exit_of(error: &io::Error) -> Exit {
+    match error.kind() {
+        io::ErrorKind::NotFound => Exit::NotFound,
+        io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+        // What is too large, or not UTF-8.
+        io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidData => Exit::Configuration,
+        _ => Exit::Failed,
     }
-    serde_json::from_str(&text).map_err(|error| failed(Exit::Failed, format!("is not {what}: {error}")))
 }
 
 fn exit_codes() -> String {

@@ -8,7 +8,7 @@ use plc::Eui64;
 use super::mesh::{Common, strange};
 use super::meter::now_ms;
 use super::text::{Table, age, ago, counted, printable};
-use super::{Exit, Failure, Out, Outcome};
+use super::{Exit, Failure, Out, Outcome, unread};
 use crate::config::{private, text_from, text_of};
 use crate::control::{ImportPart, MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
 
@@ -170,17 +170,13 @@ pub(super) fn text_of_owner(file: &Path) -> Result<String, Failure> {
     let read = if file == Path::new("-") {
         text_from(std::io::stdin().lock(), LIMIT)
     } else {
-        private(file).map_err(|error| Failure::said(Exit::NotPermitted, error))?;
-        text_of(file, LIMIT)
+        let text = text_of(file, LIMIT);
+        if text.is_ok() {
+            private(file).map_err(|error| Failure::said(Exit::NotPermitted, error))?;
+        }
+        text
     };
-    read.map_err(|error| {
-        let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-            std::io::ErrorKind::FileTooLarge => Exit::Configuration,
-            _ => Exit::NotFound,
-        };
-        Failure::said(exit, format!("{}: {error}", file.display()))
-    })
+    read.map_err(|error| unread(file, &error))
 }
 
 /// The nodes of a file, or all that is wrong with it, by line; a key is in none of it.

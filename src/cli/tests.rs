@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::control::tests::{card, telegram, well};
 use crate::control::{
-    Answer, Ask, BufferVerify, Collection, CommitLine, MeshState, MeshStatus, MeterCard, MeterLine, OrderLine, Range,
-    Refusal, RefusalKind, Reply, Request, Share, Status, Stream, TaskCard, TaskDay, TaskLine, TaskMeter, TaskObject,
-    left,
+    Answer, Ask, BufferVerify, ChannelAsk, ChannelCard, Collection, CommitLine, MeshState, MeshStatus, MeterCard,
+    MeterLine, OrderLine, Range, Refusal, RefusalKind, Reply, Request, Share, Status, Stream, TaskCard, TaskDay,
+    TaskLine, TaskMeter, TaskObject, left,
 };
 
 #[derive(Clone, Default)]
@@ -521,6 +521,70 @@ fn wrong_usage_ends_with_2() {
     assert_ne!(profile("2026-06-01", "2026-06-01"), Exit::Usage);
     // Its own time may be behind.
     assert_ne!(profile("2026-06-01T12:00:00Z", "2026-06-01"), Exit::Usage);
+    for wrong in [
+        &["--wrapper", ""][..],
+        &["--wrapper", "192.0.2.7"],
+        &["--hdlc-tcp", ":4059"],
+        &["--wrapper-udp", "::1:4059"],
+        &["--serial", "/dev/null", "--baud", "0"],
+        &["--wrapper", "127.0.0.1:1", "--pdu", "1"],
+        &["--wrapper", "127.0.0.1:1", "--auth", "none", "--ciphering", "dedicated"],
+    ] {
+        assert_eq!(dcu(&[&["dlms", "get", "8:0-0:1.0.0*255:2"], wrong].concat()).0, Exit::Usage, "{wrong:?}");
+    }
+    assert_eq!(dcu(&["dlms", "profile", "--wrapper", "127.0.0.1:1", "--companion", "idis", "nonsense"]).0, Exit::Usage);
+}
+
+#[test]
+fn a_file_that_is_not_there_or_no_text_has_its_exit_code_whoever_reads_it() {
+    let service = Service::new(|request| match request {
+        Request::Meters => vec![Reply::Meters { meters: lines() }],
+        other => panic!("{other:?}"),
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, octets: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, octets).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (latin, large) = (file("latin", b"\"\xe4\""), file("large", &[b' '; (16 << 20) + 1]));
+    let get = ["dlms", "get", "--wrapper", "127.0.0.1:1", "8:0-0:1.0.0*255:2", "--keys"];
+    for command in [
+        &["meter", "take-over"][..],
+        &["meter", "channel", "12345678", "1", "set-key"],
+        &["node", "import", "--network", "feeder"],
+        &get,
+    ] {
+        let exit = |file: &str| match command[0] {
+            "dlms" => dcu(&[command, &[file]].concat()).0,
+            _ => service.dcu(&[command, &[file]].concat()).0,
+        };
+        assert_eq!(exit("/nowhere/file"), Exit::NotFound, "{command:?}");
+        assert_eq!(exit(&latin), Exit::Configuration, "{command:?}");
+        assert_eq!(exit(&large), Exit::Configuration, "{command:?}");
+    }
+}
+
+#[test]
+fn options_of_a_channel_stand_before_and_behind_everything() {
+    let card = ChannelCard { meter: "KAM-12345678-1b-16".into(), channel: 1, ..ChannelCard::default() };
+    let service = Service::new(move |request| match request {
+        Request::Meters => vec![Reply::Meters { meters: lines() }],
+        Request::Channel { channel: 1, ask: ChannelAsk::Capture, .. } => vec![Reply::Channel(card.clone())],
+        other => panic!("{other:?}"),
+    });
+    for args in [
+        ["--json", "KAM-12345678-1b-16", "1", "capture"],
+        ["KAM-12345678-1b-16", "--json", "1", "capture"],
+        ["KAM-12345678-1b-16", "1", "--json", "capture"],
+        ["KAM-12345678-1b-16", "1", "capture", "--json"],
+    ] {
+        let (exit, text) = service.dcu(&[&["meter", "channel", "--timeout", "5s"], &args[..]].concat());
+        assert_eq!((exit, text.starts_with('{')), (Exit::Done, true), "{args:?}: {text}");
+        let (exit, _) = service.dcu(&[&["meter", "channel"], &args[..], &["--timeout", "5s"]].concat());
+        assert_eq!(exit, Exit::Done, "{args:?}");
+    }
 }
 
 #[test]

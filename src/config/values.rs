@@ -22,6 +22,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a duration such as \"15min\" (units: ms s min h d w)"))
 }
 
+/// `host:port`, `[::1]:port`, as it was said.
+///
+/// # Errors
+/// Says what an address looks like.
+pub fn host_and_port(text: &str) -> Result<String, String> {
+    super::words::host_and_port(text).map_err(|problem| problem.text)
+}
+
 /// `512B`, `7KiB`, `200MiB`, `1GB`, in octets.
 ///
 /// # Errors

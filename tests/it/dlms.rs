@@ -447,6 +447,12 @@ fn what_goes_wrong_is_told_with_what_to_do_and_has_its_exit_code() {
     let several = dcu(&[&["get", "3:9-9:9.9.9*9:2", CLOCK, "--json"], &way[..]].concat());
     assert_eq!(several.code, Some(4));
     assert!(several.lines()[0]["error"].is_string() && several.lines()[1]["utc"].is_string());
+    let action = ["action", "70:0-0:96.3.99*255:1", "--json"];
+    for (verb, exit) in [(&["set", IMPORT, "integer=1", "--json"][..], 6), (&action, 4)] {
+        let refused = dcu(&[verb, &way[..]].concat());
+        assert_eq!(refused.code, Some(exit), "{verb:?}");
+        assert!(refused.lines()[0]["error"].is_string() && refused.lines()[0]["done"].is_null(), "{verb:?}");
+    }
 
     let address = plain_meter(|server| server.faults.hang_after = Some(1));
     check(&["get", CLOCK, "--wrapper", &address, "--client", "1", "--timeout", "300ms"], 5, "no answer in time");

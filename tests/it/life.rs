@@ -295,7 +295,8 @@ fn a_removed_meter_comes_back_from_where_it_was_left() {
     assert!(card["electricity"]["pending"].is_null(), "{card:#}");
     assert_eq!((card["electricity"]["state"].as_str(), card["has_key"].as_bool()), (Some("active"), Some(true)));
     // Its key is good again.
-    assert_eq!(unit.ask(&["meter", "channel", &id, "1"]), serde_json::Value::Null, "it has no channel");
+    let (exit, said, card) = crate::behind::channel(&unit, &[&id, "1"]);
+    assert!(exit == 4 && said.contains("the meter has no M-Bus channel 1") && card.is_null(), "{exit}: {said}");
     unit.until_complete("profile", 1);
     unit.terminate();
     assert!(unit.events().iter().any(|(meter, code, _)| *meter == id && code == "electricity.restored"));

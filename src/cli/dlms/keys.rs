@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use dlms::security::{AuthenticationKey, EncryptionKey, Secret, SigningKey, Suite, SystemTitle, VerifyingKey};
 use toml_edit::{ImDocument, Value};
 
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, exit_of};
 use crate::config::text_of;
 use crate::journal::sync_parent;
 use crate::task::lock;
@@ -48,12 +48,7 @@ impl Keys {
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
         let said = path.display();
         let text = text_of(path, LIMIT).map_err(|error| {
-            let exit = match error.kind() {
-                io::ErrorKind::NotFound => Exit::NotFound,
-                io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-                _ => Exit::Failed,
-            };
-            Failure::new(exit, anyhow::Error::new(error).context(format!("read keys {said}")))
+            Failure::new(exit_of(&error), anyhow::Error::new(error).context(format!("read keys {said}")))
         })?;
         let mut keys =
             Self::parse(&text).map_err(|fault| Failure::said(Exit::Configuration, format!("{said}: {fault}")))?;
@@ -142,15 +137,25 @@ impl Counter {
     }
 
     /// Reserves counters that nobody used before: they are used once the file says so durably.
-    pub(super) fn reserve(&mut self) -> io::Result<Range<u32>> {
+    pub(super) fn reserve(&mut self) -> Result<Range<u32>, Failure> {
         let (mut reserved, floor) = (0..0, self.floor);
-        self.rewrite(|next| {
+        let written = self.rewrite(|next| {
             let next = next.max(floor);
             reserved = next..next.saturating_add(BLOCK);
             (reserved.end > next).then_some(reserved.end)
+        });
+        written.map_err(|error| {
+            let context = "reserve invocation counters in the keys file, which has to be writable";
+            Failure::new(Exit::Failed, anyhow::Error::new(error).context(context))
         })?;
         if reserved.is_empty() {
-            return Err(io::Error::other("the invocation counter is at its end: the meter needs new keys"));
+            let text = format!(
+                "{}: invocation_counter is {}, the last one, so all are used up: give the meter new keys, write them into \
+                 the file and set invocation_counter to 1",
+                self.path.display(),
+                reserved.start
+            );
+            return Err(Failure::said(Exit::Configuration, text));
         }
         self.reserved = Some(reserved.clone());
         Ok(reserved)
@@ -375,8 +380,10 @@ mod tests {
         assert_eq!(counter.reserve().unwrap(), 1..257);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "invocation_counter = 257\n[table]\n");
         std::fs::write(&path, "invocation_counter = 4294967295\n").unwrap();
-        assert!(counter.reserve().unwrap_err().to_string().contains("new keys"));
+        let Failure { exit, error } = counter.reserve().unwrap_err();
+        let said = error.unwrap().to_string();
+        assert!(exit == Exit::Configuration && said.contains("4294967295, the last one") && said.contains("new keys"));
         std::fs::write(&path, "invocation_counter = \"geheim\"\n").unwrap();
-        assert!(!counter.reserve().unwrap_err().to_string().contains("geheim"));
+        assert!(!format!("{:#}", counter.reserve().unwrap_err().error.unwrap()).contains("geheim"));
     }
 }

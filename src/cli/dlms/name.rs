@@ -65,9 +65,19 @@ pub(super) fn profile_of(text: &str, companion: Option<&Companion>) -> Result<Ob
     let found = companion.into_iter().flat_map(|it| &it.tasks).find(|task| task.id == text);
     match found.map(|task| &task.what) {
         Some(What::Profile(object) | What::Events(object)) => Ok(Obis(object.0)),
-        Some(_) => Err(format!("{text} reads no profile")),
-        None => profile(text),
+        Some(_) => Err(format!("{text} reads no profile: {}", profiles(companion))),
+        None => profile(text).map_err(|error| match companion {
+            Some(it) => format!("{error}, and no profile that {} names: {}", it.name, profiles(companion)),
+            None => error,
+        }),
     }
+}
+
+/// The tasks of a companion profile that read a profile.
+fn profiles(companion: Option<&Companion>) -> String {
+    let tasks = companion.into_iter().flat_map(|it| &it.tasks);
+    let tasks = tasks.filter(|task| matches!(task.what, What::Profile(_) | What::Events(_)));
+    tasks.map(|task| task.id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of what holds an invocation counter; its class may stand before it.

@@ -1,5 +1,7 @@
 //! `dcu dlms profile`: rows of a profile by range or by entry, each column with its name, scaler and unit.
 
+use std::ops::Range;
+
 use dlms::Data;
 use dlms::apdu::{Attribute, CaptureObject, EntryDescriptor, RangeDescriptor, Selection};
 use dlms::cosem::{Column, Row, Rows, ScalerUnit, capture_objects, class};
@@ -35,13 +37,15 @@ pub(super) enum Bound {
 
 impl Bound {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let far = || format!("{text:?} is a time of no meter: years from 1970 to 9998");
         if let Ok(moment) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self::Utc(moment.as_second()));
+            return Some(moment.as_second()).filter(|second| YEARS.contains(second)).map(Self::Utc).ok_or_else(far);
         }
         let form =
             |_| format!("{text:?} is no time such as 2026-06-25T12:00:00Z, or 2026-06-25 in the meter's own time");
         let civil: jiff::civil::DateTime = text.parse().map_err(form)?;
-        Ok(Self::Local(civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(form)?.timestamp().as_second()))
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| far())?;
+        Some(zoned.timestamp().as_second()).filter(|second| YEARS.contains(second)).map(Self::Local).ok_or_else(far)
     }
 
     /// Whether it is later whatever the meter's own time is.
@@ -57,13 +61,23 @@ impl Bound {
 /// `A-B`, `A-`, `-B` or `A`.
 pub(super) fn entries(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str, default| match text {
-        "" => Some(default),
-        text => text.parse::<u32>().ok().filter(|number| *number > 0),
+        "" => Ok(default),
+        _ if text.bytes().any(|digit| !digit.is_ascii_digit()) => {
+            Err(format!("{text:?} is no number: A-B, A-, -B or A"))
+        }
+        text => match text.parse::<u32>() {
+            Ok(0) => Err("entries are counted from 1".to_owned()),
+            Ok(number) => Ok(number),
+            Err(_) => Err(format!("no entry has the number {text}: {} is the highest", u32::MAX)),
+        },
     };
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (number(first, 1), number(last, 0)) {
-        (Some(first), Some(last)) if last == 0 || first <= last => Ok((first, last)),
-        _ => Err(format!("{text:?} is not A-B, entries counted from 1")),
+    if first.is_empty() && last.is_empty() {
+        return Err("no entry is said: A-B, A-, -B or A, counted from 1".to_owned());
+    }
+    match (number(first, 1)?, number(last, 0)?) {
+        (first, last) if last == 0 || first <= last => Ok((first, last)),
+        (first, last) => Err(format!("entry {first} comes after entry {last}: the lower number first, {last}-{first}")),
     }
 }
 
@@ -347,6 +361,8 @@ fn is_clock(object: &CaptureObject) -> bool {
 /// Minutes that summer time is ahead, at most.
 const SUMMER: i64 = 60;
 const DAY: i64 = 86_400;
+/// Seconds since 1970 UTC that can be asked for, up to 9999-01-01: behind them offsets leave the calendar.
+const YEARS: Range<i64> = 0..253_370_764_800;
 /// 2000-01-01: before any row.
 const EARLIEST: i64 = 946_684_800;
 /// 2098-12-31: after any row.
@@ -367,7 +383,11 @@ mod tests {
         ] {
             assert_eq!(Bound::parse(text), Ok(expected), "{text}");
         }
-        assert!(Bound::parse("yesterday").is_err());
+        for text in ["yesterday", "9999-12-31", "9999-01-01", "9999-12-31T23:59:59Z", "1969-12-31", "9999-01-01T00:00Z"]
+        {
+            assert!(Bound::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Bound::parse("9998-12-31").map(|bound| bound.is_after(Bound::Local(0))), Ok(true));
     }
 
     #[test]
@@ -376,8 +396,15 @@ mod tests {
             (entries("11-60"), entries("5-"), entries("-5"), entries("7")),
             (Ok((11, 60)), Ok((5, 0)), Ok((1, 5)), Ok((7, 7)))
         );
-        for text in ["0-1", "2-1", "a", "1-2-3"] {
-            assert!(entries(text).is_err(), "{text}");
+        for (text, why) in [
+            ("0-1", "counted from 1"),
+            ("5-3", "entry 5 comes after entry 3"),
+            ("a", "\"a\" is no number"),
+            ("1-2-3", "\"2-3\" is no number"),
+            ("1-99999999999", "99999999999: 4294967295 is the highest"),
+            ("-", "no entry is said"),
+        ] {
+            assert!(entries(text).unwrap_err().contains(why), "{text}");
         }
     }
 }

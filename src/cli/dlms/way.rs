@@ -22,20 +22,20 @@ use super::keys::{Counter, Keys};
 use super::name;
 use super::server::Server;
 use crate::cli::{Exit, Failure};
-use crate::config::Companion;
+use crate::config::{Companion, host_and_port};
 use crate::task::electricity::{Direct, DirectError, KernelRandom, Note, Place, Reserve, SessionError};
 
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Where {
     /// Over TCP in the wrapper; the port is 4059 mostly
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     wrapper: Option<String>,
     /// Over UDP in the wrapper; what is lost is asked again, twice
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     wrapper_udp: Option<String>,
     /// In HDLC frames over TCP
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     hdlc_tcp: Option<String>,
     /// In HDLC frames over a serial line, 8N1
     #[arg(long, value_name = "DEV")]
@@ -48,7 +48,7 @@ pub(super) struct Way {
     #[command(flatten)]
     place: Where,
     /// Speed of the serial line
-    #[arg(long, value_name = "N", default_value_t = 9600)]
+    #[arg(long, value_name = "N", default_value_t = 9600, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     baud: u32,
     /// The client's address; 16 is the public client
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -62,8 +62,9 @@ pub(super) struct Way {
     /// Octets of information in an HDLC frame that are asked for [default: the meter's 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(32..=2030))]
     frame: Option<u16>,
-    /// Octets of the longest answer in one piece [default: 65535, over HDLC and UDP 1024]
-    #[arg(long, value_name = "N")]
+    /// Octets of the longest answer in one piece, 64 at least [default: 65535, over HDLC and UDP 1024]
+    // IEC 62056-5-3 lets a meter refuse what is too short; public servers do below 64.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(64..))]
     pdu: Option<u16>,
     /// Offer general block transfer: a meter that has it may then answer so, and some have no other
     #[arg(long)]
@@ -257,6 +258,11 @@ impl Way {
         if (self.auth == Auth::Ecdsa || self.sign) && keys.system_title.is_none() {
             return Err(needs("system_title"));
         }
+        if protection.is_none() && self.ciphering != Ciphers::Global {
+            return Err(usage(
+                "--ciphering says how APDUs are protected, and they are not: --protection full, or another --auth",
+            ));
+        }
         let form = match self.ciphering {
             Ciphers::Global => Form::Global,
             Ciphers::Dedicated => Form::Dedicated,
@@ -313,9 +319,8 @@ impl Reserver {
     fn reserve(&mut self) -> Option<std::ops::Range<u32>> {
         match self.counter.as_mut()?.reserve() {
             Ok(range) => Some(range),
-            Err(error) => {
-                let context = "reserve invocation counters in the keys file, which has to be writable";
-                self.failed = Some(Failure::new(Exit::Failed, anyhow::Error::new(error).context(context)));
+            Err(failure) => {
+                self.failed = Some(failure);
                 None
             }
         }

@@ -17,7 +17,8 @@ use crate::reading::MeterId;
     override_usage = "dcu meter channel [OPTIONS] <METER> <CHANNEL> [WHAT]",
     subcommand_value_name = "WHAT",
     subcommand_help_heading = "What",
-    after_help = KEYS
+    after_help = KEYS,
+    mut_args = |arg| { let is_option = !arg.is_positional(); arg.global(is_option) }
 )]
 pub(super) struct Channel {
     /// The electricity meter

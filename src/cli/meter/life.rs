@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::one;
 use crate::cli::client::{Asking, unexpected};
 use crate::cli::text::{Table, ago, printable, utc};
-use crate::cli::{Exit, Failure, Out, Outcome};
+use crate::cli::{Exit, Failure, Out, Outcome, unread};
 use crate::config::{text_from, text_of};
 use crate::control::{ElectricityCard, Handover, MeterCard, Reply, Request};
 
@@ -61,9 +61,9 @@ pub(in crate::cli) fn handover_of(file: &Path) -> Result<Handover, Failure> {
         true => text_from(std::io::stdin().lock(), LIMIT),
         false => text_of(file, LIMIT),
     };
-    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = read.map_err(|error| Failure::said(Exit::NotFound, said(&error)))?;
-    serde_json::from_str(&text).map_err(|error| Failure::said(Exit::Configuration, said(&error)))
+    let text = read.map_err(|error| unread(file, &error))?;
+    let wrong = |error| format!("{}: is not what `dcu meter hand-over` writes: {error}", file.display());
+    serde_json::from_str(&text).map_err(|error| Failure::said(Exit::Configuration, wrong(error)))
 }
 
 pub(super) fn replace(args: &Replace, out: &mut Out) -> Outcome {

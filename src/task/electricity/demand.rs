@@ -8,7 +8,7 @@ use super::known::event;
 use crate::config::electricity::What;
 use crate::control::{ChannelAsk, ChannelCard, Refusal, RefusalKind};
 use crate::reading::{MeterId, Obis, Origin};
-use crate::schedule::{Grid, MeterNo, MeterState, Ticket};
+use crate::schedule::{End, Grid, MeterNo, MeterState, Ticket};
 use crate::store::{Body, Lane};
 
 /// What a meter is asked for.
@@ -137,7 +137,7 @@ impl Collector {
             known.answered_ms = Some(now.utc_ms);
         }
         self.schedule.handle_done(ticket, outcome.end, now);
-        let done = outcome.channel.take();
+        let (done, end) = (outcome.channel.take(), outcome.end);
         let detail = outcome.detail.take();
         let readings: Vec<_> = outcome.rows.into_iter().flat_map(|(_, readings)| readings).collect();
         let said: Vec<_> = readings
@@ -174,7 +174,12 @@ impl Collector {
             Demand::Scales(_) => {}
             Demand::Channel { channel, ask, wanted_by } => {
                 let why = || detail.unwrap_or_else(|| "the electricity meter does not answer".to_owned());
-                let done = done.unwrap_or_else(|| Err(Refusal::new(RefusalKind::Failed, why())));
+                let kind = match end {
+                    End::Unreachable => RefusalKind::TimedOut,
+                    End::Denied => RefusalKind::NotPermitted,
+                    _ => RefusalKind::Failed,
+                };
+                let done = done.unwrap_or_else(|| Err(Refusal::new(kind, why())));
                 if ask != ChannelAsk::Show {
                     let detail = channel_told(channel, &ask, &done, &wanted_by);
                     records.push(event("electricity.channel", detail, self.id_of(no), now));

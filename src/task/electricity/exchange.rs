@@ -129,7 +129,7 @@ impl Job {
         let mut outcome = Outcome { end: End::Unreachable, detail: None, received, layout, ..Outcome::default() };
         match timeout(LONGEST, self.converse(&mut outcome)).await {
             Ok(Ok(())) => outcome.end = End::Complete,
-            Ok(Err(Trouble { end, detail })) => (outcome.end, outcome.detail) = (end, Some(detail)),
+            Ok(Err(Trouble { end, detail, .. })) => (outcome.end, outcome.detail) = (end, Some(detail)),
             Err(_) => {
                 let minutes = LONGEST.as_secs() / 60;
                 outcome.detail = Some(format!("not done within {minutes} min"));
@@ -187,9 +187,10 @@ impl Job {
             Wanted::Channel(channel, ask) => {
                 let done = self.channel(*channel, ask, session, outcome).await;
                 let unanswered = done.as_ref().err().filter(|refusal| refusal.kind == RefusalKind::TimedOut);
-                let unanswered = unanswered.map(|refusal| refusal.message.clone());
+                let (end, kind) = (End::Unreachable, RefusalKind::TimedOut);
+                let unanswered = unanswered.map(|refusal| Trouble { end, kind, detail: refusal.message.clone() });
                 outcome.channel = Some(done);
-                unanswered.map_or(Ok(()), |detail| Err(Trouble { end: End::Unreachable, detail }))
+                unanswered.map_or(Ok(()), Err)
             }
             Wanted::Clock(discipline) => self.time(*discipline, session, outcome).await,
         }

@@ -11,6 +11,7 @@ use dlms::security::SecurityControl;
 use dlms::spec::ActionResult;
 
 use super::behind::{client_of, identity};
+use super::trouble::kind;
 use super::{Job, Outcome};
 use crate::control::{ChannelAsk, ChannelCard, MbusKey, Refusal, RefusalKind, Valve};
 use crate::reading::MeterId;
@@ -54,7 +55,7 @@ impl Job {
                     }
                     let done = numbered(method(mbus_method::SLAVE_INSTALL), *address, session).await;
                     // Who was not found does not stay there as if it were.
-                    if wanted.is_some() && done.as_ref().is_err_and(|refusal| refusal.kind == RefusalKind::Failed) {
+                    if wanted.is_some() && done.as_ref().is_err_and(|refusal| refusal.kind != RefusalKind::TimedOut) {
                         drop(want(card.channel, card.behind.as_deref(), session).await);
                     }
                     done
@@ -106,7 +107,12 @@ impl Job {
     async fn look(&self, channel: u8, session: &mut Session) -> Result<ChannelCard, Refusal> {
         let client = |attribute| Attribute::new(class::MBUS_CLIENT, client_of(channel), attribute);
         let valve = |attribute| Attribute::new(class::DISCONNECT_CONTROL, valve_of(channel), attribute);
-        let behind = identity(channel, session).await.map_err(|trouble| refused(trouble.detail))?;
+        let behind = identity(channel, session).await.map_err(|trouble| match Refusal::from(trouble) {
+            Refusal { kind: RefusalKind::NotFound, message } => {
+                absent_there(format!("the meter has no M-Bus channel {channel}: {message}"))
+            }
+            refusal => refusal,
+        })?;
         let primary_address: u8 = number(client(5), session).await?.unwrap_or(0);
         let alarm = number(client(12), session).await?;
         let key = number::<u8>(client(14), session).await?.map(|key| MbusKeyStatus::from(key).to_string());
@@ -149,7 +155,7 @@ async fn want(channel: u8, wanted: Option<&str>, session: &mut Session) -> Resul
     ];
     for (attribute, number) in (6..).zip(numbers) {
         let attribute = Attribute::new(class::MBUS_CLIENT, client_of(channel), attribute);
-        session.set(attribute, number).await.map_err(|error| refused(chain(&error)))?;
+        session.set(attribute, number).await.map_err(undone)?;
     }
     Ok(())
 }
@@ -168,14 +174,9 @@ async fn invoke(method: Method, parameter: Data<'_>, session: &mut Session) -> R
     session.action(method, Some(parameter)).await.map(drop).map_err(undone)
 }
 
-/// Of a method.
+/// Of what changes something.
 fn undone(error: SessionError) -> Refusal {
-    let kind = match &error {
-        SessionError::Failed(Failure { cause: Cause::Timeout | Cause::Link(_), .. }) | SessionError::Port(_) => {
-            RefusalKind::TimedOut
-        }
-        _ => RefusalKind::Failed,
-    };
+    let kind = kind(&error);
     let may = if kind == RefusalKind::TimedOut { ": it may have been done" } else { "" };
     Refusal::new(kind, format!("{}{may}", chain(&error)))
 }
@@ -191,7 +192,7 @@ async fn number<T: TryFrom<i128>>(attribute: Attribute, session: &mut Session) -
 fn absent<T>(error: SessionError) -> Result<Option<T>, Refusal> {
     match error {
         SessionError::Failed(Failure { cause: Cause::Access(_), .. }) => Ok(None),
-        error => Err(Refusal::new(RefusalKind::Failed, chain(&error))),
+        error => Err(Refusal::new(kind(&error), chain(&error))),
     }
 }
 
@@ -222,7 +223,7 @@ fn is_as_wanted(ask: &ChannelAsk, card: &ChannelCard) -> Result<(), Refusal> {
 }
 
 fn mode(card: &ChannelCard) -> Result<ControlMode, Refusal> {
-    let valve = card.valve.as_ref().ok_or_else(|| refused(format!("channel {} has no valve", card.channel)))?;
+    let valve = card.valve.as_ref().ok_or_else(|| absent_there(format!("channel {} has no valve", card.channel)))?;
     ControlMode::new(valve.control_mode).map_err(|reject| refused(reject.to_string()))
 }
 
@@ -236,6 +237,10 @@ fn octets(digits: &str) -> Result<[u8; 16], Refusal> {
     hex::decode_to_slice(digits, &mut octets)
         .map(|()| octets)
         .map_err(|_| Refusal::new(RefusalKind::Malformed, "a key has 32 hexadecimal digits"))
+}
+
+fn absent_there(why: String) -> Refusal {
+    Refusal::new(RefusalKind::NotFound, why)
 }
 
 fn refused(why: String) -> Refusal {
