@@ -81,7 +81,11 @@ fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
             faults.extend(found.map(|fault| Fault { line: Config::line_of(&text, &fault.key), ..fault }));
             faults
         }
-        Err(error) => error.faults,
+        Err(error) => {
+            let mut faults = error.faults;
+            faults.extend(of_files(&file, &faults));
+            faults
+        }
     };
     let exit = if faults.is_empty() { Exit::Done } else { Exit::Configuration };
     if json {
@@ -104,6 +108,18 @@ fn check(file: PathBuf, json: bool, out: &mut Out) -> Outcome {
         n => eprintln!("dcu: {n} faults"),
     }
     Ok(exit)
+}
+
+/// What is wrong in the files that a configuration with faults names, as far as it can be read.
+fn of_files(file: &Path, faults: &[Fault]) -> Vec<Fault> {
+    const FILES: [&str; 5] =
+        ["meters.keys", "electricity.keys", "electricity.peers", "uplink.trust", "uplink.signing_key"];
+    let text = text_of(file, Config::LIMIT).unwrap_or_default();
+    let (config, _) = Config::parse(&text, file.parent().unwrap_or(Path::new("")));
+    let mut found = Files::read(&config).err().unwrap_or_default();
+    // Of a file that is not named as it should be it is told already.
+    found.retain(|fault| FILES.contains(&fault.key.as_str()) && faults.iter().all(|other| other.key != fault.key));
+    found.into_iter().map(|fault| Fault { line: Config::line_of(&text, &fault.key), ..fault }).collect()
 }
 
 #[derive(Serialize)]

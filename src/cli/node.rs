@@ -1,5 +1,6 @@
 //! `dcu node list|show|import|admit|deny|kick`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -48,7 +49,8 @@ enum Verb {
     ///
     /// The file has a line `eui64,psk` or `eui64,psk,meter` for each node; the key has 32 hexadecimal digits. A first line
     /// `eui64,psk,meter` and lines that begin with # are passed over. The file must be readable for its owner alone. All
-    /// faults are told at once, and then nothing is imported; else all nodes of it are, at once. Nodes that are known stay
+    /// faults are told at once, and then nothing is imported; else all nodes of it are, at once. What follows the second
+    /// comma is the meter's name, commas and all; that is told, and so are names that stand there twice. Nodes that are known stay
     /// as they are; another key or meter takes the place of the old one.
     Import {
         /// The file, or - for standard input
@@ -90,6 +92,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 line.eui64 == eui64
                     || line.short_addr.as_ref() == Some(&node)
                     || (!node.is_empty() && line.meter == node)
+                    || line.electricity_meter.as_ref().is_some_and(|meter| meter.eq_ignore_ascii_case(&node))
             };
             let mut found = nodes.iter().filter(is_it);
             let line = match (found.next(), found.next()) {
@@ -134,12 +137,14 @@ fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
 
 /// The nodes of a file that its owner alone can read.
 pub(super) fn nodes_of(file: &Path) -> Result<Vec<NodeSecret>, Failure> {
-    parse(&text_of_owner(file)?).map_err(|faults| {
+    let (nodes, odd) = parse(&text_of_owner(file)?).map_err(|faults| {
         let said = faults.iter().take(20).map(|fault| format!("{}:{fault}", file.display())).collect::<Vec<_>>();
         let more = faults.len().saturating_sub(said.len());
         let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
         Failure::said(Exit::Configuration, format!("nothing was imported\n{}{more}", said.join("\n")))
-    })
+    })?;
+    odd.iter().for_each(|odd| eprintln!("dcu: {}:{odd}", file.display()));
+    Ok(nodes)
 }
 
 fn import(file: &Path, common: &Common, out: &mut Out) -> Outcome {
@@ -179,26 +184,43 @@ pub(super) fn text_of_owner(file: &Path) -> Result<String, Failure> {
     read.map_err(|error| unread(file, &error))
 }
 
-/// The nodes of a file, or all that is wrong with it, by line; a key is in none of it.
-fn parse(text: &str) -> Result<Vec<NodeSecret>, Vec<String>> {
-    let (mut nodes, mut faults) = (Vec::new(), Vec::new());
-    let mut seen = std::collections::BTreeMap::new();
+/// The nodes of a file and what is odd in it, or all that is wrong, by line; a key is in none of it.
+fn parse(text: &str) -> Result<(Vec<NodeSecret>, Vec<String>), Vec<String>> {
+    let (mut nodes, mut odd, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut seen, mut named) = (BTreeMap::new(), BTreeMap::<String, u32>::new());
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') || number == 1 && line.to_ascii_lowercase().starts_with("eui64,") {
             continue;
         }
-        match node(line) {
-            Ok(node) => match seen.insert(node.eui64.clone(), number) {
-                Some(first) => faults.push(format!("{number}: {} stands in line {first} already", node.eui64)),
-                None => nodes.push(node),
-            },
-            Err(fault) => faults.push(format!("{number}: {fault}")),
+        let node = match node(line) {
+            Ok(node) => node,
+            Err(fault) => {
+                faults.push(format!("{number}: {fault}"));
+                continue;
+            }
+        };
+        if let Some(first) = seen.insert(node.eui64.clone(), number) {
+            faults.push(format!("{number}: {} stands in line {first} already", node.eui64));
+            continue;
         }
+        if node.meter.contains(',') {
+            odd.push(format!("{number}: more than three fields: {:?} is taken as the meter's name", node.meter));
+        }
+        if !node.meter.is_empty() {
+            match named.get(&node.meter) {
+                Some(first) => odd.push(format!(
+                    "{number}: the meter's name {:?} stands in line {first} too: only the EUI-64 means one of these nodes",
+                    node.meter
+                )),
+                None => drop(named.insert(node.meter.clone(), number)),
+            }
+        }
+        nodes.push(node);
     }
     match faults.is_empty() {
         true if nodes.is_empty() => Err(vec!["1: there is no node in it: a line is eui64,psk[,meter]".to_owned()]),
-        true => Ok(nodes),
+        true => Ok((nodes, odd)),
         false => Err(faults),
     }
 }
@@ -238,7 +260,11 @@ fn list(nodes: &[NodeLine], json: bool, out: &mut Out) -> Outcome {
         table.row([
             node.eui64.clone(),
             node.short_addr.clone().unwrap_or_else(|| "-".into()),
-            printable(&node.meter),
+            printable(if node.meter.is_empty() {
+                node.electricity_meter.as_deref().unwrap_or("")
+            } else {
+                &node.meter
+            }),
             node.presence.name().to_owned(),
             node.heard_ms.map_or_else(|| "never".into(), |heard_ms| age(now, heard_ms)),
             figure(node.hops),
@@ -256,6 +282,9 @@ fn print(node: &NodeLine, now: i64) -> String {
     let mut row = |name: &str, text: String| items.row([name.to_owned(), text]);
     let since = node.joined_ms.map_or(String::new(), |joined_ms| format!(", joined {}", ago(now, joined_ms)));
     row("presence", format!("{}{since}", node.presence.name()));
+    if let Some(meter) = node.electricity_meter.as_ref().filter(|meter| **meter != node.meter) {
+        row("meter", format!("{}, as the configuration has it", printable(meter)));
+    }
     row("address", node.short_addr.clone().unwrap_or_else(|| "none yet".into()));
     if let Some(heard_ms) = node.heard_ms {
         let lqi = node.lqi.map_or(String::new(), |lqi| format!(", LQI {lqi}"));
@@ -313,7 +342,12 @@ mod tests {
         let good = format!(
             "\u{feff}EUI64,PSK,meter\n# a comment\n\n00:11:22:ff:ff:00:00:01,{psk},flat 3, left\r\n001122ffff000002,{psk}\n"
         );
-        let nodes = parse(&good).unwrap();
+        let (nodes, odd) = parse(&good).unwrap();
+        assert_eq!(odd, ["4: more than three fields: \"flat 3, left\" is taken as the meter's name"]);
+        let twice = format!("001122ffff000001,{psk},flat 3\n001122ffff000002,{psk},flat 3\n");
+        let (both, odd) = parse(&twice).unwrap();
+        assert_eq!((both.len(), odd.len()), (2, 1));
+        assert!(odd[0].starts_with("2: the meter's name \"flat 3\" stands in line 1 too"), "{odd:?}");
         let said: Vec<_> = nodes.iter().map(|node| (node.eui64.as_str(), node.meter.as_str())).collect();
         assert_eq!(said, [("001122ffff000001", "flat 3, left"), ("001122ffff000002", "")]);
         let bad = format!(

@@ -20,8 +20,9 @@ use super::{Out, Outcome};
 /// ports intact; decoded, by the service's own count (after a kill as it last told); stored, reported as durable;
 /// delivered, arrived at the head-end with the value that was meant, once; duplicates, arrived again and dropped there;
 /// lost, heard or reported as durable and not delivered; in_window, heard in the open commit window of a kill and not
-/// delivered, which is no loss. wire_bytes_per_reading has all octets between service and broker, TLS included, by
-/// delivered readings; written_bytes_per_reading what the service wrote to the disk, by stored readings
+/// delivered, which is no loss; arrived, of all meters together, which is more than delivered where electricity meters
+/// are asked for slots before the first that is expected. wire_bytes_per_reading has all octets between service and
+/// broker, TLS included, by what arrived; written_bytes_per_reading what the service wrote to the disk, by stored readings
 /// (none where its directory is in memory, as /tmp may be; without the 3 MiB that a new unit sets aside once in its life);
 /// peak_rss_bytes is the service's, and rss_kib its memory every 30 s; garbage, telegrams that were none (random octets
 /// and strangers' telegrams, told by receivers of all kinds that delimit frames), none of which may arrive. With a --policy other than "all", lost means reported as durable and not delivered.
@@ -31,7 +32,7 @@ use super::{Out, Outcome};
 /// behind the nodes of an emulated G3-PLC modem, and --tcp puts them on sockets there too. What is scaled is UTC, the
 /// unit's and the meters' alike: a day takes --day, a quarter of an hour a 96th of it; telegrams, time-outs, back-off
 /// of connections, TLS and the commit window are in real time. Every value of every slot that ended is compared with
-/// the meters' own: completeness, delivered by expected; gaps, of slots that ended while their meter was away (with its
+/// the meters' own: delivered, of the values that are expected; completeness, delivered by expected; gaps, of slots that ended while their meter was away (with its
 /// node, where it has one), and how many of them were filled in later; lost, reported as durable and not delivered;
 /// doubled, arrived in two records; joins, of nodes into their network. With both kinds of meters, the JSON object has
 /// gas_water and electricity, and beside them what is of all.

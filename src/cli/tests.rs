@@ -631,6 +631,32 @@ fn a_checked_configuration_is_reported() {
 }
 
 #[test]
+fn the_files_of_a_faulty_configuration_are_checked_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    file("meters.keys", "12345678 0001\n");
+    file("electricity.keys", "[4d4d4d0000bc614e]\npassword = 7\n");
+    let faulty = file(
+        "dcu.toml",
+        "[store]\nretention = \"60\"\n[meters]\nkeys = \"meters.keys\"\n[electricity]\nkeys = \"electricity.keys\"\n",
+    );
+    let (exit, text) = dcu(&["config", "check", &faulty]);
+    assert_eq!(exit, Exit::Configuration);
+    for key in [":2: store.retention: ", ":4: meters.keys: ", ":6: electricity.keys: "] {
+        assert!(text.contains(key), "{key}: {text}");
+    }
+    // What is not there is told once.
+    let missing = file("missing.toml", "[meters]\nkeys = \"nowhere.keys\"\n[store]\nretention = \"60\"\n");
+    let (_, text) = dcu(&["config", "check", &missing]);
+    assert_eq!(text.matches("meters.keys").count(), 1, "{text}");
+}
+
+#[test]
 fn a_closed_pipe_is_no_failure() {
     struct Closed;
     impl Write for Closed {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use self::diff::Diff;
 use self::forest::Forest;
 use super::mesh::{Common, strange};
+use super::text::printable;
 use super::{Exit, Failure, Out, Outcome};
 use crate::control::{MeshAsk, MeshSaid, Topology};
 
@@ -53,7 +54,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Some(file) => read(file)?,
         None => ask(&args.common)?,
     };
-    let older = args.diff.as_deref().map(read).transpose()?;
+    let older = args.diff.as_deref().map(|file| older(file, &topology)).transpose()?;
     let diff = older.as_ref().map(|older| Diff::new(older, &topology));
     let forest = Forest::new(&topology);
     match (&args.svg, &diff) {
@@ -76,6 +77,24 @@ fn ask(common: &Common) -> Result<Topology, Failure> {
     let _ = common.ask_of(&network, MeshAsk::Routes);
     let MeshSaid::Nodes { nodes } = common.ask_of(&network, MeshAsk::Nodes)? else { return Err(strange()) };
     Ok(Topology::new(status.network, status.pan_id, status.eui64, super::meter::now_ms(), &nodes))
+}
+
+/// An older picture of the same network.
+fn older(file: &Path, newer: &Topology) -> Result<Topology, Failure> {
+    let older = read(file)?;
+    let named = |it: &Topology| {
+        let (network, pan_id, coordinator) =
+            (printable(&it.network), printable(&it.pan_id), printable(&it.coordinator));
+        format!("{network:?}, PAN {pan_id}, coordinator {coordinator}")
+    };
+    let (then, now) = (named(&older), named(newer));
+    match then == now {
+        true => Ok(older),
+        false => Err(Failure::said(
+            Exit::Usage,
+            format!("{} shows another network: {then}; this one is {now}", file.display()),
+        )),
+    }
 }
 
 fn read(file: &Path) -> Result<Topology, Failure> {

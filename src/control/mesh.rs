@@ -64,6 +64,24 @@ pub enum MeshAsk {
     },
 }
 
+impl MeshAsk {
+    /// The node that it is about.
+    pub fn node_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Status | Self::Nodes | Self::Import { .. } | Self::Rekey | Self::Routes => None,
+            Self::Admit { node }
+            | Self::Deny { node }
+            | Self::Kick { node }
+            | Self::Trace { node }
+            | Self::Refresh { node }
+            | Self::History { node }
+            | Self::Pin { node, .. }
+            | Self::Release { node }
+            | Self::Blacklist { node, .. } => Some(node),
+        }
+    }
+}
+
 /// A part of an import: nothing changes before the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportPart {
@@ -198,6 +216,9 @@ pub struct NodeLine {
     /// Four hexadecimal digits; None for a node that never was admitted.
     pub short_addr: Option<String>,
     pub meter: String,
+    /// The meter that `[[electricity.meter]]` has behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electricity_meter: Option<String>,
     pub presence: NodePresence,
     pub joined_ms: Option<i64>,
     /// When something of it was heard last.

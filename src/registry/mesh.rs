@@ -167,6 +167,7 @@ impl Mesh {
             eui64: eui64.to_string(),
             short_addr: member.map(|member| short(member.short_addr)),
             meter: listed.map_or_else(String::new, |listed| listed.meter.clone()),
+            electricity_meter: None,
             presence,
             joined_ms: seen.joined_ms.filter(|_| is_joined),
             heard_ms: seen.heard_ms,

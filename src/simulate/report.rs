@@ -57,8 +57,8 @@ pub struct Progress {
 pub struct ElectricityProgress {
     /// Days that passed.
     pub days: f64,
-    /// Values that arrived, each counted once.
-    pub delivered: u64,
+    /// Values that arrived, each counted once: also those of slots that are not expected.
+    pub arrived: u64,
     pub meters: usize,
     /// Meters that answer, as the service sees it.
     pub active: u64,
@@ -76,8 +76,9 @@ pub struct Report {
 /// What came of a run, of all meters together.
 #[derive(Debug, Clone, Serialize)]
 pub struct Total {
-    /// Readings and values that arrived at the head-end as the meters had them, each counted once.
-    pub delivered: u64,
+    /// Readings and values that arrived at the head-end as the meters had them, each counted once: also values of slots
+    /// that are not expected.
+    pub arrived: u64,
     /// Records that arrived again, dropped by the head-end.
     pub duplicates: u64,
     pub lost: u64,
@@ -85,7 +86,7 @@ pub struct Total {
     pub strange: u64,
     /// Records that are reported as durable.
     pub stored: u64,
-    /// All octets of TCP payload between service and broker, both ways, TLS included; by delivered readings and values.
+    /// All octets of TCP payload between service and broker, both ways, TLS included; by readings and values that arrived.
     pub wire_bytes_per_reading: Option<f64>,
     /// Octets that the service caused to be written to the disk, by stored records; null where there is no disk. What a
     /// new unit writes once in its life, the reserve of its store, does not count.
@@ -251,12 +252,7 @@ impl Serialize for Report {
             }
             (radio, electricity) => radio.or(electricity).unwrap_or_default(),
         };
-        // Of the values of electricity meters those of the slots that count say more than all of them.
-        let mut total = object(serde_json::to_value(&self.total));
-        if self.radio.is_none() {
-            total.remove("delivered");
-        }
-        all.extend(total);
+        all.extend(object(serde_json::to_value(&self.total)));
         all.serialize(serializer)
     }
 }
@@ -328,7 +324,7 @@ mod tests {
         };
         Report {
             total: Total {
-                delivered: 31,
+                arrived: 31,
                 duplicates: 0,
                 lost: 0,
                 strange: 0,
@@ -351,13 +347,19 @@ mod tests {
     fn one_kind_of_meters_is_told_with_the_total_and_two_beside_it() {
         let json = |has_radio, has_electricity| serde_json::to_value(report(has_radio, has_electricity)).unwrap();
         let both = json(true, true);
-        assert_eq!((&both["delivered"], &both["completeness"], &both["lost"]), (&31.into(), &1.0.into(), &0.into()));
+        assert_eq!((&both["arrived"], &both["completeness"], &both["lost"]), (&31.into(), &1.0.into(), &0.into()));
         assert_eq!((&both["gas_water"]["sent"], &both["electricity"]["expected"]), (&10.into(), &20.into()));
         let radio = json(true, false);
         assert_eq!((&radio["sent"], &radio["meters"], &radio["stored"]), (&10.into(), &5.into(), &39.into()));
         assert!(radio.get("electricity").is_none() && radio.get("completeness").is_none(), "{radio}");
         let electricity = json(false, true);
         assert_eq!((&electricity["delivered"], &electricity["joins"]), (&20.into(), &3.into()));
+        // One name, one meaning: what is of all meters has another one.
+        assert!(both.get("delivered").is_none(), "{both}");
+        assert_eq!(
+            (&radio["delivered"], &radio["arrived"], &electricity["arrived"]),
+            (&9.into(), &31.into(), &31.into())
+        );
     }
 
     #[test]

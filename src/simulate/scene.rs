@@ -76,7 +76,7 @@ impl More {
 pub enum Error {
     #[error("write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("{} is not empty: choose another directory", .0.display())]
+    #[error("{} is not empty: choose another directory, or one that is not there yet", .0.display())]
     Occupied(PathBuf),
     #[error("{} is too long for a socket in it: choose a directory with a shorter path", .0.display())]
     TooLong(PathBuf),
@@ -97,15 +97,14 @@ impl Scene {
         let failed = |source| Error::Write { path: dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
         let dir = fs::canonicalize(&dir).map_err(failed)?;
+        // What somebody has there is not touched.
+        if fs::read_dir(&dir).map_err(failed)?.next().is_some() {
+            return Err(Error::Occupied(dir));
+        }
         // From here on the directory goes away with the scene, also when something below fails.
         let mut scene = Self { kit: Kit::at(dir.join("keys")), dir, is_temporary };
         if scene.socket().as_os_str().len() > SOCKET_PATH {
             return Err(Error::TooLong(scene.dir.clone()));
-        }
-        if scene.config().exists() {
-            let dir = scene.dir.clone();
-            scene.is_temporary = false;
-            return Err(Error::Occupied(dir));
         }
         match keys {
             None => {

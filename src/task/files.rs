@@ -63,7 +63,8 @@ impl Files {
         };
         let peers = config.electricity.peers.as_deref().and_then(|path| trust_in(path).err());
         faults.extend(peers.map(|error| wrong("electricity.peers", chain(&error))));
-        let own_title = config.electricity.system_title;
+        // Whether there is one where one is needed, the configuration says.
+        let own_title = config.electricity.system_title.or(Some([0; 8]));
         for meter in &config.electricity.meters {
             let Some(channel) = config.electricity.channels.get(meter.channel) else { continue };
             // Whoever can be spoken with has all that it takes.

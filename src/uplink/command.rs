@@ -56,10 +56,10 @@ impl Uplink {
             }
         };
         self.figures.commands += 1;
-        let answered = self.answered.iter().find(|answered| answered.id == id).map(|answered| &answered.state);
-        if let Some(state) = answered.or_else(|| self.book.state(&id)).cloned() {
+        if let Some(state) = self.state_of(&id).cloned() {
             return self.publish_answer(id, &state);
         }
+        self.begun = verified.message.operation.as_ref().map(|operation| (id, order::ordered(operation)));
         let accepted = self.accept(id, &verified, now);
         let who = verified
             .signers
@@ -74,6 +74,17 @@ impl Uplink {
             self.figures.commands_refused += 1;
             self.answer(id, State::Rejected, code, String::new(), 0, now);
         }
+    }
+
+    fn state_of(&self, id: &[u8; 16]) -> Option<&v1::CommandState> {
+        let answered = self.answered.iter().find(|answered| answered.id == *id).map(|answered| &answered.state);
+        answered.or_else(|| self.book.state(id))
+    }
+
+    /// What a command wants, as [`order::ordered`] has it; 0 where that is not known.
+    pub(super) fn ordered_by(&self, id: &[u8; 16]) -> u32 {
+        let begun = self.begun.filter(|(begun, _)| begun == id).map(|(_, ordered)| ordered);
+        begun.or_else(|| self.state_of(id).map(|state| state.ordered)).unwrap_or(0)
     }
 
     pub(super) fn audit(&mut self, who: String, what: String, decision: String, result: String, now: Now) {

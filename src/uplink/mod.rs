@@ -102,6 +102,8 @@ pub struct Uplink {
     turn: usize,
     jobs: VecDeque<Job>,
     answered: VecDeque<Answered>,
+    /// The command that came last, and what it wants.
+    begun: Option<([u8; 16], u32)>,
     book: Book,
     checkpoint_due: Instant,
     checkpoint_number: u64,
@@ -160,6 +162,7 @@ impl Uplink {
             turn: 0,
             jobs: VecDeque::new(),
             answered: VecDeque::new(),
+            begun: None,
             book: Book::new(start.commands.clone()),
             checkpoint_due: now.mono,
             checkpoint_number: 0,

@@ -17,7 +17,7 @@ use crate::wire::v1::command::Operation;
 use crate::wire::v1::command_state::State;
 use crate::wire::v1::order_meter::Action;
 use crate::wire::v1::{self, command_state};
-use crate::wire::{columns, signed};
+use crate::wire::{columns, hash, signed};
 
 /// What the command journal held when the uplink starts.
 pub type Known = (BTreeMap<[u8; 16], Kept>, Limits);
@@ -248,9 +248,17 @@ impl Uplink {
             code: code.to_owned(),
             detail: detail.chars().take(DETAIL).collect(),
             at: Some(status::received(now)),
+            ordered: self.ordered_by(&id),
             ..v1::CommandState::default()
         }
     }
+}
+
+/// What tells operations apart, without saying what they are: never 0.
+pub fn ordered(operation: &Operation) -> u32 {
+    let command = v1::Command { operation: Some(operation.clone()), ..v1::Command::default() };
+    let digest = hash(&command.encode_to_vec());
+    digest.first_chunk().map_or(1, |octets| u32::from_be_bytes(*octets)).max(1)
 }
 
 /// What a meter is told, as the command line and the control socket have it: `close-valve` and so on.

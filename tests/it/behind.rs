@@ -61,7 +61,7 @@ fn a_meter_is_installed_keyed_and_its_valve_closed_through_the_electricity_meter
     unit.until(&["meter", "channel", &id, "2"], |card| card["behind"].is_null() && card["valve"].is_object());
     let (code, said, _) = channel(&unit, &[&id, "2", "capture"]);
     assert!(code == 6 && said.contains("nothing is installed on channel 2"), "{said}");
-    assert_eq!(channel(&unit, &[&id, "4"]).0, 6, "there is no such object");
+    assert_eq!(channel(&unit, &[&id, "4"]).0, 4, "there is no such object");
     assert_eq!(channel(&unit, &[&id, "5"]).0, 1, "there is no such channel");
     let (code, said, _) = channel(&unit, &[&id, "2", "install", "--behind", "ELS-70012346-33-07"]);
     assert!(code == 1 && said.contains("object unavailable"), "{code} {said}");

@@ -345,6 +345,11 @@ async fn meters_are_read_through_the_network() {
         .await;
     let status = street.ask(&["status"]).1.remove(0);
     assert!(status["electricity"]["all"]["settled"].as_u64().unwrap() >= u64::from(METERS) * 23, "{status}");
+    // A node is known by the meter that is configured behind it.
+    let id = MeterId::SystemTitle(models[0].system_title().0).to_string();
+    let node = street.ask(&["node", "show", &id]).1.remove(0);
+    let expected = (&Value::from(identity(0).0.to_string()), &Value::from(id));
+    assert_eq!((&node["eui64"], &node["electricity_meter"]), expected, "{node}");
     // All of it was admitted by the poll scheduler, with nothing lost and little at once.
     let polling = &street.status()["polling"];
     assert!(polling["answered"].as_u64().unwrap() >= u64::from(METERS) * 5, "{polling}");

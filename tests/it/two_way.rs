@@ -281,6 +281,12 @@ async fn the_head_end_commands_meters_that_listen_now_and_then() {
     assert_eq!(field.ask(&["meter", "cancel", &number]).0, Some(0));
     let (code, said) = order(&broker, &clock);
     assert_eq!((code, said[0]["code"].as_str()), (Some(1), Some("cancelled")));
+    // An id stands for one order for ever: how that stands is no answer to another one.
+    let mut other = clock;
+    other[6] = "request-data";
+    assert_eq!(other[..6], clock[..6]);
+    let (code, said) = order(&broker, &other);
+    assert_eq!((code, said.len()), (Some(2), 0), "{said:?}");
     let (code, said) = order(&broker, &["--expires", "3s", "meter", METER, "request-data"]);
     assert_eq!((code, said[2]["code"].as_str()), (Some(1), Some("not_heard")), "{said:?}");
     assert_eq!(water.witness().refused + gas.witness().refused, 0);

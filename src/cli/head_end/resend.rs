@@ -93,6 +93,7 @@ pub(super) fn unanswered(error: PlayError) -> Failure {
     let exit = match error {
         PlayError::Order(OrderError::Silent { .. }) => Exit::TimedOut,
         PlayError::Order(OrderError::Refused(_)) => Exit::NotPermitted,
+        PlayError::Order(OrderError::AnotherOrder) => Exit::Usage,
         _ => Exit::Failed,
     };
     Failure::new(exit, error)

@@ -53,9 +53,9 @@ fn line(progress: &Progress) -> String {
             tally.telegrams, tally.sent, tally.stored,
         ));
     }
-    if let Some(ElectricityProgress { days, delivered, meters, active }) = progress.electricity {
+    if let Some(ElectricityProgress { days, arrived, meters, active }) = progress.electricity {
         line.push_str(&format!(
-            "day {days:.2}, {delivered} values delivered, {} stored; {active} of {meters} meters answer, ",
+            "day {days:.2}, {arrived} values arrived, {} stored; {active} of {meters} meters answer, ",
             tally.others_stored
         ));
     }
@@ -99,10 +99,12 @@ pub(super) fn summary(report: &Report, options: &Options) -> String {
         text.push_str(&format!("kills        {:>9}\n", total.kills));
     }
     text.push_str(&format!(
-        "duplicates   {:>9} records arrived again and were dropped\n\
+        "arrived      {:>9} readings and values at the head-end, in all\n\
+         duplicates   {:>9} records arrived again and were dropped\n\
          a reading    {:>9} octets between service and broker, {} written to the disk\n\
          memory       {:>9} KiB at most\n\
          seed         {:>9}\n",
+        total.arrived,
         total.duplicates,
         figure(total.wire_bytes_per_reading),
         figure(total.written_bytes_per_reading),
@@ -131,7 +133,7 @@ fn radio(part: &Radio, receivers: usize, seconds: f64) -> String {
 fn electricity(part: &Electricity, seconds: f64) -> String {
     let mut text = format!(
         "expected     {:>9} values of the slots of {:.2} days of {} electricity meters, {seconds:.1} s\n\
-         delivered    {:>9}\n\
+         delivered    {:>9} of them\n\
          completeness {:>9}\n\
          gaps         {:>9} values of slots while their meter was away, {} filled in\n\
          lost         {:>9}\n\

@@ -2,11 +2,12 @@ use proptest::prelude::*;
 
 use super::diff::{Change, Diff};
 use super::forest::Forest;
-use super::{svg, tree};
+use super::{Exit, Failure, svg, tree};
 use crate::control::{HopLine, LinkQuality, NodeLine, NodePresence, ParentFrom, Topology};
 
 fn node(number: u16, presence: NodePresence) -> NodeLine {
     NodeLine {
+        electricity_meter: None,
         eui64: format!("00112233aabb{number:04x}"),
         short_addr: Some(format!("{number:04x}")),
         meter: format!("AMM-{number:08}"),
@@ -127,6 +128,22 @@ fn what_changed_is_told() {
     assert_eq!(Diff::new(&older, &older).text(&older), "no change since 2025-10-09 08:53:20 UTC\n");
     let picture = svg::draw(&Forest::new(&newer), Some(&diff));
     assert!(picture.contains("moved, was behind 0001"));
+}
+
+#[test]
+fn the_picture_of_another_network_is_no_older_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, topology: &Topology| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, serde_json::to_string(topology).unwrap()).unwrap();
+        path
+    };
+    let street = street();
+    let (one, other) = (file("one", &street), file("other", &Topology { network: "yard".into(), ..street.clone() }));
+    assert_eq!(super::older(&one, &street).unwrap(), street);
+    let Failure { exit, error } = super::older(&other, &street).unwrap_err();
+    let said = error.unwrap().to_string();
+    assert!(exit == Exit::Usage && said.contains("shows another network: \"yard\", PAN 781d"), "{said}");
 }
 
 #[test]

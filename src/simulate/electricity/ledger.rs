@@ -128,7 +128,7 @@ impl Ledger {
     }
 
     /// Values that arrived, each counted once.
-    pub fn delivered(&self) -> u64 {
+    pub fn arrived(&self) -> u64 {
         self.arrived.len() as u64
     }
 
@@ -273,7 +273,7 @@ mod tests {
         ledger.arrive(&reading(&model, import, to, 900, value(to) + 1));
         // An instantaneous value is of no slot.
         ledger.arrive(&reading(&model, import, to, 0, 1));
-        assert_eq!((ledger.delivered(), ledger.doubled(), ledger.strange()), (4, 1, 1));
+        assert_eq!((ledger.arrived(), ledger.doubled(), ledger.strange()), (4, 1, 1));
         assert_eq!(ledger.missing(from, to).len(), 10);
         assert_eq!(Tally { expected: 4, delivered: 3 }.completeness(), 0.75);
     }

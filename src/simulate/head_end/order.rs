@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::task::chain;
 use crate::task::mqtt::{self, Event, PubAckReason, Publication, Reason, Settings};
+use crate::uplink::order::ordered;
 use crate::uplink::{Topic, Topics};
 use crate::wire::signed::{self, PrivateKey};
 use crate::wire::trust::Trust;
@@ -39,6 +40,8 @@ pub enum OrderError {
     Refused(PubAckReason),
     #[error("no answer of the unit in time{}", trouble.as_deref().map(|text| format!("; {text}")).unwrap_or_default())]
     Silent { trouble: Option<String> },
+    #[error("this id was used for another order, which is not carried out again: leave --id out for a new one")]
+    AnotherOrder,
     #[error("the MQTT driver ended")]
     Ended,
 }
@@ -100,6 +103,9 @@ pub async fn give(
                     let _ = door.acknowledge(token);
                 }
                 match answer {
+                    Ok(state) if state.id == order.id && !wants(&state, &order.operation) => {
+                        return Err(OrderError::AnotherOrder);
+                    }
                     Ok(state) if state.id == order.id => {
                         told(&state);
                         if is_last(&state) {
@@ -118,6 +124,11 @@ pub async fn give(
             Event::PubAck { .. } | Event::Sent { .. } => {}
         }
     }
+}
+
+/// A unit that does not say what was ordered is believed.
+fn wants(state: &CommandState, operation: &Operation) -> bool {
+    state.ordered == 0 || state.ordered == ordered(operation)
 }
 
 fn is_last(state: &CommandState) -> bool {

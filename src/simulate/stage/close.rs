@@ -48,7 +48,7 @@ impl Stage<'_> {
         let read = self.electricity.as_ref().map(electricity::Part::ledger);
         let electricity =
             self.electricity.as_ref().map(|it| it.report(tally.others_stored, verdict.others_lost, self.cpu));
-        let delivered = ledger.matched() + read.map_or(0, electricity::Ledger::delivered);
+        let arrived = ledger.matched() + read.map_or(0, electricity::Ledger::arrived);
         let stored = radio.as_ref().map_or(0, |it| it.stored) + electricity.as_ref().map_or(0, |it| it.stored);
         let usage = self.service.usage();
         // A unit that is new writes its reserve first, and never again.
@@ -57,12 +57,12 @@ impl Stage<'_> {
             usage.written_bytes.and_then(|written| written.checked_sub(reserve)).filter(|written| *written > 0);
         Ok(Report {
             total: Total {
-                delivered,
+                arrived,
                 duplicates: tally.duplicates + repeated,
                 lost: verdict.lost + verdict.others_lost,
                 strange: ledger.strange() + read.map_or(0, electricity::Ledger::strange),
                 stored,
-                wire_bytes_per_reading: each(self.proxy.up() + self.proxy.down(), delivered),
+                wire_bytes_per_reading: each(self.proxy.up() + self.proxy.down(), arrived),
                 written_bytes_per_reading: written.and_then(|written| each(written, stored)),
                 peak_rss_bytes: usage.peak_rss_bytes,
                 rss_kib: self.memory.samples,

@@ -45,7 +45,7 @@ impl Stage<'_> {
         let status = figures.status.as_ref();
         let electricity = self.electricity.as_ref().map(|electricity| ElectricityProgress {
             days: self.start.days(now()),
-            delivered: electricity.ledger().delivered(),
+            arrived: electricity.ledger().arrived(),
             meters: electricity.meters(),
             active: status.and_then(|status| status.electricity.as_ref()).map_or(0, |it| it.active),
         });

@@ -1,12 +1,15 @@
 //! Questions about mesh networks, and what the head-end is told of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::{Desk, ask, ask_within};
+use crate::config::electricity::Meter;
 use crate::control::{MeshAsk, MeshSaid, MeshStatus, Refusal, RefusalKind, Reply};
+use crate::reading::MeterId;
 use crate::task::{plc, topology};
 use crate::uplink::Snapshot;
 
@@ -33,7 +36,7 @@ impl Desk {
     }
 
     /// What a network answers; one that does not run says why. Where there is one network, it need not be named.
-    pub(super) fn mesh(&self, network: &str, ask: MeshAsk) -> impl Future<Output = Reply> + Send + use<> {
+    pub(super) fn mesh(&self, network: &str, mut ask: MeshAsk) -> impl Future<Output = Reply> + Send + use<> {
         let network = match self.config.plc.as_slice() {
             [only] if network.is_empty() => &only.name,
             _ => network,
@@ -41,9 +44,22 @@ impl Desk {
         let door = self.networks.iter().find(|(name, _)| name == network).map(|(_, door)| door.clone());
         let failed = self.failed_networks.iter().find(|status| status.network == network).cloned();
         let missing = Refusal::new(RefusalKind::NotFound, format!("no network {network:?} is configured"));
+        let behind = behind(&self.config.electricity.meters);
+        // A node may be named by the meter that is configured behind it.
+        if let Some(node) = ask.node_mut() {
+            let word = node.to_ascii_lowercase();
+            let named = behind.iter().find(|(_, meter)| **meter == word);
+            named.into_iter().for_each(|(eui64, _)| node.clone_from(eui64));
+        }
         async move {
             match (door, failed) {
-                (Some(door), _) => ask_network(&door, ask).await,
+                (Some(door), _) => match ask_network(&door, ask).await {
+                    Reply::Mesh(MeshSaid::Nodes { mut nodes }) => {
+                        nodes.iter_mut().for_each(|node| node.electricity_meter = behind.get(&node.eui64).cloned());
+                        Reply::Mesh(MeshSaid::Nodes { nodes })
+                    }
+                    reply => reply,
+                },
                 (None, Some(status)) if ask == MeshAsk::Status => Reply::Mesh(MeshSaid::Status(Box::new(status))),
                 (None, Some(MeshStatus { network, error, .. })) => {
                     let why = error.unwrap_or_default();
@@ -66,6 +82,12 @@ impl Desk {
         networks.extend(self.failed_networks.iter().cloned());
         networks
     }
+}
+
+/// Electricity meters by the EUI-64 of the node that they are configured behind.
+fn behind(meters: &[Meter]) -> BTreeMap<String, String> {
+    let named = |meter: &Meter| Some((meter.node?.to_string(), MeterId::SystemTitle(meter.id).to_string()));
+    meters.iter().filter_map(named).collect()
 }
 
 async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Reply {

@@ -67,9 +67,7 @@ pub(super) fn kind(error: &SessionError) -> RefusalKind {
         },
         Cause::Action(result) => match result {
             ActionResult::ReadWriteDenied | ActionResult::ScopeOfAccessViolated => RefusalKind::NotPermitted,
-            ActionResult::ObjectUndefined | ActionResult::ObjectClassInconsistent | ActionResult::ObjectUnavailable => {
-                RefusalKind::NotFound
-            }
+            ActionResult::ObjectUndefined | ActionResult::ObjectClassInconsistent => RefusalKind::NotFound,
             _ => RefusalKind::Failed,
         },
         _ if failure.target == Target::Association => RefusalKind::NotPermitted,
