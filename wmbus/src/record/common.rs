@@ -29,7 +29,7 @@ pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let (table, code, mut data_at) = match vif {
         ..EXTENSION => (Table::Primary, vif, vif_at + 1),
         0xfb => (Table::Alternate, *octets.get(vif_at + 1)?, vif_at + 2),
-        0xfd => (Table::Main, *octets.get(vif_at + 1)?, vif_at + 2),
+        0xfd => (Table::Main, *octets.get(vif_at + 1).filter(|code| **code != 0xfd)?, vif_at + 2),
         0xef | 0xfc | 0xff => return None,
         _ => (Table::Primary, vif, vif_at + 1),
     };

@@ -294,7 +294,7 @@ fn the_short_way_through_a_record_says_what_the_long_way_says() {
     for dif in 0..=0xff {
         for dife in [&[][..], &[0x00], &[0x5a], &[0x8a], &[0xda, 0x35], &[0x80, 0x80, 0x41]] {
             for vif in 0..=0xffu8 {
-                for code in [0x00, 0x17, 0x48, 0x7c, 0x93] {
+                for code in [0x00, 0x17, 0x48, 0x7c, 0x93, 0xef, 0xfb, 0xfc, 0xfd, 0xff] {
                     let mut octets = vec![dif];
                     octets.extend(dife);
                     octets.extend([vif, code]);
