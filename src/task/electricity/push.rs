@@ -14,7 +14,7 @@ use plc::Eui64;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -137,7 +137,8 @@ impl Listener {
 async fn connection(mut stream: TcpStream, peer: IpAddr, place: &Place, out: mpsc::Sender<Pushed>, counts: PushCounts) {
     let (mut deframer, mut notifications) = (Deframer::default(), Notifications::new(LONGEST));
     let mut buf = vec![0; READ];
-    while let Ok(Ok(read @ 1..)) = timeout(IDLE, stream.read(&mut buf)).await {
+    let mut until = Instant::now() + IDLE;
+    while let Ok(Ok(read @ 1..)) = timeout_at(until, stream.read(&mut buf)).await {
         let mut whole = Vec::new();
         let mut is_sound = true;
         deframer.push(buf.get(..read).unwrap_or_default(), |found| {
@@ -150,7 +151,9 @@ async fn connection(mut stream: TcpStream, peer: IpAddr, place: &Place, out: mps
             }
         });
         for apdu in whole {
-            place.spoke(Instant::now());
+            let now = Instant::now();
+            until = now + IDLE;
+            place.spoke(now);
             if out.send(Pushed { peer: Peer::Address(peer), apdu }).await.is_err() {
                 return;
             }
@@ -237,7 +240,7 @@ const DATAGRAM: usize = 65_536;
 const READ: usize = 4_096;
 /// Senders of datagrams whose blocks are kept.
 const SENDERS: usize = 32;
-/// A connection on which nothing comes for so long is closed: the meter opens another.
+/// A connection on which nothing whole comes for so long is closed: the meter opens another.
 const IDLE: Duration = Duration::from_secs(120);
 const AGAIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
