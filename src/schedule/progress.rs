@@ -83,6 +83,16 @@ impl Progress {
         }
     }
 
+    /// Settles what is settled in another one, as far as that counts there: so nothing is told twice by who has both.
+    pub fn join(&mut self, other: &Self) {
+        let Some(newest) = other.newest() else { return };
+        for slot in self.watermark.max(other.first)..=newest {
+            if other.is_settled(slot) && !self.is_settled(slot) {
+                self.settle(slot);
+            }
+        }
+    }
+
     /// Gives up what is not settled before `horizon`.
     pub fn give_up_before(&mut self, horizon: Slot) {
         while self.watermark < horizon {
@@ -271,6 +281,21 @@ mod tests {
         assert_eq!((progress.watermark(), progress.lost()), (10, 9));
         progress.give_up_before(10);
         assert_eq!(progress.lost(), 9);
+    }
+
+    #[test]
+    fn what_another_one_has_told_is_not_told_again_and_what_it_never_wanted_is() {
+        // It was read from 100 on: up to 109, and 112; nobody asked it for what was before.
+        let mut other = Progress::new(100);
+        (100..=109).chain([112]).for_each(|slot| assert!(other.read(slot)));
+        let mut progress = Progress::new(90);
+        (90..=95).chain([104]).for_each(|slot| assert!(progress.read(slot)));
+        progress.join(&other);
+        let missing: Vec<_> = (90..=114).filter(|slot| !progress.is_settled(*slot)).collect();
+        assert_eq!(missing, [96, 97, 98, 99, 110, 111, 113, 114]);
+        let before = progress.clone();
+        progress.join(&Progress::new(500));
+        assert_eq!(progress, before, "nothing was told there");
     }
 
     #[test]

@@ -134,7 +134,10 @@ impl Collector {
         }
         let lines = known.tasks.iter().filter_map(|member| {
             let said = self.config.tasks.get(member.task)?;
-            Some((member.task, kept.progress(&said.id, &said.grid)?.clone()))
+            let mut progress = kept.progress(&said.id, &said.grid)?.clone();
+            // What this unit has told since that state was said it does not tell again.
+            self.schedule.progress(no, member.task).into_iter().for_each(|own| progress.join(own));
+            Some((member.task, progress))
         });
         let lines: Vec<_> = lines.collect();
         let missing = known.tasks.len() - lines.len();
