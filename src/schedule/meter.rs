@@ -70,6 +70,8 @@ pub(super) struct Meter {
     pub(super) lines: Vec<Option<Line>>,
     /// Exchanges in a row that it did not answer.
     failures: u32,
+    /// When the first of them was, milliseconds UTC.
+    away_since: i64,
     /// Milliseconds UTC; before that it is left alone.
     pub(super) probe_at: i64,
     pub(super) is_busy: bool,
@@ -102,7 +104,7 @@ pub(super) enum Place {
 impl Meter {
     pub(super) fn new(channel: usize, lines: Vec<Option<Line>>) -> Self {
         let state = MeterState::New;
-        Self { channel, state, lines, failures: 0, probe_at: i64::MIN, is_busy: false, served: 0 }
+        Self { channel, state, lines, failures: 0, away_since: 0, probe_at: i64::MIN, is_busy: false, served: 0 }
     }
 
     pub(super) fn line(&self, task: usize) -> Option<&Line> {
@@ -116,6 +118,11 @@ impl Meter {
     /// Takes part.
     pub(super) fn is_commissioned(&self) -> bool {
         !self.state.is_retired()
+    }
+
+    /// Since when it does not answer, milliseconds UTC.
+    pub(super) fn away_since(&self) -> Option<i64> {
+        (self.failures > 0).then_some(self.away_since)
     }
 
     /// As if it had never failed.
@@ -141,6 +148,9 @@ impl Meter {
 
     /// Did not answer: the next attempt comes later each time.
     pub(super) fn failed(&mut self, retries: u32, no: MeterNo, now_ms: i64) {
+        if self.failures == 0 {
+            self.away_since = now_ms;
+        }
         self.failures = self.failures.saturating_add(1);
         let wait = match self.failures.checked_sub(retries + 1) {
             None => RETRY_MS << (self.failures - 1).min(8),

@@ -4,6 +4,8 @@
 //! became durable by [`Schedule::settle`] and ends each order by [`Schedule::handle_done`]. Time is the unit's UTC;
 //! while that is not known only what is asked on demand goes out.
 
+mod wake;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -194,12 +196,17 @@ impl Schedule {
     pub fn handle_done(&mut self, ticket: Ticket, end: End, now: Now) {
         let Some((no, work)) = self.land(ticket) else { return };
         let Some(meter) = self.meters.get_mut(&no) else { return };
+        let back = meter.away_since().filter(|_| end != End::Unreachable).map(|since| (meter.channel, since));
         match end {
             End::Unreachable => meter.failed(self.retries, no, now.utc_ms),
             End::Complete | End::Broken | End::Refused => meter.answered(),
             End::Denied => meter.denied(),
         }
+        if let Some((channel, since)) = back {
+            self.wake(channel, since, now.utc_ms);
+        }
         let Work::Read { task, slots } = work else { return self.arrange_all(no, now.utc_ms) };
+        let Some(meter) = self.meters.get_mut(&no) else { return };
         if let (Some(line), Some(said)) = (meter.line_mut(task), self.tasks.get(task)) {
             let has_read = std::mem::take(&mut line.has_read);
             match end {
@@ -231,15 +238,6 @@ impl Schedule {
             }
         }
         self.arrange_all(no, now.utc_ms);
-    }
-
-    /// A sign of life from elsewhere: a meter that was given up is tried again now.
-    pub fn handle_alive(&mut self, no: MeterNo, now: Now) {
-        let Some(meter) = self.meters.get_mut(&no) else { return };
-        if meter.probe_at > now.utc_ms {
-            meter.probe_at = now.utc_ms;
-            self.arrange_all(no, now.utc_ms);
-        }
     }
 
     /// Of the slots of a task that end after `from` and not after `to`, seconds UTC.

@@ -194,6 +194,29 @@ fn a_meter_that_does_not_answer_is_tried_more_and_more_seldom_and_at_once_when_i
 }
 
 #[test]
+fn when_one_is_back_those_of_its_channel_that_went_with_it_are_tried_soon() {
+    let clock = Clock(anchor());
+    let mut schedule = Schedule::new(vec![profile()], &[4, 4], 3);
+    let meters: Vec<_> = (0..4).map(|no| schedule.commission(no / 3, vec![(0, None)], clock.at(0))).collect();
+    // The third one falls silent ten hours before the others, the fourth is on another channel.
+    for second in (960..2 * 86_400).step_by(10) {
+        let away = |order: &Order| second > if order.meter == meters[2] { 7_200 } else { 43_200 };
+        serve(&mut schedule, clock.at(second), |order| match away(order) {
+            true => (Vec::new(), End::Unreachable),
+            false => all(order),
+        });
+    }
+    assert!(meters.iter().all(|meter| schedule.state(*meter) == Some(MeterState::Unreachable)));
+    let back = 2 * 86_400;
+    schedule.handle_alive(meters[0], clock.at(back));
+    for second in (back..back + 120).step_by(10) {
+        serve(&mut schedule, clock.at(second), all);
+    }
+    let states: Vec<_> = meters.iter().map(|meter| schedule.state(*meter).unwrap()).collect();
+    assert_eq!(states, [MeterState::Active, MeterState::Active, MeterState::Unreachable, MeterState::Unreachable]);
+}
+
+#[test]
 fn billing_goes_before_profiles_and_what_is_asked_before_both() {
     let clock = Clock(anchor());
     let mut schedule = Schedule::new(vec![profile(), billing()], &[1], 3);
