@@ -174,6 +174,11 @@ impl Origin {
         ("snapshot", Self::Snapshot),
         ("billing", Self::Billing),
     ];
+
+    /// The word in output.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.into_iter().find(|(_, it)| *it == self).map_or("", |(name, _)| name)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,3 +45,15 @@ pub enum Standing {
     /// It came the other way, and the preferred one tells the same.
     Secondary,
 }
+
+impl Standing {
+    /// The word in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sole => "sole",
+            Self::Preferred => "preferred",
+            Self::StandIn => "stand-in",
+            Self::Secondary => "secondary",
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::stream::{BatchId, Stream};
 use crate::control::ReadingLine;
-use crate::reading::{Event, EventKind, RawTelegram, Reading, Received, TimeQuality};
+use crate::reading::{Event, EventKind, Path, RawTelegram, Reading, Received, TimeQuality};
 use crate::store::{Body, Epoch, Lane, Record};
 
 /// The name of a record in a line: enough to find out what a file holds.
@@ -95,6 +95,9 @@ fn reading_fields(reading: &Reading) -> Json {
         "meter": source.meter.to_string(),
         "received": received(&source.received),
         "meter_time": meter_time,
+        "origin": source.origin.name(),
+        "behind": match &source.path { Path::Direct => None, Path::Behind(meter) => Some(meter.to_string()) },
+        "standing": source.standing.name(),
         "status": hex::encode(&source.status),
         "security": source.security.name(),
         "links": source.links.iter().map(|link| json!({
