@@ -65,9 +65,9 @@ pub(super) fn profile_of(text: &str, companion: Option<&Companion>) -> Result<Ob
     let found = companion.into_iter().flat_map(|it| &it.tasks).find(|task| task.id == text);
     match found.map(|task| &task.what) {
         Some(What::Profile(object) | What::Events(object)) => Ok(Obis(object.0)),
-        Some(_) => Err(format!("{text} reads no profile: {}", profiles(companion))),
+        Some(_) => Err(format!("{text} reads no profile; these do: {}", profiles(companion))),
         None => profile(text).map_err(|error| match companion {
-            Some(it) => format!("{error}, and no profile that {} names: {}", it.name, profiles(companion)),
+            Some(it) => format!("{error}, nor of what reads a profile after {}: {}", it.name, profiles(companion)),
             None => error,
         }),
     }

@@ -35,6 +35,12 @@ pub(super) enum Bound {
     Local(i64),
 }
 
+impl Wanted {
+    fn has_utc(self) -> bool {
+        matches!(self, Self::Range(Some(Bound::Utc(_)), _) | Self::Range(_, Some(Bound::Utc(_))))
+    }
+}
+
 impl Bound {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let far = || format!("{text:?} is a time of no meter: years from 1970 to 9998");
@@ -104,17 +110,21 @@ pub(super) fn run(meter: &mut Meter, obis: Obis, wanted: Wanted, way: &Way, out:
         _ => 1,
     };
     let mut table = Table::new(&profile.heads(way));
-    let (mut number, mut exit, mut shown) = (first, Exit::Done, 0_u32);
+    let (mut number, mut exit, mut shown, mut undated) = (first, Exit::Done, 0_u32, 0_u32);
     while let Some(row) = rows.next() {
         match row {
-            Ok(row) if !profile.is_wanted(&row, number, wanted) => {}
-            Ok(row) => {
-                shown += 1;
-                match json {
-                    true => out.json(&profile.line(&row, number, way))?,
-                    false => table.row(profile.cells(&row)),
+            Ok(row) => match profile.is_wanted(&row, number, wanted) {
+                Some(false) => {}
+                judged => {
+                    // Of what the meter selected, the meter knows; of the whole, nobody does.
+                    undated += u32::from(is_whole && judged.is_none());
+                    shown += 1;
+                    match json {
+                        true => out.json(&profile.line(&row, number, way))?,
+                        false => table.row(profile.cells(&row)),
+                    }
                 }
-            }
+            },
             Err(reject) => {
                 eprintln!("dcu: row {number}: {reject}");
                 exit = Exit::Failed;
@@ -124,6 +134,13 @@ pub(super) fn run(meter: &mut Meter, obis: Obis, wanted: Wanted, way: &Way, out:
     }
     if !json {
         out.text(table.text())?;
+    }
+    if undated > 0 {
+        let why =
+            format!("{undated} rows say no time that --from and --to can be compared with, and are shown all the same");
+        let advice = if wanted.has_utc() { ": give both in the meter's own time, without Z or offset" } else { "" };
+        eprintln!("dcu: {why}{advice}");
+        exit = Exit::Failed;
     }
     if shown == 0 && exit == Exit::Done {
         eprintln!("dcu: there is no such row in the profile {obis}");
@@ -248,17 +265,19 @@ impl Profile {
         )
     }
 
-    fn is_wanted(&self, row: &Row<'_, '_>, number: u32, wanted: Wanted) -> bool {
+    /// None where the row does not say what is asked for.
+    fn is_wanted(&self, row: &Row<'_, '_>, number: u32, wanted: Wanted) -> Option<bool> {
         match wanted {
-            Wanted::All => true,
-            Wanted::Entries(first, last) => first <= number && (last == 0 || number <= last),
+            Wanted::All => Some(true),
+            Wanted::Entries(first, last) => Some(first <= number && (last == 0 || number <= last)),
             Wanted::Range(from, to) => {
-                // What is not told cannot be judged.
                 let at = |bound| match bound {
                     Bound::Utc(wanted) => Some((row.clock?.unix_seconds(self.sign)?, wanted)),
                     Bound::Local(wanted) => Some((row.clock?.local_seconds()?, wanted)),
                 };
-                from.and_then(at).is_none_or(|(at, from)| at >= from) && to.and_then(at).is_none_or(|(at, to)| at <= to)
+                let from = from.map_or(Some(true), |from| at(from).map(|(at, from)| at >= from))?;
+                let to = to.map_or(Some(true), |to| at(to).map(|(at, to)| at <= to))?;
+                Some(from && to)
             }
         }
     }
