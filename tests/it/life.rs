@@ -333,8 +333,8 @@ fn a_meter_goes_from_unit_to_unit_without_a_gap_or_a_double() {
     meter.faults(|faults| faults.hang_after = Some(40));
     first.start();
     first.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(60));
-    // Who waits for it no more asks again: it goes on meanwhile.
-    assert_eq!(first.ask(&["meter", "hand-over", &id, "--timeout", "1ms"]), serde_json::Value::Null);
+    // Who waits for it no more asks again: it goes on meanwhile, if it was not done at once.
+    first.ask(&["meter", "hand-over", &id, "--timeout", "1ms"]);
     let said = first.ask(&["meter", "hand-over", &id]);
     assert_eq!((said["meter"].as_str(), said["unit"].as_str()), (Some(&*id), Some("dcu-1")), "{}", first.log());
     // What was told may have got lost on its way: it is told again.
