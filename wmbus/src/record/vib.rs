@@ -9,7 +9,7 @@ use crate::Reject;
 
 /// What a value is: the VIF and its VIFEs taken together.
 ///
-/// Laid out as [`Meaning`] is, so that its fields are copied as one.
+/// Laid out as the rows of the tables of VIFs are, so that their fields are copied as one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub struct Vib<'a> {
