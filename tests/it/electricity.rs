@@ -452,6 +452,18 @@ fn meters_that_refuse_or_say_nothing_do_not_keep_others_waiting() {
     check_profile(&unit.readings(), &[&good], 192);
 }
 
+/// Two days of their profiles are read.
+#[track_caller]
+fn check_collected(meters: &[Emulated]) {
+    let meters: Vec<&Emulated> = meters.iter().collect();
+    let (text, keys) = configure(&meters, PROFILE);
+    let mut unit = Unit::new(&text, &keys);
+    unit.start();
+    unit.until_complete("profile", meters.len());
+    unit.terminate();
+    check_profile(&unit.readings(), &meters, 192);
+}
+
 #[test]
 fn profiles_of_meters_that_do_not_select_are_read_whole() {
     let meters = [Emulated::plain(1), Emulated::plain(2), Emulated::ciphered(3)];
@@ -459,13 +471,7 @@ fn profiles_of_meters_that_do_not_select_are_read_whole() {
     for (meter, reason) in meters.iter().zip(refusals) {
         meter.faults(|faults| faults.no_selection = Some(reason));
     }
-    let meters: Vec<&Emulated> = meters.iter().collect();
-    let (text, keys) = configure(&meters, PROFILE);
-    let mut unit = Unit::new(&text, &keys);
-    unit.start();
-    unit.until_complete("profile", 3);
-    unit.terminate();
-    check_profile(&unit.readings(), &meters, 192);
+    check_collected(&meters);
 }
 
 #[test]
@@ -474,13 +480,7 @@ fn meters_without_room_for_many_rows_or_with_typed_ranges_are_read_in_parts() {
     meters[0].faults(|faults| faults.typed_ranges = true);
     meters[1].faults(|faults| (faults.no_blocks, faults.mute_release) = (Some(700), true));
     meters[2].faults(|faults| (faults.no_blocks, faults.typed_ranges) = (Some(300), true));
-    let meters: Vec<&Emulated> = meters.iter().collect();
-    let (text, keys) = configure(&meters, PROFILE);
-    let mut unit = Unit::new(&text, &keys);
-    unit.start();
-    unit.until_complete("profile", 3);
-    unit.terminate();
-    check_profile(&unit.readings(), &meters, 192);
+    check_collected(&meters);
 }
 
 #[test]
