@@ -103,7 +103,7 @@ enum Verb {
     /// Read an electricity meter no more, for another unit does
     ///
     /// What is under way with it is waited for; then it is read here no more, and what the other unit has to know to begin
-    /// where this one ended is printed as JSON: keep it in a file. Asked again, it says the same again. No key is in it.
+    /// where this one ended is printed as JSON: keep it in a file. Asked again, it says the same state. No key is in it.
     /// Taken over here again, it undoes this: then no other unit may have taken it.
     HandOver(life::Remove),
     /// Read an electricity meter from where another unit ended

@@ -47,11 +47,11 @@ enum Verb {
     },
     /// Tell who may join, and with what key
     ///
-    /// The file has a line `eui64,psk` or `eui64,psk,meter` for each node; the key has 32 hexadecimal digits. A first line
-    /// `eui64,psk,meter` and lines that begin with # are passed over. The file must be readable for its owner alone. All
-    /// faults are told at once, and then nothing is imported; else all nodes of it are, at once. What follows the second
-    /// comma is the meter's name, commas and all; that is told, and so are names that stand there twice. Nodes that are known stay
-    /// as they are; another key or meter takes the place of the old one.
+    /// The file has a line `eui64,psk` or `eui64,psk,meter` for each node; the key has 32 hexadecimal digits. A first
+    /// line `eui64,psk,meter` and lines that begin with # are passed over. The file must be readable for its owner
+    /// alone. All faults are told at once, and then nothing is imported; else all nodes of it are, at once. What
+    /// follows the second comma is the meter's name, commas and all; that is told, and so are names that stand there
+    /// twice. Nodes that are known stay as they are; another key or meter takes the place of the old one.
     Import {
         /// The file, or - for standard input
         file: PathBuf,
