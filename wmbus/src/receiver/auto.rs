@@ -33,6 +33,8 @@ pub struct Auto {
     events: VecDeque<Event>,
     is_ended: bool,
     counters: Counters,
+    /// Telegrams that were passed on: what a kind heard that turns out not to be there was none.
+    telegrams: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl Auto {
             events: VecDeque::new(),
             is_ended: false,
             counters: Counters::default(),
+            telegrams: 0,
         };
         auto.drain(now);
         auto
@@ -82,6 +85,13 @@ impl Auto {
     }
 
     fn drain(&mut self, now: Instant) {
+        self.empty(now);
+        self.counters.clone_from(self.machine.counters());
+        self.counters.telegrams = self.telegrams;
+    }
+
+    /// Takes what the machine has to say and to send.
+    fn empty(&mut self, now: Instant) {
         while let Some(octets) = self.machine.poll_transmit() {
             if self.asked == 0 {
                 self.question = Some(octets.clone());
@@ -113,7 +123,7 @@ impl Auto {
                 {
                     return self.pass_on(now);
                 }
-                Event::Telegram { .. } | Event::Sent(_) => self.events.push_back(event),
+                Event::Telegram { .. } | Event::Sent(_) => self.say(event),
                 Event::Ready(mut identity) => {
                     self.found();
                     identity.kind = Some(self.kind.name);
@@ -126,7 +136,6 @@ impl Auto {
                 }
             }
         }
-        self.counters.clone_from(self.machine.counters());
     }
 
     /// The kind that was asked is there.
@@ -144,6 +153,7 @@ impl Auto {
 
     fn say(&mut self, event: Event) {
         if !self.is_ended {
+            self.telegrams += u64::from(matches!(event, Event::Telegram { .. }));
             self.events.push_back(event);
         }
     }
