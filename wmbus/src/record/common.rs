@@ -29,7 +29,13 @@ pub(super) fn record(octets: &[u8]) -> Option<DataRecord<'_>> {
     let (table, code, mut data_at) = match vif {
         ..EXTENSION => (Table::Primary, vif, vif_at + 1),
         0xfb => (Table::Alternate, *octets.get(vif_at + 1)?, vif_at + 2),
-        0xfd => (Table::Main, *octets.get(vif_at + 1).filter(|code| **code != 0xfd)?, vif_at + 2),
+        0xfd => match *octets.get(vif_at + 1..vif_at + 3)? {
+            [0xfd, code] => (Table::SecondLevel, code, vif_at + 3),
+            [code, _] => (Table::Main, code, vif_at + 2),
+            _ => return None,
+        },
+        // The one VIFE behind it is the manufacturer's, and says nothing here.
+        0xff if *octets.get(vif_at + 1)? & EXTENSION == 0 => (Table::Own, vif & !EXTENSION, vif_at + 2),
         0xef | 0xfc | 0xff => return None,
         _ => (Table::Primary, vif, vif_at + 1),
     };

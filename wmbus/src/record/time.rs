@@ -125,9 +125,13 @@ impl DateTime {
     pub(crate) const fn since_2000(seconds: u32) -> Self {
         let (mut days_left, second) = (seconds / 86_400, seconds % 86_400);
         let mut date = Date { year: 2000, month: 1, day: 1 };
+        while days_left >= days_of(date.year) {
+            days_left -= days_of(date.year);
+            date.year += 1;
+        }
         while days_left >= days(date.year, date.month) as u32 {
             days_left -= days(date.year, date.month) as u32;
-            (date.year, date.month) = if date.month == 12 { (date.year + 1, 1) } else { (date.year, date.month + 1) };
+            date.month += 1;
         }
         date.day += days_left as u8;
         let (hour, minute) = ((second / 3_600) as u8, (second / 60 % 60) as u8);
@@ -137,7 +141,7 @@ impl DateTime {
     /// None outside the years 2000 to 2135.
     pub(crate) fn seconds_later(self, seconds: i64) -> Option<Self> {
         let mut before: i64 = (1..self.date.month).map(|month| i64::from(days(self.date.year, month))).sum();
-        before += (2000..self.date.year).map(|year| if days(year, 2) == 29 { 366 } else { 365 }).sum::<i64>();
+        before += (2000..self.date.year).map(|year| i64::from(days_of(year))).sum::<i64>();
         before += i64::from(self.date.day) - 1;
         let time = (i64::from(self.hour) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second.unwrap_or(0));
         let later = u32::try_from((before * 86_400 + time).checked_add(seconds)?).ok()?;
@@ -248,6 +252,10 @@ impl fmt::Display for DateTime {
     }
 }
 
+const fn days_of(year: u16) -> u32 {
+    if days(year, 2) == 29 { 366 } else { 365 }
+}
+
 const fn days(year: u16, month: u8) -> u8 {
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -304,6 +312,22 @@ mod tests {
         check_g(hex!("0000"), None);
         check_g(hex!("e0ff"), None);
         check_g(hex!("61c9"), Some("1999-09-01"));
+    }
+
+    #[test]
+    fn each_day_follows_the_one_before() {
+        // To the last second that 32 bits hold.
+        let mut expected = Date { year: 2000, month: 1, day: 1 };
+        for day in 0..=u32::MAX / 86_400 {
+            let date = DateTime::since_2000(day * 86_400).date;
+            assert_eq!(date, expected);
+            expected = match (date.is_month_end(), date.month) {
+                (true, 12) => Date { year: date.year + 1, month: 1, day: 1 },
+                (true, month) => Date { month: month + 1, day: 1, ..date },
+                (false, _) => Date { day: date.day + 1, ..date },
+            };
+        }
+        assert_eq!(DateTime::since_2000(u32::MAX).to_string(), "2136-02-07T06:28:15");
     }
 
     #[test]

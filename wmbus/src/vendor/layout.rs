@@ -28,20 +28,29 @@ pub(super) struct Maker {
 pub(super) struct Wanted {
     /// A bit for each octet that a VIB begins with.
     firsts: [u64; 4],
+    /// Where all of them begin with the same two octets, and nothing else is looked for.
+    pair: Option<(u8, u8)>,
     is_tail: bool,
 }
 
 impl Wanted {
     #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
     pub(super) const fn by(mut layouts: &[&[Layout]]) -> Self {
-        let mut wanted = Self { firsts: [0; 4], is_tail: false };
+        let mut wanted = Self { firsts: [0; 4], pair: None, is_tail: false };
+        let (mut parts, mut paired) = (0, 0);
         while let [of_list, rest @ ..] = layouts {
             let mut at = 0;
             while at < of_list.len() {
                 match of_list[at].place {
-                    Place::Tail => wanted.is_tail = true,
-                    Place::Record([first, ..]) | Place::Vib([first, ..], _) => {
+                    Place::Tail => (wanted.is_tail, parts) = (true, parts + 1),
+                    Place::Record([first, rest @ ..]) | Place::Vib([first, rest @ ..], _) => {
                         wanted.firsts[*first as usize >> 6] |= 1 << (*first & 0x3f);
+                        parts += 1;
+                        match (wanted.pair, rest) {
+                            (None, [second, ..]) => (wanted.pair, paired) = (Some((*first, *second)), 1),
+                            (Some((a, b)), [second, ..]) if a == *first && b == *second => paired += 1,
+                            _ => {}
+                        }
                     }
                     _ => {}
                 }
@@ -49,7 +58,19 @@ impl Wanted {
             }
             layouts = rest;
         }
+        if paired < parts {
+            wanted.pair = None;
+        }
         wanted
+    }
+
+    /// None of them is there, which is seen without going from record to record.
+    #[inline]
+    fn is_absent(&self, application: &[u8]) -> bool {
+        self.pair.is_some_and(|(first, second)| {
+            let mut places = memchr::memchr_iter(first, application);
+            !places.any(|at| application.get(at + 1) == Some(&second))
+        })
     }
 
     /// A layout may be about this VIB.
@@ -246,7 +267,7 @@ impl Maker {
 
     /// Data records, with those that are layouts translated, and the tail behind its translation.
     fn parts(&self, sent: &Sent<'_>, wanted: &Wanted, out: &mut Translation<'_>) -> Result<(), Fault> {
-        if !self.has_part(sent, wanted) {
+        if wanted.is_absent(sent.application) || !self.has_part(sent, wanted) {
             return Err(Fault::Other);
         }
         let layouts = self.layouts(sent.model());
