@@ -1,6 +1,7 @@
 //! What the fuzzer does behind each door of `wmbus` that is open to the outside: one plain function a door, so that
 //! stable Rust replays the corpus too (`wmbus/tests/fuzz.rs`). A body panics on what must not happen.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use wmbus::afl::reassembly::{self, Limits, Reassembly, Taken};
@@ -327,7 +328,7 @@ fn anchor() -> Instant {
 }
 
 /// The key of the encrypted telegrams in the corpus.
-static KEY: Key = Key::new([0x5a; 16]);
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new([0x5a; 16]));
 
 /// One of each file of `wmbus::vendor`, and one that has none.
 const MAKERS: &[&str] = &[

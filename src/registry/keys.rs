@@ -19,6 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use foldhash::fast::RandomState;
 use wmbus::{Address, Key, Keys};
 
 use crate::config::{private, text_of};
@@ -28,7 +29,7 @@ use crate::reading::{MeterId, MeterPattern, Shape};
 /// Keys by pattern. `Debug` tells how many, not which.
 #[derive(Clone, Default)]
 pub struct MeterKeys {
-    keys: HashMap<MeterPattern, Key>,
+    keys: HashMap<MeterPattern, Key, RandomState>,
     /// Keys that have a number.
     numbered: HashMap<(MeterPattern, u8), Key>,
     /// Kmac of Wize networks, by their number.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use dcu::simulate::receiver::{Aired, EmulatedReceiver, Options};
@@ -23,7 +24,7 @@ use crate::support::service::{LIMIT, secret};
 
 const WATER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x07 };
 const GAS: Address = Address { identification: 0x7001_2345, device_type: 0x03, ..WATER };
-static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("000102030405060708090a0b0c0d0e0f")));
 /// A meter listens a second after its frame. A loaded machine is not as exact as a radio module.
 const WINDOW: (Duration, Duration) = (Duration::from_millis(800), Duration::from_millis(1_200));
 
@@ -355,7 +356,7 @@ async fn where_no_host_is_fast_enough_the_module_answers() {
 /// Kmac of network 9.
 struct Network;
 
-static KMAC: Key = Key::new(hex!("101112131415161718191a1b1c1d1e1f"));
+static KMAC: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("101112131415161718191a1b1c1d1e1f")));
 
 impl Keys for Network {
     fn key(&self, _: &Address) -> Option<&Key> {

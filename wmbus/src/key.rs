@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use aes::cipher::KeyInit;
 use aes::{Aes128Dec, Aes128Enc};
@@ -13,61 +13,66 @@ use crate::Address;
 /// The key of a meter: AES-128, or eight octets for DES (modes 2 and 3) and ciphers of manufacturers.
 ///
 /// The rounds are computed when they are needed first, and kept with the key: keep the key. Those of one direction are
-/// most of what a key takes (704 octets), and a meter needs only one.
+/// most of what a key takes (704 octets), and a meter needs only one. A clone shares them.
 #[derive(Clone)]
-pub struct Key {
+pub struct Key(Arc<Schedule>);
+
+/// Behind one pointer, so that tables of many keys stay small enough for the nearest memory, and the rounds that most
+/// telegrams want are not behind a second one.
+struct Schedule {
+    decrypting: OnceLock<Aes128Dec>,
+    encrypting: OnceLock<Box<Aes128Enc>>,
     octets: [u8; 16],
     is_short: bool,
-    encrypting: OnceLock<Box<Aes128Enc>>,
-    decrypting: OnceLock<Box<Aes128Dec>>,
 }
 
 impl Key {
-    pub const fn new(octets: [u8; 16]) -> Self {
-        Self { octets, is_short: false, encrypting: OnceLock::new(), decrypting: OnceLock::new() }
+    pub fn new(octets: [u8; 16]) -> Self {
+        Self::of(octets, false)
     }
 
     /// Eight octets.
-    pub const fn short(octets: [u8; 8]) -> Self {
+    pub fn short(octets: [u8; 8]) -> Self {
         let [a, b, c, d, e, f, g, h] = octets;
-        let octets = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0];
-        let mut key = Self::new(octets);
-        key.is_short = true;
-        key
+        Self::of([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0], true)
+    }
+
+    fn of(octets: [u8; 16], is_short: bool) -> Self {
+        Self(Arc::new(Schedule { octets, is_short, encrypting: OnceLock::new(), decrypting: OnceLock::new() }))
     }
 
     /// Tells keys apart in a file that does not hold them: 32 bits of a CMAC under the key.
     pub fn fingerprint(&self) -> u32 {
         // Asked once: its rounds are not worth keeping.
-        let [a, b, c, d, ..] = crate::security::cmac(&Aes128Enc::new((&self.octets).into()), &[b"fingerprint"]);
+        let [a, b, c, d, ..] = crate::security::cmac(&Aes128Enc::new((&self.0.octets).into()), &[b"fingerprint"]);
         u32::from_be_bytes([a, b, c, d])
     }
 
     /// A short key has zeros behind it.
-    pub(crate) const fn octets(&self) -> &[u8; 16] {
-        &self.octets
+    pub(crate) fn octets(&self) -> &[u8; 16] {
+        &self.0.octets
     }
 
     /// AES as CTR, CMAC and CCM use it.
     pub(crate) fn encrypting(&self) -> &Aes128Enc {
-        self.encrypting.get_or_init(|| Box::new(Aes128Enc::new((&self.octets).into())))
+        self.0.encrypting.get_or_init(|| Box::new(Aes128Enc::new((&self.0.octets).into())))
     }
 
     /// AES as CBC uses it on what has been received.
     pub(crate) fn decrypting(&self) -> &Aes128Dec {
-        self.decrypting.get_or_init(|| Box::new(Aes128Dec::new((&self.octets).into())))
+        self.0.decrypting.get_or_init(|| Aes128Dec::new((&self.0.octets).into()))
     }
 
     /// None for an AES key.
-    pub(crate) const fn des(&self) -> Option<[u8; 8]> {
-        let [a, b, c, d, e, f, g, h, ..] = self.octets;
-        if self.is_short { Some([a, b, c, d, e, f, g, h]) } else { None }
+    pub(crate) fn des(&self) -> Option<[u8; 8]> {
+        let [a, b, c, d, e, f, g, h, ..] = self.0.octets;
+        if self.0.is_short { Some([a, b, c, d, e, f, g, h]) } else { None }
     }
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        (self.octets, self.is_short) == (other.octets, other.is_short)
+        (self.0.octets, self.0.is_short) == (other.0.octets, other.0.is_short)
     }
 }
 
@@ -108,6 +113,13 @@ impl Keys for NoKeys {
 
 /// One key for whatever meter.
 impl Keys for Key {
+    fn key(&self, _: &Address) -> Option<&Key> {
+        Some(self)
+    }
+}
+
+/// The same of a `static`.
+impl Keys for LazyLock<Key> {
     fn key(&self, _: &Address) -> Option<&Key> {
         Some(self)
     }

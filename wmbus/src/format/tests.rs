@@ -2,6 +2,7 @@
 
 use hex_literal::hex;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::record::{DataField, Draft, Text, Value};
@@ -9,7 +10,7 @@ use crate::sim::{Layout, Message, Protection};
 use crate::{Form, Key, NoKeys, Scratch};
 
 const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
-static KEY: Key = Key::new([7; 16]);
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new([7; 16]));
 
 fn records() -> [Draft<'static>; 4] {
     [
@@ -21,12 +22,12 @@ fn records() -> [Draft<'static>; 4] {
 }
 
 fn protections() -> [Protection<'static>; 4] {
-    static OWN: &Key = &KEY;
+    let own: &'static Key = &KEY;
     [
         Protection::None,
-        Protection::AesCbcIv(OWN),
-        Protection::AesCbcNoIv { key: OWN, counter: 9 },
-        Protection::EllAesCtr { key: OWN, session_number: 5 },
+        Protection::AesCbcIv(own),
+        Protection::AesCbcNoIv { key: own, counter: 9 },
+        Protection::EllAesCtr { key: own, session_number: 5 },
     ]
 }
 

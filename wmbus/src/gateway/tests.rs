@@ -2,6 +2,7 @@
 
 use hex_literal::hex;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::receiver::Mode;
@@ -12,7 +13,7 @@ use crate::{Form, Key, Scratch};
 const OWN: Address = Address { manufacturer: 0x1000, identification: 0x9999_0001, version: 1, device_type: 0x31 };
 const WATER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x07 };
 const GAS: Address = Address { device_type: 0x03, ..WATER };
-static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("000102030405060708090a0b0c0d0e0f")));
 const DAY: Duration = Duration::from_secs(86_400);
 
 struct Pair {

@@ -5,6 +5,7 @@ mod readme;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use hex_literal::hex;
 use proptest::prelude::*;
@@ -16,7 +17,7 @@ use crate::sim::{Message, Protection};
 use crate::{Key, NoKeys};
 
 const METER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x16 };
-static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("000102030405060708090a0b0c0d0e0f")));
 
 fn rows(file: &str) -> Vec<Json> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wmbus").join(file);
@@ -129,13 +130,13 @@ fn records() -> [Draft<'static>; 3] {
 }
 
 fn protections() -> [Protection<'static>; 5] {
-    static METER_KEY: &Key = &KEY;
+    let own: &'static Key = &KEY;
     [
         Protection::None,
-        Protection::AesCbcIv(METER_KEY),
-        Protection::AesCbcNoIv { key: METER_KEY, counter: 77 },
-        Protection::AesCcm { key: METER_KEY, counter: 77 },
-        Protection::EllAesCtr { key: METER_KEY, session_number: 0x0316_e1a4 },
+        Protection::AesCbcIv(own),
+        Protection::AesCbcNoIv { key: own, counter: 77 },
+        Protection::AesCcm { key: own, counter: 77 },
+        Protection::EllAesCtr { key: own, session_number: 0x0316_e1a4 },
     ]
 }
 

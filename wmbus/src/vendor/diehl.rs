@@ -15,6 +15,8 @@
 //! The cipher is a shift register, x^32 + x^30 + x^29 + x^20 + 1, seeded by key, address and header; makers' default
 //! keys are public. Known from public decoders. Not known: CI-fields B0 to B3, what follows the due date.
 
+use std::sync::LazyLock;
+
 use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
@@ -228,8 +230,9 @@ const MODE_16_TO_31: u16 = 0x1000;
 /// The two halves of 39BC8A10E66D83F8 and of 51728910E66D83F8, one upon the other.
 const DEFAULT_SEEDS: [u32; 2] = [0xdfd1_09e8, 0xb71f_0ae8];
 /// Of AES, where a meter with security mode 5 has no key of its own: the second of the two, twice.
-static DEFAULT_KEY: Key =
-    Key::new([0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8, 0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8]);
+static DEFAULT_KEY: LazyLock<Key> = LazyLock::new(|| {
+    Key::new([0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8, 0x51, 0x72, 0x89, 0x10, 0xe6, 0x6d, 0x83, 0xf8])
+});
 const CHECK: u8 = 0x4b;
 /// Bits of the sum of all octets that are in the configuration's high octet.
 const SUM: u8 = 0xef;

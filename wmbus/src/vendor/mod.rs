@@ -66,6 +66,8 @@ pub(crate) fn address(link: Option<&Address>, rest: &[u8]) -> Option<Address> {
 /// The caller's keys, and the one a maker delivers meters with.
 pub(crate) struct WithDefault<'k, K> {
     keys: &'k K,
+    /// The sender, whose key most telegrams want: looked up before the layers are read, so that it is near by then.
+    link: Option<(Address, Option<&'k Key>)>,
     default: Option<&'static Key>,
     is_default_used: Cell<bool>,
 }
@@ -73,7 +75,8 @@ pub(crate) struct WithDefault<'k, K> {
 impl<'k, K: Keys> WithDefault<'k, K> {
     pub(crate) fn new(keys: &'k K, link: Option<&Address>) -> Self {
         let default = link.and_then(maker).and_then(|maker| maker.default_key).map(|key| key());
-        Self { keys, default, is_default_used: Cell::new(false) }
+        let link = link.map(|link| (*link, keys.key(link)));
+        Self { keys, link, default, is_default_used: Cell::new(false) }
     }
 
     /// A meter that the caller has no key for has no wrong one either.
@@ -92,7 +95,11 @@ impl<'k, K: Keys> WithDefault<'k, K> {
 
 impl<K: Keys> Keys for WithDefault<'_, K> {
     fn key(&self, address: &Address) -> Option<&Key> {
-        self.keys.key(address).or_else(|| self.default())
+        let key = match self.link {
+            Some((link, key)) if link == *address => key,
+            _ => self.keys.key(address),
+        };
+        key.or_else(|| self.default())
     }
 
     fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {

@@ -1,6 +1,7 @@
 //! Telegrams made by us, after the layouts on top of the makers' files; what the shared corpus has, where it is there.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use hex_literal::hex;
 use proptest::prelude::*;
@@ -10,8 +11,8 @@ use crate::record::{DataField, DataRecord, Draft, Unit, Value};
 use crate::sim::{Message, Protection};
 use crate::{Address, Form, Key, NoKeys, Reject, Scratch, Telegram, Verdict, link, security};
 
-static KEY: Key = Key::new(hex!("000102030405060708090a0b0c0d0e0f"));
-static OTHER_KEY: Key = Key::new(hex!("5a0e0d0c0b0a09080706050403020100"));
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("000102030405060708090a0b0c0d0e0f")));
+static OTHER_KEY: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("5a0e0d0c0b0a09080706050403020100")));
 
 /// Puts the octets from the C-field on into a frame without CRCs.
 fn framed(parts: &[&[u8]]) -> Vec<u8> {

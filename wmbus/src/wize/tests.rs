@@ -1,5 +1,6 @@
 //! Frames that another implementation made (`tests/data/wize.txt`), and our own.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hex_literal::hex;
@@ -9,9 +10,9 @@ use super::*;
 use crate::receiver::Mode;
 use crate::{Form, Scratch, SecurityMode, Telegram, Verdict, link};
 
-static KMAC: Key = Key::new(hex!("101112131415161718191a1b1c1d1e1f"));
-static KENC: Key = Key::new(hex!("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"));
-static OTHER: Key = Key::new([9; 16]);
+static KMAC: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("101112131415161718191a1b1c1d1e1f")));
+static KENC: LazyLock<Key> = LazyLock::new(|| Key::new(hex!("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf")));
+static OTHER: LazyLock<Key> = LazyLock::new(|| Key::new([9; 16]));
 const METER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 1, device_type: 3 };
 const UNIT: Address = Address { manufacturer: 0x1000, identification: 1, version: 1, device_type: 0x31 };
 
@@ -117,7 +118,7 @@ fn no_altered_bit_is_believed() {
 #[test]
 fn what_is_sent_is_what_another_implementation_sends() {
     let payload: Vec<u8> = (0..200).collect();
-    let kenc = Some((1, &KENC));
+    let kenc: Option<(u8, &Key)> = Some((1, &KENC));
     let draft = Draft {
         c_field: DATA,
         address: METER,

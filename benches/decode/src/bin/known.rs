@@ -32,7 +32,7 @@ fn main() {
 fn compare() {
     let mut scratch = Scratch::default();
     let mut nanoseconds = [10u32, 10_000].map(|meters| {
-        let keys: HashMap<Address, Key> = (0..meters).map(|n| (meter(n), key(n))).collect();
+        let keys: HashMap<Address, Key, foldhash::fast::RandomState> = (0..meters).map(|n| (meter(n), key(n))).collect();
         let frames: Vec<Vec<u8>> = (0..10_000).map(|n| frame(n % meters, (n / meters) as u8)).collect();
         (meters, keys, frames, f64::INFINITY)
     });

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
 
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 use super::*;
 use crate::record::{DataField, Draft, Value};
@@ -9,7 +10,7 @@ use crate::sim::{Message, Protection};
 use crate::{Form, Key, Scratch, Verdict};
 
 const METER: Address = Address { manufacturer: 0x15c7, identification: 0x1234_5678, version: 0x33, device_type: 0x07 };
-static KEY: Key = Key::new([7; 16]);
+static KEY: LazyLock<Key> = LazyLock::new(|| Key::new([7; 16]));
 const SECOND: Duration = Duration::from_secs(1);
 
 fn fragments(meter: Address, counter: u32, value: i64) -> Vec<Vec<u8>> {
