@@ -364,12 +364,12 @@ impl Keys for Network {
     }
 
     fn network_key(&self, network: u8) -> Option<&Key> {
-        Some(&KMAC).filter(|_| network == 9)
+        Some(&*KMAC).filter(|_| network == 9)
     }
 }
 
 fn wize(c_field: u8, counter: u16, payload: &[u8], kmac: &Key) -> Vec<u8> {
-    let kenc = (c_field == wize::DATA).then_some((1, &KEY));
+    let kenc = (c_field == wize::DATA).then_some((1, &*KEY));
     let (network, application, epoch) = (9, 2, 1);
     let draft = wize::Draft { c_field, address: GAS, network, counter, application, payload, kenc, epoch };
     link::frame(Form::Stripped, &draft.emit(kmac).unwrap()).unwrap()
