@@ -232,7 +232,7 @@ pub(super) fn linear(decibel: f64) -> f64 {
     10_f64.powf(decibel / 10.0)
 }
 
-fn decibel(linear: f64) -> f64 {
+pub(super) fn decibel(linear: f64) -> f64 {
     10.0 * linear.max(1e-30).log10()
 }
 

@@ -21,7 +21,13 @@ pub struct Figures {
     /// A radio had used up its share of the hour.
     pub duty_refusals: u64,
     pub scans: u64,
-    pub joins_failed: u64,
+    /// Pauses before scans and joins that were begun again, as others were heard to join.
+    pub rests_again: u64,
+    /// Joins that came to nothing: the agent did not get a message, or nothing came back in time.
+    pub joins_unsent: u64,
+    pub joins_unanswered: u64,
+    /// Devices that had to wait for a place among the bootstraps that are under way.
+    pub no_place: u64,
 }
 
 /// Frames of one kind, and where their airtime went.
@@ -30,9 +36,12 @@ pub struct Count {
     /// Transmissions, retries too, of all nodes.
     pub sent: u64,
     pub airtime: Micros,
-    /// Those that a sniffer in the substation hears.
+    /// Those that take the medium in the substation, and those of them that a sniffer there decodes: it hears above its
+    /// noise, of frames that collide the one that is much louder, and beside its coordinator nobody else while that
+    /// sends. Acknowledgements are no packets: they are a control header alone.
     pub heard: u64,
     pub heard_airtime: Micros,
+    pub sniffed: u64,
     /// Of the airtime: second and later attempts, silences and acknowledgements, answers of tone maps, and frames
     /// for one receiver that it did not get, because of noise, because others sent at the same time, or because it
     /// was listening to another one or sent itself.
@@ -77,6 +86,12 @@ impl Figures {
         }
     }
 
+    pub(super) fn sniffed(&mut self, kind: Kind, is_sniffed: bool) {
+        if let Some(count) = self.by_kind.get_mut(kind as usize) {
+            count.sniffed += u64::from(is_sniffed);
+        }
+    }
+
     pub(super) fn lost(&mut self, kind: Kind, loss: Loss, length: Micros) {
         let Some(count) = self.by_kind.get_mut(kind as usize) else { return };
         *match loss {
@@ -90,10 +105,10 @@ impl Figures {
         self.by_kind.get(kind as usize).copied().unwrap_or_default()
     }
 
-    /// The share of one kind in the packets that the sniffer hears.
+    /// The share of one kind in the packets that the sniffer decodes.
     pub fn share_of_packets(&self, kind: Kind) -> f64 {
-        let all: u64 = self.by_kind.iter().map(|count| count.heard).sum();
-        self.of(kind).heard as f64 / all.max(1) as f64
+        let all: u64 = self.by_kind.iter().map(|count| count.sniffed).sum();
+        self.of(kind).sniffed as f64 / all.max(1) as f64
     }
 
     /// Airtime at the sniffer of everything that carries no data.
@@ -109,12 +124,15 @@ impl Figures {
 /// The ledger: seconds of airtime of all nodes and at the substation, and where they went, in percent.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "kind            frames     all s   heard s  again   ack tones | lost: noise collided deaf %")?;
+        writeln!(
+            f,
+            "kind            frames sniffed     all s   heard s  again   ack tones | lost: noise collided deaf %"
+        )?;
         for kind in Kind::ALL {
             let count = self.of(kind);
             let share = |part: Micros| 100.0 * part as f64 / count.airtime.max(1) as f64;
             let seconds = |time: Micros| time as f64 / 1e6;
-            write!(f, "{:14} {:7}", format!("{kind:?}"), count.sent)?;
+            write!(f, "{:14} {:7} {:7}", format!("{kind:?}"), count.sent, count.sniffed)?;
             write!(f, " {:9.0} {:9.0}", seconds(count.airtime), seconds(count.heard_airtime))?;
             write!(f, " {:6.1} {:5.1}", share(count.repeated), share(count.acknowledgements))?;
             write!(f, " {:5.1} |      {:6.1}", share(count.tones), share(count.noise))?;
@@ -126,6 +144,8 @@ impl fmt::Display for Figures {
             self.searches, self.searches_in_vain, self.suppressed
         )?;
         write!(f, ", unacknowledged {}, no access {}", self.unacknowledged, self.access_failures)?;
-        write!(f, ", scans {}, joins failed {}", self.scans, self.joins_failed)
+        write!(f, ", scans {}, rests begun again {}", self.scans, self.rests_again)?;
+        write!(f, ", joins not sent {}, not answered {}", self.joins_unsent, self.joins_unanswered)?;
+        write!(f, ", waited for a place {}", self.no_place)
     }
 }

@@ -78,7 +78,10 @@ impl World {
             return;
         }
         match there.join {
-            Join::Resting { then, doubled, overheard: true } => self.rest(node, then, doubled + 1),
+            Join::Resting { then, doubled, overheard: true } => {
+                self.figures.rests_again += 1;
+                self.rest(node, then, doubled + 1);
+            }
             Join::Resting { then: Then::Scan, .. } => {
                 there.join = Join::Scanning { best: None };
                 self.figures.scans += 1;
@@ -95,7 +98,10 @@ impl World {
             Join::Scanning { best } => {
                 self.rest(node, best.map_or(Then::Scan, |agent| Then::Join { agent, tries: 0 }), 0);
             }
-            Join::Joining { agent, tries, .. } => self.join_failed(node, agent, tries),
+            Join::Joining { agent, tries, .. } => {
+                self.figures.joins_unanswered += 1;
+                self.join_failed(node, agent, tries);
+            }
             Join::Out | Join::Joined => {}
         }
     }
@@ -108,7 +114,6 @@ impl World {
     }
 
     fn join_failed(&mut self, node: NodeNo, agent: Agent, tries: u8) {
-        self.figures.joins_failed += 1;
         let there = self.node(node);
         there.failures += 1;
         let failures = there.failures;
@@ -166,6 +171,7 @@ impl World {
         }
         if let (Join::Joining { agent, tries, .. }, false, true) = (self.node(node).join, is_sent, said.device == node)
         {
+            self.figures.joins_unsent += 1;
             self.join_failed(node, agent, tries);
         }
     }
@@ -243,15 +249,41 @@ impl World {
         }
         let now = self.now;
         self.slots.retain(|_, until| *until > now);
-        if !self.slots.contains_key(&device) && (said.step != 0 || self.slots.len() >= self.options.slots) {
-            return;
+        let is_known = self.slots.contains_key(&device);
+        if said.step == 0 && !is_known && self.slots.len() >= self.options.slots {
+            // As our bootstrap server does: who asks while all places are taken waits for one.
+            self.figures.no_place += 1;
+            self.wait_for_place(device, agent);
+        } else if said.step == 0 || is_known {
+            self.serve(device, agent, said.step + 1);
         }
-        self.slots.insert(device, now + SLOT);
-        let answer = Bootstrap { device, step: said.step + 1, parcel: None };
-        if answer.step == ACCEPTED {
-            self.slots.remove(&device);
+        self.give_places();
+    }
+
+    /// The coordinator says a step to a device; the last one gives its place away.
+    fn serve(&mut self, device: NodeNo, agent: NodeNo, step: u8) {
+        let now = self.now;
+        match step {
+            ACCEPTED => self.slots.remove(&device),
+            _ => self.slots.insert(device, now + SLOT),
+        };
+        self.answer_device(agent, Bootstrap { device, step, parcel: None });
+    }
+
+    fn wait_for_place(&mut self, device: NodeNo, agent: NodeNo) {
+        let until = self.now + JOIN_WAIT;
+        self.waiting.retain(|(waiting, ..)| *waiting != device);
+        self.waiting.push_back((device, agent, until));
+    }
+
+    fn give_places(&mut self) {
+        let now = self.now;
+        while self.slots.len() < self.options.slots {
+            let Some((device, agent, until)) = self.waiting.pop_front() else { return };
+            if until > now {
+                self.serve(device, agent, 1);
+            }
         }
-        self.answer_device(agent, answer);
     }
 
     fn answer_device(&mut self, agent: NodeNo, answer: Bootstrap) {

@@ -1,9 +1,10 @@
-//! Medium access: one queue a node and medium, CSMA/CA with virtual carrier sense from the frame's control header,
-//! segments, acknowledgements that get lost, five retries. Hidden nodes collide at the receiver.
+//! Medium access: one queue a node and medium, CSMA/CA ([`Contention`]), segments, acknowledgements that get lost, five
+//! retries. Hidden nodes collide at the receiver.
 
 use std::collections::VecDeque;
 
-use super::channel::linear;
+use super::channel::{decibel, linear};
+use super::contention::Contention;
 use super::duty::Duty;
 use super::figures::{Loss, Sent};
 use super::job::Job;
@@ -18,13 +19,9 @@ pub(super) struct Mac {
     pub(super) is_there: bool,
     queue: VecDeque<Job>,
     state: State,
-    /// What the node senses of others.
-    busy: Busy,
+    contention: Contention,
     /// What it is receiving.
     receiving: Option<Receiving>,
-    /// The backoff exponent, and how often the medium was busy for the first job.
-    exponent: u32,
-    deferred: u8,
     duty: Duty,
     /// Backoffs of an earlier life come to nothing.
     waits_until: Micros,
@@ -37,17 +34,13 @@ enum State {
     Sending,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Busy {
-    from: Micros,
-    until: Micros,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Receiving {
     air: usize,
     level: f64,
     interference: f64,
+    /// Until then its header is under way.
+    header: Micros,
 }
 
 /// One transmission that is under way.
@@ -75,17 +68,16 @@ impl Mac {
             is_there,
             queue: VecDeque::new(),
             state: State::Idle,
-            busy: Busy::default(),
+            contention: Contention::default(),
             receiving: None,
-            exponent: LEAST_EXPONENT,
-            deferred: 0,
             duty: Duty::default(),
             waits_until: 0,
         }
     }
 
     pub(super) fn reset(&mut self) {
-        *self = Self { busy: self.busy, ..Self::new(self.is_there) };
+        self.contention.reset();
+        *self = Self { contention: self.contention, ..Self::new(self.is_there) };
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -116,9 +108,7 @@ impl World {
         let now = self.now;
         let Some(mac) = self.nodes.get_mut(node).and_then(|node| node.macs.get_mut(channel)) else { return };
         mac.state = State::Waiting;
-        let slots = self.random.under(1 << mac.exponent);
-        let begin = if mac.busy.from <= now { mac.busy.until.max(now) } else { now };
-        mac.waits_until = begin + medium.silence() + slots * medium.slot();
+        mac.waits_until = mac.contention.draw(medium, now, &mut self.random);
         let at = mac.waits_until;
         self.at(at, Event::Try { node, channel });
     }
@@ -131,7 +121,7 @@ impl World {
             return;
         }
         let goes_on = mac.queue.front_mut().is_some_and(|job| std::mem::take(&mut job.goes_on));
-        let is_busy = !goes_on && (mac.receiving.is_some() || (mac.busy.from <= now && now < mac.busy.until));
+        let is_busy = !goes_on && (mac.receiving.is_some() || mac.contention.is_busy(now));
         if !is_busy {
             let Some(frame) = mac.queue.front().map(|job| job.frame) else { return };
             let refreshed = self.refresh(node, frame);
@@ -144,9 +134,7 @@ impl World {
                 _ => self.finish(node, channel, true),
             };
         }
-        mac.exponent = (mac.exponent + 1).min(MOST_EXPONENT);
-        mac.deferred += 1;
-        if mac.deferred > DEFERRED {
+        if !mac.contention.defer() {
             self.figures.access_failures += 1;
             return self.finish(node, channel, false);
         }
@@ -191,26 +179,29 @@ impl World {
         for link in there.links(node) {
             let Some(receiver) = nodes.get_mut(link.to).filter(|receiver| receiver.is_up) else { continue };
             let Some(mac) = receiver.macs.get_mut(channel).filter(|mac| mac.is_there) else { continue };
-            let level = there.level(node, link);
+            let (level, noise) = (there.level(node, link), there.noise(link.to));
             let is_stronger = mac.receiving.is_some_and(|receiving| level > receiving.level + CAPTURE);
+            let is_audible = medium.is_heard(level - noise);
+            is_heard_at_station |= is_audible && link.to == 0;
             if let Some(receiving) = &mut mac.receiving {
                 receiving.interference += linear(level);
+                let is_drowned = !medium.is_heard(receiving.level - with(noise, receiving.interference));
+                if is_drowned && !is_stronger && now < receiving.header {
+                    mac.contention.lost_track(medium, now, now);
+                }
             }
-            if !medium.is_heard(level - there.noise(link.to)) {
+            if !is_audible || mac.state == State::Sending || (mac.receiving.is_some() && !is_stronger) {
                 continue;
             }
-            is_heard_at_station |= link.to == 0;
-            let from = now + medium.detection();
-            mac.busy = match mac.busy.until > now {
-                true => Busy { from: mac.busy.from.min(from), until: mac.busy.until.max(reserved) },
-                false => Busy { from, until: reserved },
-            };
-            if mac.state != State::Sending && (mac.receiving.is_none() || is_stronger) {
-                let heard = others.iter().filter_map(|other| {
-                    let link = there.link(*other, link.to)?;
-                    Some(linear(there.level(*other, link)))
-                });
-                mac.receiving = Some(Receiving { air: number, level, interference: heard.sum() });
+            let heard = others.iter().filter_map(|other| {
+                let link = there.link(*other, link.to)?;
+                Some(linear(there.level(*other, link)))
+            });
+            let interference = heard.sum();
+            mac.receiving = Some(Receiving { air: number, level, interference, header: now + medium.header() });
+            match medium.is_heard(level - with(noise, interference)) {
+                true => mac.contention.understood(now + medium.detection(), reserved, now),
+                false => mac.contention.lost_track(medium, now + medium.detection(), now),
             }
         }
         figures.sent(Sent {
@@ -232,10 +223,12 @@ impl World {
         else {
             return;
         };
+        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
         let mut heard = Vec::new();
         let mut overheard = Vec::new();
+        let mut is_sniffed = from == 0;
         {
-            let Self { nodes, channels, random, .. } = self;
+            let Self { nodes, channels, random, sniffer, .. } = self;
             let Some(there) = channels.get(channel) else { return };
             for link in there.links(from) {
                 let Some(node) = nodes.get_mut(link.to) else { continue };
@@ -243,22 +236,27 @@ impl World {
                 let Some(mac) = node.macs.get_mut(channel) else { continue };
                 let Some(receiving) = mac.receiving.filter(|receiving| receiving.air == number) else { continue };
                 mac.receiving = None;
-                if is_out && there.effective(from, link, receiving.interference) >= modulation.threshold() {
+                let snr = there.effective(from, link, receiving.interference);
+                if is_out && snr >= modulation.threshold() {
                     overheard.push(link.to);
                 }
+                if link.to == 0 {
+                    is_sniffed = sniffer.chance(medium.success(modulation, segment, snr));
+                }
                 if frame.to.is_none_or(|to| to == link.to) {
-                    let snr = there.effective(from, link, receiving.interference);
                     let alone = if frame.to.is_some() { there.effective(from, link, 0.0) } else { snr };
                     let arrives = random.unit() < there.medium.success(modulation, segment, snr);
                     heard.push((link.to, snr, alone, arrives));
                 }
             }
         }
+        self.figures.sniffed(frame.message.kind(), is_sniffed);
         overheard.into_iter().for_each(|node| self.overhear(node, &frame.message));
         let is_alive = self.nodes.get(from).is_some_and(|node| node.is_up);
         let is_ours = |mac: &&mut Mac| mac.state == State::Sending && is_alive;
         if frame.to.is_none() {
-            if self.node(from).macs.get_mut(channel).filter(is_ours).is_some() {
+            if let Some(mac) = self.node(from).macs.get_mut(channel).filter(is_ours) {
+                mac.contention.succeeded(medium);
                 self.finish(from, channel, true);
             }
             for (node, snr, _, arrives) in heard {
@@ -297,11 +295,13 @@ impl World {
         let now = self.now;
         let Self { nodes, channels, random, .. } = self;
         let Some(there) = channels.get(channel) else { return };
+        let medium = there.medium;
         let back = there.link(to, from).map_or(f64::NEG_INFINITY, |link| there.effective(to, link, 0.0));
         let data = there.medium.success(modulation, segment, snr);
         let acknowledgement = there.medium.success(Modulation::Robo, 20, back);
         let Some(sender) = nodes.get_mut(from) else { return };
-        let Some(job) = sender.macs.get_mut(channel).and_then(|mac| mac.queue.front_mut()) else { return };
+        let Some(mac) = sender.macs.get_mut(channel) else { return };
+        let Some(job) = mac.queue.front_mut() else { return };
         let drawn = random.unit();
         let is_new = !job.has_arrived && drawn < data;
         let is_lost = !job.has_arrived && !is_new;
@@ -309,6 +309,7 @@ impl World {
         let is_acknowledged = job.has_arrived && random.chance(acknowledgement);
         let is_whole = is_new && job.left == 1;
         if is_acknowledged {
+            mac.contention.succeeded(medium);
             (job.left, job.attempts, job.has_arrived) = (job.left - 1, 0, false);
             let lqi = lqi(snr);
             // A safe attempt got through: the next one may be a faster one again.
@@ -343,15 +344,18 @@ impl World {
     fn go_on(&mut self, node: NodeNo, channel: usize) {
         let Some(at) = self.channels.get(channel).map(|channel| self.now + channel.medium.silence()) else { return };
         let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
-        (mac.state, mac.waits_until, mac.exponent) = (State::Waiting, at, LEAST_EXPONENT);
+        (mac.state, mac.waits_until) = (State::Waiting, at);
         mac.queue.iter_mut().take(1).for_each(|job| job.goes_on = true);
         self.at(at, Event::Try { node, channel });
     }
 
     fn retry(&mut self, node: NodeNo, channel: usize) {
+        let now = self.now;
+        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
         let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
-        mac.exponent = (mac.exponent + 1).min(MOST_EXPONENT);
-        mac.deferred = 0;
+        mac.contention.failed();
+        // Whether it was noise or others nobody knows, nor how long those go on.
+        mac.contention.lost_track(medium, now, now);
         let Some(job) = mac.queue.front_mut() else { return };
         job.attempts += 1;
         if job.attempts > RETRIES {
@@ -365,8 +369,7 @@ impl World {
     fn finish(&mut self, node: NodeNo, channel: usize, is_sent: bool) {
         let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
         mac.state = State::Idle;
-        mac.exponent = LEAST_EXPONENT;
-        mac.deferred = 0;
+        mac.contention.given_up();
         let Some(job) = mac.queue.pop_front() else { return };
         if mac.queued() > 0 {
             self.contend(node, channel);
@@ -375,12 +378,14 @@ impl World {
     }
 }
 
+/// Noise and interference together, in dB.
+fn with(noise: f64, interference: f64) -> f64 {
+    if interference > 0.0 { decibel(linear(noise) + interference) } else { noise }
+}
+
 /// A receiver turns to a frame that begins later where it is so much louder, in dB.
 const CAPTURE: f64 = 6.0;
 const QUEUE: usize = 24;
-const LEAST_EXPONENT: u32 = 3;
-const MOST_EXPONENT: u32 = 8;
-const DEFERRED: u8 = 50;
 const RETRIES: u8 = 5;
 /// From this attempt on the most robust modulation is used.
 const SAFE_FROM: u8 = 2;

@@ -6,6 +6,7 @@
 //! between two runs mean something, absolute times little.
 
 mod channel;
+mod contention;
 mod duty;
 mod feeder;
 mod figures;

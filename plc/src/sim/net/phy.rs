@@ -100,6 +100,23 @@ impl Medium {
         }
     }
 
+    /// The silence of who does not know how long others send yet: the longest frame, its acknowledgement and what lies
+    /// between them.
+    pub fn extended_silence(self) -> Micros {
+        match self {
+            Self::Plc => PREAMBLE + FCH + LONGEST * SYMBOL + self.acknowledgement() + CIFS,
+            Self::Rf => 0,
+        }
+    }
+
+    /// From the begin of a frame until its control header is known.
+    pub fn header(self) -> Micros {
+        match self {
+            Self::Plc => PREAMBLE + FCH,
+            Self::Rf => 1_920,
+        }
+    }
+
     pub fn slot(self) -> Micros {
         match self {
             Self::Plc => 2 * SYMBOL,
@@ -149,6 +166,8 @@ const SYMBOL: Micros = 695;
 const CARRIERS: u64 = 36;
 const PREAMBLE: Micros = 6_080;
 const FCH: Micros = 13 * SYMBOL;
+/// Symbols of the longest payload.
+const LONGEST: u64 = 252;
 const RIFS: Micros = 10 * SYMBOL;
 const CIFS: Micros = 10 * SYMBOL;
 
@@ -164,6 +183,7 @@ mod tests {
             assert!(payload.abs_diff(expected) <= 2, "{modulation:?} {payload}");
         }
         assert_eq!((PREAMBLE + FCH) / 100, 151);
+        assert_eq!(Medium::Plc.extended_silence() / 1_000, 219);
     }
 
     #[test]

@@ -25,9 +25,13 @@ pub struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) air: Vec<Option<Air>>,
     pub(super) random: Random,
+    /// What a sniffer beside the coordinator decodes is drawn apart: who listens changes nothing.
+    pub(super) sniffer: Random,
     pub(super) figures: Figures,
     /// Devices whose bootstrap is under way, and when it is given up.
     pub(super) slots: BTreeMap<NodeNo, Micros>,
+    /// Devices that wait for a place among them, behind which agent, and until when.
+    pub(super) waiting: VecDeque<(NodeNo, NodeNo, Micros)>,
     pub(super) outputs: VecDeque<Output>,
     /// Somebody else says what nodes say.
     pub(super) is_hosted: bool,
@@ -149,8 +153,10 @@ impl World {
             nodes,
             air: Vec::new(),
             random,
+            sniffer: Random::new(seed ^ 0x736e_6966),
             figures: Figures::default(),
             slots: BTreeMap::new(),
+            waiting: VecDeque::new(),
             outputs: VecDeque::new(),
             is_hosted: false,
             events: BinaryHeap::new(),
