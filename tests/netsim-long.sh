@@ -7,11 +7,12 @@
 #                                     OFFSETS (dB) and KILLED (share of the relays), HOURS (12) simulated; no seed of a
 #                                     case is begun after MINUTES (60)
 #   tests/netsim-long.sh sensitivity  the same of 100 and 400 meters and the published feeders, 6 dB worse and better
-#   tests/netsim-long.sh formation    SIZE, SEED, HOURS
+#   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (5)
 #   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (how many), KILLED, LARGE=1 (blocks of 1 kB)
 #                                     and WHO reads: scheduler, hosted, watched, naive
 #   tests/netsim-long.sh outages      after how long they are named: SIZE (400), SEEDS (4)
-#   tests/netsim-long.sh storm
+#   tests/netsim-long.sh storm        SEEDS (3): more at once until fewer are read for it
+#   tests/netsim-long.sh decimated    a tenth of the relays is gone: SIZE (500), SEEDS (2)
 #   tests/netsim-long.sh hour         what one hour of SIZE (2,000) meters costs of the processor
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +28,7 @@ case "${1:-seeds}" in
     formation) run formation_and_its_airtime ;;
     pair) SIZE="${SIZE:-1000}" SEEDS="${SEEDS:-1}" run the_scheduler_and_one_by_one ;;
     outages) run outages_are_named ;;
+    decimated) run within_two_periods ;;
     storm) run a_naive_poller_near_capacity ;;
     hour)
         run each_golden_row >/dev/null 2>&1 || true

@@ -15,7 +15,7 @@ use drive::{Drive, Naive, Poller, daily, daily_in_large_blocks, scheduler};
 use ground::{Ground, PUBLISHED};
 use plc::poll::Priority;
 use plc::sim::Random;
-use plc::sim::net::{Flood, Kind, Micros, NodeNo, Options, Output, Phase, World};
+use plc::sim::net::{Flood, Kind, Manner, Micros, NodeNo, Options, Output, Phase, World};
 use table::{Row, compare, golden, head, summary};
 use timed::Timed;
 
@@ -272,43 +272,95 @@ fn each_golden_row_is_of_a_case() {
     assert_eq!(golden().into_keys().collect::<BTreeSet<_>>(), cases);
 }
 
-/// A tenth of the relays loses its power. The host has two hours to read whoever still has a way.
+/// What became of a network of which a tenth of the relays lost its power.
+struct Decimated {
+    /// Who still has a way, when each was read, the time that repairs took, and searches of the host.
+    there: usize,
+    read: Vec<Micros>,
+    repairs: Vec<Micros>,
+    searches: u64,
+}
+
+/// A tenth of the relays loses its power. A host that looks after routes has so long to read whoever still has a way.
+fn decimate(meters: usize, seed: u64, until: Micros) -> Decimated {
+    let world = Case { ground: Ground::Town(meters), seed, offset: 0.0, killed: 0.1 }.hosted();
+    let joined: Vec<NodeNo> = world.meters().filter(|node| world.is_joined(*node)).collect();
+    let is_relay = |relay: &NodeNo| joined.iter().any(|node| world.next_hop(*relay, *node).is_some());
+    let relays: Vec<NodeNo> = joined.iter().copied().filter(is_relay).collect();
+    let mut random = Random::new(seed);
+    let killed: Vec<NodeNo> = relays.into_iter().filter(|_| random.chance(0.1)).collect();
+    assert!(!killed.is_empty());
+    let mut drive = Drive::new(world, scheduler(meters)).with_host();
+    killed.iter().for_each(|node| drive.world.switch_off(*node));
+    let reachable = drive.world.reachable();
+    let meant: Vec<NodeNo> = joined.into_iter().filter(|node| reachable.get(*node) == Some(&true)).collect();
+    meant.iter().for_each(|node| drive.ask(*node, Priority::Profile, vec![(90, 250); 2]));
+    let read = std::iter::from_fn(|| drive.run(until)).map(|done| done.at).collect();
+    assert!(drive.world.meters().all(|node| drive.world.trace(0, node).0 <= meters), "a message would go round");
+    drive.repairs.sort_unstable();
+    let searches = drive.host.as_ref().map_or(0, |host| host.counts().searches);
+    Decimated { there: meant.len(), read, repairs: drive.repairs, searches }
+}
+
 #[test]
 fn of_those_who_still_have_a_way_nearly_all_are_reached_when_a_tenth_of_the_relays_is_gone() {
-    let (mut reached, mut there, mut searches) = (0, 0, 0);
-    for seed in 1..=4 {
-        let world = Case { ground: Ground::Town(150), seed, offset: 0.0, killed: 0.1 }.commissioned(Flood::default());
-        let meters: Vec<NodeNo> = world.meters().filter(|node| world.is_joined(*node)).collect();
-        let is_relay = |relay: &NodeNo| meters.iter().any(|node| world.next_hop(*relay, *node).is_some());
-        let relays: Vec<NodeNo> = meters.iter().copied().filter(is_relay).collect();
-        let mut random = Random::new(seed);
-        let killed: Vec<NodeNo> = relays.into_iter().filter(|_| random.chance(0.1)).collect();
-        assert!(!killed.is_empty());
-        let mut drive = Drive::new(world, scheduler(150)).with_host();
-        killed.iter().for_each(|node| drive.world.switch_off(*node));
-        let reachable = drive.world.reachable();
-        let meant: Vec<NodeNo> = meters.into_iter().filter(|node| reachable[*node]).collect();
-        meant.iter().for_each(|node| drive.ask(*node, Priority::Profile, vec![(90, 250); 2]));
-        let done = std::iter::from_fn(|| drive.run(2 * HOUR)).count();
-        assert!(drive.world.meters().all(|node| drive.world.trace(0, node).0 <= 150), "a message would go round");
-        (reached, there) = (reached + done, there + meant.len());
-        searches += drive.host.as_ref().unwrap().counts().searches;
-    }
+    let all: Vec<Decimated> = (1..=4).map(|seed| decimate(150, seed, 2 * HOUR)).collect();
+    let sum = |of: fn(&Decimated) -> usize| all.iter().map(of).sum::<usize>();
+    let (reached, there, searches) = (sum(|of| of.read.len()), sum(|of| of.there), sum(|of| of.searches as usize));
     eprintln!("{reached} of {there} reached, {searches} searches of the host");
     assert!(reached * 100 >= there * 99, "{reached} of {there}");
 }
 
-/// Energies 2021, 14(7), 1937: 50 to 75 % of what a sniffer hears in the substation of 800 nodes are route requests.
-/// Here the firmware passes on every request, and the poller asks one after the other for three hours.
+/// The same of `SIZE` meters and `SEEDS` networks. A period of route maintenance is the day in which the host traces each
+/// path and reads each meter once; it has two of them. How long repairs took is told from the first attempt that failed.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
+fn those_who_still_have_a_way_are_reached_within_two_periods_of_maintenance() {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |number| number.parse().unwrap());
+    let (size, period) = (number("SIZE", 500), plc::route::Limits::of(500, 8).trace_every.as_micros() as Micros);
+    let (mut reached, mut there) = (0, 0);
+    for seed in 1..=number("SEEDS", 2) as u64 {
+        let Decimated { there: meant, read, repairs, searches } = decimate(size, seed, 2 * period);
+        let within = [HOUR, 2 * HOUR, 12 * HOUR, period, 2 * period];
+        let within = within.map(|time| 100.0 * read.iter().filter(|at| **at <= time).count() as f64 / meant as f64);
+        let [half, most] = [0.5, 0.9].map(|share| nth(&repairs, repairs.len() as f64 * share) / 1e6);
+        eprintln!("{size}, seed {seed}: of {meant} reached after 1, 2, 12, 24, 48 h: {within:.1?} %; repaired");
+        eprintln!(
+            "{} exchanges within {half:.0} s, nine in ten within {most:.0} s; {searches} searches",
+            repairs.len()
+        );
+        (reached, there) = (reached + read.len(), there + meant);
+    }
+    assert!(reached * 100 >= there * 99, "{reached} of {there}");
+}
+
+/// Energies 2021, 14(7), 1937: more than half of the packets that a sniffer captures in the substation of 800 nodes are
+/// route requests, 50 to 75 %, where the network is near its capacity. Here the firmware passes on every request, and a
+/// poller without any care asks for three hours, more at once from run to run until fewer are read for it: there the
+/// network is at its capacity. A packet is a frame that the sniffer decodes, each attempt of it; an acknowledgement is
+/// none, as it is a control header alone. Of `SEEDS` networks the one in the middle is compared.
+#[test]
+#[ignore = "half an hour; tests/netsim-long.sh runs it"]
 fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
-    let case = Case { ground: Ground::Town(800), seed: 1, offset: 0.0, killed: 0.0 };
-    let read = case.read(Flood::plain(), Naive::new(1), daily(), 3 * HOUR);
-    let [requests, control, share] = [read.requests, read.control, read.delivered].map(|share| 100.0 * share);
-    eprintln!("route requests {requests:.0} % of packets, control {control:.0} % of airtime, {share:.0} % read");
-    eprintln!("{}", read.ledger);
-    assert!((50.0..75.0).contains(&requests) && share < 100.0, "{requests}");
+    let seeds = std::env::var("SEEDS").map_or(3, |number| number.parse().unwrap());
+    let of_seed = |seed| {
+        let case = Case { ground: Ground::Town(800), seed, offset: 0.0, killed: 0.0 };
+        let mut before = 0.0;
+        let all = (1..=8).map(|window| {
+            let read = case.read(Flood::plain(), Naive::new(window), daily(), 3 * HOUR);
+            let [requests, control, share] = [read.requests, read.control, read.delivered].map(|share| 100.0 * share);
+            eprint!("{seed}, {window} at once: route requests {requests:.0} % of packets, control {control:.0} %");
+            eprintln!(" of airtime, {share:.0} % read\n{}", read.ledger);
+            (requests, share)
+        });
+        let mut beyond = all.skip_while(|(_, share)| std::mem::replace(&mut before, *share) <= *share);
+        beyond.next().expect("nothing breaks down however much is asked at once").0
+    };
+    let mut requests: Vec<f64> = (1..=seeds).map(of_seed).collect();
+    requests.sort_by(f64::total_cmp);
+    let middle = requests[requests.len() / 2];
+    eprintln!("route requests at capacity, % of packets: {middle:.0} in the middle of {requests:.0?}");
+    assert!((50.0..75.0).contains(&middle), "{middle}");
 }
 
 /// `WHO` of scheduler, hosted, watched and naive reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with a host
@@ -336,15 +388,25 @@ fn the_scheduler_and_one_by_one() {
     }
 }
 
-/// How a network forms, and where its airtime goes.
+/// How a network forms, and where its airtime goes: of meters that go about it as `MANNER` says, with so many `SLOTS` for
+/// bootstraps at the same time.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn formation_and_its_airtime() {
     let number = |name: &str, default| std::env::var(name).map_or(default, |number| number.parse().unwrap());
-    let case =
-        Case { ground: Ground::Town(number("SIZE", 1_000)), seed: number("SEED", 1) as u64, offset: 0.0, killed: 0.0 };
-    let (half, most, nearly_all, joined, world) = case.form(number("HOURS", 3) as u64 * HOUR);
-    eprintln!("{case:?}: 50 % {half:.0}, 95 % {most:.0}, 99 % {nearly_all:.0} min, {:.1} % joined", 100.0 * joined);
+    let manner = match std::env::var("MANNER").as_deref() {
+        Ok("eager") => Manner::Eager,
+        _ => Manner::Patient,
+    };
+    let seed = number("SEED", 1) as u64;
+    let case = Case { ground: Ground::Town(number("SIZE", 1_000)), seed, offset: 0.0, killed: 0.0 };
+    let options = Options { manner, slots: number("SLOTS", 5), ..case.options(Flood::default()) };
+    let world = World::new(case.ground.site(seed), options);
+    let (half, most, nearly_all, joined, world) = case.form_from(world, number("HOURS", 3) as u64 * HOUR);
+    eprintln!(
+        "{case:?}, {manner:?}: 50 % {half:.0}, 95 % {most:.0}, 99 % {nearly_all:.0} min, {:.1} % joined",
+        100.0 * joined
+    );
     eprintln!("{}", world.figures());
 }
 
