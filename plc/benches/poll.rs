@@ -84,7 +84,7 @@ fn read(nodes: u32) -> (u32, Duration, Duration) {
         while let Some(transmit) = scheduler.poll_transmit() {
             sent += 1;
             let node = (transmit.ticket / 10) as u16;
-            routes.may_search(node, both(now));
+            routes.may_search(node, false, both(now));
             now += Duration::from_millis(100);
             if sent % 50 == 0 {
                 scheduler.confirmed(transmit.ticket, false, now);

@@ -44,6 +44,8 @@ pub enum Action {
     Trace { node: u16 },
     /// Put this row into adpRoutingTable: the route to the node is to go this way, and goes another one.
     Pin { node: u16, way: Way },
+    /// The same for a row that the modem has dropped: what disturbed the first hop may be over.
+    PutBack { node: u16, way: Way },
 }
 
 /// What is new, of which node.
@@ -73,6 +75,8 @@ pub struct Routes {
     trace: Option<(u16, Instant)>,
     /// Somebody waits for answers: nobody traces.
     is_busy: bool,
+    /// The modem lets nobody write its routes.
+    is_locked: bool,
     is_up: bool,
     counts: Counts,
     actions: VecDeque<Action>,
@@ -84,6 +88,8 @@ pub struct Routes {
 pub struct Counts {
     pub searches: u64,
     pub found: u64,
+    /// Rows that the modem had dropped.
+    pub put_back: u64,
     pub traces: u64,
     pub changes: u64,
 }
@@ -99,6 +105,7 @@ impl Routes {
             blacklist: BTreeSet::new(),
             trace: None,
             is_busy: false,
+            is_locked: false,
             is_up: false,
             counts: Counts::default(),
             actions: VecDeque::new(),
@@ -139,7 +146,7 @@ impl Routes {
 
     /// The modem runs its network, or not: then nothing is under way any more.
     pub fn set_up(&mut self, is_up: bool) {
-        self.is_up = is_up;
+        (self.is_up, self.is_locked) = (is_up, false);
         self.trace = None;
         self.actions.clear();
         self.nodes.values_mut().for_each(|known| known.search = None);
@@ -226,6 +233,7 @@ impl Routes {
     pub fn joined(&mut self, node: u16) {
         let known = self.nodes.entry(node).or_default();
         (known.fault, known.failures, known.in_vain, known.not_before) = (None, 0, 0, None);
+        known.put_back = 0;
         known.cause = Some(Why::Joined);
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Known {
     pub(super) traced: Option<Instant>,
     /// Requests in a row that were not answered.
     pub(super) failures: u32,
+    /// How often in a row its way was put back into the modem's table.
+    pub(super) put_back: u32,
     /// Another route is wanted.
     pub(super) fault: Option<Why>,
     /// Since when it is under way.
@@ -36,8 +38,13 @@ pub(super) struct Known {
 impl Known {
     /// The first hop of its route, or of the last one there was.
     pub(super) fn branch(&self, node: u16) -> u16 {
+        self.last_way().map_or(node, |way| way.next_hop)
+    }
+
+    /// Its way, or the last one there was.
+    pub(super) fn last_way(&self) -> Option<Way> {
         let last = || self.alternates.iter().max_by_key(|it| it.seen_ms).map(|it| it.way);
-        self.way.or_else(last).map_or(node, |way| way.next_hop)
+        self.way.or_else(last)
     }
 
     /// Hops of the longest way that was there.

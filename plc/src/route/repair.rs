@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::history::{What, Why};
-use super::{Action, Failure, Now, Routes};
+use super::node::Known;
+use super::{Action, Failure, Now, Routes, Way};
 
 impl Routes {
     /// Something of the node came back.
     pub fn answered(&mut self, node: u16) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         known.count(true);
-        (known.failures, known.in_vain, known.not_before) = (0, 0, None);
+        (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
         // It goes round only now and then, and a flapping route answers: others are mended by that.
         if known.search.is_none() && matches!(known.fault, Some(Why::NoRoute | Why::NoAnswer | Why::Weak)) {
             known.fault = None;
@@ -21,9 +22,15 @@ impl Routes {
     /// A request to the node came to nothing.
     pub fn failed(&mut self, node: u16, failure: Failure, now: Now) {
         let (most, max_hops) = (self.limits.failures, self.limits.max_hops);
+        let again = self.once_more(node).filter(|_| failure == (Failure::NoRoute { searched: false }));
         let known = self.nodes.entry(node).or_default();
         known.count(false);
         known.failures = known.failures.saturating_add(1);
+        if let Some(way) = again {
+            known.put_back += 1;
+            self.counts.put_back += 1;
+            return self.actions.push_back(Action::PutBack { node, way });
+        }
         let weak = known.way.is_some_and(|way| way.weak_links > 0);
         let why = match failure {
             Failure::NoRoute { .. } => Why::NoRoute,
@@ -42,11 +49,17 @@ impl Routes {
     }
 
     /// Whether the modem may look for a route to a node by itself now, as it does for what has none: a search that the
-    /// owner lets happen is told with [`Failure::NoRoute`], or by an answer.
-    pub fn may_search(&mut self, node: u16, now: Now) -> bool {
+    /// owner lets happen is told with [`Failure::NoRoute`], or by an answer. A flood of the coordinator's bends the ways home
+    /// of all that hear it, over links that carry it one way alone perhaps, so that the way that was there is tried
+    /// first; once where somebody waits for the answer.
+    pub fn may_search(&mut self, node: u16, is_waited_for: bool, now: Now) -> bool {
+        let has_way = self.once_more(node).is_some();
         let flood = self.limits.flood(self.limits.max_hops);
-        let is_held = self.nodes.get(&node).is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
-        !is_held && !self.is_searching() && self.searches.has(flood, now.mono)
+        let known = self.nodes.get(&node);
+        let is_first = known.is_none_or(|known| known.put_back == 0);
+        let is_held = known.is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
+        let is_enough = has_way && (is_first || !is_waited_for);
+        !is_held && !is_enough && !self.is_searching() && self.searches.has(flood, now.mono)
     }
 
     /// What came of a search: also of one that somebody else asked for.
@@ -56,12 +69,24 @@ impl Routes {
         if is_found {
             self.counts.found += u64::from(was_ours);
             known.cause = known.fault.take().or(known.cause);
-            (known.failures, known.in_vain, known.not_before) = (0, 0, None);
+            (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
             // Whether it is a good one a trace tells.
             known.traced = None;
         } else if was_ours {
             self.found_nobody(node, now);
         }
+    }
+
+    /// The modem refuses rows of its routing table: what it drops is looked for.
+    pub fn locked(&mut self) {
+        self.is_locked = true;
+    }
+
+    /// The way by which a node is tried once more before another one is looked for.
+    fn once_more(&self, node: u16) -> Option<Way> {
+        let is_open = |known: &&Known| known.fault.is_none() && known.put_back < self.limits.put_back;
+        let known = self.nodes.get(&node).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
+        known.last_way().filter(|way| !self.blacklist.contains(&way.next_hop))
     }
 
     /// Somebody at the desk has it looked for: what is found then has that reason.
@@ -147,6 +172,15 @@ impl Routes {
         if known.in_vain == 1 {
             let why = known.fault.unwrap_or(Why::NoRoute);
             self.note(node, What::NotFound, why, now);
+        }
+        // What was disturbed may be so no more: the way that was there has its turn again before the next search.
+        let may_write = !self.is_locked && self.limits.put_back > 0;
+        let last = self.limits.put_back.saturating_sub(1);
+        let Some(known) = self.nodes.get_mut(&node).filter(|known| may_write && known.last_way().is_some()) else {
+            return;
+        };
+        if matches!(known.fault, None | Some(Why::NoRoute | Why::NoAnswer | Why::Weak)) {
+            (known.fault, known.put_back) = (None, known.put_back.min(last));
         }
     }
 

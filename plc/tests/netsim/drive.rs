@@ -97,6 +97,12 @@ pub(crate) fn daily_in_large_blocks() -> Vec<(u16, u16)> {
     session
 }
 
+/// The same where the association is open already.
+pub(crate) fn without_association(mut session: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    session.retain(|(_, answer)| *answer >= 300);
+    session
+}
+
 pub(crate) fn scheduler(nodes: usize) -> Scheduler {
     Scheduler::new(Limits::of(nodes))
 }
@@ -216,6 +222,7 @@ impl<P: Poller> Drive<P> {
         let limits = route::Limits { trace_share: 0.0, ..route::Limits::of(self.world.meters().len(), 8) };
         let mut host = Routes::new(limits, self.both());
         host.set_up(true);
+        host.table(self.world.table().map(|(node, way, _)| (node as u16, way)), self.both());
         self.host = Some(host);
         self
     }
@@ -260,7 +267,8 @@ impl<P: Poller> Drive<P> {
                     wanted.sent = self.world.now();
                 }
                 let Exchange { octets, answer, ticket: tag, .. } = wanted.exchange;
-                let may_search = |host: &mut Routes| host.may_search(wanted.node as u16, both);
+                let is_waited_for = wanted.priority == Priority::OnDemand;
+                let may_search = |host: &mut Routes| host.may_search(wanted.node as u16, is_waited_for, both);
                 wanted.discovers = self.host.as_mut().is_none_or(may_search);
                 self.world.request(wanted.node, Request { tag, octets, answer, discovers: wanted.discovers });
             }
@@ -333,8 +341,13 @@ impl<P: Poller> Drive<P> {
         let Some(host) = &mut self.host else { return };
         host.handle_timeout(both);
         while let Some(action) = host.poll_action() {
-            if let Action::Discover { node, most_hops } = action {
-                self.world.discover(node.into(), most_hops);
+            match action {
+                Action::Discover { node, most_hops } => self.world.discover(node.into(), most_hops),
+                Action::PutBack { node, way } => {
+                    let (medium, minutes) = (Medium::Plc, host.limits().route_minutes());
+                    self.world.write_route(node.into(), way.next_hop.into(), medium, minutes);
+                }
+                Action::Trace { .. } | Action::Pin { .. } => {}
             }
         }
         while host.poll_change().is_some() {}

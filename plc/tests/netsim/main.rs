@@ -11,7 +11,7 @@ mod watch;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use drive::{Drive, Naive, Poller, daily, daily_in_large_blocks, scheduler};
+use drive::{Drive, Naive, Poller, daily, daily_in_large_blocks, scheduler, without_association};
 use ground::{Ground, PUBLISHED};
 use plc::poll::Priority;
 use plc::sim::Random;
@@ -166,18 +166,18 @@ impl Case {
         }
     }
 
-    /// Of the table: a network of this case forms, another one that was formed long ago is read, each for so many hours.
+    /// Of the table: a network of this case forms, another one that was formed long ago is read, each for so many hours: by
+    /// the scheduler with a host that looks after routes, and one by one without.
     fn row(self, hours: f64, formation: &mut Formation) -> Row {
         let until = (hours * HOUR as f64) as Micros;
-        let mut world = self.world(Flood::default());
-        let (half, most, joined) = formation.of(self, &world, until);
-        world.commission();
+        let (half, most, joined) = formation.of(self, &self.world(Flood::default()), until);
+        let world = self.hosted();
         let nodes = world.meters().len();
         let hops: Vec<u8> = world.meters().filter_map(|node| Some(world.route(node)?.1)).collect();
         let mean = hops.iter().copied().map(f64::from).sum::<f64>() / hops.len().max(1) as f64;
         let most_hops = hops.iter().max().copied().unwrap_or(0);
-        let ours = self.read_with(world.clone(), |world| Drive::new(world, scheduler(nodes)), daily(), until);
-        let theirs = self.read_with(world, |world| Drive::new(world, Naive::new(1)), daily(), until);
+        let ours = self.read_with(world, |world| Drive::new(world, scheduler(nodes)).with_host(), daily(), until);
+        let theirs = self.read(Flood::default(), Naive::new(1), daily(), until);
         let Read { to_95, to_99, delivered, lost_at_once, lost, repair, control, on_demand, bound, .. } = ours;
         let [joined, delivered, lost_at_once, lost, control] =
             [joined, delivered, lost_at_once, lost, control].map(|share| 100.0 * share);
@@ -363,15 +363,19 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     assert!((50.0..75.0).contains(&middle), "{middle}");
 }
 
-/// `WHO` of scheduler, hosted, watched and naive reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with a host
-/// that looks after routes, with one that looks for outages, too, and one by one.
+/// `WHO` of scheduler, hosted, watched, naive and alike reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with
+/// a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
+/// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, within open associations where `OPEN` is.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn the_scheduler_and_one_by_one() {
     let number = |name: &str| std::env::var(name).map_or(0.0, |number| number.parse().unwrap());
     let who = std::env::var("WHO").unwrap_or("scheduler hosted naive".into());
     let size = (number("SIZE") as usize).max(100);
-    let session = || if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
+    let session = || {
+        let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
+        if number("OPEN") > 0.0 { without_association(session) } else { session }
+    };
     for seed in 1..=number("SEEDS") as u64 {
         let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: number("KILLED") };
         for who in who.split_whitespace() {
@@ -381,6 +385,7 @@ fn the_scheduler_and_one_by_one() {
                 "hosted" => case.read_with(case.hosted(), drive, session(), 12 * HOUR),
                 "watched" => case.read_with(case.hosted(), |world| drive(world).watched(), session(), 12 * HOUR),
                 "naive" => case.read(Flood::default(), Naive::new(1), daily(), 12 * HOUR),
+                "alike" => case.read(Flood::default(), Naive::new(1), session(), 12 * HOUR),
                 _ => panic!("nobody is {who}"),
             };
             eprintln!("{size}, seed {seed}, {who}: {read}");

@@ -4,6 +4,7 @@ use plc::g3::bootstrap::{Member, Phase};
 use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
 use plc::g3::pib::Typed;
 use plc::poll::Priority;
+use plc::route::Way;
 use plc::{Eui64, Key};
 use tokio::sync::oneshot;
 use tokio::task::block_in_place;
@@ -40,6 +41,11 @@ pub(super) enum Asked {
     /// A route over this neighbour was written, and is read back.
     Held(u16, u16, Option<Reply>),
     HeldBack(u16, u16, Option<Reply>),
+    /// A row that is to go back into the routing table: its place is looked at, all are read because another one has that
+    /// place, it is written.
+    Place(u16, Way, usize),
+    Places(u16, Way),
+    PutBack(u16),
     /// The blacklist is read, and then written: a node is to be on it, or not.
     Blacklist(u16, bool, Option<Reply>),
     Blacklisted(u16, bool, Option<Reply>),
@@ -145,6 +151,9 @@ impl Plc {
                 let held = if is_held { Ok(()) } else { Err("the modem took the route and keeps its own".to_owned()) };
                 self.held((node, next_hop), held, reply);
             }
+            (Asked::Place(node, way, index), result) => self.place_seen((node, way), index, result),
+            (Asked::Places(node, way), Ok(Answer::Rows(rows))) => self.places_seen((node, way), rows, now),
+            (Asked::PutBack(node), result) => self.put_back_ended(node, result.map(drop)),
             (Asked::Blacklist(node, is_wanted, reply), Ok(Answer::Rows(rows))) => {
                 self.change_blacklist((node, is_wanted), &rows, reply);
             }
@@ -344,7 +353,7 @@ pub(super) struct Staged {
 impl Asked {
     fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Neighbours | Self::Attribute(_) => {}
+            Self::Neighbours | Self::Attribute(_) | Self::Place(..) | Self::Places(..) | Self::PutBack(_) => {}
             Self::Routes(reply)
             | Self::Trace(_, reply)
             | Self::Refresh(_, reply)

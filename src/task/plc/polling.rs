@@ -32,6 +32,8 @@ pub(super) struct Polling {
 struct Request {
     eui64: Eui64,
     payload: Vec<u8>,
+    /// By somebody at the other end.
+    is_waited_for: bool,
     /// Times that it was handed to the modem.
     attempts: u32,
 }
@@ -148,7 +150,8 @@ impl Plc {
         self.polling.next += 1;
         let ticket = self.polling.next;
         let octets = u16::try_from(payload.len()).unwrap_or(u16::MAX).saturating_add(HEADERS);
-        self.polling.requests.insert(ticket, Request { eui64, payload, attempts: 0 });
+        let is_waited_for = priority == Priority::OnDemand;
+        self.polling.requests.insert(ticket, Request { eui64, payload, is_waited_for, attempts: 0 });
         let exchange = Exchange { ticket, node: eui64, priority, octets, answer: ANSWER, deadline: now + WAIT };
         self.polling.scheduler.request(exchange, now);
     }
@@ -178,7 +181,7 @@ impl Plc {
             return self.polling.scheduler.cancel(ticket, now);
         };
         request.attempts += 1;
-        let eui64 = request.eui64;
+        let (eui64, is_waited_for) = (request.eui64, request.is_waited_for);
         self.polling.tunnels.left(eui64, &request.payload);
         let member = self.coordinator.server().member(eui64).filter(|member| member.may_be_joined());
         // Who asked may have given up meanwhile, and the node may have left.
@@ -187,7 +190,7 @@ impl Plc {
             self.polling.tunnels.close(eui64);
             return self.polling.scheduler.cancel(ticket, now);
         };
-        let searches = self.routing.routes.may_search(node, both((self.clock)()));
+        let searches = self.routing.routes.may_search(node, is_waited_for, both((self.clock)()));
         let (ports, deadline) = ((PORT, PORT), now + LEAVE);
         let queued = match searches {
             true => {

@@ -1,6 +1,8 @@
 //! Routes of a network: what `plc::route` wants is carried out with the modem, what the modem says is told to it, and what
 //! changes is kept.
 
+mod put_back;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,7 @@ use plc::g3::AdpStatus;
 use plc::g3::bootstrap::{self, Member};
 use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
 use plc::g3::pib::{BlacklistEntry, Layer, Route, Typed, adp, mac};
-use plc::route::{Action, Change, Failure, Limits, Link, Medium, Routes, Way, What, Why};
+use plc::route::{Action, Change, Failure, Limits, Link, Routes, Way, What, Why};
 use tokio::task::block_in_place;
 use tracing::{debug, info, warn};
 
@@ -193,6 +195,7 @@ impl Plc {
                     self.wait_for(asked, Asked::Trace(node, None));
                 }
                 Action::Pin { node, way } => self.write_route(node, way, None),
+                Action::PutBack { node, way } => self.put_back(node, way),
             }
         }
         while let Some(change) = self.routing.routes.poll_change() {
@@ -218,23 +221,8 @@ impl Plc {
 
     /// Puts a row into the modem's routing table. Whether it stays there is read back.
     fn write_route(&mut self, node: u16, way: Way, reply: Option<Reply>) {
-        let now = (self.clock)().mono;
-        let (index, before) = self.mesh.row_of(node);
-        let medium = way.medium.map(Medium::number).or(before.and_then(|row| row.medium));
-        let row = Route {
-            destination: node,
-            next_hop: way.next_hop,
-            route_cost: way.cost,
-            hop_count: way.hops,
-            weak_link_count: way.weak_links,
-            medium,
-            valid_time: u16::MAX,
-        };
-        let value = Typed::Route(row).to_value();
-        let set =
-            |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::ROUTING_TABLE, index as u16, value, now);
-        let asked = self.coordinator.with_modem(now, set);
-        self.wait_for(asked, Asked::Held(node, way.next_hop, reply));
+        let index = self.mesh.row_of(node).0;
+        self.set_route((node, way), u16::MAX, index, Asked::Held(node, way.next_hop, reply));
     }
 
     /// Takes a node onto the modem's blacklist, or from it: an entry is written where the last reading has it.

@@ -1,0 +1,89 @@
+//! Rows that the modem dropped from its routing table are put back, so that the way that was there is tried again before a
+//! search floods the network. A row is written where its node has one, or nobody has: its place is looked at first, as the
+//! modem may have moved others since the table was read.
+
+use plc::g3::AdpStatus;
+use plc::g3::modem::{Answer, Refusal as Refused};
+use plc::g3::pib::{Layer, Route, Typed, adp};
+use plc::route::{Medium, Way};
+use tracing::{debug, info};
+
+use super::super::answers::Asked;
+use super::Plc;
+use crate::clock::Now;
+
+impl Plc {
+    pub(super) fn put_back(&mut self, node: u16, way: Way) {
+        let now = (self.clock)().mono;
+        let index = self.mesh.row_of(node).0;
+        let asked =
+            self.coordinator.with_modem(now, |modem| modem.get(Layer::Adp, adp::ROUTING_TABLE, index as u16, now));
+        self.wait_for(asked, Asked::Place(node, way, index));
+    }
+
+    /// What is at the place that a row is to have.
+    pub(in crate::task::plc) fn place_seen(&mut self, row: (u16, Way), index: usize, seen: Result<Answer, Refused>) {
+        let now = (self.clock)().mono;
+        let is_free = match seen {
+            Ok(Answer::Value(Typed::Route(there))) if there.valid_time == 0 => true,
+            // It has a way again, by itself.
+            Ok(Answer::Value(Typed::Route(there))) if there.destination == row.0 => return,
+            // Behind the last row there is none.
+            Err(Refused::Adp(AdpStatus::INVALID_INDEX)) => true,
+            _ => false,
+        };
+        if is_free {
+            return self.put_back_there(row.0, row.1, index);
+        }
+        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
+        self.wait_for(asked, Asked::Places(row.0, row.1));
+    }
+
+    /// The whole table, as the place was another row's.
+    pub(in crate::task::plc) fn places_seen(&mut self, (node, way): (u16, Way), rows: Vec<Typed>, now: Now) {
+        self.take_table(rows, now);
+        self.put_back_there(node, way, self.mesh.row_of(node).0);
+    }
+
+    fn put_back_there(&mut self, node: u16, way: Way, index: usize) {
+        // The modem has found another way meanwhile.
+        if self.routing.routes.way(node).is_some_and(|now| now.next_hop != way.next_hop) {
+            return;
+        }
+        let minutes = self.routing.routes.limits().route_minutes();
+        self.set_route((node, way), minutes, index, Asked::PutBack(node));
+    }
+
+    /// Writes a row that is good for so many minutes at a place of the modem's routing table.
+    pub(super) fn set_route(&mut self, (node, way): (u16, Way), minutes: u16, index: usize, asked: Asked) {
+        let now = (self.clock)().mono;
+        let before = self.mesh.row_of(node).1;
+        let row = Route {
+            destination: node,
+            next_hop: way.next_hop,
+            route_cost: way.cost,
+            hop_count: way.hops,
+            weak_link_count: way.weak_links,
+            medium: way.medium.map(Medium::number).or(before.and_then(|row| row.medium)),
+            valid_time: minutes,
+        };
+        let value = Typed::Route(row).to_value();
+        let set =
+            |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::ROUTING_TABLE, index as u16, value, now);
+        let ticket = self.coordinator.with_modem(now, set);
+        self.wait_for(ticket, asked);
+    }
+
+    /// The modem has taken the row, or refused it.
+    pub(in crate::task::plc) fn put_back_ended(&mut self, node: u16, written: Result<(), Refused>) {
+        match written {
+            Ok(()) => debug!(network = %self.name, node, "route put back"),
+            // It does not answer now: the next row may be taken.
+            Err(Refused::Unknown) => {}
+            Err(refused) => {
+                info!(network = %self.name, %refused, "the modem takes no routes: what it drops is looked for");
+                self.routing.routes.locked();
+            }
+        }
+    }
+}
