@@ -1,8 +1,8 @@
 //! What the host does about routes that the modems find by themselves (LOADng, G.9903 annex D).
 //!
 //! [`Routes`] keeps which way goes to each node and why it changed, sees routes that are broken, circular, weak or
-//! flapping, and has others looked for: one at a time for each branch, ever less often where nobody is found, and within
-//! a share of the airtime. It traces paths, few at a time, so that what lies behind the first hop is known too. It holds
+//! flapping, puts back what the modem dropped, and has others looked for: one at a time for each branch, ever less often
+//! where nobody is found, and within a share of the airtime. It traces paths, few at a time, so that what lies behind the first hop is known too. It holds
 //! routes that somebody wants to go another way. It sends nothing: actions are carried out by its owner, who tells what
 //! became of them. Goals: `../shared/facts/plc-routes.md`, 4.
 
