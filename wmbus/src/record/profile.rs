@@ -6,7 +6,7 @@
 
 use bytes::Buf;
 
-use super::{DataField, DataRecord, Date, DateTime, Dib, Draft, Modifier, Quantity, Records, Value};
+use super::{DataField, DataRecord, Date, DateTime, Dib, Draft, Modifier, Quantity, Records, Value, Vib};
 use crate::Reject;
 
 /// The two octets before the slots.
@@ -72,7 +72,7 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
     let size = spacing.slot.size().filter(|size| *size > 0 && buf.len() % size == 0);
     let size = size.filter(|_| spacing.slot != DataField::Real32);
     let size = size.ok_or(Reject::Reserved("length of a compact profile"))?;
-    let vib = without_profile(profile.vib.octets).ok_or(Reject::Reserved("vife of a compact profile"))?;
+    let vib = without_profile(&profile.vib).ok_or(Reject::Reserved("vife of a compact profile"))?;
     let is_beside = |record: &&DataRecord<'_>| {
         let place = |record: &DataRecord<'_>| (record.storage_number, record.tariff, record.subunit, record.function);
         place(record) == place(profile)
@@ -182,20 +182,34 @@ impl Moment {
 }
 
 fn direction(record: &DataRecord<'_>) -> Option<Direction> {
-    record.vib.modifiers.iter().find_map(|modifier| match modifier {
+    record.vib.modifiers.iter().find_map(direction_of)
+}
+
+fn direction_of(modifier: Modifier<'_>) -> Option<Direction> {
+    match modifier {
         Modifier::InverseCompactProfile => Some(Direction::Past),
         Modifier::CompactProfileRegister => Some(Direction::Future),
         Modifier::CompactProfile => Some(Direction::Unknown),
         _ => None,
-    })
+    }
 }
 
-/// The VIB of the base: the profile's VIFE, which is the last, taken off.
-fn without_profile(vib: &[u8]) -> Option<Vec<u8>> {
-    let (last, rest) = vib.split_last()?;
-    let (before, rest) = rest.split_last()?;
-    let is_profile = matches!(last, 0x13 | 0x1e | 0x1f);
-    is_profile.then(|| rest.iter().copied().chain([before & !EXTENSION]).collect())
+/// The VIB of the base: the profile's VIFE, which is the last, taken off. None where what is left would say something else.
+fn without_profile(vib: &Vib<'_>) -> Option<Vec<u8>> {
+    let (last, rest) = vib.octets.split_last()?;
+    if !matches!(last, 0x13 | 0x1e | 0x1f) {
+        return None;
+    }
+    // The octet before ends the block then, or VIF 7C does, whose text may stand there.
+    [rest.len().checked_sub(1)?, 0].into_iter().find_map(|end| {
+        let mut base = rest.to_vec();
+        *base.get_mut(end)? &= !EXTENSION;
+        let mut left = base.as_slice();
+        let read = Vib::parse(&mut left).ok().filter(|_| left.is_empty())?;
+        let is_same = (read.quantity, read.own()) == (vib.quantity, vib.own())
+            && read.modifiers.iter().eq(vib.modifiers.iter().take_while(|modifier| direction_of(*modifier).is_none()));
+        is_same.then_some(base)
+    })
 }
 
 fn integer(record: &DataRecord<'_>) -> Option<i64> {
@@ -308,6 +322,23 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_text_keeps_its_octets() {
+        // Its text before the VIFEs, and other ones among them.
+        for [base, profile] in [
+            [&hex!("02 7c 0141 e803")[..], &hex!("0d fc 0141 1e 04 7101 0a14")],
+            [&hex!("02 fc 0141 01 e803"), &hex!("0d fc 0141 81 1e 04 7101 0a14")],
+        ] {
+            let octets = [base, profile].concat();
+            let mut slots = Vec::new();
+            let mut records: Vec<_> = Records::new(&octets).map(Result::unwrap).collect();
+            expand_profiles(&mut records, &mut slots);
+            let values: Vec<_> = records.iter().map(|record| (record.storage_number, record.value)).collect();
+            assert_eq!(values, [(0, Value::Integer(1000)), (1, Value::Integer(1010)), (2, Value::Integer(1030))]);
+            assert!(records.iter().all(|record| record.vib.own() == records[0].vib.own()));
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_stays() {
         let base = hex!("820f 6c df25  840f 13 e8030000");
         for profile in [
@@ -316,6 +347,8 @@ mod tests {
             &hex!("8d0f 9313 04 72fb 0a00"),
             &hex!("8d0f 9313 04 7ffe 0a00"),
             &hex!("8d0f 931f 04 72fe 0a00"),
+            // A text behind the VIFEs.
+            &hex!("8d0f fc 13 01 41 04 72fe 0a00"),
         ] {
             let octets = [&base[..], profile].concat();
             let mut slots = Vec::new();
