@@ -59,20 +59,24 @@ impl FromStr for MeterId {
 pub struct Manufacturer(pub u16);
 
 impl fmt::Display for Manufacturer {
+    /// Three letters, or four hex digits where they are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for shift in [10, 5, 0] {
-            let letter = 64 + (self.0 >> shift & 0x1f) as u8;
-            write!(f, "{}", if letter.is_ascii_uppercase() { char::from(letter) } else { '?' })?;
+        let letters = [10, 5, 0].map(|shift| 64 + (self.0 >> shift & 0x1f) as u8);
+        if !letters.iter().all(u8::is_ascii_uppercase) {
+            return write!(f, "{:04x}", self.0);
         }
-        Ok(())
+        letters.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))
     }
 }
 
 impl FromStr for Manufacturer {
     type Err = NotMeterId;
 
-    /// Reads three letters, in either case. Bit 15 is never set by it.
+    /// Reads three letters, in either case, or four hex digits. Bit 15 is never set by letters.
     fn from_str(text: &str) -> Result<Self, NotMeterId> {
+        if let Ok(digits) = hex_digits(text, 4) {
+            return u16::from_str_radix(digits, 16).map(Self).map_err(|_| NotMeterId);
+        }
         if text.len() != 3 {
             return Err(NotMeterId);
         }
@@ -115,6 +119,16 @@ mod tests {
         };
         check("KAM-12345678-1b-16", Ok(kamstrup));
         check("kam-12345678-1B-16", Ok(kamstrup));
+        // A manufacturer that is no three letters.
+        let unknown = |manufacturer| MeterId::MBus {
+            manufacturer: Manufacturer(manufacturer),
+            identification: 0x7000_0009,
+            version: 1,
+            device_type: 7,
+        };
+        for manufacturer in [0, 0x7fff, 0xffff] {
+            check(&format!("{manufacturer:04x}-70000009-01-07"), Ok(unknown(manufacturer)));
+        }
         check("4b414d0102030405", Ok(MeterId::SystemTitle(*b"KAM\x01\x02\x03\x04\x05")));
         for text in ["", "KAM", "KAM-1234567-1b-16", "KAM-12345678-1b", "K4M-12345678-1b-16", "KAM-+2345678-1b-16"] {
             check(text, Err(NotMeterId));

@@ -22,6 +22,8 @@ impl Quality {
     pub const CLOCK_ADJUSTED: Self = Self(1 << 5);
     /// The meter had no supply for a part of the interval.
     pub const POWER_DOWN: Self = Self(1 << 6);
+    /// Its telegram had less protection than others of the meter before: anybody could have sent it.
+    pub const DOWNGRADED: Self = Self(1 << 7);
 
     pub const fn bits(self) -> u16 {
         self.0
@@ -66,6 +68,7 @@ const QUALITY_NAMES: &[(Quality, &str)] = &[
     (Quality::IMPLAUSIBLE_JUMP, "implausible_jump"),
     (Quality::CLOCK_ADJUSTED, "clock_adjusted"),
     (Quality::POWER_DOWN, "power_down"),
+    (Quality::DOWNGRADED, "downgraded"),
 ];
 
 /// The verdict on a telegram's protection.

@@ -4,6 +4,7 @@
 //! meter, once an hour; how often it happened is in the counters of verdicts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::guard::{Damaged, Guard, Seal, Standing};
@@ -47,7 +48,13 @@ impl Admission {
     pub fn judge(&mut self, converted: &mut Converted, group: &Group, keys: &MeterKeys, now: Now) -> Finding {
         let Converted { source, mark, digest, .. } = &*converted;
         let (id, security) = (source.meter, source.security);
-        let Some(strength) = security.strength() else { return Finding::default() };
+        let Some(strength) = security.strength() else {
+            // Whoever sent it does not have the key: its status is not the meter's.
+            if matches!(security, Security::WrongKey | Security::BadMac) {
+                Arc::make_mut(&mut converted.source).status.clear();
+            }
+            return Finding::default();
+        };
         let seal = Seal { mark: *mark, security, digest: *digest };
         let (standing, is_weaker) = self.guard.judge(id, seal, || keys.fingerprint(&id), now);
         let counter = mark.map_or(0, |mark| mark.counter);
@@ -72,8 +79,9 @@ impl Admission {
             }
             Standing::Fresh | Standing::Unprotected => return Finding::default(),
         };
-        if let Some(verdict) = verdict {
-            converted.refuse(verdict);
+        match verdict {
+            Some(verdict) => converted.refuse(verdict),
+            None => converted.downgrade(),
         }
         let event = self.is_news(id, code, now.mono).then(|| EventKind::Unit { code: code.into(), detail });
         Finding { is_duplicate: false, event }
@@ -131,7 +139,7 @@ mod tests {
             standing: Standing::Sole,
             meter_time: None,
             received,
-            status: vec![],
+            status: vec![4],
             links: vec![],
             hops: None,
             security,
@@ -181,6 +189,9 @@ mod tests {
             assert_eq!(found.as_deref(), code, "row {row}");
             let is_refused = matches!(security, Cloned | Replayed | TooWeak);
             assert_eq!(telegram.verdict != wmbus::Verdict::Ok, is_refused, "row {row}");
+            // What is not believed says nothing of the meter's state.
+            let is_doubted = is_refused || security == BadMac || code == Some("meter.downgraded");
+            assert_eq!(telegram.source.status.is_empty(), is_doubted, "row {row}");
         }
     }
 }

@@ -65,11 +65,12 @@ impl Address {
 }
 
 impl fmt::Display for Address {
-    /// `KAM-12345678-1b-16`
+    /// `KAM-12345678-1b-16`; the manufacturer in hex digits where it is no three letters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for shift in [10, 5, 0] {
-            let letter = 64 + (self.manufacturer >> shift & 0x1f) as u8;
-            write!(f, "{}", if letter.is_ascii_uppercase() { char::from(letter) } else { '?' })?;
+        let letters = [10, 5, 0].map(|shift| 64 + (self.manufacturer >> shift & 0x1f) as u8);
+        match letters.iter().all(u8::is_ascii_uppercase) {
+            true => letters.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))?,
+            false => write!(f, "{:04x}", self.manufacturer)?,
         }
         write!(f, "-{:08x}-{:02x}-{:02x}", self.identification, self.version, self.device_type)
     }

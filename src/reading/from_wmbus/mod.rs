@@ -41,7 +41,15 @@ impl Converted {
     pub fn refuse(&mut self, security: Security) {
         self.readings.clear();
         self.verdict = Verdict::Unsupported;
-        Arc::make_mut(&mut self.source).security = security;
+        let source = Arc::make_mut(&mut self.source);
+        source.security = security;
+        source.status.clear();
+    }
+
+    /// Says of each reading that it came with less protection than the meter has shown before.
+    pub fn downgrade(&mut self) {
+        self.readings.iter_mut().for_each(|reading| reading.quality = reading.quality.with(Quality::DOWNGRADED));
+        Arc::make_mut(&mut self.source).status.clear();
     }
 
     /// Says what the readings count beside those that come another way.

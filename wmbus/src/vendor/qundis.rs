@@ -14,9 +14,21 @@ use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
-use crate::record::{DataField, Date, Dib, Draft, Function, Value};
+use crate::Address;
+use crate::record::{DataField, DataRecord, Date, Dib, Draft, Function, Records, Value};
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["QDS", "LSE"], layouts: &[WALK_BY], ..Maker::PLAIN };
+pub(super) const MAKER: Maker =
+    Maker { manufacturers: &["QDS", "LSE"], address: Some(inner), layouts: &[WALK_BY], ..Maker::PLAIN };
+
+/// A radio converter sends for a meter, which it names in its records (07 79: the address as in a long header).
+fn inner(link: &Address, rest: &[u8]) -> Option<Address> {
+    let records = rest.strip_prefix(&[CI_RECORDS]).filter(|_| link.device_type == CONVERTER)?;
+    let named = |record: DataRecord<'_>| {
+        let mut address = record.octets.strip_prefix(&ENHANCED_IDENTIFICATION)?;
+        Address::parse_long(&mut address).ok()
+    };
+    Records::new(records).flatten().find_map(named)
+}
 
 /// Others sell these meters too.
 pub(super) const WALK_BY: &[Layout] =
@@ -76,6 +88,11 @@ const DATA_SET: [u8; 6] = [0x0d, 0xff, 0x5f, 0x35, 0x00, 0x82];
 const LENGTH: usize = 51;
 /// The kind of meter, and the VIFs it may have.
 const KINDS: &[(u8, &[u8])] = &[(0xb0, &[0x6e]), (0xc0, &[0x05, 0x06, 0x0d, 0x0e]), (0xc1, &[0x13])];
+
+const CI_RECORDS: u8 = 0x78;
+/// The device type of a radio converter on the meter's side.
+const CONVERTER: u8 = 0x37;
+const ENHANCED_IDENTIFICATION: [u8; 2] = [0x07, 0x79];
 
 const DUE: u64 = 1;
 const FIRST_MONTH: u64 = 2;

@@ -291,6 +291,21 @@ fn qundis_puts_a_data_set_into_one_record() {
 }
 
 #[test]
+fn a_converter_of_qundis_sends_for_the_meter_that_it_names() {
+    let sent = |device_type: u8, records: &[u8]| {
+        let head = [&hex!("44 9344 00009999 35")[..], &[device_type], records].concat();
+        let frame = framed(&[&head]);
+        let mut scratch = Scratch::default();
+        Telegram::decode_as(Form::Stripped, &frame, &NoKeys, &mut scratch).unwrap().address.to_string()
+    };
+    let named = hex!("78 0779 67665555 9344 17 06 0c13 12000000");
+    assert_eq!(sent(0x37, &named), "QDS-55556667-17-06");
+    assert_eq!(sent(0x07, &named), "QDS-99990000-35-07");
+    assert_eq!(sent(0x37, &hex!("78 0c13 12000000")), "QDS-99990000-35-37");
+    assert_eq!(sent(0x37, &hex!("78 0779 6766")), "QDS-99990000-35-37");
+}
+
+#[test]
 fn hydrodigit_announces_its_fields() {
     let head = hex!("44 b409 78563412 13 07 7a 2a 00 0000 0413 39300000 046d 0a0a ca26");
     let expected = ["volume 12345e-3 m3", "date_time 2022-06-10T10:10", "manufacturer_specific ff 01 265"];

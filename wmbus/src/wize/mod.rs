@@ -87,6 +87,10 @@ impl<'a> Exchange<'a> {
         if ci_field != CI_WIZE {
             return Err(Reject::UnsupportedCi(ci_field));
         }
+        // No MAC covers it, and the cipher begins with it.
+        if !matches!(c_field, DATA | DATA_PRIO | INSTPING | INSTPONG | COMMAND | RESPONSE) {
+            return Err(Reject::Reserved("c field of wize"));
+        }
         let (authenticated, mac) = buf.split_last_chunk().ok_or(Reject::Truncated)?;
         let control = buf.try_get_u8()?;
         let (network, counter, application) = (buf.try_get_u8()?, buf.try_get_u16()?, buf.try_get_u8()?);
