@@ -200,16 +200,16 @@ fn without_profile(vib: &Vib<'_>) -> Option<Vec<u8>> {
     if !matches!(last, 0x13 | 0x1e | 0x1f) {
         return None;
     }
-    // The octet before ends the block then, or VIF 7C does, whose text may stand there.
-    [rest.len().checked_sub(1)?, 0].into_iter().find_map(|end| {
-        let mut base = rest.to_vec();
-        *base.get_mut(end)? &= !EXTENSION;
-        let mut left = base.as_slice();
-        let read = Vib::parse(&mut left).ok().filter(|_| left.is_empty())?;
-        let is_same = (read.quantity, read.own()) == (vib.quantity, vib.own())
-            && read.modifiers.iter().eq(vib.modifiers.iter().take_while(|modifier| direction_of(*modifier).is_none()));
-        is_same.then_some(base)
-    })
+    // The octet before ends the block then; where VIF 7C has no VIFE left, that VIF does. With others, how much is its text
+    // depends on what follows: such a profile stays.
+    let end = if vib.quantity == Quantity::PlainText { 0 } else { rest.len().checked_sub(1)? };
+    let mut base = rest.to_vec();
+    *base.get_mut(end)? &= !EXTENSION;
+    let mut left = base.as_slice();
+    let read = Vib::parse(&mut left).ok().filter(|_| left.is_empty())?;
+    let is_same = (read.quantity, read.own()) == (vib.quantity, vib.own())
+        && read.modifiers.iter().eq(vib.modifiers.iter().take_while(|modifier| direction_of(*modifier).is_none()));
+    is_same.then_some(base)
 }
 
 fn integer(record: &DataRecord<'_>) -> Option<i64> {
@@ -323,19 +323,13 @@ mod tests {
 
     #[test]
     fn a_plain_text_keeps_its_octets() {
-        // Its text before the VIFEs, and other ones among them.
-        for [base, profile] in [
-            [&hex!("02 7c 0141 e803")[..], &hex!("0d fc 0141 1e 04 7101 0a14")],
-            [&hex!("02 fc 0141 01 e803"), &hex!("0d fc 0141 81 1e 04 7101 0a14")],
-        ] {
-            let octets = [base, profile].concat();
-            let mut slots = Vec::new();
-            let mut records: Vec<_> = Records::new(&octets).map(Result::unwrap).collect();
-            expand_profiles(&mut records, &mut slots);
-            let values: Vec<_> = records.iter().map(|record| (record.storage_number, record.value)).collect();
-            assert_eq!(values, [(0, Value::Integer(1000)), (1, Value::Integer(1010)), (2, Value::Integer(1030))]);
-            assert!(records.iter().all(|record| record.vib.own() == records[0].vib.own()));
-        }
+        let octets = hex!("02 7c 0141 e803  0d fc 0141 1e 04 7101 0a14");
+        let mut slots = Vec::new();
+        let mut records: Vec<_> = Records::new(&octets).map(Result::unwrap).collect();
+        expand_profiles(&mut records, &mut slots);
+        let values: Vec<_> = records.iter().map(|record| (record.storage_number, record.value)).collect();
+        assert_eq!(values, [(0, Value::Integer(1000)), (1, Value::Integer(1010)), (2, Value::Integer(1030))]);
+        assert!(records.iter().all(|record| record.vib.own() == records[0].vib.own()));
     }
 
     #[test]
@@ -347,7 +341,8 @@ mod tests {
             &hex!("8d0f 9313 04 72fb 0a00"),
             &hex!("8d0f 9313 04 7ffe 0a00"),
             &hex!("8d0f 931f 04 72fe 0a00"),
-            // A text behind the VIFEs.
+            // A text behind the VIFEs, or other ones with it.
+            &hex!("8d0f fc 0141 81 1e 04 7101 0a14"),
             &hex!("8d0f fc 13 01 41 04 72fe 0a00"),
         ] {
             let octets = [&base[..], profile].concat();
