@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::guard::{Damaged, Guard, Seal, Standing};
+use super::guard::{Damaged, Guard, PREFIX, Seal, Standing};
 use super::keys::MeterKeys;
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
@@ -90,6 +90,19 @@ impl Admission {
     /// The last counter of a meter that was accepted; None for one without.
     pub fn counter(&self, id: &MeterId) -> Option<u32> {
         self.guard.counter(id)
+    }
+
+    /// What must survive a power cut since the last time, to be made durable with the next records: names and values.
+    pub fn changes(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.guard.changes()
+    }
+
+    /// What begins the names of [`Self::changes`].
+    pub const CHANGES: &[u8] = PREFIX;
+
+    /// Takes one of [`Self::changes`] of an earlier run. False: it is none.
+    pub fn restore(&mut self, name: &[u8], value: &[u8]) -> bool {
+        self.guard.restore(name, value)
     }
 
     /// What must survive a restart; None where nothing has changed since the last time.

@@ -4,10 +4,10 @@
 //! but for a minute in which repeaters may change the order. Only another key lets a counter begin anew. A telegram
 //! that did not open teaches nothing here. What has no counter (mode 5, no protection) is told apart, not refused.
 //!
-//! Counters survive a restart by [`Guard::emit`] and [`Guard::parse`]; what was accepted since the last save may be
-//! replayed after a power cut, and nothing older.
+//! Counters survive a restart by [`Guard::emit`] and [`Guard::parse`], a power cut by [`Guard::changes`], which are made
+//! durable with the next records: what was accepted and not stored may be replayed then, and nothing older.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::{Buf, BufMut};
 
@@ -20,6 +20,8 @@ pub(super) struct Guard {
     limit: usize,
     meters: HashMap<MeterId, Seen>,
     is_changed: bool,
+    /// Whose counter rose since the last [`Guard::changes`].
+    risen: BTreeSet<MeterId>,
 }
 
 /// A telegram that opened.
@@ -74,7 +76,7 @@ pub struct Damaged;
 impl Guard {
     /// Remembers at most `limit` meters.
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), meters: HashMap::new(), is_changed: false }
+        Self { limit: limit.max(1), meters: HashMap::new(), is_changed: false, risen: BTreeSet::new() }
     }
 
     /// Judges a telegram that opened. `key` is the fingerprint of the meter's key; it is asked for when it matters only.
@@ -98,6 +100,7 @@ impl Guard {
         if standing == Standing::Fresh {
             seen.accept(Accepted { mark, digest: seal.digest, boot_ms: now.boot_ms });
             self.is_changed = true;
+            self.risen.insert(id);
         }
         (standing, is_weaker)
     }
@@ -118,19 +121,7 @@ impl Guard {
         out.extend_from_slice(MAGIC);
         let mut meters: Vec<_> = self.meters.iter().collect();
         meters.sort_unstable_by_key(|(id, _)| **id);
-        for (id, seen) in meters {
-            let MeterId::MBus { manufacturer, identification, version, device_type } = *id else { continue };
-            out.put_u16_le(manufacturer.0);
-            out.put_u32_le(identification);
-            out.put_u8(version);
-            out.put_u8(device_type);
-            out.put_u32_le(seen.key);
-            let access_number = seen.highest.and_then(|mark| mark.access_number);
-            let marks = u8::from(seen.highest.is_some()) | u8::from(access_number.is_some()) << 1;
-            out.put_u8(seen.best.strength().unwrap_or(0) << 4 | marks);
-            out.put_u32_le(seen.highest.map_or(0, |mark| mark.counter));
-            out.put_u8(access_number.unwrap_or(0));
-        }
+        meters.into_iter().for_each(|(id, seen)| seen.emit(id, &mut out));
         out.put_u32_le(crc32c::crc32c(&out));
         self.is_changed = false;
         out
@@ -153,6 +144,37 @@ impl Guard {
             guard.meters.insert(id, seen);
         }
         Ok(guard)
+    }
+
+    /// What has risen since the last time, a name and a value for each meter.
+    pub(super) fn changes(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let risen = std::mem::take(&mut self.risen);
+        let entry = |id: MeterId| {
+            let mut name = PREFIX.to_vec();
+            self.meters.get(&id)?.emit(&id, &mut name);
+            let value = name.split_off(PREFIX.len() + NAME);
+            Some((name, value))
+        };
+        risen.into_iter().filter_map(entry).collect()
+    }
+
+    /// Takes one of [`Self::changes`] of an earlier run. False: it is none.
+    pub(super) fn restore(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let entry = name.strip_prefix(PREFIX).map(|id| [id, value].concat()).filter(|entry| entry.len() == ENTRY);
+        let Some((id, kept)) = entry.and_then(|entry| Seen::parse(&mut &entry[..])) else { return false };
+        if let Some(seen) = self.meters.get_mut(&id) {
+            // The file is of an earlier time, or of the same.
+            let is_newer = seen.key != kept.key || kept.highest.is_some_and(|kept| seen.is_before(kept));
+            if is_newer {
+                (seen.highest, seen.key) = (kept.highest, kept.key);
+            }
+            if kept.best.strength() > seen.best.strength() {
+                seen.best = kept.best;
+            }
+        } else if self.meters.len() < self.limit {
+            self.meters.insert(id, kept);
+        }
+        true
     }
 
     fn make_room(&mut self) {
@@ -199,7 +221,7 @@ impl Seen {
     }
 
     fn accept(&mut self, accepted: Accepted) {
-        if self.highest.is_none_or(|highest| accepted.mark.is_after(highest)) {
+        if self.is_before(accepted.mark) {
             self.highest = Some(accepted.mark);
         }
         if self.recent.len() >= RECENT {
@@ -207,6 +229,24 @@ impl Seen {
         }
         let at = self.recent.iter().position(|known| known.mark.is_after(accepted.mark)).unwrap_or(self.recent.len());
         self.recent.insert(at, accepted);
+    }
+
+    fn is_before(&self, mark: Mark) -> bool {
+        self.highest.is_none_or(|highest| mark.is_after(highest))
+    }
+
+    fn emit(&self, id: &MeterId, out: &mut Vec<u8>) {
+        let MeterId::MBus { manufacturer, identification, version, device_type } = *id else { return };
+        out.put_u16_le(manufacturer.0);
+        out.put_u32_le(identification);
+        out.put_u8(version);
+        out.put_u8(device_type);
+        out.put_u32_le(self.key);
+        let access_number = self.highest.and_then(|mark| mark.access_number);
+        let marks = u8::from(self.highest.is_some()) | u8::from(access_number.is_some()) << 1;
+        out.put_u8(self.best.strength().unwrap_or(0) << 4 | marks);
+        out.put_u32_le(self.highest.map_or(0, |mark| mark.counter));
+        out.put_u8(access_number.unwrap_or(0));
     }
 
     fn parse(buf: &mut &[u8]) -> Option<(MeterId, Self)> {
@@ -228,6 +268,9 @@ impl Seen {
 
 const MAGIC: &[u8] = b"DCUcnt\x01\n";
 const ENTRY: usize = 18;
+/// What begins the names of [`Guard::changes`]; the meter's address follows, as many octets.
+pub(super) const PREFIX: &[u8] = b"wmbus:";
+const NAME: usize = 8;
 /// Repeaters and several receivers may change the order of a meter's telegrams so long.
 const REORDERING_MS: u64 = 60_000;
 /// Accepted telegrams of one meter that are remembered.

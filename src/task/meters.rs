@@ -85,7 +85,7 @@ impl Meters {
         self.decode_due();
         let mut save = interval_at(Instant::now() + SAVE, SAVE);
         loop {
-            let is_blocked = !self.waiting.hand_over(&self.store, (self.clock)());
+            let is_blocked = !self.hand_over();
             let deadlines =
                 [self.selector.poll_timeout(), self.late.poll_timeout(), self.talk.poll_timeout((self.clock)())];
             let deadline = deadlines.into_iter().flatten().min();
@@ -121,9 +121,17 @@ impl Meters {
         self.save();
         self.selector.finish((self.clock)());
         self.select();
-        while !self.waiting.hand_over(&self.store, (self.clock)()) {
+        while !self.hand_over() {
             sleep(STORE_BUSY).await;
         }
+    }
+
+    /// Hands to the store what waits, with the counters that have risen. False: its queue is full.
+    fn hand_over(&mut self) -> bool {
+        if self.waiting.len() > 0 {
+            self.waiting.mark(self.admission.changes());
+        }
+        self.waiting.hand_over(&self.store, (self.clock)())
     }
 
     fn gather(&mut self, heard: Heard) {
@@ -372,7 +380,7 @@ impl Meters {
     }
 }
 
-/// A power cut may lose the counters of so long: what was heard in it could be replayed.
+/// A power cut may lose what is known of meters of so long; their counters are durable with their readings.
 const SAVE: Duration = Duration::from_secs(600);
 /// How long to wait for a place in the store's queue.
 const STORE_BUSY: Duration = Duration::from_millis(10);

@@ -100,11 +100,21 @@ pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarm
     let admission = read(&files.counters).and_then(|left| {
         left.map_or(Ok(Admission::fresh(limit)), |left| Admission::parse(limit, &left).map_err(|error| chain(&error)))
     });
-    let admission = admission.unwrap_or_else(|why| {
+    let mut admission = admission.unwrap_or_else(|why| {
         let meaning = "telegrams from before can be replayed until a meter is heard";
         lost(&files.counters, &why, meaning, "wmbus.counters_lost");
         Admission::fresh(limit)
     });
+    match block_in_place(|| store.marks(Admission::CHANGES)) {
+        Ok(changes) => {
+            for (name, value) in changes {
+                if !admission.restore(&name, &value) {
+                    error!(name = %name.escape_ascii(), "a counter of a meter cannot be read");
+                }
+            }
+        }
+        Err(error) => error!(err = %chain(&error), "counters of the last minutes cannot be read"),
+    }
     Known { registry, admission }
 }
 

@@ -1,17 +1,19 @@
 //! What is selected and not yet taken by the store. While its queue is full it waits here, and nothing more is heard;
 //! where the disk is full, that could be for ever: then readings are counted as lost, and events wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use tracing::{info, warn};
 
 use crate::clock::Now;
 use crate::reading::{Event, EventKind};
-use crate::store::{Body, Lane, Store, StoreError};
+use crate::store::{Body, Lane, Mark, Store, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     records: VecDeque<Vec<(Lane, Body)>>,
+    /// Become durable with the last of the records, or later.
+    marks: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Records lost since the start.
     lost: u64,
     /// Those that are not told yet, and when the first of them was lost, milliseconds since 1970 UTC.
@@ -21,6 +23,11 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn push(&mut self, records: Vec<(Lane, Body)>) {
         self.records.push_back(records);
+    }
+
+    /// What must be durable no earlier than what waits now.
+    pub(super) fn mark(&mut self, marks: Vec<Mark>) {
+        self.marks.extend(marks);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -35,7 +42,13 @@ impl Waiting {
     /// Hands to the store what waits. False: its queue is full, for a moment.
     pub(super) fn hand_over(&mut self, store: &Store, now: Now) -> bool {
         while let Some(records) = self.records.pop_front() {
-            match store.try_append(records, None) {
+            let marks = if self.records.is_empty() { std::mem::take(&mut self.marks) } else { BTreeMap::new() };
+            let marks: Vec<Mark> = marks.into_iter().collect();
+            let done = store.try_append_marked(records, &marks, None);
+            if done.is_err() {
+                self.marks.extend(marks);
+            }
+            match done {
                 Ok(()) => {}
                 Err((StoreError::Busy, records, _)) => {
                     self.records.push_front(records);

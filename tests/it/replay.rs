@@ -39,6 +39,20 @@ fn a_replayed_and_a_cloned_telegram_are_no_readings() {
     assert_eq!(volume(&seen), "1.002");
     let (_, status) = unit.ask(&["status"]);
     assert_eq!(status["meters"]["readings"], 1);
+
+    // What was stored is durable with its counter.
+    let stored = |status: &Value| {
+        let lanes = status["buffer"]["lanes"].as_array();
+        let is_whole = |lane: &Value| lane["lane"] == "mbus" && lane["last"] == 3;
+        status["buffer"]["uncommitted"] == 0 && lanes.is_some_and(|lanes| lanes.iter().any(is_whole))
+    };
+    unit.until("the third one is stored", stored);
+    unit.kill();
+    unit.start();
+    unit.hear([telegram(12, 1_002), telegram(11, 1_001), telegram(10, 1_000)]);
+    unit.hear([telegram(13, 1_003)]);
+    let seen = verdicts(&unit, 3);
+    assert_eq!(seen["verdicts"], serde_json::json!({"authenticated": 1, "replayed": 2}));
     unit.terminate();
 }
 

@@ -131,6 +131,32 @@ fn counters_survive_a_restart() {
 }
 
 #[test]
+fn what_rose_since_the_last_save_survives_a_power_cut() {
+    let mut guard = Guard::new(10);
+    guard.judge(meter(1), authenticated(100, 1), || 7, at(0));
+    let saved = guard.emit();
+    let early = guard.changes();
+    guard.judge(meter(1), authenticated(101, 2), || 7, at(1));
+    guard.judge(meter(1), authenticated(102, 3), || 7, at(2));
+    guard.judge(meter(2), session(5, 9), || 8, at(2));
+    guard.judge(meter(3), Seal { mark: None, security: Security::Plain, digest: 0 }, || 9, at(2));
+    let late = guard.changes();
+    assert_eq!((early.len(), late.len(), guard.changes().len()), (1, 2, 0));
+    // Also where the file is newer than what was written then.
+    for (octets, changes) in [(saved, early.iter().chain(&late)), (guard.emit(), early.iter().chain(&[]))] {
+        let mut guard = Guard::parse(10, &octets).unwrap();
+        assert!(changes.clone().all(|(name, value)| guard.restore(name, value)));
+        assert_eq!(guard.judge(meter(1), authenticated(102, 3), || 7, at(3)).0, Standing::Duplicate);
+        assert_eq!(guard.judge(meter(1), authenticated(101, 2), || 7, at(3)).0, Standing::Replay);
+        assert_eq!(guard.judge(meter(2), session(5, 8), || 8, at(3)).0, Standing::Replay);
+    }
+    let (name, value) = &late[0];
+    for (name, value) in [(&name[1..], &value[..]), (&name[..9], value), (name, &value[1..]), (name, &[0xff; 10])] {
+        assert!(!guard.restore(name, value));
+    }
+}
+
+#[test]
 fn the_longest_silent_meter_is_forgotten_first() {
     let mut guard = Guard::new(2);
     for (id, seconds) in [(1, 10), (2, 5), (3, 20)] {
