@@ -70,6 +70,10 @@ impl FromStr for MeterPattern {
         if let Some(identification) = digits::<8>(text)? {
             return Ok(Self { identification: Some(identification), ..Self::default() });
         }
+        // Alone, four digits are half of an identification rather than a manufacturer that is no three letters.
+        if digits::<4>(text)?.is_some() {
+            return Err(NotPattern);
+        }
         let mut parts = text.split('-');
         let mut part = || parts.next().filter(|part| *part != "*");
         let pattern = Self {
