@@ -117,10 +117,10 @@ impl Channel {
     pub(super) fn effective(&self, from: usize, link: &Link, interference: f64) -> f64 {
         let level = self.level(from, link);
         let Some(noise) = self.noise.get(link.to) else { return f64::NEG_INFINITY };
-        let bands = noise.iter().zip(&link.ripple).map(|(noise, ripple)| {
-            let disturbance = if interference > 0.0 { decibel(linear(*noise) + interference) } else { *noise };
-            linear(level + ripple - disturbance)
-        });
+        let bands = noise
+            .iter()
+            .zip(&link.ripple)
+            .map(|(noise, ripple)| linear(level + ripple - disturbance(*noise, interference)));
         let mean = bands.map(|snr| (-snr / SPREAD).exp()).sum::<f64>() / BANDS as f64;
         decibel(-SPREAD * mean.max(1e-300).ln())
     }
@@ -232,7 +232,12 @@ pub(super) fn linear(decibel: f64) -> f64 {
     10_f64.powf(decibel / 10.0)
 }
 
-pub(super) fn decibel(linear: f64) -> f64 {
+/// Noise and interference together, in dB.
+pub(super) fn disturbance(noise: f64, interference: f64) -> f64 {
+    if interference > 0.0 { decibel(linear(noise) + interference) } else { noise }
+}
+
+fn decibel(linear: f64) -> f64 {
     10.0 * linear.max(1e-30).log10()
 }
 

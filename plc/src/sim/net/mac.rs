@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::channel::{decibel, linear};
+use super::channel::{disturbance, linear};
 use super::contention::Contention;
 use super::duty::Duty;
 use super::figures::{Loss, Sent};
@@ -185,7 +185,7 @@ impl World {
             is_heard_at_station |= is_audible && link.to == 0;
             if let Some(receiving) = &mut mac.receiving {
                 receiving.interference += linear(level);
-                let is_drowned = !medium.is_heard(receiving.level - with(noise, receiving.interference));
+                let is_drowned = !medium.is_heard(receiving.level - disturbance(noise, receiving.interference));
                 if is_drowned && !is_stronger && now < receiving.header {
                     mac.contention.lost_track(medium, now, now);
                 }
@@ -199,7 +199,7 @@ impl World {
             });
             let interference = heard.sum();
             mac.receiving = Some(Receiving { air: number, level, interference, header: now + medium.header() });
-            match medium.is_heard(level - with(noise, interference)) {
+            match medium.is_heard(level - disturbance(noise, interference)) {
                 true => mac.contention.understood(now + medium.detection(), reserved, now),
                 false => mac.contention.lost_track(medium, now + medium.detection(), now),
             }
@@ -376,11 +376,6 @@ impl World {
         }
         self.confirm(node, job.frame, is_sent);
     }
-}
-
-/// Noise and interference together, in dB.
-fn with(noise: f64, interference: f64) -> f64 {
-    if interference > 0.0 { decibel(linear(noise) + interference) } else { noise }
 }
 
 /// A receiver turns to a frame that begins later where it is so much louder, in dB.
