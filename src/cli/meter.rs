@@ -319,7 +319,9 @@ pub(super) fn readings(readings: &[ReadingLine]) -> String {
     let mut table = Table::new(&["quantity", ">value", "unit", "obis", "of"]);
     for reading in readings {
         let place = place(reading.storage, reading.tariff, reading.subunit, &reading.function);
-        let words = [place, reading.modifier.replace('_', " ").replace(',', ", ")];
+        // Without a value its quality stands in the value's place.
+        let doubt = if reading.value.is_some() && reading.quality != "good" { &*reading.quality } else { "" };
+        let words = [place, reading.modifier.replace('_', " ").replace(',', ", "), doubt.replace(',', ", ")];
         let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
         table.row([
             reading.quantity.replace('_', " ").chars().take(30).collect(),

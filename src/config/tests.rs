@@ -344,6 +344,17 @@ fn a_secret_that_others_may_read_is_refused() {
 }
 
 #[test]
+fn a_key_in_the_place_of_a_path_is_not_repeated() {
+    let key = "000102030405060708090a0b0c0d0e0f";
+    for table in ["[meters]\nkeys", "[electricity]\nkeys", "[uplink]\nsigning_key"] {
+        let (_, faults) = Config::parse(&format!("{table} = \"{key}\"\n"), Path::new(""));
+        let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+        assert!(said.iter().any(|fault| fault.contains("is a key itself")), "{said:?}");
+        assert!(!said.iter().any(|fault| fault.contains(key)), "{said:?}");
+    }
+}
+
+#[test]
 fn an_absent_receiver_does_not_keep_the_service_from_starting() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("dcu.toml");

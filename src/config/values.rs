@@ -93,8 +93,17 @@ pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> R
 pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem> {
     move |text| match text {
         "" => Err(Problem::wrong("is empty")),
+        // It must not stand in an error, as a path that is not there would.
+        key if looks_like_a_key(key) => Err(Problem::wrong(KEY_FOR_PATH)),
         _ => Ok(base.join(text)),
     }
+}
+
+const KEY_FOR_PATH: &str = "is a key itself: put it into a file of mode 0600, and the file's path here";
+
+/// As many hexadecimal digits as keys have: of AES and DES, or more.
+fn looks_like_a_key(text: &str) -> bool {
+    text.len() >= 16 && text.len() % 2 == 0 && text.bytes().all(|octet| octet.is_ascii_hexdigit())
 }
 
 /// A file that must be there and readable.
@@ -155,7 +164,10 @@ pub fn private(path: &Path) -> Result<(), String> {
         return Ok(());
     }
     let said = path.display();
-    let metadata = fs::metadata(path).map_err(|error| unreadable(&said.to_string(), &error))?;
+    let metadata = fs::metadata(path).map_err(|error| match path.to_str().is_some_and(looks_like_a_key) {
+        true => KEY_FOR_PATH.to_owned(),
+        false => unreadable(&said.to_string(), &error),
+    })?;
     match metadata.permissions().mode() & 0o777 {
         mode if mode & 0o077 != 0 => {
             Err(format!("\"{said}\" holds a secret and has mode {mode:04o}: chmod 0600 \"{said}\""))

@@ -212,23 +212,27 @@ pub enum Found<'a> {
     None(Vec<&'a str>),
 }
 
+/// Whether a folded identity and its digits are what is looked for.
+type Is<'a> = &'a dyn Fn(&str, Option<&str>) -> bool;
+
 /// Finds meters by what is printed on their face: eight digits, or the first of them, with or without the
 /// manufacturer's letters; or by the full identity.
 pub fn find<'a>(word: &str, ids: impl IntoIterator<Item = &'a str>) -> Found<'a> {
     let wanted: String =
         word.chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_ascii_lowercase();
-    let mut ids: Vec<(String, &str)> =
-        ids.into_iter().map(|id| (id.replace('-', "").to_ascii_lowercase(), id)).collect();
+    // Folded, its digits, as it stands.
+    let mut ids: Vec<(String, Option<&str>, &str)> =
+        ids.into_iter().map(|id| (id.replace('-', "").to_ascii_lowercase(), id.split('-').nth(1), id)).collect();
     ids.sort_unstable();
-    let digits_of = |folded: &str| folded.get(3..11).map(str::to_owned);
-    let by = |is_match: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
-        ids.iter().filter(|(folded, _)| !wanted.is_empty() && is_match(folded)).map(|(_, id)| *id).collect()
+    let is_any = !wanted.is_empty();
+    let by = |is_match: Is<'_>| -> Vec<&'a str> {
+        ids.iter().filter(|(folded, digits, _)| is_any && is_match(folded, *digits)).map(|(.., id)| *id).collect()
     };
-    let rows: [&dyn Fn(&str) -> bool; 4] = [
-        &|folded| folded == wanted,
-        &|folded| digits_of(folded).as_deref() == Some(wanted.as_str()),
-        &|folded| folded.starts_with(&wanted),
-        &|folded| digits_of(folded).is_some_and(|digits| digits.starts_with(&wanted)),
+    let rows: [Is<'_>; 4] = [
+        &|folded, _| folded == wanted,
+        &|_, digits| digits == Some(wanted.as_str()),
+        &|folded, _| folded.starts_with(&wanted),
+        &|_, digits| digits.is_some_and(|digits| digits.starts_with(&wanted)),
     ];
     for row in rows {
         match by(row).as_slice() {
@@ -239,8 +243,8 @@ pub fn find<'a>(word: &str, ids: impl IntoIterator<Item = &'a str>) -> Found<'a>
     }
     let mut near: Vec<(usize, &str)> = ids
         .iter()
-        .map(|(folded, id)| {
-            let digits = digits_of(folded).map_or(usize::MAX, |digits| similar::distance(&wanted, &digits));
+        .map(|(folded, digits, id)| {
+            let digits = digits.map_or(usize::MAX, |digits| similar::distance(&wanted, digits));
             (digits.min(similar::distance(&wanted, folded)), *id)
         })
         .filter(|(far, _)| *far <= 2)
@@ -253,7 +257,8 @@ pub fn find<'a>(word: &str, ids: impl IntoIterator<Item = &'a str>) -> Found<'a>
 mod tests {
     use super::*;
 
-    const IDS: [&str; 4] = ["KAM-12345678-1b-16", "KAM-12349999-1b-16", "ELS-12345678-03-03", "0102030405060708"];
+    const IDS: [&str; 5] =
+        ["KAM-12345678-1b-16", "KAM-12349999-1b-16", "ELS-12345678-03-03", "0102030405060708", "3b5a-00000042-20-37"];
 
     #[track_caller]
     fn check(word: &str, expected: Found<'_>) {
@@ -269,6 +274,9 @@ mod tests {
         check("1234999", Found::One("KAM-12349999-1b-16"));
         check("els", Found::One("ELS-12345678-03-03"));
         check("0102030405060708", Found::One("0102030405060708"));
+        // A maker without letters.
+        check("00000042", Found::One("3b5a-00000042-20-37"));
+        check("3b5a 42", Found::None(vec![]));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub struct ReceiverStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiverState {
-    /// The port is not there or cannot be opened; tried again and again.
+    /// The port is not there, cannot be opened, or nobody answers; tried again and again.
     Absent,
     /// Open, not yet set up.
     Starting,

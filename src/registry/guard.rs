@@ -5,7 +5,8 @@
 //! that did not open teaches nothing here. What has no counter (mode 5, no protection) is told apart, not refused.
 //!
 //! Counters survive a restart by [`Guard::emit`] and [`Guard::parse`], a power cut by [`Guard::changes`], which are made
-//! durable with the next records: what was accepted and not stored may be replayed then, and nothing older.
+//! durable with the next records: what was accepted and not stored may be replayed then, and nothing older. The same
+//! holds for the protection that a meter once showed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,7 +21,7 @@ pub(super) struct Guard {
     limit: usize,
     meters: HashMap<MeterId, Seen>,
     is_changed: bool,
-    /// Whose counter rose since the last [`Guard::changes`].
+    /// Whose counter or protection rose since the last [`Guard::changes`].
     risen: BTreeSet<MeterId>,
 }
 
@@ -52,6 +53,8 @@ pub(super) enum Standing {
 #[derive(Debug, Clone)]
 struct Seen {
     highest: Option<Mark>,
+    /// The telegram that had it, to tell its copies from clones after a restart.
+    digest: Option<u64>,
     /// The last accepted telegrams, the newest last; empty after a restart.
     recent: Vec<Accepted>,
     best: Security,
@@ -84,7 +87,7 @@ impl Guard {
     pub(super) fn judge(&mut self, id: MeterId, seal: Seal, key: impl Fn() -> u32, now: Now) -> (Standing, bool) {
         if !self.meters.contains_key(&id) {
             self.make_room();
-            self.meters.insert(id, Seen::new(key(), seal.security));
+            self.meters.insert(id, Seen::new(key(), Security::Plain));
             self.is_changed = true;
         }
         let Some(seen) = self.meters.get_mut(&id) else { return (Standing::Unprotected, false) };
@@ -94,6 +97,7 @@ impl Guard {
         if strength > best {
             seen.best = seal.security;
             self.is_changed = true;
+            self.risen.insert(id);
         }
         let Some(mark) = seal.mark else { return (Standing::Unprotected, is_weaker) };
         let standing = seen.standing(mark, seal.digest, &key, now.boot_ms);
@@ -160,13 +164,15 @@ impl Guard {
 
     /// Takes one of [`Self::changes`] of an earlier run. False: it is none.
     pub(super) fn restore(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let entry = name.strip_prefix(PREFIX).map(|id| [id, value].concat()).filter(|entry| entry.len() == ENTRY);
-        let Some((id, kept)) = entry.and_then(|entry| Seen::parse(&mut &entry[..])) else { return false };
+        let Some(id) = name.strip_prefix(PREFIX).filter(|id| id.len() == NAME) else { return false };
+        let entry = [id, value].concat();
+        let mut rest = &entry[..];
+        let Some((id, kept)) = Seen::parse(&mut rest).filter(|_| rest.is_empty()) else { return false };
         if let Some(seen) = self.meters.get_mut(&id) {
             // The file is of an earlier time, or of the same.
             let is_newer = seen.key != kept.key || kept.highest.is_some_and(|kept| seen.is_before(kept));
             if is_newer {
-                (seen.highest, seen.key) = (kept.highest, kept.key);
+                (seen.highest, seen.digest, seen.key) = (kept.highest, kept.digest, kept.key);
             }
             if kept.best.strength() > seen.best.strength() {
                 seen.best = kept.best;
@@ -187,7 +193,7 @@ impl Guard {
 
 impl Seen {
     fn new(key: u32, best: Security) -> Self {
-        Self { highest: None, recent: Vec::new(), best, key, boot_ms: 0 }
+        Self { highest: None, digest: None, recent: Vec::new(), best, key, boot_ms: 0 }
     }
 
     fn standing(&mut self, mark: Mark, digest: u64, key: &impl Fn() -> u32, boot_ms: u64) -> Standing {
@@ -206,7 +212,7 @@ impl Seen {
         }
         let newest = self.recent.iter().map(|known| known.boot_ms).max();
         match newest {
-            // What the last counter looked like is not known any more after a restart: it may be a repeater's.
+            None if mark == highest && self.digest.is_some_and(|known| known != digest) => Standing::Clone,
             None if mark == highest => Standing::Duplicate,
             Some(newest) if boot_ms.saturating_sub(newest) < REORDERING_MS && self.is_within_recent(mark) => {
                 Standing::Fresh
@@ -222,7 +228,7 @@ impl Seen {
 
     fn accept(&mut self, accepted: Accepted) {
         if self.is_before(accepted.mark) {
-            self.highest = Some(accepted.mark);
+            (self.highest, self.digest) = (Some(accepted.mark), Some(accepted.digest));
         }
         if self.recent.len() >= RECENT {
             self.recent.remove(0);
@@ -243,10 +249,14 @@ impl Seen {
         out.put_u8(device_type);
         out.put_u32_le(self.key);
         let access_number = self.highest.and_then(|mark| mark.access_number);
-        let marks = u8::from(self.highest.is_some()) | u8::from(access_number.is_some()) << 1;
+        let has = |is_there: bool, mark: u8| if is_there { mark } else { 0 };
+        let marks = has(self.highest.is_some(), COUNTER)
+            | has(access_number.is_some(), ACCESS_NUMBER)
+            | has(self.digest.is_some(), DIGEST);
         out.put_u8(self.best.strength().unwrap_or(0) << 4 | marks);
         out.put_u32_le(self.highest.map_or(0, |mark| mark.counter));
         out.put_u8(access_number.unwrap_or(0));
+        self.digest.into_iter().for_each(|digest| out.put_u64_le(digest));
     }
 
     fn parse(buf: &mut &[u8]) -> Option<(MeterId, Self)> {
@@ -259,15 +269,22 @@ impl Seen {
         let key = buf.try_get_u32_le().ok()?;
         let marks = buf.try_get_u8().ok()?;
         let counter = buf.try_get_u32_le().ok()?;
-        let access_number = buf.try_get_u8().ok().filter(|_| marks & 2 != 0);
+        let access_number = buf.try_get_u8().ok().filter(|_| marks & ACCESS_NUMBER != 0);
+        // Files of earlier versions have none.
+        let digest = if marks & DIGEST != 0 { Some(buf.try_get_u64_le().ok()?) } else { None };
         let best = *[Security::Plain, Security::Decrypted, Security::Authenticated].get(usize::from(marks >> 4))?;
-        let highest = (marks & 1 != 0).then_some(Mark { counter, access_number });
-        Some((id, Self { highest, ..Self::new(key, best) }))
+        let highest = (marks & COUNTER != 0).then_some(Mark { counter, access_number });
+        Some((id, Self { highest, digest, ..Self::new(key, best) }))
     }
 }
 
 const MAGIC: &[u8] = b"DCUcnt\x01\n";
-const ENTRY: usize = 18;
+/// The longest entry.
+const ENTRY: usize = 26;
+// What an entry has beside zeros, in the octet of the protection.
+const COUNTER: u8 = 1;
+const ACCESS_NUMBER: u8 = 2;
+const DIGEST: u8 = 4;
 /// What begins the names of [`Guard::changes`]; the meter's address follows, as many octets.
 pub(super) const PREFIX: &[u8] = b"wmbus:";
 const NAME: usize = 8;

@@ -188,7 +188,10 @@ impl Driver {
             source = self.settings.source.open() => source?,
         };
         let now = (self.clock)();
-        self.enter(State::Starting, now);
+        // One that was lost is absent until it receives again: each try would hide it for a moment.
+        if self.status.borrow().error.is_none() {
+            self.enter(State::Starting, now);
+        }
         self.remember_device();
         let mut machine = (self.settings.kind.open)(self.settings.mode, now.mono);
         if std::mem::replace(&mut self.next, Stage::Reopen) == Stage::Reset {

@@ -9,9 +9,10 @@ mod obis;
 mod table;
 mod unit;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use siphasher::sip::SipHasher13;
 use wmbus::record::{self, DataRecord, Modifier};
 use wmbus::{SecurityMode, Telegram, Verdict, vendor, wize};
 
@@ -297,8 +298,9 @@ impl From<Verdict> for Security {
     }
 }
 
+/// Of one algorithm for ever: the last one of a meter is kept with its counter.
 fn digest(telegram: &Telegram<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = SipHasher13::new();
     let octets = telegram.octets();
     let marked = marked(telegram)
         .and_then(|(at, marks)| Some((octets.get(..at)?, octets.get(at)? & !marks, octets.get(at + 1..)?)));

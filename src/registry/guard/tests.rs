@@ -115,8 +115,8 @@ fn counters_survive_a_restart() {
     let mut guard = Guard::parse(10, &octets).unwrap();
     assert_eq!(guard.emit(), octets);
     let mut judge = |id, seal, key: u32| guard.judge(meter(id), seal, || key, at(1));
-    // Another boot: what the last telegram was is not known any more, only that it was.
     assert_eq!(judge(1, authenticated(100, 1), 7), (Standing::Duplicate, false));
+    assert_eq!(judge(1, authenticated(100, 2), 7), (Standing::Clone, false));
     assert_eq!(judge(1, authenticated(99, 2), 7), (Standing::Replay, false));
     assert_eq!(judge(1, authenticated(101, 3), 7), (Standing::Fresh, false));
     assert_eq!(judge(2, session(5, 8), 8), (Standing::Replay, false));
@@ -141,17 +141,25 @@ fn what_rose_since_the_last_save_survives_a_power_cut() {
     guard.judge(meter(2), session(5, 9), || 8, at(2));
     guard.judge(meter(3), Seal { mark: None, security: Security::Plain, digest: 0 }, || 9, at(2));
     let late = guard.changes();
-    assert_eq!((early.len(), late.len(), guard.changes().len()), (1, 2, 0));
+    let mode_5 = Seal { mark: None, security: Security::Decrypted, digest: 0 };
+    guard.judge(meter(4), mode_5, || 9, at(2));
+    let protection = guard.changes();
+    guard.judge(meter(4), mode_5, || 9, at(3));
+    assert_eq!([&early, &late, &protection, &guard.changes()].map(Vec::len), [1, 2, 1, 0]);
     // Also where the file is newer than what was written then.
-    for (octets, changes) in [(saved, early.iter().chain(&late)), (guard.emit(), early.iter().chain(&[]))] {
+    let after = [&late[..], &protection].concat();
+    for (octets, changes) in [(saved, early.iter().chain(&after)), (guard.emit(), early.iter().chain(&[]))] {
         let mut guard = Guard::parse(10, &octets).unwrap();
         assert!(changes.clone().all(|(name, value)| guard.restore(name, value)));
         assert_eq!(guard.judge(meter(1), authenticated(102, 3), || 7, at(3)).0, Standing::Duplicate);
+        assert_eq!(guard.judge(meter(1), authenticated(102, 4), || 7, at(3)).0, Standing::Clone);
         assert_eq!(guard.judge(meter(1), authenticated(101, 2), || 7, at(3)).0, Standing::Replay);
         assert_eq!(guard.judge(meter(2), session(5, 8), || 8, at(3)).0, Standing::Replay);
+        let plain = Seal { mark: None, security: Security::Plain, digest: 1 };
+        assert_eq!(guard.judge(meter(4), plain, || 9, at(3)), (Standing::Unprotected, true));
     }
     let (name, value) = &late[0];
-    for (name, value) in [(&name[1..], &value[..]), (&name[..9], value), (name, &value[1..]), (name, &[0xff; 10])] {
+    for (name, value) in [(&name[1..], &value[..]), (&name[..9], value), (name, &value[1..]), (name, &[0xff; 18])] {
         assert!(!guard.restore(name, value));
     }
 }
@@ -163,4 +171,19 @@ fn the_longest_silent_meter_is_forgotten_first() {
         guard.judge(meter(id), authenticated(100, 1), || 7, at(seconds));
     }
     assert_eq!([1, 2, 3].map(|id| guard.counter(&meter(id))), [Some(100), None, Some(100)]);
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_read() {
+    let mut guard = Guard::new(10);
+    guard.judge(meter(1), authenticated(100, 1), || 7, at(0));
+    let octets = guard.emit();
+    let mut old = octets[..octets.len() - 12].to_vec();
+    let marks = MAGIC.len() + 12;
+    old[marks] &= !DIGEST;
+    old.put_u32_le(crc32c::crc32c(&old));
+    let mut guard = Guard::parse(10, &old).unwrap();
+    // What the telegram was is not known, only that it was.
+    assert_eq!(guard.judge(meter(1), authenticated(100, 2), || 7, at(1)).0, Standing::Duplicate);
+    assert_eq!(guard.judge(meter(1), authenticated(99, 3), || 7, at(1)).0, Standing::Replay);
 }
