@@ -65,7 +65,7 @@ fn read(nodes: u32) -> (u32, Duration, Duration) {
     let begin = Instant::now();
     let mut now = begin;
     let both = |mono| Now { mono, utc_ms: 0 };
-    let mut scheduler = Scheduler::new(Limits::of(nodes as usize));
+    let mut scheduler = Scheduler::new(Limits::default());
     let mut routes = Routes::new(route::Limits::of(nodes as usize, 8), both(now));
     routes.set_up(true);
     let way = |node: u32| Way { next_hop: (node % 12 + 1) as u16, hops: 2, cost: 20, weak_links: 0, medium: None };

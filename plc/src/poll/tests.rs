@@ -17,7 +17,7 @@ fn sent(scheduler: &mut Scheduler) -> Vec<u64> {
 }
 
 fn with(window: f64, branch: f64) -> (Scheduler, Instant) {
-    (Scheduler::new(Limits { window, branch, ..Limits::of(100) }), Instant::now())
+    (Scheduler::new(Limits { window, branch, ..Limits::default() }), Instant::now())
 }
 
 #[test]
@@ -46,6 +46,57 @@ fn a_branch_is_not_asked_more_than_its_window() {
     assert_eq!(sent(&mut scheduler), [1, 3]);
     scheduler.answered(1, now);
     assert_eq!(sent(&mut scheduler), [2]);
+}
+
+#[test]
+fn where_long_answers_come_one_is_asked_at_a_time() {
+    let (mut scheduler, now) = with(2.0, 1.0);
+    let asked = |scheduler: &mut Scheduler, answer| {
+        for number in [1, 2] {
+            let wanted = exchange(number.into(), number, Priority::Profile, now);
+            scheduler.request(Exchange { answer, ..wanted }, now);
+        }
+        let order = sent(scheduler);
+        for ticket in [1, 2] {
+            scheduler.answered(ticket, now);
+            drop(sent(scheduler));
+            scheduler.answered(ticket, now);
+        }
+        order.len()
+    };
+    assert!((0..50).all(|_| asked(&mut scheduler, 340) == 2));
+    let after = (0..50).map(|_| asked(&mut scheduler, 960)).collect::<Vec<_>>();
+    assert!(after.starts_with(&[2, 2]) && after.ends_with(&[1, 1]), "{after:?}");
+    let after = (0..100).map(|_| asked(&mut scheduler, 340)).collect::<Vec<_>>();
+    assert!(after.starts_with(&[1, 1]) && after.ends_with(&[2, 2]), "{after:?}");
+}
+
+#[test]
+fn branches_of_which_one_lost_something_while_the_other_was_asked_are_kept_apart_for_a_while() {
+    let (mut scheduler, now) = with(3.0, 1.0);
+    let ask = |scheduler: &mut Scheduler, ticket, number: u8, now| {
+        scheduler.path(node(number), Path { first_hop: node(number + 100), hops: 2 });
+        scheduler.request(exchange(ticket, number, Priority::Profile, now), now);
+    };
+    (1..=100).for_each(|_| scheduler.window.grow());
+    (1..=2).for_each(|number| ask(&mut scheduler, number.into(), number, now));
+    assert_eq!(sent(&mut scheduler), [1, 2]);
+    scheduler.answered(2, now);
+    scheduler.confirmed(1, false, now);
+    scheduler.cancel(1, now);
+    // They go one after the other, each of them beside somebody else.
+    let go = |scheduler: &mut Scheduler, tickets: [u64; 3], now| {
+        (0..100).for_each(|_| scheduler.window.grow());
+        scheduler.heard(node(1), now);
+        tickets.iter().zip(1..).for_each(|(ticket, number)| ask(scheduler, *ticket, number, now));
+        let order = sent(scheduler);
+        tickets.iter().for_each(|ticket| scheduler.answered(*ticket, now));
+        scheduler.poll_transmit();
+        order
+    };
+    assert_eq!(go(&mut scheduler, [11, 12, 13], now + SECOND), [11, 13]);
+    let later = now + scheduler.limits.apart;
+    assert_eq!(go(&mut scheduler, [21, 22, 23], later), [21, 22, 23]);
 }
 
 #[test]

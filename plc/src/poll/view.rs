@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Branch, Event, Limits, Node, Scheduler};
+use super::{Branch, Event, Node, Scheduler};
 use crate::Eui64;
 
 /// What was sent since the begin, and what came of it.
@@ -25,15 +25,6 @@ pub struct BranchView {
 }
 
 impl Scheduler {
-    /// The network has so many nodes now, or answers take longer.
-    pub fn set_limits(&mut self, limits: Limits) {
-        if self.limits != limits {
-            self.limits = limits;
-            self.window.set_most(limits.window);
-            self.branches.values_mut().for_each(|branch| branch.window.set_most(limits.branch));
-        }
-    }
-
     /// While somebody looks for a route only what is wanted on demand is sent: what others send is lost between the
     /// requests, and breaks more.
     pub fn set_quiet(&mut self, is_quiet: bool, now: Instant) {

@@ -18,10 +18,6 @@ impl Window {
         self.size
     }
 
-    pub(super) fn set_most(&mut self, most: f64) {
-        (self.most, self.size) = (most, self.size.min(most));
-    }
-
     pub(super) fn has_room(&self, in_flight: usize) -> bool {
         in_flight < (self.size as usize).max(1)
     }
@@ -39,6 +35,7 @@ impl Window {
     }
 }
 
-/// One more after so many answers that it is worth the loss that will come of it.
-const STEP: f64 = 0.05;
+/// One more after so many answers that it is worth the loss that will come of it. With 0.05 simulated networks of 1,000 are
+/// read as fast, and half of them take three times the airtime of control for it.
+const STEP: f64 = 0.02;
 const TOGETHER: Duration = Duration::from_secs(5);

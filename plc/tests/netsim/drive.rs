@@ -103,8 +103,11 @@ pub(crate) fn without_association(mut session: Vec<(u16, u16)>) -> Vec<(u16, u16
     session
 }
 
-pub(crate) fn scheduler(nodes: usize) -> Scheduler {
-    Scheduler::new(Limits::of(nodes))
+/// The service's; `WINDOW` says how much is under way at once at most.
+pub(crate) fn scheduler() -> Scheduler {
+    let limits = Limits::default();
+    let window = std::env::var("WINDOW").map_or(limits.window, |text| text.parse().expect("WINDOW is a number"));
+    Scheduler::new(Limits { window, ..limits })
 }
 
 impl Naive {

@@ -176,7 +176,7 @@ impl Case {
         let hops: Vec<u8> = world.meters().filter_map(|node| Some(world.route(node)?.1)).collect();
         let mean = hops.iter().copied().map(f64::from).sum::<f64>() / hops.len().max(1) as f64;
         let most_hops = hops.iter().max().copied().unwrap_or(0);
-        let ours = self.read_with(world, |world| Drive::new(world, scheduler(nodes)).with_host(), daily(), until);
+        let ours = self.read_with(world, |world| Drive::new(world, scheduler()).with_host(), daily(), until);
         let theirs = self.read(Flood::default(), Naive::new(1), daily(), until);
         let Read { to_95, to_99, delivered, lost_at_once, lost, repair, control, on_demand, bound, .. } = ours;
         let [joined, delivered, lost_at_once, lost, control] =
@@ -290,7 +290,7 @@ fn decimate(meters: usize, seed: u64, until: Micros) -> Decimated {
     let mut random = Random::new(seed);
     let killed: Vec<NodeNo> = relays.into_iter().filter(|_| random.chance(0.1)).collect();
     assert!(!killed.is_empty());
-    let mut drive = Drive::new(world, scheduler(meters)).with_host();
+    let mut drive = Drive::new(world, scheduler()).with_host();
     killed.iter().for_each(|node| drive.world.switch_off(*node));
     let reachable = drive.world.reachable();
     let meant: Vec<NodeNo> = joined.into_iter().filter(|node| reachable.get(*node) == Some(&true)).collect();
@@ -366,6 +366,7 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
 /// `WHO` of scheduler, hosted, watched, naive and alike reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with
 /// a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
 /// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, within open associations where `OPEN` is.
+/// `FROM` is the first seed, `WINDOW` how much the scheduler has under way at once.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn the_scheduler_and_one_by_one() {
@@ -376,12 +377,12 @@ fn the_scheduler_and_one_by_one() {
         let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
         if number("OPEN") > 0.0 { without_association(session) } else { session }
     };
-    for seed in 1..=number("SEEDS") as u64 {
+    for seed in (number("FROM") as u64).max(1)..=number("SEEDS") as u64 {
         let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: number("KILLED") };
         for who in who.split_whitespace() {
-            let drive = |world| Drive::new(world, scheduler(size)).with_host();
+            let drive = |world| Drive::new(world, scheduler()).with_host();
             let read = match who {
-                "scheduler" => case.read(Flood::default(), scheduler(size), session(), 12 * HOUR),
+                "scheduler" => case.read(Flood::default(), scheduler(), session(), 12 * HOUR),
                 "hosted" => case.read_with(case.hosted(), drive, session(), 12 * HOUR),
                 "watched" => case.read_with(case.hosted(), |world| drive(world).watched(), session(), 12 * HOUR),
                 "naive" => case.read(Flood::default(), Naive::new(1), daily(), 12 * HOUR),
@@ -458,7 +459,7 @@ fn outages_are_named() {
         let mut firsts = Vec::new();
         for seed in 1..=number("SEEDS", 4) {
             let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: 0.0 };
-            let mut drive = Drive::new(case.hosted(), scheduler(size)).with_host().watched();
+            let mut drive = Drive::new(case.hosted(), scheduler()).with_host().watched();
             let mut random = Random::new(seed);
             let mut order: Vec<NodeNo> = drive.world.meters().filter(|node| drive.world.is_joined(*node)).collect();
             (1..order.len()).rev().for_each(|at| order.swap(at, random.under(at as u64 + 1) as usize));
@@ -505,7 +506,7 @@ fn an_hour() {
     let case = Case { ground: Ground::Town(size), seed: 1, offset: 0.0, killed: 0.0 };
     match std::env::var("WHAT").as_deref() {
         Ok("read") => {
-            let (scheduler, spent) = Timed::new(scheduler(size));
+            let (scheduler, spent) = Timed::new(scheduler());
             eprintln!("{}", case.read(Flood::default(), scheduler, daily(), HOUR));
             let share = 100.0 * spent.get().as_secs_f64() / Duration::from_micros(HOUR).as_secs_f64();
             eprintln!("the scheduler: {:.2?} of the processor, {share:.3} % of a core", spent.get());

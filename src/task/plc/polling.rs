@@ -20,7 +20,6 @@ use crate::control::{BranchLine, PollCounts};
 pub(super) struct Polling {
     scheduler: Scheduler,
     tunnels: Tunnels,
-    patience: Duration,
     /// By the scheduler's number.
     requests: BTreeMap<u64, Request>,
     /// By the modem's: the scheduler's, and whether it may look for a route.
@@ -43,18 +42,12 @@ impl Polling {
     pub(super) fn new(patience: Option<Duration>) -> Self {
         let patience = patience.unwrap_or(PATIENCE);
         Self {
-            scheduler: Scheduler::new(limits(0, patience)),
+            scheduler: Scheduler::new(limits(patience)),
             tunnels: Tunnels::default(),
-            patience,
             requests: BTreeMap::new(),
             sent: BTreeMap::new(),
             next: 0,
         }
-    }
-
-    /// The network has so many nodes.
-    pub(super) fn set_size(&mut self, nodes: usize) {
-        self.scheduler.set_limits(limits(nodes, self.patience));
     }
 
     /// Begins a conversation; an earlier one with the same node ends, and what it wanted.
@@ -268,15 +261,15 @@ impl Plc {
     }
 }
 
-/// Of a network of so many nodes, in which an answer takes so long at most.
-fn limits(nodes: usize, patience: Duration) -> Limits {
+/// Of a network in which an answer takes so long at most.
+fn limits(patience: Duration) -> Limits {
     Limits {
         repair_time: patience,
         answer_time: patience,
         pause: patience,
         // The collector asks who is silent less and less often: this only keeps its attempts apart.
         longest_pause: 4 * patience,
-        ..Limits::of(nodes)
+        ..Limits::default()
     }
 }
 

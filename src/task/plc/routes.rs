@@ -82,7 +82,6 @@ impl Plc {
         let now = (self.clock)().mono;
         let limits = self.route_limits();
         let wanted = limits.attributes();
-        self.polling.set_size(limits.nodes);
         self.routing.routes.set_limits(limits);
         self.routing.routes.set_up(true);
         self.watch.outages.set_up(true, now);
@@ -106,7 +105,6 @@ impl Plc {
     pub(super) fn read_tables(&mut self) {
         let now = (self.clock)().mono;
         let limits = self.route_limits();
-        self.polling.set_size(limits.nodes);
         self.routing.routes.set_limits(limits);
         self.read_routes(None);
         let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
