@@ -46,4 +46,8 @@ pub struct Faults {
     pub short_release: bool,
     /// Answers are in the clear, whatever was agreed.
     pub unprotected: bool,
+    /// An association in which nothing is asked for so long is ended, and nobody is told.
+    pub inactivity: Option<Duration>,
+    /// Who is in no association is not even refused.
+    pub ignores_strangers: bool,
 }

@@ -24,6 +24,8 @@ pub struct Server {
     /// Of each client, kept over associations.
     pub(super) received: BTreeMap<u16, ReceivedCounter>,
     pub(super) sent: BTreeMap<u16, u32>,
+    /// When a client was heard last.
+    heard: BTreeMap<u16, Instant>,
     pub(super) port: Port,
     pub(super) random: SplitMix,
     /// Where this meter's time began, and how many seconds of it pass in one.
@@ -46,6 +48,7 @@ impl Server {
             sessions: BTreeMap::new(),
             received: BTreeMap::new(),
             sent: BTreeMap::new(),
+            heard: BTreeMap::new(),
             port,
             random: SplitMix::new(seed),
             epoch: None,
@@ -123,6 +126,15 @@ impl Server {
                 Ok(Some(address)) if address == *gateway => octets = buf.to_vec(),
                 _ => return,
             }
+        }
+        let before = self.heard.insert(client, now);
+        let idle = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
+        if self.faults.inactivity.is_some_and(|limit| idle >= limit) {
+            self.sessions.remove(&client);
+        }
+        let is_opening = matches!(octets.first(), Some(&acse::tag::AARQ | &acse::tag::RLRQ));
+        if self.faults.ignores_strangers && !is_opening && !self.sessions.contains_key(&client) {
+            return;
         }
         let answer = match octets.first() {
             Some(&acse::tag::AARQ) => self.associate(client, &octets),
