@@ -77,6 +77,8 @@ pub(super) struct Meter {
     pub(super) is_busy: bool,
     /// The turn in which it was served last: who waits longest goes first.
     pub(super) served: u64,
+    /// Tasks that were asked one after the other, while an association stayed open.
+    pub(super) turn: Vec<usize>,
 }
 
 /// One task for one meter.
@@ -104,7 +106,8 @@ pub(super) enum Place {
 impl Meter {
     pub(super) fn new(channel: usize, lines: Vec<Option<Line>>) -> Self {
         let state = MeterState::New;
-        Self { channel, state, lines, failures: 0, away_since: 0, probe_at: i64::MIN, is_busy: false, served: 0 }
+        let (probe_at, turn) = (i64::MIN, Vec::new());
+        Self { channel, state, lines, failures: 0, away_since: 0, probe_at, is_busy: false, served: 0, turn }
     }
 
     pub(super) fn line(&self, task: usize) -> Option<&Line> {

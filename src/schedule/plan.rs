@@ -4,6 +4,8 @@
 //! became durable by [`Schedule::settle`] and ends each order by [`Schedule::handle_done`]. Time is the unit's UTC;
 //! while that is not known only what is asked on demand goes out.
 
+mod completeness;
+mod stay;
 mod wake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,10 +15,11 @@ use std::time::{Duration, Instant};
 use super::grid::Slot;
 use super::meter::{Line, Meter, MeterNo, MeterState, Place, jitter};
 use super::order::{End, Order, Ticket, Work};
-use super::progress::{Progress, Tally};
+use super::progress::Progress;
 use super::task::{Priority, Reach, Task};
 use crate::clock::Now;
 use crate::reading::TimeQuality;
+pub use completeness::Completeness;
 
 /// The plan of one unit.
 #[derive(Debug)]
@@ -41,15 +44,8 @@ struct Channel {
     flying: usize,
     ready: BTreeSet<(Priority, u64, MeterNo, usize)>,
     asked: VecDeque<(MeterNo, u64)>,
-}
-
-/// How much of a task was read in a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Completeness {
-    /// Of all commissioned meters.
-    pub all: Tally,
-    /// Of those that answer.
-    pub reachable: Tally,
+    /// With whom an association is open.
+    open: VecDeque<MeterNo>,
 }
 
 impl Schedule {
@@ -240,22 +236,6 @@ impl Schedule {
         self.arrange_all(no, now.utc_ms);
     }
 
-    /// Of the slots of a task that end after `from` and not after `to`, seconds UTC.
-    pub fn completeness(&self, task: usize, from: i64, to: i64) -> Completeness {
-        let mut sum = Completeness::default();
-        let Some(said) = self.tasks.get(task) else { return sum };
-        let slots = said.grid.last_ended(from) + 1..=said.grid.last_ended(to);
-        for meter in self.meters.values().filter(|meter| meter.is_commissioned()) {
-            let Some(line) = meter.line(task) else { continue };
-            let tally = line.progress.tally(slots.clone());
-            sum.all += tally;
-            if meter.state == MeterState::Active {
-                sum.reachable += tally;
-            }
-        }
-        sum
-    }
-
     /// Moves what is due to its channel. A clock that was set back makes everything be arranged anew.
     fn look(&mut self, now_ms: i64) {
         if self.seen_ms.replace(now_ms).is_some_and(|seen| now_ms < seen - SET_BACK_MS) {
@@ -292,9 +272,15 @@ impl Schedule {
             return None;
         }
         loop {
+            let open = self.next_of_open(at);
             let channel = self.channels.get_mut(at)?;
-            let (_, _, no, task) = channel.ready.iter().find(|(_, _, no, _)| is_free(&self.meters, *no)).copied()?;
+            let first = || channel.ready.iter().find(|(_, _, no, _)| is_free(&self.meters, *no)).copied();
+            let (no, task) = open.or_else(|| first().map(|(_, _, no, task)| (no, task)))?;
             self.displace(no, task);
+            if let Some(meter) = self.meters.get_mut(&no) {
+                meter.turn.retain(|_| open.is_some());
+                meter.turn.push(task);
+            }
             match self.missing(no, task, now.utc_ms) {
                 Some(slots) => return Some(self.launch(no, Work::Read { task, slots })),
                 // Settled meanwhile, or its window has closed.
@@ -371,13 +357,6 @@ impl Schedule {
                 }
             }
         }
-    }
-}
-
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.expected += other.expected;
-        self.settled += other.settled;
     }
 }
 

@@ -1,7 +1,7 @@
 //! A driver of a few lines against meters that answer, do not answer, and lose rows.
 
 use super::*;
-use crate::schedule::Grid;
+use crate::schedule::{Grid, Tally};
 
 const QUARTER: i64 = 900;
 /// 2026-01-15 00:00:00 UTC.
@@ -234,6 +234,36 @@ fn billing_goes_before_profiles_and_what_is_asked_before_both() {
     let tasks: Vec<Option<usize>> =
         seen.iter().map(|(_, work)| if let Work::Read { task, .. } = work { Some(*task) } else { None }).collect();
     assert_eq!(tasks, [None, Some(1), Some(1), Some(1), Some(0), Some(0), Some(0)]);
+}
+
+#[test]
+fn with_whom_an_association_is_open_is_asked_for_all_that_is_due_each_task_once() {
+    let clock = Clock(anchor());
+    let mut schedule = Schedule::new(vec![Task { at_once: 2, ..profile() }, billing()], &[1], 3);
+    let meters: Vec<MeterNo> =
+        (0..2).map(|_| schedule.commission(0, vec![(0, None), (1, None)], clock.at(0))).collect();
+    let now = clock.at(3_700);
+    let mut seen = Vec::new();
+    while let Some(order) = schedule.poll(now) {
+        let (slots, end) = all(&order);
+        let Work::Read { task, .. } = order.work else { panic!("{order:?}") };
+        seen.push((order.meter.0, task));
+        slots.into_iter().for_each(|slot| assert!(schedule.settle(order.meter, task, slot)));
+        schedule.handle_done(order.ticket, end, now);
+        schedule.stay(order.meter);
+        // What somebody waits for goes before.
+        if seen.len() == 1 {
+            assert!(schedule.ask(meters[1], 77));
+            let asked = schedule.poll(now).unwrap();
+            assert_eq!((asked.meter, &asked.work), (meters[1], &Work::OnDemand(77)));
+            schedule.handle_done(asked.ticket, End::Complete, now);
+        }
+    }
+    // Four quarters are due of each, two at once: those that are left come when all were asked.
+    assert_eq!(seen, [(0, 1), (0, 0), (1, 1), (1, 0), (0, 0), (1, 0)]);
+    schedule.retire(meters[0], MeterState::Removed);
+    schedule.stay(meters[0]);
+    assert!(schedule.poll(clock.at(3_701)).is_none());
 }
 
 #[test]
