@@ -145,7 +145,8 @@ impl Plc {
         let octets = u16::try_from(payload.len()).unwrap_or(u16::MAX).saturating_add(HEADERS);
         let is_waited_for = priority == Priority::OnDemand;
         self.polling.requests.insert(ticket, Request { eui64, payload, is_waited_for, attempts: 0 });
-        let exchange = Exchange { ticket, node: eui64, priority, octets, answer: ANSWER, deadline: now + WAIT };
+        let answer = self.polling.tunnels.answered(eui64).map_or(ANSWER, |octets| octets.saturating_add(HEADERS));
+        let exchange = Exchange { ticket, node: eui64, priority, octets, answer, deadline: now + WAIT };
         self.polling.scheduler.request(exchange, now);
     }
 

@@ -25,6 +25,8 @@ struct Conversation {
     inbound: mpsc::Sender<Vec<u8>>,
     /// The wrapper port on this side; None until something was sent.
     client: Option<u16>,
+    /// Octets of the last answer: the next one is mostly as long, as it is the next block.
+    answered: Option<u16>,
 }
 
 /// Takes datagrams of nodes that nobody asked for; it does not wait.
@@ -72,7 +74,7 @@ impl Tunnels {
                 } => {}
             }
         });
-        self.inbound.insert(eui64, Conversation { inbound, client: None });
+        self.inbound.insert(eui64, Conversation { inbound, client: None, answered: None });
         near
     }
 
@@ -112,10 +114,18 @@ impl Tunnels {
         client.is_some() && client == port_at(payload, DESTINATION)
     }
 
+    /// How long the last answer in the conversation with a node was.
+    pub(super) fn answered(&self, eui64: Eui64) -> Option<u16> {
+        self.inbound.get(&eui64)?.answered
+    }
+
     /// A datagram of a node, for whoever speaks with it; else for who listens.
     pub(super) fn receive(&mut self, eui64: Eui64, is_answer: bool, payload: Vec<u8>) {
         // Of what is a push within a conversation its association takes care.
-        let conversation = self.inbound.get(&eui64).filter(|_| is_answer);
+        let mut conversation = self.inbound.get_mut(&eui64).filter(|_| is_answer);
+        if let Some(conversation) = &mut conversation {
+            conversation.answered = Some(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+        }
         let unasked = match conversation.map(|conversation| conversation.inbound.try_send(payload.clone())) {
             // Who does not read what was sent to it loses it, as with any datagram.
             Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => return,
@@ -164,3 +174,29 @@ const SOURCE: usize = 2;
 const DESTINATION: usize = 4;
 const BUFFER: usize = 4096;
 const PACKETS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_next_answer_in_a_conversation_is_expected_as_long_as_the_last_one() {
+        let (mut tunnels, node) = (Tunnels::default(), Eui64([2; 8]));
+        let mut tunnel = tunnels.open(node, Priority::Profile);
+        assert_eq!(tunnels.answered(node), None);
+        let request = [0, 1, 0, 9, 0, 1, 0, 0];
+        tunnels.left(node, &request);
+        let answer = |octets: u8| [&[0, 1, 0, 1, 0, 9, 0, octets][..], &vec![0; octets.into()]].concat();
+        for octets in [200, 4] {
+            let answer = answer(octets);
+            tunnels.receive(node, tunnels.is_answer(node, &answer), answer.clone());
+            assert_eq!(tunnels.answered(node), Some(u16::from(octets) + 8));
+            tunnel.read_exact(&mut vec![0; answer.len()]).await.unwrap();
+        }
+        // What it says unasked is no answer.
+        tunnels.receive(node, false, answer(100));
+        assert_eq!(tunnels.answered(node), Some(12));
+        drop(tunnels.open(node, Priority::Profile));
+        assert_eq!(tunnels.answered(node), None, "another conversation begins");
+    }
+}
