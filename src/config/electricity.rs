@@ -126,6 +126,8 @@ pub struct Manner {
     pub has_general_blocks: bool,
     /// The meter starts its invocation counter anew in every association.
     pub counter_restarts: bool,
+    /// An association with a meter behind a mesh stays open for so long while nobody speaks; zero: it is ended at once.
+    pub keep_open: Duration,
     /// Where the public client reads the invocation counter that the meter has had.
     pub counter: Option<Obis>,
     /// None: times without a deviation are not converted.
@@ -227,6 +229,7 @@ impl Default for Manner {
             is_signed: false,
             has_general_blocks: false,
             counter_restarts: false,
+            keep_open: Duration::from_secs(120),
             counter: None,
             clock: None,
             deviation: DeviationSign::Dlms,

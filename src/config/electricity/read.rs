@@ -265,6 +265,7 @@ fn manner(table: &mut Table<'_>, default: Manner, files: &CompanionFiles<'_>) ->
         is_signed: table.flag("sign", default.is_signed),
         has_general_blocks: table.flag("general_blocks", default.has_general_blocks),
         counter_restarts: table.flag("counter_restarts", default.counter_restarts),
+        keep_open: table.read("keep_open", default.keep_open, duration_within(Duration::ZERO, KEPT_OPEN_MOST)),
         counter: table.optional("counter", obis).or(default.counter),
         clock: table.optional("clock", zone).or(default.clock),
         deviation: table.read("deviation", default.deviation, one_of(DEVIATIONS)),
@@ -381,6 +382,9 @@ fn meters(
 pub(in crate::config) fn obis(text: &str) -> Result<Obis, Problem> {
     text.parse().map_err(|error| Problem::wrong(format!("{text:?}: {error}")))
 }
+
+/// A client that is left alone for longer has been replaced, or its meter has.
+const KEPT_OPEN_MOST: Duration = Duration::from_secs(7 * 86_400);
 
 pub(in crate::config) const DEVIATIONS: &[(&str, DeviationSign)] =
     &[("dlms", DeviationSign::Dlms), ("inverted", DeviationSign::Inverted)];

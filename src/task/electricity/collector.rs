@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::binding::Binding;
 use super::demand::Demand;
-use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Party, Wanted};
+use super::exchange::{COUNTERS_AT_ONCE, Corrected, Job, Layout, Outcome, Parked, Party, Wanted};
 use super::known::{self, Known, event, lane, origin, task};
 use super::push::PushCounts;
 use super::question::Question;
@@ -39,6 +39,8 @@ pub(in crate::task) struct Collector {
     /// By their fingerprints; meters of one kind share them.
     layouts: HashMap<u64, Arc<Layout>>,
     pub(super) counters: Arc<Mutex<Counters>>,
+    /// Associations that stay open between orders.
+    parked: Arc<Parked>,
     running: JoinSet<Outcome>,
     pub(super) orders: HashMap<Id, (Ticket, MeterNo, Purpose)>,
     /// What meters are asked for out of their turn, and have not been asked yet, by the number of the request.
@@ -97,6 +99,7 @@ impl Collector {
             layouts: HashMap::new(),
             config,
             counters: Arc::new(Mutex::new(counters)),
+            parked: Arc::default(),
             dark,
             running: JoinSet::new(),
             orders: HashMap::new(),
@@ -155,6 +158,7 @@ impl Collector {
 
     /// Lets go whatever may go now.
     fn launch(&mut self, now: Now) {
+        self.parked.sweep(now.mono);
         if now.quality != TimeQuality::Unsynchronised && !std::mem::replace(&mut self.is_begun, true) {
             self.commission(now);
         }
@@ -246,6 +250,7 @@ impl Collector {
             received: known.received,
             layout: object.and_then(|object| known.layout(object)).cloned(),
             counters: Arc::clone(&self.counters),
+            parked: Arc::clone(&self.parked),
             clock: Arc::clone(&self.clock),
         };
         debug!(meter = %known.id(), purpose = ?purpose, slots = ?slots, "read");
@@ -269,6 +274,9 @@ impl Collector {
     fn done(&mut self, id: Id, mut outcome: Outcome) {
         let Some((ticket, no, purpose)) = self.orders.remove(&id) else { return };
         self.identify(no, &mut outcome);
+        if self.meters.get(no.0 as usize).is_some_and(|known| self.parked.has(known.party.meter.id)) {
+            self.schedule.stay(no);
+        }
         let task = match purpose {
             Purpose::Task(task) => task,
             Purpose::Demand(demand) => return self.demanded(ticket, no, demand, outcome),

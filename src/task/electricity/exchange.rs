@@ -5,13 +5,13 @@ mod behind;
 mod buffer;
 mod channel;
 mod clock;
+mod parked;
 mod party;
 mod registers;
 mod rows;
 mod trouble;
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use tracing::warn;
 
 pub(super) use behind::{CHANNELS, behind_it, channel};
 pub(super) use clock::Corrected;
+pub(super) use parked::Parked;
 pub(super) use party::{Party, Shown};
 use trouble::Trouble;
 
@@ -62,6 +63,8 @@ pub(super) struct Job {
     /// What is known of the profile from before.
     pub(super) layout: Option<Arc<Layout>>,
     pub(super) counters: Arc<Mutex<Counters>>,
+    /// Associations that are open.
+    pub(super) parked: Arc<Parked>,
     pub(super) clock: ReadClock,
 }
 
@@ -125,8 +128,7 @@ impl Outcome {
 impl Job {
     /// Carries it out. It ends, whatever the meter does.
     pub(super) async fn run(self) -> Outcome {
-        let (received, layout) = (self.received, self.layout.clone());
-        let mut outcome = Outcome { end: End::Unreachable, detail: None, received, layout, ..Outcome::default() };
+        let mut outcome = self.outcome();
         match timeout(LONGEST, self.converse(&mut outcome)).await {
             Ok(Ok(())) => outcome.end = End::Complete,
             Ok(Err(Trouble { end, detail, .. })) => (outcome.end, outcome.detail) = (end, Some(detail)),
@@ -142,9 +144,30 @@ impl Job {
         outcome
     }
 
+    /// Of which nothing is known yet.
+    fn outcome(&self) -> Outcome {
+        let (received, layout) = (self.received, self.layout.clone());
+        Outcome { end: End::Unreachable, detail: None, received, layout, ..Outcome::default() }
+    }
+
     async fn converse(&self, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let (mut session, agreed) = self.associate().await?;
+        let lost = match self.go_on(outcome).await {
+            Ok(done) => return done,
+            Err(lost) => lost,
+        };
+        let (mut session, agreed) = self.associate(outcome.received).await?;
+        self.meter.shown.idle.opened(lost);
         let asked = self.ask(&mut session, &agreed, outcome).await;
+        self.end(session, asked, outcome).await
+    }
+
+    /// What came beside what was asked; and the association is left as it is, or ended.
+    async fn end(
+        &self,
+        mut session: Session,
+        asked: Result<(), Trouble>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Trouble> {
         outcome.received = session.client().received_counter();
         while let Some(note) = session.poll_note() {
             match note {
@@ -155,10 +178,7 @@ impl Job {
         }
         // What was read is read, however the meter says goodbye.
         if !matches!(asked, Err(Trouble { end: End::Unreachable, .. })) {
-            let client = session.release().await.map(|(client, _)| client);
-            client
-                .iter()
-                .for_each(|client| self.meter.shown.is_mute.store(!client.is_release_answered(), Ordering::Relaxed));
+            drop(self.leave(session, asked.is_ok()).await);
         }
         asked
     }

@@ -20,6 +20,7 @@ pub struct Session {
     reserve: Reserve,
     notes: VecDeque<Note>,
     buf: Vec<u8>,
+    is_answered: bool,
 }
 
 /// Gives invocation counters that are durably reserved, above all those before; None where there are no more.
@@ -49,10 +50,20 @@ pub enum SessionError {
 }
 
 impl Session {
-    /// A client that has not opened anything yet, over a port that is open. `reserve` is asked when its counters run
+    /// A client that has not opened anything yet, or has an association that stayed open, over a port that is open. `reserve` is asked when its counters run
     /// low.
     pub(in crate::task) fn new(client: Client, port: Open, reserve: Reserve) -> Self {
-        Self { client, port, reserve, notes: VecDeque::new(), buf: Vec::with_capacity(READ) }
+        Self { client, port, reserve, notes: VecDeque::new(), buf: Vec::with_capacity(READ), is_answered: false }
+    }
+
+    /// What the association is kept by, while nobody speaks over the port; None where it is not open.
+    pub(in crate::task) fn park(self) -> Option<Client> {
+        (self.client.is_associated() && self.client.is_idle()).then_some(self.client)
+    }
+
+    /// The meter has shown over this port that it is in the association.
+    pub const fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
     /// Opens link and association.
@@ -62,12 +73,15 @@ impl Session {
     pub async fn associate(&mut self) -> Result<Association, SessionError> {
         self.top_up();
         self.client.associate(now());
-        self.drive(|event| match event {
-            Event::Associated(association) => Ok(Ok(association)),
-            Event::Failed(failure) => Ok(Err(failure)),
-            event => Err(event),
-        })
-        .await
+        let agreed = self
+            .drive(|event| match event {
+                Event::Associated(association) => Ok(Ok(association)),
+                Event::Failed(failure) => Ok(Err(failure)),
+                event => Err(event),
+            })
+            .await?;
+        self.is_answered = true;
+        Ok(agreed)
     }
 
     /// Reads an attribute, or what is selected of it. The value is encoded: `Data::parse_all` reads it.
@@ -140,11 +154,18 @@ impl Session {
     }
 
     async fn answer(&mut self, wanted: RequestId) -> Result<Answer, SessionError> {
-        self.drive(|event| match event {
-            Event::Answered { id, result } if id == wanted => Ok(result),
-            event => Err(event),
-        })
-        .await
+        let answer = self
+            .drive(|event| match event {
+                Event::Answered { id, result } if id == wanted => Ok(result),
+                event => Err(event),
+            })
+            .await;
+        self.is_answered |= match &answer {
+            Ok(_) => true,
+            Err(SessionError::Failed(failure)) => matches!(failure.cause, Cause::Access(_) | Cause::Action(_)),
+            Err(_) => false,
+        };
+        answer
     }
 
     /// Does what the client wants until `take` takes an event.

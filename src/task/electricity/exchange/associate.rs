@@ -23,11 +23,11 @@ use crate::task::electricity::client::client;
 use crate::task::electricity::{Session, SessionError};
 
 impl Job {
-    /// An association, with a counter that the meter takes.
-    pub(super) async fn associate(&self) -> Result<(Session, Association), Trouble> {
+    /// An association, with a counter that the meter takes. `received` is the highest one that came before.
+    pub(super) async fn associate(&self, received: Option<u32>) -> Result<(Session, Association), Trouble> {
         let Party { meter, channel, credential, own_title, shown, .. } = &*self.meter;
         let is_unconfirmed = &shown.is_unconfirmed;
-        let new = || client(meter, channel, credential.as_deref(), *own_title, self.received).map_err(Trouble::denied);
+        let new = || client(meter, channel, credential.as_deref(), *own_title, received).map_err(Trouble::denied);
         let refused = match self.open(new()?).await {
             Ok(opened) => {
                 is_unconfirmed.store(false, Ordering::Relaxed);

@@ -79,7 +79,10 @@ pub(super) async fn read(
                 selected_values: Items::EMPTY,
             };
             match session.get(profile, Some(Selection::Range(selected))).await {
-                Err(SessionError::Failed(refused)) if refused.cause.is_unselective() => why = refused.to_string(),
+                // Who does not know the association any more refuses everything.
+                Err(SessionError::Failed(refused)) if session.is_answered() && refused.cause.is_unselective() => {
+                    why = refused.to_string()
+                }
                 answer => {
                     let rows = answer?;
                     ends.learn(*form as u8);

@@ -10,6 +10,7 @@ use ::plc::poll::Priority;
 use dlms::security::SecurityControl;
 
 use super::buffer::Ends;
+use super::parked::Idle;
 use crate::clock::Now;
 use crate::config::electricity::{Channel, Meter, Place, ProfileStatus};
 use crate::reading::from_cosem::{ClockRule, Context};
@@ -42,6 +43,7 @@ pub(in crate::task::electricity) struct Shown {
     /// It does not answer a release: that is not waited for again.
     pub(super) is_mute: AtomicBool,
     pub(super) ends: Ends,
+    pub(super) idle: Idle,
 }
 
 impl Party {

@@ -38,7 +38,10 @@ impl Job {
         session: &mut Session,
         outcome: &mut Outcome,
     ) -> Result<(), Trouble> {
-        let now = self.clock_of(session).await.ok();
+        let now = match self.clock_of(session).await {
+            Err(trouble) if !session.is_answered() => return Err(trouble),
+            now => now.ok(),
+        };
         let slot = *self.slots.end();
         let interval = Some(Interval { end_utc: self.grid.end(slot), length_s: 0 });
         let (mut readings, mut refused, mut units) = (Vec::new(), Vec::new(), Vec::new());

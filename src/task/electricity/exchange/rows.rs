@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use dlms::Data;
-use dlms::apdu::Attribute;
-use dlms::client::{Cause, Failure};
+use dlms::apdu::{Attribute, Selected};
+use dlms::client::{Answer, Cause, Failure};
 use dlms::cosem::{self, Row, Rows, class};
+use dlms::spec::Conformance;
 
 use super::buffer::{self, Part, Range};
 use super::{Job, Layout, Outcome, Trouble, Wanted};
@@ -28,7 +29,15 @@ impl Job {
     /// Rows of the slots that are asked for.
     pub(super) async fn rows(&self, object: Obis, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
         let profile = |attribute| Attribute::new(class::PROFILE_GENERIC, dlms::Obis(object.0), attribute);
-        let layout = self.layout(session, &profile, outcome.layout.take()).await?;
+        let now = (self.clock)().mono;
+        let layout = match outcome.layout.take() {
+            Some(before) if self.meter.shown.idle.has_columns(object, now) => before,
+            before => {
+                let layout = self.layout(session, &profile, before).await?;
+                self.meter.shown.idle.columns_told(object, now);
+                layout
+            }
+        };
         outcome.layout = Some(Arc::clone(&layout));
         let is_clock = |column: &&Column| column.object.attribute.class_id == class::CLOCK;
         let clock = layout.columns.iter().find(is_clock).map(|column| column.object);
@@ -119,20 +128,18 @@ impl Job {
         Ok(())
     }
 
-    /// The columns and what their values are. They are asked for each time: a change gives every row another meaning.
+    /// The columns and what their values are. They are asked for in each association: a change gives every row another
+    /// meaning.
     async fn layout(
         &self,
         session: &mut Session,
         profile: &impl Fn(i8) -> Attribute,
         before: Option<Arc<Layout>>,
     ) -> Result<Arc<Layout>, Trouble> {
-        let objects = session.get(profile(3), None).await?;
+        let (objects, period) = columns_and_period(session, profile).await?;
         let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
         // A meter that does not say its period leaves no clock out.
-        let period = match session.get(profile(4), None).await {
-            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => 0,
-            period => Data::parse_all(&period?)?.number()?,
-        };
+        let period = period.map_or(Ok(0), |period| Data::parse_all(&period)?.number())?;
         let fingerprint = fingerprint(&objects, period);
         if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
             return Ok(before);
@@ -169,6 +176,30 @@ impl Job {
         let end_utc = self.grid.end(slot);
         let length_s = u32::try_from(end_utc - self.grid.end(slot - 1)).unwrap_or(0);
         Interval { end_utc, length_s }
+    }
+}
+
+/// What is captured, and how often, where the meter says that: with one request, where it takes several names in one.
+async fn columns_and_period(
+    session: &mut Session,
+    profile: &impl Fn(i8) -> Attribute,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), Trouble> {
+    if session.client().association().conformance.has(Conformance::MULTIPLE_REFERENCES) {
+        let list = [3, 4].map(|number| Selected::all(profile(number)));
+        match session.get_list(&list).await {
+            Ok(Answer::Values(values)) => {
+                if let Ok([Ok(objects), period]) = <[_; 2]>::try_from(values) {
+                    return Ok((objects, period.ok()));
+                }
+            }
+            Err(error) if !session.is_answered() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let objects = session.get(profile(3), None).await?;
+    match session.get(profile(4), None).await {
+        Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => Ok((objects, None)),
+        period => Ok((objects, Some(period?))),
     }
 }
 
