@@ -91,6 +91,7 @@ fn acknowledged_batches_are_not_offered_again() {
     let (store, ..) = bench.open();
     assert_eq!(offered(&store), [101, 151, 251, 301, 351], "acknowledgements are kept");
     assert_eq!(store.statistics().lanes[Lane::MBus as usize].unacknowledged, 500 - 100 - 60 - 101);
+    store.close().unwrap();
 }
 
 #[test]
@@ -109,6 +110,7 @@ fn acknowledged_batches_leave_after_their_time_and_others_stay() {
     assert_eq!((figures.evicted, figures.lost, figures.gaps), (150, 0, 0));
     assert!(!reports.try_iter().any(|report| matches!(report, Report::Evicted { .. })));
     assert!(store.verify().unwrap().is_sound());
+    store.close().unwrap();
 }
 
 #[test]
@@ -143,6 +145,7 @@ fn a_store_beyond_its_size_gives_up_the_oldest_of_the_least_urgent_lane_and_tell
     put(&store, Lane::MBus, 0..400);
     put(&store, Lane::MBus, []);
     assert!(all(&store, epoch, Lane::LoadProfile).len() < 10);
+    store.close().unwrap();
 }
 
 #[test]
@@ -158,6 +161,7 @@ fn a_full_queue_gives_records_back() {
     assert_eq!(store.statistics().queued, 100);
     put(&store, Lane::MBus, []);
     assert!(store.try_append(some(1), None).is_ok());
+    store.close().unwrap();
 }
 
 #[test]
@@ -204,7 +208,9 @@ fn a_store_is_opened_once_at_a_time() {
     assert!(matches!(bench.try_open(), Err(OpenError::InUse { .. })));
     put(&store, Lane::MBus, 10..20);
     store.close().unwrap();
-    assert_eq!(bench.open().1.start, Start::Continued);
+    let (store, opening, _) = bench.open();
+    assert_eq!(opening.start, Start::Continued);
+    store.close().unwrap();
 }
 
 #[test]
@@ -252,6 +258,7 @@ fn marks_are_kept_with_the_records_they_came_with() {
     let long = [(vec![0; 65], Vec::new())];
     assert!(matches!(store.try_append_marked(Vec::new(), &long, None), Err((StoreError::TooLarge { .. }, ..))));
     assert!(store.verify().unwrap().is_sound());
+    store.close().unwrap();
 }
 
 #[test]
@@ -274,4 +281,5 @@ fn marks_are_salvaged_from_a_damaged_store() {
     let (store, opening, _) = bench.open();
     assert!(matches!(opening.start, Start::NewEpoch { .. }), "{:?}", opening.start);
     assert_eq!(store.marks(b"far:").unwrap(), [(b"far:a".to_vec(), b"two".to_vec())]);
+    store.close().unwrap();
 }
