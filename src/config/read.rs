@@ -15,7 +15,7 @@ use super::raw::Table;
 use super::values::{
     duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within, table_from,
 };
-use super::words::{broker, host_and_port, medium, socket, topic_level, word, zone};
+use super::words::{broker, host_and_port, medium, of_type, socket, topic_level, word, zone};
 use super::{
     Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span, Store, Time,
     Tls, Unit, Uplink,
@@ -206,7 +206,7 @@ fn members(table: &mut Table<'_>) -> Vec<MeterPattern> {
     }
     let narrowed = patterns.iter().flat_map(|pattern| match pattern.device_type {
         Some(_) => vec![*pattern],
-        None => types.iter().map(|device_type| MeterPattern { device_type: Some(*device_type), ..*pattern }).collect(),
+        None => types.iter().flat_map(|device_type| of_type(pattern, *device_type)).collect(),
     });
     narrowed.collect()
 }

@@ -344,14 +344,45 @@ fn a_secret_that_others_may_read_is_refused() {
 }
 
 #[test]
-fn a_key_in_the_place_of_a_path_is_not_repeated() {
-    let key = "000102030405060708090a0b0c0d0e0f";
-    for table in ["[meters]\nkeys", "[electricity]\nkeys", "[uplink]\nsigning_key"] {
-        let (_, faults) = Config::parse(&format!("{table} = \"{key}\"\n"), Path::new(""));
-        let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
-        assert!(said.iter().any(|fault| fault.contains("is a key itself")), "{said:?}");
-        assert!(!said.iter().any(|fault| fault.contains(key)), "{said:?}");
+fn a_medium_takes_the_device_types_that_makers_use_for_it() {
+    let text = "[[meters.group]]\nname = \"w\"\nmedium = [\"water\"]\npolicy = \"all\"\n";
+    let (config, faults) = Config::parse(text, Path::new(""));
+    assert!(faults.is_empty(), "{faults:?}");
+    for (id, is_taken) in [
+        ("TCH-12345678-74-72", true),
+        ("TCH-12345678-74-62", true),
+        ("TCH-12345678-45-43", false),
+        ("KAM-12345678-74-72", false),
+    ] {
+        assert_eq!(&*config.meters.groups.of(&id.parse().unwrap()).name == "w", is_taken, "{id}");
     }
+}
+
+#[test]
+fn a_key_in_the_place_of_a_path_is_not_repeated() {
+    for key in [
+        "000102030405060708090a0b0c0d0e0f",
+        "0001020304050607",
+        "00010203040506070809a0b0c0d0e0f ",
+        "0x000102030405060708090a0b0c0d0e0f",
+        "00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f",
+        "00010203 04050607 08090a0b 0c0d0e0f",
+        "KAM-12345678-1b-16 000102030405060708090a0b0c0d0e0f",
+        "wize=9 000102030405060708090a0b0c0d0e0f",
+    ] {
+        for table in ["[meters]\nkeys", "[electricity]\nkeys", "[uplink]\nsigning_key"] {
+            let (_, faults) = Config::parse(&format!("{table} = \"{key}\"\n"), Path::new(""));
+            let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+            assert!(said.iter().any(|fault| fault.contains("is a key itself")), "{said:?}");
+            assert!(!said.iter().any(|fault| fault.contains("0102")), "{said:?}");
+        }
+        let refused = private(Path::new(key)).unwrap_err();
+        assert!(!refused.contains("0102"), "{refused}");
+    }
+    let missing = private(Path::new("meters-20261122.keys")).unwrap_err();
+    assert!(missing.contains("meters-20261122.keys"), "{missing}");
+    let directory = private(Path::new("/")).unwrap_err();
+    assert!(directory.contains("is a directory"), "{directory}");
 }
 
 #[test]

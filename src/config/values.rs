@@ -101,9 +101,13 @@ pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem
 
 const KEY_FOR_PATH: &str = "is a key itself: put it into a file of mode 0600, and the file's path here";
 
-/// As many hexadecimal digits as keys have: of AES and DES, or more.
+/// A key, or a line of a file of keys: words of hexadecimal digits, in all as many as the shortest keys have. A path with a
+/// directory or an extension is none.
 fn looks_like_a_key(text: &str) -> bool {
-    text.len() >= 16 && text.len() % 2 == 0 && text.bytes().all(|octet| octet.is_ascii_hexdigit())
+    let is_digits = |word: &&str| word.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let words = text.split(|c: char| c.is_whitespace() || ":-=,;\"'xX".contains(c));
+    let digits: usize = words.filter(is_digits).map(str::len).sum();
+    !text.contains(['/', '.']) && digits > 14
 }
 
 /// A file that must be there and readable.
@@ -168,6 +172,9 @@ pub fn private(path: &Path) -> Result<(), String> {
         true => KEY_FOR_PATH.to_owned(),
         false => unreadable(&said.to_string(), &error),
     })?;
+    if metadata.is_dir() {
+        return Err(format!("\"{said}\" is a directory, and no file with a secret"));
+    }
     match metadata.permissions().mode() & 0o777 {
         mode if mode & 0o077 != 0 => {
             Err(format!("\"{said}\" holds a secret and has mode {mode:04o}: chmod 0600 \"{said}\""))

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use jiff::tz::{Offset, TimeZone};
+use wmbus::spec::own_device_types;
 
 use super::Broker;
 use super::fault::Problem;
+use crate::reading::{Manufacturer, MeterPattern};
 
 /// One level of a topic, and a file name: letters, digits, `-`, `_`, `.`.
 pub(super) fn topic_level(text: &str) -> Result<String, Problem> {
@@ -93,6 +95,14 @@ pub(super) fn medium(text: &str) -> Result<Vec<u8>, Problem> {
         let words: Vec<_> = MEDIA.iter().map(|(word, _)| format!("{word:?}")).collect();
         Problem::wrong(format!("{text:?} is not one of {} or a device type such as \"0x16\"", words.join(", ")))
     })
+}
+
+/// A pattern narrowed to a device type, and to the codes that makers use for it.
+pub(super) fn of_type(pattern: &MeterPattern, device_type: u8) -> Vec<MeterPattern> {
+    let own = own_device_types(device_type).map(|(maker, code)| (Some(Manufacturer(maker)), code));
+    let own = own.filter(|(maker, _)| pattern.manufacturer.is_none() || pattern.manufacturer == *maker);
+    let narrowed = std::iter::once((pattern.manufacturer, device_type)).chain(own);
+    narrowed.map(|(manufacturer, code)| MeterPattern { manufacturer, device_type: Some(code), ..*pattern }).collect()
 }
 
 // EN 13757-7:2018, table 13

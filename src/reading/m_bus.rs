@@ -2,12 +2,13 @@
 //! air, behind an electricity meter, and as it is kept.
 
 use dlms::cosem::MbusClient;
+use wmbus::spec::standard_device_type;
 
 use super::{Manufacturer, MeterId};
 
 /// EN 13757-7: the address of a telegram.
 pub fn meter_id(address: &wmbus::Address) -> MeterId {
-    let wmbus::Address { manufacturer, identification, version, device_type } = *address;
+    let wmbus::Address { manufacturer, identification, version, device_type } = address.identity();
     MeterId::MBus { manufacturer: Manufacturer(manufacturer), identification, version, device_type }
 }
 
@@ -33,6 +34,11 @@ impl MeterId {
         Some(wmbus::Address { manufacturer, identification, version, device_type })
     }
 
+    /// EN 13757-7: the device type, of a maker's own code the one that it stands for; None: it is no meter of M-Bus.
+    pub fn device_type(&self) -> Option<u8> {
+        self.address().map(|address| standard_device_type(address.manufacturer, address.device_type))
+    }
+
     /// Manufacturer, identification, version and device type as a link address has them, EN 13757-4: least significant
     /// octets first.
     pub fn m_bus_octets(&self) -> Option<[u8; 8]> {
@@ -45,17 +51,6 @@ impl MeterId {
     pub fn from_m_bus_octets([a, b, c, d, e, f, version, device_type]: [u8; 8]) -> Self {
         let (manufacturer, identification) = (u16::from_le_bytes([a, b]), u32::from_le_bytes([c, d, e, f]));
         meter_id(&wmbus::Address { manufacturer, identification, version, device_type })
-    }
-
-    /// The same whether or not bit 15 of the manufacturer is set, which only says how far the address is unique: two forms
-    /// of one meter may differ in it.
-    pub fn linked(self) -> Self {
-        match self {
-            Self::MBus { manufacturer: Manufacturer(code), identification, version, device_type } => {
-                Self::MBus { manufacturer: Manufacturer(code & 0x7fff), identification, version, device_type }
-            }
-            Self::SystemTitle(_) => self,
-        }
     }
 }
 
@@ -81,9 +76,10 @@ mod tests {
             device_type: 3,
         };
         let heard = meter_id(&air);
+        assert_eq!(meter_id(&wmbus::Address { manufacturer: air.manufacturer | 0x8000, ..air }), heard);
         assert_eq!(heard.to_string(), "ELS-70012345-33-03");
         for (number, manufacturer) in [(0x7001_2345, 0x1593), (70_012_345, 0x1593), (0x7001_2345, 0x9593)] {
-            assert_eq!(MeterId::behind(&client(number, manufacturer)).map(MeterId::linked), Some(heard.linked()));
+            assert_eq!(MeterId::behind(&client(number, manufacturer)), Some(heard));
         }
         assert_ne!(MeterId::behind(&client(0x7001_2346, 0x1593)), Some(heard));
         assert_eq!(MeterId::behind(&client(0, 0)), None);
@@ -108,7 +104,6 @@ mod tests {
             let octets = id.m_bus_octets().unwrap();
             prop_assert_eq!(MeterId::from_m_bus_octets(octets), id);
             prop_assert_eq!(wmbus::Address::parse(&mut octets.as_slice()).map(|air| meter_id(&air)), Ok(id));
-            prop_assert_eq!(id.linked(), id.linked().linked());
             // The digits as a plain number, where they are not digits by chance.
             if format!("{digits:x}").contains(|c: char| c > '9') {
                 prop_assert_eq!(MeterId::behind(&client(digits)), Some(id));

@@ -54,7 +54,8 @@ impl FromStr for MeterId {
     }
 }
 
-/// The manufacturer field: three letters of five bits; bit 15 says that the address is not unique world-wide.
+/// The manufacturer field: three letters of five bits. Bit 15, which says that an address is not unique world-wide, tells
+/// no meters apart and is never set in an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Manufacturer(pub u16);
 
@@ -72,10 +73,10 @@ impl fmt::Display for Manufacturer {
 impl FromStr for Manufacturer {
     type Err = NotMeterId;
 
-    /// Reads three letters, in either case, or four hex digits. Bit 15 is never set by letters.
+    /// Reads three letters, in either case, or four hex digits, without bit 15.
     fn from_str(text: &str) -> Result<Self, NotMeterId> {
         if let Ok(digits) = hex_digits(text, 4) {
-            return u16::from_str_radix(digits, 16).map(Self).map_err(|_| NotMeterId);
+            return u16::from_str_radix(digits, 16).map(|code| Self(code & 0x7fff)).map_err(|_| NotMeterId);
         }
         if text.len() != 3 {
             return Err(NotMeterId);
@@ -126,9 +127,10 @@ mod tests {
             version: 1,
             device_type: 7,
         };
-        for manufacturer in [0, 0x7fff, 0xffff] {
+        for manufacturer in [0, 0x7fff] {
             check(&format!("{manufacturer:04x}-70000009-01-07"), Ok(unknown(manufacturer)));
         }
+        check("ffff-70000009-01-07", Ok(unknown(0x7fff)));
         check("4b414d0102030405", Ok(MeterId::SystemTitle(*b"KAM\x01\x02\x03\x04\x05")));
         for text in ["", "KAM", "KAM-1234567-1b-16", "KAM-12345678-1b", "K4M-12345678-1b-16", "KAM-+2345678-1b-16"] {
             check(text, Err(NotMeterId));

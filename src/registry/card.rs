@@ -10,10 +10,7 @@ use crate::reading::{Groups, MeterId, Security};
 
 /// The device type in the words of EN 13757-7; None for what has none.
 pub fn medium(id: &MeterId) -> Option<&'static str> {
-    match id {
-        MeterId::MBus { device_type, .. } => Some(device_type_name(*device_type)),
-        MeterId::SystemTitle(_) => None,
-    }
+    id.device_type().map(device_type_name)
 }
 
 impl Registry {

@@ -261,7 +261,7 @@ impl Seen {
 
     fn parse(buf: &mut &[u8]) -> Option<(MeterId, Self)> {
         let id = MeterId::MBus {
-            manufacturer: Manufacturer(buf.try_get_u16_le().ok()?),
+            manufacturer: Manufacturer(buf.try_get_u16_le().ok()? & 0x7fff),
             identification: buf.try_get_u32_le().ok()?,
             version: buf.try_get_u8().ok()?,
             device_type: buf.try_get_u8().ok()?,

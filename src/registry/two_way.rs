@@ -86,7 +86,7 @@ impl TwoWay {
             }
         }
         for order in two_way.orders.values().filter(|order| !order.state.is_ended()) {
-            two_way.unheard.entry(order.meter).or_default().push_back(order.id);
+            two_way.unheard.entry(order.meter.identity()).or_default().push_back(order.id);
         }
         two_way.handle_timeout(now);
         two_way.compact();
@@ -116,7 +116,7 @@ impl TwoWay {
         let (mut of_meter, mut of_all) = (0, 0);
         open.for_each(|order| {
             of_all += 1;
-            of_meter += usize::from(order.meter == meter);
+            of_meter += usize::from(order.meter.identity() == meter.identity());
         });
         if of_all >= ORDERS || of_meter >= PER_METER {
             return Err(Refused::TooMany.into());
@@ -129,7 +129,7 @@ impl TwoWay {
         let order = Order { id, meter, action, given_ms, expires_ms, changed_ms, state: State::Queued, command };
         self.journal.append(&Entry::Order(order.clone()).emit())?;
         self.orders.insert(id, order.clone());
-        self.unheard.entry(meter).or_default().push_back(id);
+        self.unheard.entry(meter.identity()).or_default().push_back(id);
         self.forget();
         Ok(order)
     }
@@ -181,7 +181,7 @@ impl TwoWay {
 
     /// Whether a frame of this meter is worth a look.
     pub fn concerns(&self, meter: &Address) -> bool {
-        self.unheard.contains_key(meter) || self.gateway.concerns(meter)
+        self.unheard.contains_key(&meter.identity()) || self.gateway.concerns(meter)
     }
 
     /// Takes what a meter sent; what is to be sent to it in the window that begins now comes back. `is_prompt`: the host
@@ -247,7 +247,7 @@ impl TwoWay {
 
     /// Gives the gateway the orders of a meter that is heard, with the protection that the meter itself has.
     fn take_up(&mut self, telegram: &Telegram<'_>, is_prompt: bool, keys: &impl Keys, now: Now) {
-        let meter = telegram.address;
+        let meter = telegram.address.identity();
         let Some(ids) = self.unheard.get(&meter) else { return };
         let key = keys.key(&meter);
         let kind = match (telegram.security.mode, key) {

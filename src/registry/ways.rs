@@ -14,7 +14,7 @@ use crate::reading::{Groups, MeterId, Standing, Way};
 #[derive(Debug, Default)]
 pub struct Ways {
     groups: Arc<Groups>,
-    /// By [`MeterId::linked`].
+    /// By their identities.
     meters: BTreeMap<MeterId, Both>,
 }
 
@@ -53,7 +53,7 @@ impl Ways {
     ) {
         let mut before = std::mem::take(&mut self.meters);
         for (channel, id, interval) in channels {
-            let was = before.remove(&id.linked());
+            let was = before.remove(id);
             let spells = was.as_ref().map_or([None, None], |was| was.spells);
             let interval_ms = millis(interval);
             let mut both = Both { id: *id, behind, channel, interval_ms, spells };
@@ -61,7 +61,7 @@ impl Ways {
             if let Some(last_ms) = last_ms.filter(|_| is_moved) {
                 both.spell(Way::Behind).replace(Spell { since_ms: last_ms, last_ms, interval_ms });
             }
-            self.meters.insert(id.linked(), both);
+            self.meters.insert(*id, both);
         }
         before.retain(|_, both| both.behind != behind);
         self.meters.append(&mut before);
@@ -69,14 +69,14 @@ impl Ways {
 
     /// Whether a meter is behind an electricity meter.
     pub fn has(&self, id: &MeterId) -> bool {
-        self.meters.contains_key(&id.linked())
+        self.meters.contains_key(id)
     }
 
     /// Something valid of a meter came one way, and tells of `of_ms`; what it counts. `interval`: how often there is
     /// something that way; None: as often as was said when it was placed.
     pub fn came(&mut self, id: &MeterId, way: Way, of_ms: i64, interval: Option<Duration>, now_ms: i64) -> Standing {
         let preferred = self.groups.of(id).preferred_source;
-        let Some(both) = self.meters.get_mut(&id.linked()) else { return Standing::Sole };
+        let Some(both) = self.meters.get_mut(id) else { return Standing::Sole };
         let interval_ms = interval.map_or(both.interval_ms, millis);
         let own = both.spell(way);
         let before = own.filter(|spell| !spell.is_silent(now_ms));
@@ -94,7 +94,7 @@ impl Ways {
 
     /// None for a meter that is behind nobody.
     pub fn card(&self, id: &MeterId, now_ms: i64) -> Option<BehindCard> {
-        let both = self.meters.get(&id.linked())?;
+        let both = self.meters.get(id)?;
         let preferred = self.groups.of(id).preferred_source;
         let [air, behind] = both.spells;
         let speaks = |spell: Option<Spell>| spell.is_some_and(|spell| !spell.is_silent(now_ms));

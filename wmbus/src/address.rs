@@ -57,6 +57,12 @@ impl Address {
         out.put_u8(self.device_type);
     }
 
+    /// Whose address it is: without bit 15 of the manufacturer, which only says how far the address is unique. It is not
+    /// protected everywhere, so that whoever tells meters apart by it can be made to know one meter as two.
+    pub const fn identity(self) -> Self {
+        Self { manufacturer: self.manufacturer & 0x7fff, ..self }
+    }
+
     /// The manufacturer field of three letters `A` to `Z`; None for anything else.
     pub const fn manufacturer_code(letters: &str) -> Option<u16> {
         let [a @ b'A'..=b'Z', b @ b'A'..=b'Z', c @ b'A'..=b'Z'] = *letters.as_bytes() else { return None };

@@ -7,7 +7,7 @@ use std::io::{BufRead, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
-use wmbus::spec::device_type_name;
+use wmbus::spec::{device_type_name, standard_device_type};
 use wmbus::tpl::{ApplicationStatus, Status};
 use wmbus::{Formats, Key, Keys, Reject, Scratch, Telegram, Verdict};
 
@@ -229,7 +229,7 @@ impl Answer {
                 id: format!("{:08x}", address.identification),
                 version: address.version,
                 device_type: address.device_type,
-                medium: device_type_name(address.device_type),
+                medium: device_type_name(standard_device_type(address.manufacturer, address.device_type)),
             }),
             security: Some(Security {
                 mode: telegram.security.mode.to_string(),

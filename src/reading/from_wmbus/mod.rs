@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 use wmbus::record::{self, DataRecord, Modifier};
+use wmbus::spec::standard_device_type;
 use wmbus::{SecurityMode, Telegram, Verdict, vendor, wize};
 
 use super::{
@@ -111,7 +112,7 @@ fn convert_by(
         access_number: telegram.access_number().map(u32::from),
         evidence: group.evidence.then(|| telegram.stripped()),
     });
-    let device_type = telegram.address.device_type;
+    let device_type = standard_device_type(telegram.address.manufacturer, telegram.address.device_type);
     let readings = records
         .iter()
         .filter(|record| record.data_field != record::DataField::Readout)

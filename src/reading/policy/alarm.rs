@@ -47,8 +47,8 @@ fn urgency(meter: &MeterId, previous: u8, current: u8) -> Lane {
     if alarm(previous) == alarm(current) {
         return Lane::Information;
     }
-    match meter {
-        MeterId::MBus { device_type, .. } if SAFETY.contains(device_type) => Lane::Outage,
+    match meter.device_type() {
+        Some(device_type) if SAFETY.contains(&device_type) => Lane::Outage,
         _ => Lane::Security,
     }
 }

@@ -141,6 +141,7 @@ impl Gateway {
 
     /// Binds the meter when it asks for it. False: too many are to be bound.
     pub fn bind(&mut self, meter: Address) -> bool {
+        let meter = meter.identity();
         let has_room = self.to_bind.len() < METERS || self.to_bind.contains_key(&meter);
         if has_room {
             self.to_bind.insert(meter, false);
@@ -149,7 +150,7 @@ impl Gateway {
     }
 
     pub fn unbind(&mut self, meter: &Address) -> bool {
-        self.to_bind.remove(meter).is_some()
+        self.to_bind.remove(&meter.identity()).is_some()
     }
 
     pub fn to_bind(&self) -> impl Iterator<Item = &Address> {
@@ -162,6 +163,7 @@ impl Gateway {
     /// Says what is wrong with it: it will not be sent.
     pub fn request(&mut self, meter: Address, job: Job) -> Result<(), Refused> {
         job.command.check(&meter, &job.protection)?;
+        let meter = meter.identity();
         if !self.sessions.contains_key(&meter) && self.sessions.len() >= METERS {
             return Err(Refused::TooMany);
         }
@@ -189,7 +191,7 @@ impl Gateway {
 
     /// Whether a frame of this meter is worth a look.
     pub fn concerns(&self, meter: &Address) -> bool {
-        self.sessions.contains_key(meter) || self.to_bind.contains_key(meter)
+        self.sessions.contains_key(&meter.identity()) || self.to_bind.contains_key(&meter.identity())
     }
 
     /// Takes what a meter sent; what is to be sent in the window that begins now comes back.
@@ -197,15 +199,15 @@ impl Gateway {
         let Hearing { meter, c_field, access_number, .. } = *hearing;
         self.handle_timeout(now);
         match c_field {
-            SND_IR if self.to_bind.contains_key(&meter) => {
-                if self.to_bind.insert(meter, true) == Some(false) {
+            SND_IR if self.to_bind.contains_key(&meter.identity()) => {
+                if self.to_bind.insert(meter.identity(), true) == Some(false) {
                     self.events.push_back(Event::Bound(meter));
                 }
                 return Some(self.link_frame(CNF_IR, access_number, hearing));
             }
             SND_IR => return None,
             ACC_DMD if self.concerns(&meter) => {
-                let session = self.sessions.entry(meter).or_default();
+                let session = self.sessions.entry(meter.identity()).or_default();
                 session.heard = Some(now);
                 if session.open.is_none() && session.queue.is_empty() {
                     session.open = Some(Exchange::new(None, Step::Alarm));
@@ -218,7 +220,7 @@ impl Gateway {
         if is_answer {
             self.answered(hearing);
         }
-        let session = self.sessions.get_mut(&meter)?;
+        let session = self.sessions.get_mut(&meter.identity())?;
         if !session.is_in_cycle {
             // Whatever was before, the meter counts anew.
             session.frame_count_bit = true;
@@ -242,7 +244,7 @@ impl Gateway {
     /// itself. None where nothing waits.
     pub fn prepare(&mut self, meter: &Address) -> Option<Frame> {
         self.open(meter)?;
-        let session = self.sessions.get(meter)?;
+        let session = self.sessions.get(&meter.identity())?;
         let frame_count_bit = session.frame_count_bit || !session.is_in_cycle;
         Some(session.open.as_ref()?.frame(meter, meter, frame_count_bit, None))
     }
@@ -290,7 +292,7 @@ impl Gateway {
 
     /// An answer, if it is the one that is waited for: its access number is the request's.
     fn answered(&mut self, hearing: &Hearing) {
-        let Some(session) = self.sessions.get_mut(&hearing.meter) else { return };
+        let Some(session) = self.sessions.get_mut(&hearing.meter.identity()) else { return };
         let is_awaited = session.open.as_ref().is_some_and(|open| {
             // Link frames (ACK) have no protection, and so end no command that can be read back.
             let is_link = hearing.c_field & TYPE == ACK;
@@ -329,12 +331,12 @@ impl Gateway {
 
     /// The next request of a meter that listens: the open one again, or a new one.
     fn advance(&mut self, meter: &Address, rssi_dbm: Option<i16>) -> Option<Frame> {
-        let session = self.sessions.get_mut(meter)?;
+        let session = self.sessions.get_mut(&meter.identity())?;
         if session.open.as_ref().is_some_and(|open| open.tries >= TRIES) {
             session.give_up(&mut self.events);
         }
         self.open(meter)?;
-        let session = self.sessions.get_mut(meter)?;
+        let session = self.sessions.get_mut(&meter.identity())?;
         let open = session.open.as_mut()?;
         open.tries += 1;
         session.is_in_cycle = true;
@@ -343,7 +345,7 @@ impl Gateway {
 
     /// Makes the next job of the meter, where none is open, the open one; from now on it may leave at any moment.
     fn open(&mut self, meter: &Address) -> Option<()> {
-        let session = self.sessions.get_mut(meter)?;
+        let session = self.sessions.get_mut(&meter.identity())?;
         if session.open.is_none() {
             let job = session.queue.pop_front()?;
             let step = job.first_step();
@@ -362,7 +364,7 @@ impl Gateway {
 
     /// Nothing more to say: the meter need not listen any longer.
     fn end_cycle(&mut self, meter: &Address, hearing: &Hearing) -> Option<Frame> {
-        let session = self.sessions.get_mut(meter)?;
+        let session = self.sessions.get_mut(&meter.identity())?;
         let is_owed = std::mem::take(&mut session.is_in_cycle);
         let access_number = self.access_number;
         is_owed.then(|| {

@@ -97,8 +97,15 @@ fn mode_7(counter: u32) -> Protection {
 
 #[test]
 fn a_valve_is_closed_read_back_and_the_cycle_is_ended() {
-    for (is_mode_7, protection) in [(true, mode_7(1)), (false, Protection::AesCbcIv(KEY.clone()))] {
-        let mut pair = Pair::new(WATER, Some(&KEY), is_mode_7);
+    // Orders are for an identity; frames bear the address that was heard.
+    let marked = Address { manufacturer: WATER.manufacturer | 0x8000, ..WATER };
+    for (address, is_mode_7, protection) in [
+        (WATER, true, mode_7(1)),
+        (WATER, false, Protection::AesCbcIv(KEY.clone())),
+        (marked, true, mode_7(1)),
+        (marked, false, Protection::AesCbcIv(KEY.clone())),
+    ] {
+        let mut pair = Pair::new(address, Some(&KEY), is_mode_7);
         pair.request(WATER, 1, Command::Valve(Valve::Closed), protection);
         pair.announce();
         // SND-NR, SND-UD, ACK, REQ-UD2 with the other frame count bit, RSP-UD, SND-NKE.

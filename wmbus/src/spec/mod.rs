@@ -6,7 +6,7 @@ mod device_type;
 
 pub use c_field::c_field_name;
 pub use ci_field::{Content, Header, TplRow, tpl};
-pub use device_type::device_type_name;
+pub use device_type::{device_type_name, own_device_types, standard_device_type};
 
 // EN 13757-7:2018, table 2 and EN 13757-4:2019, clause 12.2: layers below the transport layer.
 pub const CI_ELL_V: u8 = 0x86;
