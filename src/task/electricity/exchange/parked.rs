@@ -88,7 +88,7 @@ impl Idle {
             learned.found += 1;
             if learned.found >= OFTEN {
                 // It was restarted then, and is not as impatient as it seemed; or it shows again that it is.
-                (learned.limit, learned.found) = (learned.limit.map(|limit| 2 * limit), 0);
+                (learned.limit, learned.found) = (learned.limit.map(|limit| limit.saturating_mul(2)), 0);
             }
         });
     }
