@@ -48,6 +48,8 @@ pub struct Faults {
     pub unprotected: bool,
     /// An association in which nothing is asked for so long is ended, and nobody is told.
     pub inactivity: Option<Duration>,
+    /// Lists of attributes are refused, whatever was agreed.
+    pub no_lists: bool,
     /// Who is in no association is not even refused.
     pub ignores_strangers: bool,
 }

@@ -17,6 +17,9 @@ impl Server {
     /// Answers a request in the clear, all of `octets`.
     pub(super) fn serve(&mut self, client: u16, octets: &[u8]) -> Option<Vec<u8>> {
         let mut answer = match Apdu::parse(octets) {
+            Ok(Apdu::GetRequest(GetRequest::WithList { .. })) if self.faults.no_lists => {
+                exception(ServiceError::ServiceNotSupported)
+            }
             Ok(Apdu::GetRequest(request)) => self.serve_get(client, request),
             Ok(Apdu::SetRequest(request)) => self.serve_set(client, request),
             Ok(Apdu::ActionRequest(request)) => self.serve_action(client, request),

@@ -9,6 +9,7 @@ mod parked;
 mod party;
 mod registers;
 mod rows;
+mod several;
 mod trouble;
 
 use std::ops::RangeInclusive;

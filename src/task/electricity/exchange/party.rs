@@ -42,6 +42,8 @@ pub(in crate::task::electricity) struct Shown {
     pub(super) is_unconfirmed: AtomicBool,
     /// It does not answer a release: that is not waited for again.
     pub(super) is_mute: AtomicBool,
+    /// It says that it takes lists of attributes, and does not.
+    pub(super) takes_no_lists: AtomicBool,
     pub(super) ends: Ends,
     pub(super) idle: Idle,
 }

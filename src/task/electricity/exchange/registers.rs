@@ -1,9 +1,9 @@
 //! What registers say now.
 
-use dlms::Data;
 use dlms::apdu::{Attribute, CaptureObject};
 use dlms::client::{Cause, Failure};
 use dlms::cosem::{ScalerUnit, class};
+use dlms::{Data, Reject};
 
 use super::behind::channel;
 use super::{Job, Outcome, Trouble};
@@ -12,23 +12,19 @@ use crate::schedule::End;
 use crate::task::electricity::{Session, SessionError};
 
 impl Job {
-    /// Scaler and unit of an attribute's object; None where it has none, or does not tell.
-    pub(super) async fn scaler_unit(
+    /// Scaler and unit of each object's attribute; None where it has none, or does not tell.
+    pub(super) async fn scaler_units(
         &self,
-        object: &CaptureObject,
+        objects: &[CaptureObject],
         session: &mut Session,
-    ) -> Result<Option<ScalerUnit>, Trouble> {
-        let Attribute { class_id, logical_name, attribute } = object.attribute;
-        let number = match (class_id, attribute) {
-            (class::REGISTER | class::EXTENDED_REGISTER, 2) => 3,
-            (class::DEMAND_REGISTER, 2 | 3) => 4,
-            _ => return Ok(None),
+    ) -> Result<Vec<Option<ScalerUnit>>, Trouble> {
+        let wanted: Vec<_> = objects.iter().filter_map(unit_of).collect();
+        let mut told = self.several(&wanted, session).await?.into_iter();
+        let unit = |object| match unit_of(object).and_then(|_| told.next()) {
+            Some(Ok(value)) => Ok(Some(ScalerUnit::try_from(Data::parse_all(&value)?)?)),
+            Some(Err(_)) | None => Ok(None),
         };
-        match session.get(Attribute::new(class_id, logical_name, number), None).await {
-            Ok(value) => Ok(Some(ScalerUnit::try_from(Data::parse_all(&value)?)?)),
-            Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        objects.iter().map(unit).collect()
     }
 
     /// What registers say now.
@@ -45,17 +41,18 @@ impl Job {
         let slot = *self.slots.end();
         let interval = Some(Interval { end_utc: self.grid.end(slot), length_s: 0 });
         let (mut readings, mut refused, mut units) = (Vec::new(), Vec::new(), Vec::new());
-        for (class_id, obis) in objects {
-            // Of a switch its state; of all else the value.
-            let number = if *class_id == class::DISCONNECT_CONTROL { 3 } else { 2 };
-            let object = CaptureObject::new(Attribute::new(*class_id, dlms::Obis(obis.0), number));
-            let value = match session.get(object.attribute, None).await {
+        let wanted: Vec<_> = objects.iter().map(|(class_id, obis)| value_of(*class_id, *obis)).collect();
+        let all: Vec<_> =
+            wanted.iter().flat_map(|object| [Some(object.attribute), unit_of(object)]).flatten().collect();
+        let mut told = self.several(&all, session).await?.into_iter();
+        for ((class_id, obis), object) in objects.iter().zip(wanted) {
+            let (value, unit) = (told.next(), unit_of(&object).and_then(|_| told.next()));
+            let value = match value.ok_or(Reject::Mismatch("list"))? {
                 Ok(value) => value,
-                Err(SessionError::Failed(Failure { cause: Cause::Access(why), .. })) => {
+                Err(why) => {
                     refused.push(format!("{obis}: {why}"));
                     continue;
                 }
-                Err(error) => return Err(error.into()),
             };
             let context = match self.context_of(*obis, session, outcome).await {
                 Ok(context) => context,
@@ -66,7 +63,10 @@ impl Job {
                 }
                 Err(trouble) => return Err(trouble),
             };
-            let scaler_unit = self.scaler_unit(&object, session).await?;
+            let scaler_unit = match unit {
+                Some(Ok(unit)) => Some(ScalerUnit::try_from(Data::parse_all(&unit)?)?),
+                Some(Err(_)) | None => None,
+            };
             // A meter behind this one was read some time ago: its register says when.
             let time = match (channel(*obis), *class_id) {
                 (Some(_), class::EXTENDED_REGISTER) => self.capture_time(&object, session).await?,
@@ -104,4 +104,21 @@ impl Job {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What of an object is read: of a switch its state, of all else the value.
+fn value_of(class_id: u16, obis: Obis) -> CaptureObject {
+    let number = if class_id == class::DISCONNECT_CONTROL { 3 } else { 2 };
+    CaptureObject::new(Attribute::new(class_id, dlms::Obis(obis.0), number))
+}
+
+/// Where scaler and unit of an object's attribute are, if it has any.
+fn unit_of(object: &CaptureObject) -> Option<Attribute> {
+    let Attribute { class_id, logical_name, attribute } = object.attribute;
+    let number = match (class_id, attribute) {
+        (class::REGISTER | class::EXTENDED_REGISTER, 2) => 3,
+        (class::DEMAND_REGISTER, 2 | 3) => 4,
+        _ => return None,
+    };
+    Some(Attribute::new(class_id, logical_name, number))
 }

@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use dlms::Data;
-use dlms::apdu::{Attribute, Selected};
-use dlms::client::{Answer, Cause, Failure};
+use dlms::apdu::Attribute;
 use dlms::cosem::{self, Row, Rows, class};
-use dlms::spec::Conformance;
+use dlms::{Data, Reject};
 
 use super::buffer::{self, Part, Range};
 use super::{Job, Layout, Outcome, Trouble, Wanted};
 use crate::reading::from_cosem::{Column, Context, fingerprint};
 use crate::reading::{Interval, Obis, Quality};
 use crate::schedule::{Grid, Slot};
-use crate::task::electricity::{Session, SessionError};
+use crate::task::electricity::Session;
 
 /// What was seen of the rows so far.
 #[derive(Default)]
@@ -136,7 +134,9 @@ impl Job {
         profile: &impl Fn(i8) -> Attribute,
         before: Option<Arc<Layout>>,
     ) -> Result<Arc<Layout>, Trouble> {
-        let (objects, period) = columns_and_period(session, profile).await?;
+        let told = self.several(&[profile(3), profile(4)], session).await?;
+        let [objects, period] = <[_; 2]>::try_from(told).map_err(|_| Reject::Mismatch("list"))?;
+        let objects = objects.map_err(|why| Trouble::refused(format!("get {}: {why}", profile(3))))?;
         let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
         // A meter that does not say its period leaves no clock out.
         let period = period.map_or(Ok(0), |period| Data::parse_all(&period)?.number())?;
@@ -144,11 +144,9 @@ impl Job {
         if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
             return Ok(before);
         }
-        let mut columns = Vec::new();
-        for object in objects {
-            let scaler_unit = self.scaler_unit(&object, session).await?;
-            columns.push(Column { object, scaler_unit });
-        }
+        let units = self.scaler_units(&objects, session).await?;
+        let columns =
+            objects.into_iter().zip(units).map(|(object, scaler_unit)| Column { object, scaler_unit }).collect();
         Ok(Arc::new(Layout { fingerprint, columns, period }))
     }
 
@@ -176,30 +174,6 @@ impl Job {
         let end_utc = self.grid.end(slot);
         let length_s = u32::try_from(end_utc - self.grid.end(slot - 1)).unwrap_or(0);
         Interval { end_utc, length_s }
-    }
-}
-
-/// What is captured, and how often, where the meter says that: with one request, where it takes several names in one.
-async fn columns_and_period(
-    session: &mut Session,
-    profile: &impl Fn(i8) -> Attribute,
-) -> Result<(Vec<u8>, Option<Vec<u8>>), Trouble> {
-    if session.client().association().conformance.has(Conformance::MULTIPLE_REFERENCES) {
-        let list = [3, 4].map(|number| Selected::all(profile(number)));
-        match session.get_list(&list).await {
-            Ok(Answer::Values(values)) => {
-                if let Ok([Ok(objects), period]) = <[_; 2]>::try_from(values) {
-                    return Ok((objects, period.ok()));
-                }
-            }
-            Err(error) if !session.is_answered() => return Err(error.into()),
-            _ => {}
-        }
-    }
-    let objects = session.get(profile(3), None).await?;
-    match session.get(profile(4), None).await {
-        Err(SessionError::Failed(Failure { cause: Cause::Access(_), .. })) => Ok((objects, None)),
-        period => Ok((objects, Some(period?))),
     }
 }
 

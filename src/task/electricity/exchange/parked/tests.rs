@@ -198,14 +198,14 @@ fn network(
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_next_order_goes_on_where_the_last_one_left_off() {
     let mut bench = Bench::new(Faults::default(), 120);
-    assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()));
     for _ in 0..3 {
         bench.pass(110);
-        assert_eq!(bench.register().await, (End::Complete, "GGG".to_owned()));
+        assert_eq!(bench.register().await, (End::Complete, "GG".to_owned()));
     }
     // What is idle for longer is not tried.
     bench.pass(120);
-    assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()));
     assert_eq!(bench.kept(), 1);
     bench.parked.sweep(bench.now() + Duration::from_secs(120));
     assert_eq!(bench.kept(), 0, "its keys are forgotten with it");
@@ -214,12 +214,12 @@ async fn the_next_order_goes_on_where_the_last_one_left_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_association_is_ended_where_it_must_not_stay_open() {
     let mut bench = Bench::new(Faults::default(), 0);
-    assert_eq!(bench.register().await, (End::Complete, "APGGGR".to_owned()), "it is not wanted");
+    assert_eq!(bench.register().await, (End::Complete, "APGGR".to_owned()), "it is not wanted");
     let mut bench = Bench::new(Faults::default(), 120);
     let missing = Wanted::Registers(vec![(class::REGISTER, Obis([9; 6]))]);
     assert_eq!(bench.read(missing.clone()).await.end, End::Refused);
     assert_eq!((bench.said(), bench.kept()), ("APGGR".to_owned(), 0), "something went wrong");
-    assert_eq!(bench.register().await.1, "APGGG");
+    assert_eq!(bench.register().await.1, "APGG");
     assert_eq!(bench.read(missing).await.end, End::Refused);
     assert_eq!((bench.said(), bench.kept()), ("GGR".to_owned(), 0), "also later on");
 }
@@ -229,38 +229,38 @@ async fn a_meter_that_ended_it_meanwhile_is_asked_anew_and_its_next_ones_are_kep
     for ignores_strangers in [false, true] {
         let inactivity = Some(Duration::from_secs(60));
         let mut bench = Bench::new(Faults { inactivity, ignores_strangers, ..Faults::default() }, 3_600);
-        assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()));
+        assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()));
         bench.pass(80);
         // One question is lost by it, and nothing of what was wanted.
-        assert_eq!(bench.register().await, (End::Complete, "GAPGGG".to_owned()), "{ignores_strangers}");
+        assert_eq!(bench.register().await, (End::Complete, "GAPGG".to_owned()), "{ignores_strangers}");
         bench.pass(80);
-        assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()), "it is not tried any more");
+        assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()), "it is not tried any more");
         bench.pass(39);
-        assert_eq!(bench.register().await, (End::Complete, "GGG".to_owned()));
+        assert_eq!(bench.register().await, (End::Complete, "GG".to_owned()));
         // Found open again and again, it is kept longer.
         for _ in 0..7 {
             bench.pass(39);
-            assert_eq!(bench.register().await, (End::Complete, "GGG".to_owned()));
+            assert_eq!(bench.register().await, (End::Complete, "GG".to_owned()));
         }
         bench.pass(50);
-        assert_eq!(bench.register().await, (End::Complete, "GGG".to_owned()));
+        assert_eq!(bench.register().await, (End::Complete, "GG".to_owned()));
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_meter_that_was_restarted_or_is_away_loses_no_order_and_repeats_none() {
     let mut bench = Bench::new(Faults::default(), 3_600);
-    assert_eq!(bench.register().await.1, "APGGG");
+    assert_eq!(bench.register().await.1, "APGG");
     bench.server.lock().unwrap().reconnect();
-    assert_eq!(bench.register().await, (End::Complete, "GAPGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "GAPGG".to_owned()));
     // In the middle of an order: what is asked is not begun anew.
-    bench.server.lock().unwrap().faults.hang_after = Some(6);
+    bench.server.lock().unwrap().faults.hang_after = Some(5);
     let (end, said) = bench.register().await;
     assert_eq!((end, said.as_str(), bench.kept()), (End::Unreachable, "GG", 0));
     bench.server.lock().unwrap().faults = Faults { lose_request: 1_000, ..Faults::default() };
     assert_eq!(bench.register().await, (End::Unreachable, "A".to_owned()));
     bench.server.lock().unwrap().faults = Faults::default();
-    assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()));
     // Away while the association is kept: one question more, then it is as if there had been none.
     bench.server.lock().unwrap().faults.lose_request = 1_000;
     assert_eq!(bench.register().await, (End::Unreachable, "GA".to_owned()));
@@ -290,12 +290,12 @@ async fn no_invocation_counter_is_used_twice_and_none_goes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_is_spoken_with_by_other_keys_is_not_asked_in_the_old_association() {
     let mut bench = Bench::new(Faults::default(), 120);
-    assert_eq!(bench.register().await.1, "APGGG");
+    assert_eq!(bench.register().await.1, "APGG");
     let Party { meter, network, .. } = &*bench.party;
     bench.party = Arc::new(party(meter.id, meter.manner.clone(), network.clone()));
     bench.parked.sweep(bench.now());
     assert_eq!(bench.kept(), 0, "nobody has the old keys any more");
-    assert_eq!(bench.register().await, (End::Complete, "APGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "APGG".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -312,6 +312,41 @@ async fn columns_are_asked_for_once_in_an_association_and_after_half_a_day() {
     assert_eq!(rows(&mut bench).await, 2);
     bench.server.lock().unwrap().reconnect();
     assert_eq!(rows(&mut bench).await, 1 + 2 + 2, "a meter that was restarted may have others");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_meter_that_takes_no_lists_is_asked_for_one_after_the_other_and_no_list_again() {
+    let mut bench = Bench::new(Faults { no_lists: true, ..Faults::default() }, 120);
+    assert_eq!(bench.register().await, (End::Complete, "APGGGG".to_owned()));
+    assert_eq!(bench.register().await, (End::Complete, "GGG".to_owned()));
+    // Of several registers some are not there; their places are told, and so are the others.
+    let mut both = Vec::new();
+    for faults in [Faults::default(), Faults { no_lists: true, ..Faults::default() }] {
+        let mut bench = Bench::new(faults, 120);
+        let wanted = [IMPORT, Obis([9; 6]), Obis([1, 0, 2, 8, 0, 255])].map(|obis| (class::REGISTER, obis));
+        let outcome = bench.read(Wanted::Registers(wanted.to_vec())).await;
+        assert_eq!(outcome.end, End::Complete);
+        assert!(outcome.detail.as_ref().is_some_and(|why| why.contains("9-9:9.9.9*9")), "{outcome:?}");
+        assert_eq!(outcome.rows[0].1.len(), 2);
+        both.push((outcome.detail, outcome.units, outcome.rows));
+    }
+    assert_eq!(both[0], both[1]);
+}
+
+#[test]
+fn what_a_meter_has_shown_shortens_its_time_and_is_forgotten_again() {
+    let (idle, most) = (Idle::default(), Duration::from_secs(3_600));
+    assert_eq!(idle.limit(most), most);
+    idle.opened(None);
+    assert_eq!(idle.limit(most), most);
+    idle.opened(Some(Duration::from_secs(300)));
+    assert_eq!(idle.limit(most).as_secs(), 150);
+    idle.opened(Some(Duration::ZERO));
+    assert_eq!(idle.limit(most), LEAST);
+    (0..OFTEN).for_each(|_| idle.found());
+    assert_eq!(idle.limit(most), 2 * LEAST);
+    (0..100_000).for_each(|_| idle.found());
+    assert_eq!(idle.limit(most), most);
 }
 
 #[test]
