@@ -332,7 +332,12 @@ fn what_a_mark_is_in_its_field_can_be_looked_at() {
         (&hex!("05 13 0000c07f"), Value::Binary(&hex!("0000c07f"))),
         (&hex!("0d 13 e2 0080"), Value::Integer(-32_768)),
         (&hex!("02 6c 0000"), Value::Date(Date { year: 2000, month: 0, day: 0 })),
-        (&hex!("02 6c ffff"), Value::Date(Date { year: 2027, month: 15, day: 31 })),
+        (&hex!("02 6c 1f2f"), Value::Date(Date { year: 2016, month: 15, day: 31 })),
+        // A day of each year is one of none.
+        (&hex!("02 6c ffff"), Value::Binary(&hex!("ffff"))),
+        (&hex!("02 6c fffc"), Value::Binary(&hex!("fffc"))),
+        (&hex!("04 6d 3b17 fffc"), Value::Binary(&hex!("3b17fffc"))),
+        (&hex!("06 6d 003b17 fffc 00"), Value::Binary(&hex!("003b17fffc00"))),
         (&hex!("02 13 0700"), Value::Integer(7)),
     ] {
         let record = DataRecord::parse(&mut &*octets).unwrap();

@@ -65,6 +65,28 @@ impl Date {
         midnight.seconds_later(days.checked_mul(86_400)?).map(|time| time.date)
     }
 
+    /// From the ends and the middles of months, or the days after them: from 1st to 16th, from 15th to the last. None from
+    /// other days.
+    pub(crate) fn half_months_later(self, halves: i64) -> Option<Self> {
+        let (first_day, is_second) = match self.day {
+            1 => (true, false),
+            HALF_MONTH => (false, false),
+            day if day == HALF_MONTH + 1 => (true, true),
+            _ if self.is_month_end() => (false, true),
+            _ => return None,
+        };
+        let half = i64::from(is_second) + halves;
+        let is_second = half.rem_euclid(2) != 0;
+        let month = Self { day: 1, ..self }.months_later(half.div_euclid(2))?;
+        let day = match (first_day, is_second) {
+            (true, false) => 1,
+            (true, true) => HALF_MONTH + 1,
+            (false, false) => HALF_MONTH,
+            (false, true) => days(month.year, month.month),
+        };
+        Some(Self { day, ..month })
+    }
+
     pub const fn is_month_end(&self) -> bool {
         self.day == days(self.year, self.month)
     }
@@ -79,16 +101,22 @@ impl Date {
     /// Type G. None for the invalid pattern, wildcards and days the calendar does not have.
     #[inline(always)]
     pub const fn parse(octets: [u8; 2]) -> Option<Self> {
-        let Self { year, month, day } = Self::fields(octets);
-        Self::new(year, month, day)
+        match Self::fields(octets) {
+            Some(Self { year, month, day }) => Self::new(year, month, day),
+            None => None,
+        }
     }
 
-    /// Type G, whether the calendar has such a day or not.
+    /// Type G, whether the calendar has such a day or not. None for the day of each year.
     #[inline(always)]
-    pub(super) const fn fields([low, high]: [u8; 2]) -> Self {
+    pub(super) const fn fields([low, high]: [u8; 2]) -> Option<Self> {
         let year = (low >> 5 | (high >> 4) << 3) as u16;
-        let year = if year > LAST_YEAR_OF_2000S { 1900 + year } else { 2000 + year };
-        Self { year, month: high & 0x0f, day: low & 0x1f }
+        let year = match year {
+            ..=LAST_YEAR_OF_2000S => 2000 + year,
+            EACH_YEAR => return None,
+            _ => 1900 + year,
+        };
+        Some(Self { year, month: high & 0x0f, day: low & 0x1f })
     }
 
     /// Type G; the inverse of [`Self::parse`] for the years 1981 to 2080.
@@ -167,21 +195,21 @@ impl DateTime {
         Some(Self { date, hour: time.hour, minute: time.minute, second: None, invalid, summer_time })
     }
 
-    /// Type F without its century, whether there is such a minute or not.
-    pub(super) const fn fields_f([minute, hour, day, month]: [u8; 4]) -> Self {
-        Self { second: None, ..Self::fields_i([0, minute, hour, day, month, 0]) }
+    /// Type F without its century, whether there is such a minute or not; None of each year.
+    pub(super) fn fields_f([minute, hour, day, month]: [u8; 4]) -> Option<Self> {
+        Some(Self { second: None, ..Self::fields_i([0, minute, hour, day, month, 0])? })
     }
 
-    /// Type I, whether there is such a second or not.
-    pub(super) const fn fields_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Self {
-        Self {
-            date: Date::fields([day, month]),
+    /// Type I, whether there is such a second or not; None of each year.
+    pub(super) fn fields_i([second, minute, hour, day, month, _week]: [u8; 6]) -> Option<Self> {
+        Some(Self {
+            date: Date::fields([day, month])?,
             hour: hour & 0x1f,
             minute: minute & 0x3f,
             second: Some(second & 0x3f),
             invalid: minute & 0x80 != 0,
             summer_time: false,
-        }
+        })
     }
 
     /// Type F; the inverse of [`Self::parse_f`] for the years 1900 to 2199 (seconds are lost).
@@ -266,8 +294,10 @@ const fn days(year: u16, month: u8) -> u8 {
     }
 }
 
+const HALF_MONTH: u8 = 15;
 /// Two-digit years above it belong to 1900.
 const LAST_YEAR_OF_2000S: u16 = 80;
+const EACH_YEAR: u16 = 127;
 
 #[cfg(test)]
 mod tests {
@@ -312,6 +342,27 @@ mod tests {
         check_g(hex!("0000"), None);
         check_g(hex!("e0ff"), None);
         check_g(hex!("61c9"), Some("1999-09-01"));
+        // Of each year.
+        check_g(hex!("fffc"), None);
+        check_g(hex!("e1f1"), None);
+    }
+
+    #[track_caller]
+    fn check_half((month, day): (u8, u8), halves: i64, expected: Option<&str>) {
+        let later = Date::new(2024, month, day).unwrap().half_months_later(halves);
+        assert_eq!(later.map(|date| date.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn halves_of_months_are_known_where_they_begin_or_end() {
+        check_half((3, 31), -1, Some("2024-03-15"));
+        check_half((3, 15), -1, Some("2024-02-29"));
+        check_half((2, 29), -2, Some("2024-01-31"));
+        check_half((12, 15), 2, Some("2025-01-15"));
+        check_half((1, 31), 1, Some("2024-02-15"));
+        check_half((1, 1), -1, Some("2023-12-16"));
+        check_half((1, 16), 1, Some("2024-02-01"));
+        check_half((1, 14), 1, None);
     }
 
     #[test]

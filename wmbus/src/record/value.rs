@@ -71,9 +71,13 @@ impl<'a> Value<'a> {
                 Self::Integer((little_endian(octets).wrapping_shl(unused) as i64).wrapping_shr(unused))
             }
             (Treatment::Unsigned, _) if (1..64).contains(&unused) => Self::Integer(little_endian(octets) as i64),
-            (Treatment::TypeG, &[low, high]) => Self::Date(Date::fields([low, high])),
-            (Treatment::TypeF, &[a, b, c, d]) => Self::DateTime(DateTime::fields_f([a, b, c, d])),
-            (Treatment::TypeI, &[a, b, c, d, e, f]) => Self::DateTime(DateTime::fields_i([a, b, c, d, e, f])),
+            (Treatment::TypeG, &[a, b]) => Date::fields([a, b]).map_or(Self::Binary(octets), Self::Date),
+            (Treatment::TypeF, &[a, b, c, d]) => {
+                DateTime::fields_f([a, b, c, d]).map_or(Self::Binary(octets), Self::DateTime)
+            }
+            (Treatment::TypeI, &[a, b, c, d, e, f]) => {
+                DateTime::fields_i([a, b, c, d, e, f]).map_or(Self::Binary(octets), Self::DateTime)
+            }
             _ => Self::Binary(octets),
         }
     }
@@ -204,6 +208,8 @@ impl Treatment {
         match (data_field, coding) {
             (DataField::Variable, _) | (_, Coding::Elsewhere) => Self::Elsewhere,
             (DataField::None | DataField::Readout, _) => Self::Nothing,
+            // No date is a real.
+            (DataField::Real32, Coding::Time) => Self::Octets,
             (DataField::Real32, _) => Self::Real,
             (_, Coding::Octets) => Self::Octets,
             (
