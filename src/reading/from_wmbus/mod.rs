@@ -64,12 +64,16 @@ impl Converted {
 /// The readings of a telegram that was heard by `links`, best first. What a meter marks as invalid has no value, so that
 /// no bill can be made of the mark.
 pub fn convert(telegram: &Telegram<'_>, received: Received, links: Vec<Link>, group: &Group) -> Converted {
-    convert_by(|record| record.value, telegram, received, links, group)
+    convert_by(valid, telegram, received, links, group)
 }
 
 /// As [`convert`], for whoever looks at a telegram: what is marked as invalid has the value that its field holds.
 pub fn inspect(telegram: &Telegram<'_>, received: Received, group: &Group) -> Converted {
     convert_by(|record| record.held(), telegram, received, Vec::new(), group)
+}
+
+fn valid<'a>(record: &DataRecord<'a>) -> record::Value<'a> {
+    if record.is_all_ones() { record::Value::None } else { record.value }
 }
 
 fn convert_by(
@@ -168,13 +172,14 @@ fn reading(
     device_type: u8,
     unmarked_gas: UnmarkedGas,
 ) -> Reading {
-    let obis = obis::obis(record, device_type, unmarked_gas);
+    let is_read = !record.is_unread();
+    let obis = obis::obis(record, device_type, unmarked_gas).filter(|_| is_read);
     Reading {
         source: Arc::clone(source),
         register: Register {
             obis,
             quantity: Quantity::Borrowed(record.vib.quantity.name()),
-            unit: unit::unit(record.vib.unit, obis),
+            unit: unit::unit(if is_read { record.vib.unit } else { record::Unit::None }, obis),
             function: match record.function {
                 record::Function::Instantaneous => Function::Instantaneous,
                 record::Function::Maximum => Function::Maximum,
@@ -243,7 +248,8 @@ fn quality(record: &DataRecord<'_>) -> Quality {
     };
     let is_invalid = match record.value {
         record::Value::DateTime(time) => time.invalid,
-        value => matches!(value, record::Value::None | record::Value::Invalid),
+        record::Value::None | record::Value::Invalid => true,
+        _ => record.is_unread() || record.is_all_ones(),
     };
     let is_marked = is_invalid || record.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Error(_)));
     if is_marked { quality.with(Quality::INVALID) } else { quality }

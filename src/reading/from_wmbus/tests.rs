@@ -312,6 +312,51 @@ fn quantities_without_a_name_keep_their_octets() {
 }
 
 #[test]
+fn octets_in_place_of_a_number_or_a_day_are_no_good_value() {
+    // Compact profiles: no base, a reserved spacing, a reserved coding, no whole slots, no profile at all.
+    check(WATER, "8d04931f 04 52101000", "- volume 52101000 s8 compact_profile [invalid]");
+    check(WATER, "8d049313 04 72fb0a00", "- volume 72fb0a00 s8 inverse_compact_profile [invalid]");
+    check(WATER, "8d04931e 04 7ffe0a00", "- volume 7ffe0a00 s8 compact_profile_register [invalid]");
+    check(HCA, "8d04ee13 03 72fe0a", "- hca_units 72fe0a s8 inverse_compact_profile [invalid]");
+    check(WATER, "04931f 01020304", "- volume 01020304 compact_profile [invalid]");
+    // More digits than are read.
+    check(WATER, "0d13 ca 01020304050607080910", "- volume 01020304050607080910 [invalid]");
+    check(HCA, "0d6e ca 01020304050607080910", "- hca_units 01020304050607080910 [invalid]");
+    // Days of another width than two octets.
+    check(WATER, "016c 05", "- date 05 [invalid]");
+    check(WATER, "036c 3b300b", "- date 11:48:59 [invalid]");
+    check(WATER, "056c 0000c03f", "- date 0000c03f [invalid]");
+    check(WATER, "0a6c 1312", "- date 1312 [invalid]");
+    check(WATER, "0d6d 03 010203", "- date_time 010203 [invalid]");
+    check(WATER, "05fd70 0000c03f", "- battery_change 0000c03f [invalid]");
+    // Containers stay what they are, and times of day.
+    check(WATER, "0dfd17 03 010203", "0-0:97.97.0 error_flags 010203");
+    check(WATER, "0dff01 03 010203", "- manufacturer_specific 010203 manufacturer_01");
+    check(WATER, "036d 3b300b", "0-0:1.0.0 date_time 11:48:59");
+}
+
+#[test]
+fn registers_of_an_earlier_day_with_all_bits_set_are_none() {
+    check(WATER, "4413 ffffffff", "8-0:1.2.0 volume -0.001 m3 s1 [invalid]");
+    check(HEAT, "840106 ffffffff", "- energy -1000 Wh s2 [invalid]");
+    check(WATER, "0413 ffffffff", "8-0:1.0.0 volume -0.001 m3");
+    check(WATER, "4213 ffff", "8-0:1.2.0 volume -0.001 m3 s1");
+    check(WATER, "449325 ffffffff", "- volume -0.001 m3 s1 per_month");
+    let frame = frame(&[0x44, 0x13, 0xff, 0xff, 0xff, 0xff]);
+    let mut scratch = wmbus::Scratch::default();
+    let telegram = Telegram::decode(&frame, &wmbus::NoKeys, &mut scratch).unwrap();
+    let Converted { readings, .. } = convert(&telegram, received(), Vec::new(), &Group::default());
+    assert_eq!(readings.iter().map(|reading| reading.value.clone()).collect::<Vec<_>>(), [Value::None]);
+}
+
+/// A plain telegram of a water meter whose maker is nobody.
+fn frame(records: &[u8]) -> Vec<u8> {
+    let head = [0x44, 0x21, 0x04, 0x78, 0x56, 0x34, 0x12, 0x01, 0x07, 0x7a, 0x01, 0x00, 0x00, 0x00];
+    let len = u8::try_from(head.len() + records.len()).unwrap();
+    [&[len][..], &head, records].concat()
+}
+
+#[test]
 fn reals_keep_their_bits() {
     let record = DataRecord::parse(&mut [0x05u8, 0x13, 0xcd, 0xcc, 0xcc, 0x3d].as_slice())
         .map(|record| (sent(&record), quality(&record)));

@@ -26,6 +26,7 @@ pub use modifier::{Modifier, Modifiers};
 pub(crate) use outline::{Outline, outlines};
 pub use profile::expand_profiles;
 pub use quantity::Quantity;
+use table::Coding;
 pub use text::Text;
 pub use time::{Date, DateTime, Time};
 pub use unit::{Factor, Unit};
@@ -116,7 +117,8 @@ impl<'a> DataRecord<'a> {
     }
 
     /// The value; where it is [`Value::Invalid`], what its field holds all the same, for whoever looks at the telegram:
-    /// the number that is the mark (the most negative one), a date that is none (2000-00-00), else the octets.
+    /// the number that is the mark (the most negative one), a date that is none (2000-00-00), else the
+    /// octets: also of a day of each year.
     pub fn held(&self) -> Value<'a> {
         match Vib::split(self.vib.octets) {
             Ok((_, Reading { coding, .. }, _)) if self.value == Value::Invalid => {
@@ -125,6 +127,28 @@ impl<'a> DataRecord<'a> {
             }
             _ => self.value,
         }
+    }
+
+    /// Octets or a time of day where the quantity is a number or a day: a profile that was not expanded, a number of more
+    /// digits than are read, a date of a wrong length. They are no value of the quantity.
+    pub fn is_unread(&self) -> bool {
+        let is_profile = || self.vib.modifiers.iter().any(Modifier::is_compact_profile);
+        match (self.value, self.vib.coding) {
+            (Value::Binary(_), Coding::Time) => true,
+            (Value::Binary(_), Coding::Octets) => is_profile(),
+            (Value::Binary(_), _) => self.vib.unit != Unit::None || self.vib.quantity == Quantity::HcaUnits,
+            (Value::Time(_), _) => self.vib.quantity == Quantity::Date,
+            _ => false,
+        }
+    }
+
+    /// A register of an earlier day with all bits set: meters say so that there is none.
+    pub fn is_all_ones(&self) -> bool {
+        matches!(self.value, Value::Integer(-1))
+            && matches!(self.vib.quantity, Quantity::Volume | Quantity::Energy)
+            && matches!(self.data_field, DataField::Integer32 | DataField::Integer48 | DataField::Integer64)
+            && self.storage_number > 0
+            && self.vib.modifiers.is_empty()
     }
 
     /// Appends the octets [`Self::parse`] read.

@@ -203,6 +203,13 @@ fn code<'a>(rest: &mut &'a [u8]) -> Option<Code<'a>> {
     })
 }
 
+impl Modifier<'_> {
+    /// The data are many values.
+    pub(super) const fn is_compact_profile(self) -> bool {
+        matches!(self, Self::CompactProfile | Self::CompactProfileRegister | Self::InverseCompactProfile)
+    }
+}
+
 impl fmt::Debug for Modifiers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()

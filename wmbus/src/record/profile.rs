@@ -1,12 +1,15 @@
 //! Compact profiles, EN 13757-3:2018 annex F: many values at regular steps in one data record.
 //!
 //! The value and the date with the profile's storage number are the base; its slots are expanded into data records
-//! with the storage numbers after it. Slots whose direction in time is not certain (VIFE 1F) get no dates, and are
-//! left alone where they say only differences.
+//! with the storage numbers after it.
+//!
+//! With VIFE 1F the base is the oldest (examples F.2.7 and F.2.8), but there are meters whose base is the youngest. It is
+//! believed where the meter's clock in the same telegram is not before the last slot. Elsewhere slots get no dates, and
+//! are left alone where they say only differences.
 
 use bytes::Buf;
 
-use super::{DataField, DataRecord, Date, DateTime, Dib, Draft, Modifier, Quantity, Records, Value, Vib};
+use super::{DataField, DataRecord, Date, DateTime, Dib, Draft, Function, Modifier, Quantity, Records, Value, Vib};
 use crate::Reject;
 
 /// The two octets before the slots.
@@ -30,8 +33,9 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Seconds(i64),
+    HalfMonth,
     Months(i64),
-    /// Half a month, or nothing that has to do with time.
+    /// Nothing that has to do with time.
     Other,
 }
 
@@ -78,11 +82,18 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
         place(record) == place(profile)
     };
     let mut value = records.iter().filter(is_beside).find(|record| record.vib.octets == vib).and_then(integer);
-    if direction == Direction::Unknown && spacing.kind != Kind::Absolute {
-        return Err(Reject::Reserved("direction of a compact profile"));
-    }
     let mut moment = records.iter().filter(is_beside).find_map(moment);
-    for (number, slot) in (1..).zip(buf.chunks_exact(size)) {
+    let slots = buf.chunks_exact(size);
+    let direction = match direction {
+        Direction::Unknown if moment.is_some_and(|base| base.are_over(spacing.step, slots.len(), records)) => {
+            Direction::Future
+        }
+        Direction::Unknown if spacing.kind != Kind::Absolute => {
+            return Err(Reject::Reserved("direction of a compact profile"));
+        }
+        direction => direction,
+    };
+    for (number, slot) in (1..).zip(slots) {
         let storage_number = profile.storage_number + number;
         let dib = |data_field| Dib {
             data_field,
@@ -91,17 +102,18 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
             tariff: profile.tariff,
             subunit: profile.subunit,
         };
-        if spacing.kind == Kind::Absolute {
-            let value = if is_none(slot) { Value::Invalid } else { Value::Binary(slot) };
-            Draft { dib: dib(spacing.slot), vib: &vib, value }.emit(out);
+        let (data_field, sent) = if spacing.kind == Kind::Absolute {
+            (spacing.slot, Some(Value::Binary(slot)).filter(|_| !is_none(slot)))
         } else {
             value = value.zip(spacing.difference(slot)).and_then(|(value, difference)| match direction {
                 Direction::Past => value.checked_sub(difference),
                 _ => value.checked_add(difference),
             });
-            let value = value.map_or(Value::Invalid, Value::Integer);
-            Draft { dib: dib(DataField::Integer64), vib: &vib, value }.emit(out);
-        }
+            (DataField::Integer64, value.map(Value::Integer))
+        };
+        // A slot without a value is a record without data.
+        let (data_field, sent) = sent.map_or((DataField::None, Value::None), |sent| (data_field, sent));
+        Draft { dib: dib(data_field), vib: &vib, value: sent }.emit(out);
         moment = moment.and_then(|moment| moment.step(spacing.step, direction));
         match moment {
             Some(Moment::Date(date)) => {
@@ -128,7 +140,8 @@ impl Spacing {
         };
         let reserved = Err(Reject::Reserved("spacing of a compact profile"));
         let step = match (control >> 4 & 3, value) {
-            (_, 0) | (3, 253) => Step::Other,
+            (_, 0) => Step::Other,
+            (3, 253) => Step::HalfMonth,
             (unit, 1..=250) => Step::Seconds(i64::from(value) * SECONDS.get(usize::from(unit)).copied().unwrap_or(0)),
             (3, 254) => Step::Months(1),
             (2, 254) => Step::Months(3),
@@ -160,6 +173,30 @@ impl Spacing {
 }
 
 impl Moment {
+    /// So many slots after this moment are not after the meter's clock.
+    fn are_over(self, step: Step, slots: usize, records: &[DataRecord<'_>]) -> bool {
+        let is_now = |record: &&DataRecord<'_>| {
+            record.vib.quantity == Quantity::DateTime
+                && (record.storage_number, record.tariff, record.subunit) == (0, 0, 0)
+                && record.function == Function::Instantaneous
+        };
+        let clock = records.iter().filter(is_now).find_map(moment).filter(Self::is_valid);
+        let last = (0..slots).try_fold(self, |moment, _| moment.step(step, Direction::Future));
+        clock.zip(last).is_some_and(|(clock, last)| last.place() <= clock.place())
+    }
+
+    const fn is_valid(&self) -> bool {
+        !matches!(self, Self::DateTime(DateTime { invalid: true, .. }))
+    }
+
+    /// In the order of time. A day is its first minute: it ends with its last.
+    const fn place(self) -> (Date, u8, u8) {
+        match self {
+            Self::Date(date) => (date, 0, 0),
+            Self::DateTime(time) => (time.date, time.hour, time.minute),
+        }
+    }
+
     fn step(self, step: Step, direction: Direction) -> Option<Self> {
         let sign = match direction {
             Direction::Past => -1,
@@ -167,6 +204,11 @@ impl Moment {
             Direction::Unknown => return None,
         };
         match (self, step) {
+            (Self::Date(date), Step::HalfMonth) => date.half_months_later(sign).map(Self::Date),
+            (Self::DateTime(time), Step::HalfMonth) => {
+                let date = time.date.half_months_later(sign)?;
+                Some(Self::DateTime(DateTime { date, ..time }))
+            }
             (Self::Date(date), Step::Months(months)) => date.months_later(sign * months).map(Self::Date),
             (Self::DateTime(time), Step::Months(months)) => {
                 let date = time.date.months_later(sign * months)?;
@@ -208,7 +250,7 @@ fn without_profile(vib: &Vib<'_>) -> Option<Vec<u8>> {
     let mut left = base.as_slice();
     let read = Vib::parse(&mut left).ok().filter(|_| left.is_empty())?;
     let is_same = (read.quantity, read.own()) == (vib.quantity, vib.own())
-        && read.modifiers.iter().eq(vib.modifiers.iter().take_while(|modifier| direction_of(*modifier).is_none()));
+        && read.modifiers.iter().eq(vib.modifiers.iter().take_while(|modifier| !modifier.is_compact_profile()));
     is_same.then_some(base)
 }
 
@@ -289,7 +331,7 @@ mod tests {
                 "date 2022-04-30 s31",
                 "volume 970e-3 m3 s32",
                 "date 2022-03-31 s32",
-                "volume invalid m3 s33",
+                "volume none m3 s33",
                 "date 2022-02-28 s33",
             ],
         );
@@ -300,23 +342,45 @@ mod tests {
                 value,
                 "volume 990e-3 m3 s31",
                 "date 2022-06-01 s31",
-                "volume invalid m3 s32",
+                "volume none m3 s32",
                 "date 2022-06-02 s32",
-                "volume invalid m3 s33",
+                "volume none m3 s33",
                 "date 2022-06-03 s33",
-                "volume invalid m3 s34",
+                "volume none m3 s34",
                 "date 2022-06-04 s34",
             ],
         );
         check(
             &with(&hex!("8d0f 9313 0a 2cfe 12000000 ffffffff")),
+            &[date, value, "volume 12e-3 m3 s31", "date 2022-02-28 s31", "volume none m3 s32", "date 2021-11-30 s32"],
+        );
+    }
+
+    #[test]
+    fn slots_after_an_oldest_base_are_believed_where_they_are_not_after_the_clock() {
+        let base = hex!("8204 6c df21  8404 13 e8030000");
+        let profile = hex!("8d04 931f 06 72fe 0a00 1400");
+        let (date, value) = ("date 2022-01-31 s8", "volume 1000e-3 m3 s8");
+        let slots = ["volume 1010e-3 m3 s9", "date 2022-02-28 s9", "volume 1030e-3 m3 s10", "date 2022-03-31 s10"];
+        let with = |clock: &[u8]| [&base[..], &profile, clock].concat();
+        check(&with(&hex!("046d 0000 df23")), &[&[date, value, "date_time 2022-03-31T00:00"][..], &slots].concat());
+        let kept = [date, value, "volume 72fe0a001400 m3 s8 compact_profile"];
+        check(&with(&hex!("046d 3b17 de23")), &[&kept[..], &["date_time 2022-03-30T23:59"]].concat());
+        check(&with(&hex!("446d 0000 df23")), &[&kept[..], &["date_time 2022-03-31T00:00 s1"]].concat());
+        check(&with(&[]), &kept);
+    }
+
+    #[test]
+    fn halves_of_months_have_dates() {
+        check(
+            &hex!("8204 6c df21  8404 13 e8030000  8d04 9313 06 72fd 0a00 1400"),
             &[
-                date,
-                value,
-                "volume 12e-3 m3 s31",
-                "date 2022-02-28 s31",
-                "volume invalid m3 s32",
-                "date 2021-11-30 s32",
+                "date 2022-01-31 s8",
+                "volume 1000e-3 m3 s8",
+                "volume 990e-3 m3 s9",
+                "date 2022-01-15 s9",
+                "volume 970e-3 m3 s10",
+                "date 2021-12-31 s10",
             ],
         );
     }
