@@ -15,6 +15,7 @@
 //! The cipher is a shift register, x^32 + x^30 + x^29 + x^20 + 1, seeded by key, address and header; makers' default
 //! keys are public. Known from public decoders. Not known: CI-fields B0 to B3, what follows the due date.
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 use bytes::Buf;
@@ -87,9 +88,11 @@ fn prios(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(
     out.is_decrypted = true;
     // All known meters count litres, also those whose unit says another power of ten.
     out.number(VIB_LITRES, values.register);
-    if let Some((due, date)) = values.due {
+    if let Some(due) = values.due {
         out.stored(1, VIB_LITRES, due);
-        out.date(1, date);
+    }
+    if let Some(date) = values.date {
+        out.date(1, Date::parse(date));
     }
     out.flags(&[first & ALARM, second & !BATTERY, third]);
     out.number(VIB_BATTERY, i64::from(second & BATTERY) * 5);
@@ -140,9 +143,9 @@ fn is_records(octets: &[u8]) -> bool {
 struct Values {
     register: u32,
     /// Short frames do not have it.
-    due: Option<(u32, Option<Date>)>,
-    /// The date is one, or the pattern for none.
-    is_dated: bool,
+    due: Option<u32>,
+    /// Of the value at the due date, type G; shorter ones do not have it.
+    date: Option<[u8; 2]>,
 }
 
 impl Values {
@@ -152,20 +155,18 @@ impl Values {
             return None;
         }
         let register = buf.try_get_u32_le().ok()?;
-        let Ok(due) = buf.try_get_u32_le() else { return Some(Self { register, due: None, is_dated: true }) };
-        let Some(date) = buf.first_chunk() else {
-            return Some(Self { register, due: Some((due, None)), is_dated: true });
-        };
-        let is_dated = matches!(date, [0x00, 0x00] | [0xff, 0xff]) || Date::parse(*date).is_some();
-        Some(Self { register, due: Some((due, Date::parse(*date))), is_dated })
+        let due = buf.try_get_u32_le().ok();
+        Some(Self { register, due, date: due.and(buf.first_chunk().copied()) })
     }
 
     /// One check octet fits by chance once in 256 times.
     fn is_plausible(&self) -> bool {
-        match self.due {
-            Some((due, _)) => self.is_dated && due <= self.register,
-            None => self.register < NINE_DIGITS,
-        }
+        let is_date = |date: [u8; 2]| match Date::parse(date) {
+            Some(date) => YEARS.contains(&date.year),
+            // There was no due date yet.
+            None => matches!(date, [0x00, 0x00] | [0xff, 0xff]) && self.due == Some(0),
+        };
+        self.register < NINE_DIGITS && self.due.is_none_or(|due| due <= self.register) && self.date.is_none_or(is_date)
     }
 }
 
@@ -237,6 +238,8 @@ const CHECK: u8 = 0x4b;
 /// Bits of the sum of all octets that are in the configuration's high octet.
 const SUM: u8 = 0xef;
 const NINE_DIGITS: u32 = 1_000_000_000;
+/// Of due dates: none of these meters is older, none is to be that old.
+const YEARS: RangeInclusive<u16> = 2000..=2050;
 
 const ALARM: u8 = 0xf0;
 const PERIOD: u8 = 0x0f;

@@ -63,16 +63,17 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// The day of the values with the same storage number; what is none is sent as such.
+    /// The day of the values with the same storage number; where there is none, a record without data says so.
     pub(super) fn date(&mut self, storage_number: u64, date: Option<Date>) {
-        // All ones are the day that is none.
-        let value = date.map_or(Value::Binary(&[0xff; 2]), Value::Date);
-        self.draft(Draft::new(DataField::Integer16, &[VIF_DATE], value).storage(storage_number));
+        let (data_field, value) =
+            date.map_or((DataField::None, Value::None), |date| (DataField::Integer16, Value::Date(date)));
+        self.draft(Draft::new(data_field, &[VIF_DATE], value).storage(storage_number));
     }
 
     pub(super) fn date_time(&mut self, storage_number: u64, time: Option<DateTime>) {
-        let value = time.map_or(Value::Invalid, Value::DateTime);
-        self.draft(Draft::new(DataField::Integer48, &[VIF_DATE_TIME], value).storage(storage_number));
+        let (data_field, value) =
+            time.map_or((DataField::None, Value::None), |time| (DataField::Integer48, Value::DateTime(time)));
+        self.draft(Draft::new(data_field, &[VIF_DATE_TIME], value).storage(storage_number));
     }
 
     /// A number behind VIF 7F: a [`super::field::Row`] of the manufacturer names it.
