@@ -121,7 +121,7 @@ fn convert_by(
         .iter()
         .filter(|record| record.data_field != record::DataField::Readout)
         .flat_map(|record| {
-            let value = value(value_of(record), record.vib.exponent);
+            let value = named(record).unwrap_or_else(|| value(value_of(record), record.vib.exponent));
             let own = reading(record, value, &source, device_type, group.unmarked_gas);
             with_fields(own, record, &telegram.address)
         })
@@ -226,6 +226,16 @@ fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) 
         })
     });
     Some(own).filter(|_| !is_whole).into_iter().chain(meanings)
+}
+
+/// The meter that an identification of eight octets (07 79) names: its address as in a long header.
+fn named(record: &DataRecord<'_>) -> Option<Value> {
+    let is_address = record.vib.quantity == record::Quantity::Identification
+        && record.data_field == record::DataField::Integer64
+        && record.vib.modifiers.is_empty();
+    let mut octets = record.octets.strip_prefix(record.header()).filter(|_| is_address)?;
+    let address = wmbus::Address::parse_long(&mut octets).ok()?;
+    Some(Value::Text(meter_id(&address).to_string().into()))
 }
 
 fn value(value: record::Value<'_>, scaler: i8) -> Value {

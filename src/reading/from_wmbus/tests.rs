@@ -349,6 +349,19 @@ fn registers_of_an_earlier_day_with_all_bits_set_are_none() {
     assert_eq!(readings.iter().map(|reading| reading.value.clone()).collect::<Vec<_>>(), [Value::None]);
 }
 
+#[test]
+fn an_identification_of_eight_octets_is_an_address() {
+    let names = |records: &[u8]| {
+        let frame = frame(records);
+        let mut scratch = wmbus::Scratch::default();
+        let telegram = Telegram::decode(&frame, &wmbus::NoKeys, &mut scratch).unwrap();
+        inspect(&telegram, received(), &Group::default()).readings.iter().map(print).collect::<Vec<_>>()
+    };
+    let address = [0x07, 0x79, 0x67, 0x66, 0x55, 0x55, 0x93, 0x44, 0x17, 0x06];
+    assert_eq!(names(&address), ["0-0:96.1.255 identification QDS-55556667-17-06"]);
+    assert_eq!(names(&[0x0c, 0x79, 0x67, 0x66, 0x55, 0x55]), ["0-0:96.1.255 identification 55556667"]);
+}
+
 /// A plain telegram of a water meter whose maker is nobody.
 fn frame(records: &[u8]) -> Vec<u8> {
     let head = [0x44, 0x21, 0x04, 0x78, 0x56, 0x34, 0x12, 0x01, 0x07, 0x7a, 0x01, 0x00, 0x00, 0x00];
