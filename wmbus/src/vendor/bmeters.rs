@@ -14,10 +14,10 @@
 //!              0F 11 SSSS tttt dddd OOOO hhhh aaaa mmmm DDDD HHHH llll uuuu x 4 llll x 3 .. (9) TTTTTT
 //! RKN9         0F uuuu x 12 OOOO dddd ..                                no record 03 6E before it
 //! S  status    t d  time, date    a l  ambient temperature of this period, of the last    h H  heater's
-//! m D  greatest, its date    u T  units, in all    O  housing opened    temperatures in 0.01 degrees, 8000 is none
+//! m D  greatest, its date    n  measurements    u T  units, in all    O  housing opened    temperatures in 0.01 degrees, 8000 is none
 //! ```
 //!
-//! Known from public decoders.
+//! Known from public decoders; how the time t of Hydroclima is laid out, nobody tells.
 
 use bytes::Buf;
 
@@ -60,6 +60,7 @@ const ROWS: &[Row] = &[
     Row { models: &[], vifes: LEAK_DATE, fields: &[Field::date("leak_date")] },
     Row { models: &[], vifes: OPENED_DATE, fields: &[Field::date("housing_opened_date")] },
     Row { models: &[], vifes: INDICATION, fields: &[Field::whole("hca_indication", Unit::None)] },
+    Row { models: &[], vifes: MEASUREMENTS, fields: &[Field::whole("measurements", Unit::None)] },
     Row { models: &[], vifes: TOTAL, fields: &[Field::whole("hca_units_total", Unit::None)] },
 ];
 
@@ -168,7 +169,7 @@ fn hydroclima(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Res
         0x10 => {
             out.temperature(0, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
             greatest(0, &mut buf, out)?;
-            let _measurements = buf.try_get_u16()?;
+            out.own(0, MEASUREMENTS, buf.try_get_u16_le()?);
             out.temperature(1, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
             out.temperature(1, VIB_MEAN_HEATER, buf.try_get_i16_le()?);
             out.own(0, INDICATION, buf.try_get_u16_le()?);
@@ -206,9 +207,9 @@ fn rkn9(mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
 /// The greatest ambient temperature of a period and its day.
 fn greatest(storage_number: u64, buf: &mut &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     let temperature = Value::Integer(buf.try_get_i16_le()?.into());
-    let date = date(buf)?.map_or(Value::Invalid, Value::Date);
-    for (vib, value) in [(VIB_AMBIENT, temperature), (VIB_DATE, date)] {
-        let draft = Draft::new(DataField::Integer16, vib, value).storage(storage_number);
+    let date = date(buf)?.map_or((DataField::None, Value::None), |date| (DataField::Integer16, Value::Date(date)));
+    for (vib, (data_field, value)) in [(VIB_AMBIENT, (DataField::Integer16, temperature)), (VIB_DATE, date)] {
+        let draft = Draft::new(data_field, vib, value).storage(storage_number);
         out.draft(draft.function(Function::Maximum));
     }
     Ok(())
@@ -262,3 +263,4 @@ const LEAK_DATE: &[u8] = &[0xff, 0x04];
 const OPENED_DATE: &[u8] = &[0xff, 0x05];
 const INDICATION: &[u8] = &[0xff, 0x06];
 const TOTAL: &[u8] = &[0xff, 0x07];
+const MEASUREMENTS: &[u8] = &[0xff, 0x08];

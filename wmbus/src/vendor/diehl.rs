@@ -1,4 +1,5 @@
-//! Diehl, Hydrometer, Sappel: PRIOS (izar) with CI-fields A0 to A7, RealData (hydrus, sharky) with CI-field 7A.
+//! Diehl, Hydrometer, Sappel: PRIOS (izar) with CI-fields A0 to A7; but for Sappel RealData (hydrus, sharky) with CI-field
+//! 7A.
 //!
 //! ```text
 //! on the air   MMMM VV TT IIIIIIII     Sappel's PRIOS: MMMM and a packed serial number, see `serial`
@@ -13,7 +14,8 @@
 //! ```
 //!
 //! The cipher is a shift register, x^32 + x^30 + x^29 + x^20 + 1, seeded by key, address and header; makers' default
-//! keys are public. Known from public decoders. Not known: CI-fields B0 to B3, what follows the due date.
+//! keys are public. Known from public decoders. Not known: CI-fields B0 to B3, what
+//! follows the due date, what is in alarms (CI-field 71).
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
@@ -28,7 +30,7 @@ use crate::{Address, Key, Reject};
 pub(super) const DIEHL: Maker = Maker {
     manufacturers: &["DME", "EWT", "HYD", "SPL"],
     address: Some(swapped),
-    layouts: &[LAYOUTS],
+    layouts: &[PRIOS, REAL_DATA],
     default_key: Some(|| &DEFAULT_KEY),
     ..Maker::PLAIN
 };
@@ -36,14 +38,17 @@ pub(super) const DIEHL: Maker = Maker {
 pub(super) const SAPPEL: Maker = Maker {
     manufacturers: &["SAP"],
     address: Some(packed),
-    layouts: &[LAYOUTS],
+    layouts: &[PRIOS],
     default_key: Some(|| &DEFAULT_KEY),
     ..Maker::PLAIN
 };
 
-const LAYOUTS: &[Layout] = &[
-    Layout { models: &[], place: Place::Ci(&[0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]), translate: prios },
+const PRIOS: &[Layout] =
+    &[Layout { models: &[], place: Place::Ci(&[0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7]), translate: prios }];
+
+const REAL_DATA: &[Layout] = &[
     Layout { models: &[], place: Place::Protected, translate: real_data },
+    Layout { models: &[], place: Place::Alarm, translate: |_, _, _| Err(Fault::ALARM) },
 ];
 
 /// Version and device type stand before the identification number in PRIOS, RealData and alarms.
@@ -74,8 +79,8 @@ fn prios(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(
         return Err(Reject::ManufacturerLayout("unit of prios").into());
     }
     let header = u32::from_be_bytes([sent.ci_field().ok_or(Fault::Other)?, first, second, third]);
-    let mut plain = [0; PRIOS];
-    let ciphered = buf.get(..buf.len().min(PRIOS)).unwrap_or(buf);
+    let mut plain = [0; LONGEST];
+    let ciphered = buf.get(..buf.len().min(LONGEST)).unwrap_or(buf);
     let values = ciphers(sent.key, &link, header).find_map(|(cipher, is_default)| {
         let plain = cipher.decipher(ciphered, &mut plain);
         Values::parse(plain).filter(|values| !is_default || values.is_plausible())
@@ -247,7 +252,7 @@ const BATTERY: u8 = 0x1f;
 /// The VIF of volume, without its power of ten.
 const VOLUME: u8 = 0x10;
 /// Check octet, two values, date.
-const PRIOS: usize = 11;
+const LONGEST: usize = 11;
 const SHORTEST: usize = 5;
 
 const VIB_LITRES: &[u8] = &[0x13];

@@ -74,10 +74,11 @@ impl Row {
     }
 }
 
-/// Whether a list of versions and device types has this one; an empty list has all, device type [`ANY`] is any.
+/// Whether a list of versions and device types has this one; an empty list has all, [`ANY`] is any.
 pub(super) fn is_model(models: &[(u8, u8)], (version, device_type): (u8, u8)) -> bool {
-    models.is_empty() || models.iter().any(|(v, t)| *v == version && (*t == device_type || *t == ANY))
+    let is = |row: u8, own| row == own || row == ANY;
+    models.is_empty() || models.iter().any(|(v, t)| is(*v, version) && is(*t, device_type))
 }
 
-/// Any device type in a list of models.
+/// Any version, or device type, in a list of models.
 pub(super) const ANY: u8 = 0xff;

@@ -15,13 +15,14 @@
 //! 01 FF 21  ii          heat meter 302: bits not published
 //! .. FF 09, FF 0A       pressure: coefficients alpha, beta
 //! .. FF 11, FF 1A       configuration, type
+//! 04 EE FF 07, FF 08    heat meter 602: counters of the inputs A and B, where the standard has units of allocators
 //! 04 FB 82 75 rrrrrrrr  EM24: reactive energy in kvarh, its VIFE 75 is to be left out; with 3C: production
 //! ```
 //!
 //! The manufacturer publishes E8 and E9 as registers of its heat meters, to which the volume's power of ten does not
 //! apply; the rest is known from public decoders.
 
-use super::field::{Field, Row};
+use super::field::{ANY, Field, Row};
 use super::layout::{Layout, Maker};
 use crate::record::Unit;
 
@@ -31,13 +32,18 @@ pub(super) const MAKER: Maker =
 const LAYOUTS: &[Layout] = &[
     Layout::vib(EM24, &[0xfb, 0x82, 0x75], &[0xfb, 0x02]),
     Layout::vib(EM24, &[0xfb, 0x82, 0xf5, 0x3c], &[0xfb, 0x82, 0x3c]),
+    Layout::vib(HEAT_602, &[0xee, 0xff, 0x07], &[0xff, 0xff, 0x01]),
+    Layout::vib(HEAT_602, &[0xee, 0xff, 0x08], &[0xff, 0xff, 0x02]),
 ];
 
 const EM24: &[(u8, u8)] = &[(0x33, 0x02), (0x00, 0x02)];
+const HEAT_602: &[(u8, u8)] = &[(0x1c, ANY)];
 
 const ROWS: &[Row] = &[
     row(&[0x07], &[Field::whole("volume_times_flow_temperature", Unit::CubicMetreCelsius)]),
     row(&[0x08], &[Field::whole("volume_times_return_temperature", Unit::CubicMetreCelsius)]),
+    row(&[0xff, 0x01], &[Field::whole("input_a_counter", Unit::None)]),
+    row(&[0xff, 0x02], &[Field::whole("input_b_counter", Unit::None)]),
     row(&[0x11], &[Field::whole("configuration_number", Unit::None)]),
     row(&[0x1a], &[Field::whole("type_number", Unit::None)]),
     row(&[0x20], &[Field::whole("info_codes", Unit::None)]),

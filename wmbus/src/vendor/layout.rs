@@ -105,6 +105,8 @@ pub(super) enum Place {
     Records,
     /// The whole of what claims to be data records, under a security mode that is none: 16 to 31.
     Protected,
+    /// What is sent in place of data records, CI-fields 71, 74 and 75.
+    Alarm,
     /// What follows DIF 0F or 1F.
     Tail,
     /// One data record whose VIB begins with these octets.
@@ -194,6 +196,7 @@ impl Sent<'_> {
         match (place, self.reject) {
             (Place::Ci(ci_fields), Some(Reject::ManufacturerCi(ci_field))) => ci_fields.contains(&ci_field),
             (Place::Records, None) => self.tpl.is_some_and(|tpl| tpl.content == Content::Records && !tpl.to_meter),
+            (Place::Alarm, None) => self.tpl.is_some_and(|tpl| tpl.content == Content::Alarm),
             (Place::Protected, Some(Reject::UnsupportedSecurity(_))) => true,
             _ => false,
         }
@@ -216,7 +219,7 @@ impl Maker {
         for layouts in self.layouts {
             for layout in layouts.iter().filter(|layout| is_model(layout.models, model)) {
                 match layout.place {
-                    Place::Records => is_whole = true,
+                    Place::Records | Place::Alarm => is_whole = true,
                     Place::Tail | Place::Record(_) | Place::Vib(..) => is_part = true,
                     Place::Ci(_) | Place::Protected => {}
                 }
@@ -317,6 +320,7 @@ impl From<TryGetError> for Fault {
 
 impl Fault {
     pub(super) const LENGTH: Self = Self::Reject(Reject::ManufacturerLayout("layout of this length"));
+    pub(super) const ALARM: Self = Self::Reject(Reject::ManufacturerLayout("content of this alarm"));
 
     /// The verdict on the telegram; None where the layout has nothing to say of it.
     pub(super) fn verdict(self) -> Option<(Verdict, Option<Reject>)> {

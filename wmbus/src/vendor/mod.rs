@@ -20,6 +20,7 @@ mod diehl;
 mod ebz;
 mod ei_electronics;
 mod gwf;
+mod itron;
 mod kaden;
 mod kamstrup;
 mod metrix;
@@ -49,6 +50,7 @@ const MAKERS: &[&Maker] = &[
     &ebz::MAKER,
     &ei_electronics::MAKER,
     &gwf::MAKER,
+    &itron::MAKER,
     &kaden::MAKER,
     &kamstrup::MAKER,
     &metrix::MAKER,

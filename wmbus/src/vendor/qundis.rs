@@ -8,6 +8,8 @@
 //! w  consumption of a month, the one that ends at M last; 8000 is none
 //! ```
 //!
+//! A value that the telegram has in a record of its own as well is left out of the set: the record is the fresher one.
+//!
 //! Known from public decoders; the order of the months follows from the values.
 
 use bytes::Buf;
@@ -15,7 +17,7 @@ use bytes::Buf;
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
 use crate::Address;
-use crate::record::{DataField, DataRecord, Date, Dib, Draft, Function, Records, Value};
+use crate::record::{DataField, DataRecord, Date, Dib, Draft, Function, Records, Value, Vib};
 
 pub(super) const MAKER: Maker =
     Maker { manufacturers: &["QDS", "LSE"], address: Some(inner), layouts: &[WALK_BY], ..Maker::PLAIN };
@@ -34,7 +36,7 @@ fn inner(link: &Address, rest: &[u8]) -> Option<Address> {
 pub(super) const WALK_BY: &[Layout] =
     &[Layout { models: &[], place: Place::Record(&[0xff, 0x5f]), translate: walk_by }];
 
-fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+fn walk_by(sent: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     let mut buf = octets.strip_prefix(&DATA_SET).filter(|buf| buf.len() == LENGTH).ok_or(Fault::Other)?;
     let _counter = buf.try_get_u8()?;
     let _zero_and_flags = buf.try_get_uint(5)?;
@@ -44,12 +46,13 @@ fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(),
         return Err(Fault::Other);
     }
     let error_date = date(&mut buf)?;
-    digits(0, vif, &mut buf, out)?;
+    digits(sent, 0, vif, &mut buf, out)?;
     let mut month_end = None;
     for storage_number in [DUE, MONTH_END] {
         month_end = date(&mut buf)?;
-        digits(storage_number, vif, &mut buf, out)?;
-        out.date(storage_number, month_end);
+        if digits(sent, storage_number, vif, &mut buf, out)? {
+            out.date(storage_number, month_end);
+        }
     }
     if error_date.is_some() {
         let value = error_date.map_or(Value::Invalid, Value::Date);
@@ -69,10 +72,28 @@ fn walk_by(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(),
     Ok(())
 }
 
-/// Eight digits are a data record already.
-fn digits(storage_number: u64, vif: u8, buf: &mut &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    out.sent(stored(DataField::Bcd8, storage_number), &[vif], &buf.try_get_u32()?.to_be_bytes());
-    Ok(())
+/// Eight digits are a data record already; whether they are needed.
+fn digits(
+    sent: &Sent<'_>,
+    storage_number: u64,
+    vif: u8,
+    buf: &mut &[u8],
+    out: &mut Translation<'_>,
+) -> Result<bool, Fault> {
+    let digits = buf.try_get_u32()?.to_be_bytes();
+    let quantity = Vib::parse(&mut &[vif][..])?.quantity;
+    let is_plain = |record: DataRecord<'_>| {
+        record.vib.quantity == quantity
+            && record.vib.modifiers.is_empty()
+            && (record.storage_number, record.tariff, record.subunit) == (storage_number, 0, 0)
+            && record.function == Function::Instantaneous
+            && matches!(record.value, Value::Integer(_))
+    };
+    let is_needed = !Records::new(sent.application).flatten().any(is_plain);
+    if is_needed {
+        out.sent(stored(DataField::Bcd8, storage_number), &[vif], &digits);
+    }
+    Ok(is_needed)
 }
 
 fn stored(data_field: DataField, storage_number: u64) -> Dib {

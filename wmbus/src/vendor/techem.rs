@@ -7,7 +7,7 @@
 //! allocator (94)      SS DDDD pppp RRRR cccc .. tttt uuuu ..
 //! allocator (61 64)   SS DDDD pppp RRRR cccc ..
 //! water (50)          .... TTTT vvvvvv (.. aa bb) x 13
-//! smoke (76)          SS DDDD RRRR .... TTTT ..
+//! smoke (76)          SS DDDD .... .... TTTT ..
 //! S  status, 0 smoke   D  due date, form A      R  running date, form B, without a year
 //! p  at the due date   c  since the due date    T  day, form A
 //! t  room temperature  u  radiator temperature  v  register    a b  halves of a month
@@ -15,7 +15,8 @@
 //! ```
 //!
 //! Known from public decoders, which agree on all but what is left out here: the history of allocators and water
-//! meters, of which the order is not published, and CI-field A3.
+//! meters, of which the order is not published, CI-field A3, and the day before that of the smoke detector, which the
+//! decoders take for one of form B: it was heard with the octets of the other day, which is of form A.
 
 use bytes::Buf;
 
@@ -50,6 +51,7 @@ const ROWS: &[Row] = &[
     Row { models: &[], vifes: KILOWATT_HOUR, fields: &[since("energy_since_due_date", Unit::WattHour, 3)] },
     Row { models: &[], vifes: HALF_MONTH, fields: &[since("volume_of_half_month", Unit::CubicMetre, -1)] },
     Row { models: &[], vifes: SMOKE, fields: &[Field::whole("smoke", Unit::None)] },
+    Row { models: &[], vifes: STATUS_DATE, fields: &[Field::date("status_date")] },
 ];
 
 const fn since(name: &'static str, unit: Unit, exponent: i8) -> Field {
@@ -126,6 +128,7 @@ fn allocator(mut buf: &[u8], temperatures: Option<usize>, out: &mut Translation<
         }
         out.number(VIB_ROOM, buf.try_get_i16_le()?);
         out.number(VIB_RADIATOR, buf.try_get_i16_le()?);
+        let _counter = buf.try_get_u8()?;
     }
     Ok(())
 }
@@ -163,6 +166,11 @@ fn smoke(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), 
     out.own(0, SMOKE, status & 1);
     out.flags(&[status]);
     out.date(1, date);
+    let mut later = buf;
+    // Of the smoke, else today.
+    if let (Ok(_), Ok(day)) = (later.try_get_u32_le(), later.try_get_u16_le()) {
+        out.own_date(0, STATUS_DATE, form_a(day));
+    }
     Ok(())
 }
 
@@ -195,6 +203,7 @@ const MEGAJOULE: &[u8] = &[0xff, 0x02];
 const KILOWATT_HOUR: &[u8] = &[0xff, 0x03];
 const HALF_MONTH: &[u8] = &[0xff, 0x04];
 const SMOKE: &[u8] = &[0xff, 0x05];
+const STATUS_DATE: &[u8] = &[0xff, 0x06];
 
 const MONTHS: u8 = 12;
 const HALF: u8 = 15;

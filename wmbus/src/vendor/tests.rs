@@ -7,7 +7,7 @@ use hex_literal::hex;
 use proptest::prelude::*;
 
 use super::{Meaning, fields};
-use crate::record::{DataField, DataRecord, Draft, Unit, Value};
+use crate::record::{DataField, DataRecord, Date, Draft, Unit, Value};
 use crate::sim::{Message, Protection};
 use crate::{Address, Form, Key, NoKeys, Reject, Scratch, Telegram, Verdict, link, security};
 
@@ -126,6 +126,17 @@ fn techem_allocators_begin_anew_at_the_due_date() {
     check(&framed(&[&hex!("44 6850 78563412 69 80 a0 00 9f2f 6400 5006 1e00 6aff 9411 1000")]), None, &expected);
     check(&framed(&[&hex!("44 6850 78563412 94 80 a2 00 9f2f 6400 5006 1e00 77 6aff 9411 1000")]), None, &expected);
     check(&framed(&[&hex!("44 6850 78563412 64 80 a0 00 9f2f 6400 5006 1e00 6aff")]), None, &expected[..4]);
+    // One octet less than the least.
+    check_verdict(
+        &framed(&[&hex!("44 6850 78563412 69 80 a0 00 9f2f 6400 5006 1e00 6aff 9411")]),
+        None,
+        Verdict::Unsupported,
+    );
+    check_verdict(
+        &framed(&[&hex!("44 6850 78563412 94 80 a2 00 9f2f 6400 5006 1e00 77 6aff 9411")]),
+        None,
+        Verdict::Unsupported,
+    );
     check_verdict(&framed(&[&hex!("44 6850 78563412 69 80 a3 00 9f2f 6400 5006 1e00")]), None, Verdict::Unsupported);
     check_verdict(&framed(&[&hex!("44 6850 78563412 69 80 a0 00 9f2f")]), None, Verdict::Unsupported);
 }
@@ -164,6 +175,13 @@ fn techem_smoke_is_an_error_flag() {
         None,
         &["manufacturer_specific ff 05 1", "error_flags 01", "date 2023-12-31 s1"],
     );
+    check(
+        &framed(&[&hex!("44 6850 78563412 76 f0 a0 00 9f2f 6530 0060 6530 0000")]),
+        None,
+        &["manufacturer_specific ff 05 0", "error_flags 00", "date 2023-12-31 s1", "manufacturer_specific ff 06 13061"],
+    );
+    let day = hex!("04ffff06 05330000");
+    check_meaning(&hex!("6850 78563412 76 f0"), &day, &[("status_date", Meaning::Date(Date::new(2024, 3, 5)))]);
 }
 
 #[test]
@@ -237,6 +255,27 @@ fn real_data_are_records_whose_sum_is_right() {
 }
 
 #[test]
+fn what_nobody_has_told_of_has_a_reason() {
+    let reason = |octets: &[u8]| {
+        let frame = framed(&[octets]);
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode(&frame, &NoKeys, &mut scratch).unwrap();
+        (telegram.verdict, telegram.reject.map(|reject| reject.to_string()).unwrap_or_default())
+    };
+    let unknown = |what: &str| (Verdict::Unsupported, format!("{what} is not known"));
+    assert_eq!(reason(&hex!("44 a511 70 07 78563412 71 01020304")), unknown("content of this alarm"));
+    assert_eq!(
+        reason(&hex!("44 496a 78563412 0b 16 7a 2a 00 0000 0f 00000000 00010000 0002")),
+        unknown("layout of this length")
+    );
+    // What others send in an alarm is for their operators.
+    assert_eq!(reason(&hex!("44 2d2c 78563412 40 0c 71 01")), (Verdict::Ok, String::new()));
+    // Sappel's address is not swapped: nothing tells its RealData.
+    let sappel = hex!("44 304c 78563412 20 04 7a 2a 00 0010 0413 39300000");
+    assert_eq!(reason(&sappel), (Verdict::Unsupported, "security mode 16 is not decrypted".to_owned()));
+}
+
+#[test]
 fn mode_5_of_diehl_is_tried_with_the_default_key() {
     let address = Address { manufacturer: 0x11a5, identification: 0x1234_5678, version: 0x70, device_type: 0x07 };
     let default = Key::new(hex!("51728910e66d83f8 51728910e66d83f8"));
@@ -297,6 +336,18 @@ fn qundis_puts_a_data_set_into_one_record() {
     assert_eq!(records[18..20], ["date 2022-01-31 s13", "date 2021-12-31 s12"]);
     let (_, heat) = lines(&set(&hex!("c0 06")), None);
     assert_eq!(heat[0], "energy 2341e3 Wh");
+    // What the telegram has in a record as well is not told twice.
+    let twice = |plain: &[u8]| {
+        let head = hex!("44 9344 78563412 1a 07 78");
+        let set = hex!("0dff5f35 0082 01 0000 00 00 07 c1 13 ffff 41230000 9f2c 78120000 df21 34220000");
+        lines(&framed(&[&head, plain, &set, &months, &hex!("2f")]), None).1
+    };
+    assert_eq!(twice(&hex!("0c13 42230000"))[..2], ["volume 2342e-3 m3", "volume 1278e-3 m3 s1"]);
+    assert_eq!(
+        twice(&hex!("4c13 79120000 426c 9f2c"))[..4],
+        ["volume 1279e-3 m3 s1", "date 2020-12-31 s1", "volume 2341e-3 m3", "volume 2234e-3 m3 s17"]
+    );
+    assert_eq!(twice(&hex!("8c1013 42230000"))[1], "volume 2341e-3 m3");
     // A VIF that the kind does not have: the octets stay as they are.
     let (_, unknown) = lines(&set(&hex!("c1 06")), None);
     assert!(unknown[0].starts_with("manufacturer_specific 5f 0082"), "{unknown:?}");
@@ -373,6 +424,7 @@ fn hydroclima_sends_temperatures() {
             "external_temperature 1866e-2 Cel average",
             "external_temperature 4751e-2 Cel maximum",
             "date 2021-12-31 maximum",
+            "manufacturer_specific ff 08 9393",
             "external_temperature invalid Cel s1 average",
             "flow_temperature 1747e-2 Cel s1 average",
             "manufacturer_specific ff 06 33",
@@ -483,8 +535,40 @@ fn corrections_are_of_their_makers_alone() {
     );
     let easymeter = hex!("44 7916 78563412 11 02 7a 2a 00 0000 04a9ff01 10270000");
     check(&framed(&[&easymeter]), None, &["power 10000e-2 W l1"]);
+    let inputs = hex!("44 2d2c 78563412 1c 04 7a 2a 00 0000 04eeff07 05000000 04eeff08 06000000 026e 0700");
+    check(
+        &framed(&[&inputs]),
+        None,
+        &["manufacturer_specific ff 01 5", "manufacturer_specific ff 02 6", "hca_units 7"],
+    );
     let another = hex!("44 2d2c 78563412 11 02 7a 2a 00 0000 04a9ff01 10270000");
     check(&framed(&[&another]), None, &["power 10000e-2 W manufacturer_01"]);
+}
+
+#[test]
+fn itron_remembers_smoke() {
+    let head = hex!("44 9726 78563412 03 1a 7a 2a 00 0000 077f 0102030411052a1f");
+    let moments = [&hex!("2a0ac527 01010000")[..], &[0; 28]].concat();
+    let state = "manufacturer_specific 2245612934837502465";
+    let mut expected = vec![state, "date_time 2022-07-05T10:42 manufacturer_01"];
+    let none: Vec<String> = (2..=9).map(|event| format!("date_time none manufacturer_{event:02x}")).collect();
+    expected.extend(none.iter().map(String::as_str));
+    expected.extend([
+        "manufacturer_specific ff 01 7",
+        "manufacturer_specific ff 02 8",
+        "manufacturer_specific ff 03 9",
+    ]);
+    check(&framed(&[&head, &hex!("0f"), &moments, &hex!("0700 0800 0900")]), None, &expected);
+    check(&framed(&[&head, &hex!("0f"), &moments, &hex!("0700 0800 09")]), None, &expected);
+}
+
+#[track_caller]
+fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
+    let address = Address::parse(&mut &*address).unwrap();
+    let record = DataRecord::parse(&mut &*record).unwrap();
+    let Value::Integer(number) = record.value else { panic!("{record}") };
+    let found: Vec<_> = fields(&address, &record).iter().map(|field| (field.name, field.of(number))).collect();
+    assert_eq!(found, expected);
 }
 
 #[track_caller]
@@ -510,6 +594,32 @@ fn records_of_known_makers_have_a_meaning() {
     check_fields(&kamstrup, &hex!("04ff08 ffffffff"), &[("volume_times_return_temperature", -1, 0, m3_celsius)]);
     check_fields(&kamstrup, &hex!("04ff09 01000000"), &[]);
     check_fields(&hex!("2d30 78563412 40 0c"), &hex!("04ff07 01000000"), &[]);
+    let heat_602 = hex!("2d2c 78563412 1c 04");
+    check_fields(&heat_602, &hex!("04ffff01 05000000"), &[("input_a_counter", 5, 0, Unit::None)]);
+    check_fields(&heat_602, &hex!("04ffff02 06000000"), &[("input_b_counter", 6, 0, Unit::None)]);
+    let easymeter = hex!("7916 78563412 30 37");
+    check_fields(&easymeter, &hex!("04ff00 10270000"), &[("phase_power", 10_000, -2, Unit::Watt)]);
+    check_fields(&easymeter, &hex!("01ff28 02"), &[("phase_number", 2, 0, Unit::None)]);
+    let bits = |name, number| (name, number, 0, Unit::None);
+    check_fields(
+        &hex!("9726 78563412 03 1a"),
+        &hex!("077f 0102030411052a1f"),
+        &[
+            bits("billing_day", 31),
+            bits("removed_once", 0),
+            bits("installed", 1),
+            bits("operating_mode", 2),
+            bits("perimeter_intrusion", 0),
+            bits("inlet_blocked", 1),
+            bits("temperature_out_of_range", 0),
+            bits("product", 5),
+            bits("battery_life", 8),
+            bits("detector_errors", 0x0403),
+            bits("modem_errors", 2),
+            bits("configuration", 1),
+        ],
+    );
+    check_fields(&hex!("9726 78563412 03 07"), &hex!("077f 0102030411052a1f"), &[]);
     let b23 = hex!("4204 78563412 10 02");
     check_fields(&b23, &hex!("02ffe0ff8100 18fc"), &[("power_factor_l1", -1_000, -3, Unit::None)]);
     check_fields(&b23, &hex!("02ffd200 0807"), &[("phase_angle", 1_800, -1, Unit::Degree)]);

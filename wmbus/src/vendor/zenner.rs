@@ -17,17 +17,20 @@ use super::translation::Translation;
 pub(super) const MAKER: Maker = Maker { manufacturers: &["ZRI"], layouts: &[LAYOUTS, WALK_BY], ..Maker::PLAIN };
 
 const LAYOUTS: &[Layout] = &[
-    Layout { models: &[(0x0b, 0x16)], place: Place::Tail, translate: water },
+    Layout { models: &[(0x0b, 0x16)], place: Place::Records, translate: water },
     Layout { models: &[(0x99, 0x07)], place: Place::Record(VIB_DATE_TIME), translate: clock },
 ];
 
-fn water(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+fn water(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    let mut buf = octets.strip_prefix(&[MANUFACTURER]).ok_or(Fault::Other)?;
     let status = buf.try_get_u32_le()?;
     let due = buf.try_get_u32_le()?;
     let register = buf.try_get_u32_le()?;
     out.number(VIB_VOLUME, i64::from(register) * PER_256);
     out.stored(1, VIB_VOLUME, i64::from(due) * PER_256);
     out.flags(&status.to_le_bytes());
+    // They stay for who looks at them.
+    out.octets(octets);
     Ok(())
 }
 
@@ -41,6 +44,8 @@ fn clock(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
     Ok(())
 }
 
+/// The DIF before data of the manufacturer's own.
+const MANUFACTURER: u8 = 0x0f;
 const VIB_DATE_TIME: &[u8] = &[0x6d];
 const HUNDRED_YEARS: u8 = 0x60;
 const YEARS_2100: u8 = 0x40;
