@@ -141,6 +141,12 @@ impl Keys for MeterKeys {
         self.of(&meter_id(address))
     }
 
+    /// Its key is that of the line `*`.
+    fn is_for_all(&self, address: &Address) -> bool {
+        let all = self.keys.get(&MeterPattern::default());
+        all.is_some_and(|all| self.key(address).is_some_and(|key| std::ptr::eq(key, all)))
+    }
+
     fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
         let exact = MeterPattern::exactly(&meter_id(address)).filter(|_| !self.numbered.is_empty());
         let numbered = exact
@@ -276,6 +282,11 @@ mod tests {
         assert_eq!(first("KAM-12345679-1b-16"), 3);
         assert_eq!(first("KAM-12345679-1c-16"), 2);
         assert_eq!(first("ELS-12345679-1c-16"), 1);
+        for id in ["KAM-12345678-1b-16", "ELS-12345678-1b-16", "KAM-12345679-1c-16"] {
+            assert!(!keys.is_for_all(&address(id)), "{id}");
+        }
+        assert!(keys.is_for_all(&address("ELS-12345679-1c-16")));
+        assert!(!MeterKeys::default().is_for_all(&address("ELS-12345679-1c-16")));
     }
 
     #[test]

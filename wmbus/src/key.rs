@@ -88,6 +88,12 @@ impl fmt::Debug for Key {
 pub trait Keys {
     fn key(&self, address: &Address) -> Option<&Key>;
 
+    /// The key of this meter is one for whatever meter: what its maker delivers it with is tried behind it.
+    fn is_for_all(&self, address: &Address) -> bool {
+        let _ = address;
+        false
+    }
+
     /// The key of this number, where a telegram names one; a meter with one key has it under each.
     fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
         let _ = key_id;

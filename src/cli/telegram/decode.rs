@@ -87,6 +87,10 @@ impl Keys for LineKeys<'_> {
         self.line.as_ref().or_else(|| self.file.key(address))
     }
 
+    fn is_for_all(&self, address: &wmbus::Address) -> bool {
+        self.line.is_none() && self.file.is_for_all(address)
+    }
+
     fn numbered_key(&self, address: &wmbus::Address, key_id: u8) -> Option<&Key> {
         self.line.as_ref().or_else(|| self.file.numbered_key(address, key_id))
     }

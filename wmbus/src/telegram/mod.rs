@@ -150,7 +150,10 @@ impl<'a> Telegram<'a> {
         if let Some(address) = vendor::address(header.address(), rest) {
             opening.address = Some(address);
         }
-        let openers = vendor::WithDefault::new(keys, header.address());
+        let mut openers = vendor::WithDefault::new(keys, header.address());
+        if openers.has_doubtful_key() && opening.is_wrong_key(rest, &openers, formats) {
+            openers.prefer_default();
+        }
         let (application, stop) = opening.open(rest, &openers, formats, Buffers { link, transport, full });
         let address = opening.address.ok_or(Reject::NoAddress)?;
         let (mut verdict, mut reject) = stop.map_or((Verdict::Ok, None), |stop| (stop.verdict, stop.reject));
@@ -166,6 +169,7 @@ impl<'a> Telegram<'a> {
                 reject,
                 is_cut: opening.lacks_octets(),
                 key: None,
+                tries_default: false,
             };
             match vendor::translate(maker, &sent, keys, translation) {
                 Answer::None => {}

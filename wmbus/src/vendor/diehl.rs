@@ -81,9 +81,9 @@ fn prios(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(
     let header = u32::from_be_bytes([sent.ci_field().ok_or(Fault::Other)?, first, second, third]);
     let mut plain = [0; LONGEST];
     let ciphered = buf.get(..buf.len().min(LONGEST)).unwrap_or(buf);
-    let values = ciphers(sent.key, &link, header).find_map(|(cipher, is_default)| {
+    let values = ciphers(sent, &link, header).find_map(|cipher| {
         let plain = cipher.decipher(ciphered, &mut plain);
-        Values::parse(plain).filter(|values| !is_default || values.is_plausible())
+        Values::parse(plain).filter(|values| !sent.tries_default || values.is_plausible())
     });
     let values = values.ok_or(match (ciphered.len() < SHORTEST, sent.key) {
         (true, _) => Fault::LENGTH,
@@ -121,7 +121,7 @@ fn real_data(sent: &Sent<'_>, buf: &[u8], out: &mut Translation<'_>) -> Result<(
     // Some receivers decipher by themselves and leave the header as it was.
     let mut plain = buf.to_vec();
     let is_found = is_right(buf)
-        || ciphers(sent.key, &link, seed).any(|(cipher, _)| {
+        || ciphers(sent, &link, seed).any(|cipher| {
             plain.copy_from_slice(buf);
             cipher.apply(&mut plain);
             is_right(&plain)
@@ -198,19 +198,19 @@ impl Cipher {
     }
 }
 
-/// By the meter's key where there is one, else by those that makers use; whether it is one of these.
-fn ciphers(key: Option<&Key>, link: &Address, header: u32) -> impl Iterator<Item = (Cipher, bool)> + use<> {
+/// By the meter's key where there is one, and by those that makers use where they are tried.
+fn ciphers(sent: &Sent<'_>, link: &Address, header: u32) -> impl Iterator<Item = Cipher> + use<> {
     let mut frame = Vec::with_capacity(8);
     link.emit(&mut frame);
     let mut frame = frame.as_slice();
     let address = frame.try_get_u32().unwrap_or(0) ^ frame.try_get_u32().unwrap_or(0);
-    let own = key.map(|key| {
+    let own = sent.key.map(|key| {
         let mut octets = key.octets().as_slice();
         octets.try_get_u32().unwrap_or(0) ^ octets.try_get_u32().unwrap_or(0)
     });
-    let is_default = own.is_none();
-    let seeds = own.map_or(DEFAULT_SEEDS, |own| [own; 2]);
-    seeds.into_iter().map(move |seed| (Cipher(seed ^ address ^ header), is_default))
+    let tries_default = sent.tries_default;
+    let defaults = DEFAULT_SEEDS.into_iter().filter(move |_| tries_default);
+    own.into_iter().chain(defaults).map(move |seed| Cipher(seed ^ address ^ header))
 }
 
 /// What is printed on the meter: maker, year, type and diameter, then six digits.

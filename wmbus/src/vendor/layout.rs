@@ -159,6 +159,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) is_cut: bool,
     /// Looked up only where there may be a cipher of the manufacturer's own.
     pub(crate) key: Option<&'a Key>,
+    /// The keys that the maker delivers meters with are tried as well.
+    pub(crate) tries_default: bool,
 }
 
 /// What a manufacturer's layouts have to say of a telegram.

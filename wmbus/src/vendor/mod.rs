@@ -72,13 +72,24 @@ pub(crate) struct WithDefault<'k, K> {
     link: Option<(Address, Option<&'k Key>)>,
     default: Option<&'static Key>,
     is_default_used: Cell<bool>,
+    prefers_default: bool,
 }
 
 impl<'k, K: Keys> WithDefault<'k, K> {
     pub(crate) fn new(keys: &'k K, link: Option<&Address>) -> Self {
         let default = link.and_then(maker).and_then(|maker| maker.default_key).map(|key| key());
         let link = link.map(|link| (*link, keys.key(link)));
-        Self { keys, link, default, is_default_used: Cell::new(false) }
+        Self { keys, link, default, is_default_used: Cell::new(false), prefers_default: false }
+    }
+
+    /// The sender's maker has a key, and the caller's is for whatever meter.
+    pub(crate) fn has_doubtful_key(&self) -> bool {
+        self.default.is_some() && self.link.is_some_and(|(address, _)| self.keys.is_for_all(&address))
+    }
+
+    /// The caller's keys that are for whatever meter do not open it.
+    pub(crate) fn prefer_default(&mut self) {
+        self.prefers_default = true;
     }
 
     /// A meter that the caller has no key for has no wrong one either.
@@ -97,6 +108,9 @@ impl<'k, K: Keys> WithDefault<'k, K> {
 
 impl<K: Keys> Keys for WithDefault<'_, K> {
     fn key(&self, address: &Address) -> Option<&Key> {
+        if self.prefers_default && self.keys.is_for_all(address) {
+            return self.default;
+        }
         let key = match self.link {
             Some((link, key)) if link == *address => key,
             _ => self.keys.key(address),
@@ -121,7 +135,9 @@ pub(crate) fn translate<'a>(known: &Known, sent: &Sent<'_>, keys: &impl Keys, ou
         None => maker.records(sent, wanted, &mut translation),
         Some(Reject::Truncated) => maker.cut(sent, wanted, &mut translation),
         Some(Reject::ManufacturerCi(_) | Reject::UnsupportedSecurity(16..=31)) => {
-            maker.whole(&Sent { key: keys.key(&sent.address), ..*sent }, &mut translation)
+            let key = keys.key(&sent.address);
+            let tries_default = key.is_none() || keys.is_for_all(&sent.address);
+            maker.whole(&Sent { key, tries_default, ..*sent }, &mut translation)
         }
         Some(_) => Err(Fault::Other),
     };

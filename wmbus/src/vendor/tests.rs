@@ -254,6 +254,45 @@ fn real_data_are_records_whose_sum_is_right() {
     check_verdict(&ciphered(&clear, &plain, hex!("0001020304050607")), None, Verdict::NoKey);
 }
 
+/// The line `*` of a file of keys.
+struct ForAll(Key);
+
+impl crate::Keys for ForAll {
+    fn key(&self, _: &Address) -> Option<&Key> {
+        Some(&self.0)
+    }
+
+    fn is_for_all(&self, _: &Address) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_key_for_whatever_meter_does_not_stand_before_the_makers() {
+    let read = |octets: &[u8], key: &Key| {
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, octets, &ForAll(key.clone()), &mut scratch).unwrap();
+        (telegram.verdict, telegram.records().next().map(|record| record.unwrap().to_string()))
+    };
+    let volume = (Verdict::Ok, Some("volume 12345e-3 m3".to_owned()));
+    let none = (Verdict::WrongKey, None);
+    let prios = |key| {
+        let clear = hex!("44 2423 85 07 78563412 a2 41 0a 80 13");
+        ciphered(&clear, &hex!("4b 39300000 10270000 bf2c 010203"), key)
+    };
+    for key in [DEFAULT_1, DEFAULT_2, hex!("0001020304050607")] {
+        assert_eq!(read(&prios(key), &KEY), volume);
+    }
+    assert_eq!(read(&prios(hex!("0001020304050607")), &OTHER_KEY), none);
+    let address = Address { manufacturer: 0x11a5, identification: 0x1234_5678, version: 0x70, device_type: 0x07 };
+    let default = Key::new(hex!("51728910e66d83f8 51728910e66d83f8"));
+    let records = [Draft::new(DataField::Integer32, &[0x13], Value::Integer(12_345))];
+    let mode_5 = |key| Message::new(address, 1, &records).protection(Protection::AesCbcIv(key)).emit(Form::Stripped);
+    assert_eq!(read(&mode_5(&default).unwrap(), &KEY), volume);
+    assert_eq!(read(&mode_5(&KEY).unwrap(), &KEY), volume);
+    assert_eq!(read(&mode_5(&OTHER_KEY).unwrap(), &KEY), none);
+}
+
 #[test]
 fn what_nobody_has_told_of_has_a_reason() {
     let reason = |octets: &[u8]| {

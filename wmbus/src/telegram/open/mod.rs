@@ -17,7 +17,7 @@ use crate::wize::CI_WIZE;
 use crate::{Address, Formats, Keys, Link, Reject};
 
 /// What has been read so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Opening {
     link: Link,
     pub(super) ell: Option<Ell>,
@@ -96,6 +96,15 @@ impl Opening {
             Err(Ended::Plain(application, stop)) => (application, Some(stop)),
             Err(Ended::Closed(stop)) => (&[], Some(stop)),
         }
+    }
+
+    /// What is to be opened does not open with its key, as far as can be told; nothing is opened for good.
+    #[inline(never)]
+    pub(super) fn is_wrong_key(&self, rest: &[u8], keys: &impl Keys, formats: &Formats) -> bool {
+        let (mut link, mut transport, mut full) = (Vec::new(), Vec::new(), Vec::new());
+        let buffers = Buffers { link: &mut link, transport: &mut transport, full: &mut full };
+        let (_, stop) = self.clone().open(rest, keys, formats, buffers);
+        stop.is_some_and(|stop| stop.verdict == Verdict::WrongKey)
     }
 
     fn layers<'a>(
