@@ -329,9 +329,9 @@ impl Server {
 /// The source of who is heard itself.
 pub(super) const NOBODY: u16 = 0xffff;
 /// A second copy of a request comes within this time; later it is a new request.
-const DUPLICATE_TIME: Duration = Duration::from_secs(5);
+pub(crate) const DUPLICATE_TIME: Duration = Duration::from_secs(5);
 /// A device gives up after adpMaxJoinWaitTime, 90 s.
-pub(super) const WAITING_TIME: Duration = Duration::from_secs(60);
+pub(crate) const WAITING_TIME: Duration = Duration::from_secs(60);
 /// Who was refused is not listened to for so long.
 const REFUSED_TIME: Duration = Duration::from_secs(30);
 /// A disk that is slower fails the join.

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 pub use admission::{Admission, Verdict};
 pub use campaign::{Patience, Phase, Ring};
 pub use delegate::MODEM_MESSAGE_TIME_S;
+pub(crate) use lbs::{DUPLICATE_TIME, WAITING_TIME};
 pub use roster::Member;
 
 use campaign::{Campaign, Task};
@@ -71,8 +72,10 @@ pub struct Server {
 /// How much is done at once, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Conversations at once, 1 to 20.
+    /// Conversations at once, 1 to 20; and how many of them are joins: those of devices that the coordinator has no way to,
+    /// so that each may cost a search, and a device gives up while others are served in vain.
     pub slots: usize,
+    pub joins: usize,
     /// How long a node may take to answer.
     pub message_time: Duration,
     /// How often a message is sent.
@@ -169,7 +172,7 @@ impl Server {
     ) -> Self {
         let campaign = Campaign::new(ring.phase, limits.patience, now);
         Self {
-            limits: Limits { slots: limits.slots.clamp(1, MAX_SLOTS), ..limits },
+            limits: Limits { slots: limits.slots.clamp(1, MAX_SLOTS), joins: limits.joins.max(1), ..limits },
             id_s: id_s.to_vec(),
             admission,
             entropy,
@@ -298,7 +301,7 @@ impl Server {
         if self.generation.is_none() {
             return;
         }
-        while self.slots.len() < self.limits.slots {
+        while self.slots.len() < self.limits.slots && self.joins() < self.limits.joins {
             // Who has waited longest first: it will give up first.
             let Some((eui64, waiting)) =
                 self.waiting.iter().min_by_key(|(_, waiting)| waiting.until).map(|(e, w)| (*e, *w))
@@ -310,11 +313,18 @@ impl Server {
         }
         self.go_on(now);
     }
+
+    /// Devices of which an answer is waited for; not who has been told the last word.
+    fn joins(&self) -> usize {
+        let is_open = |slot: &&Slot| slot.purpose == Purpose::Join && slot.stage != Stage::Accepted;
+        self.slots.values().filter(is_open).count()
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { slots: 5, message_time: Duration::from_secs(60), tries: 2, patience: Patience::default() }
+        // A device has 90 s for all of it (adpMaxJoinWaitTime of public sample firmware), and says again what it is asked again.
+        Self { slots: 5, joins: 2, message_time: Duration::from_secs(20), tries: 2, patience: Patience::default() }
     }
 }
 

@@ -83,6 +83,34 @@ fn a_message_goes_again_and_then_the_slot_is_free() {
 }
 
 #[test]
+fn few_devices_come_in_at_once_and_who_has_the_last_word_makes_room() {
+    let (mut server, now) = server();
+    let devices: Vec<Eui64> = (1..=4).map(|number| Eui64([number; 8])).chain([eui64()]).collect();
+    server.set_admission(Box::new(devices.iter().map(|device| (*device, PSK)).collect::<BTreeMap<_, _>>()));
+    let (peer, _) = proved(&mut server, now);
+    let ask = |server: &mut Server, device: Eui64| {
+        let joining = lbp::Message::new(lbp::Code::Joining, device, lbp::Data::Nothing);
+        server.handle_lbp(0xffff, &joining.to_vec(), now);
+        said(server).len()
+    };
+    assert_eq!([0, 1].map(|at| ask(&mut server, devices[at])), [1, 0]);
+    server.remembered(eui64(), now);
+    let given = said(&mut server);
+    let [lbp::Message { data: lbp::Data::Eap(third), .. }] = given.as_slice() else { panic!("{given:?}") };
+    peer.take_third(third).unwrap();
+    let fourth = lbp::Data::Eap(peer.fourth(third.identifier, &[]).unwrap());
+    let last = tell(&mut server, 0xffff, fourth, now);
+    let to: Vec<(lbp::Code, Eui64)> = last.iter().map(|message| (message.code, message.eui64)).collect();
+    assert_eq!(to, [(lbp::Code::Accepted, eui64()), (lbp::Code::Challenge, devices[1])]);
+    assert_eq!(ask(&mut server, devices[2]), 0);
+    // Nobody answers: what was asked is asked once more, then others are.
+    for (after, codes) in [(20, 2), (40, 1)] {
+        server.handle_timeout(now + Duration::from_secs(after));
+        assert_eq!(said(&mut server).iter().filter(|said| said.code == lbp::Code::Challenge).count(), codes);
+    }
+}
+
+#[test]
 fn nobody_else_can_say_that_a_node_leaves() {
     let member = Member {
         eui64: eui64(),
