@@ -7,7 +7,7 @@
 #                                     OFFSETS (dB) and KILLED (share of the relays), HOURS (12) simulated; no seed of a
 #                                     case is begun after MINUTES (60)
 #   tests/netsim-long.sh sensitivity  the same of 100 and 400 meters and the published feeders, 6 dB worse and better
-#   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (5)
+#   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (2)
 #   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (how many), FROM (the first), KILLED, LARGE=1
 #                                     (blocks of 1 kB), OPEN=1 (associations that are open), SERVICE=1 (with what the
 #                                     service asks besides, no release), WINDOW (so much at once) and WHO

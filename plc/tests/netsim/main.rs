@@ -408,7 +408,8 @@ fn formation_and_its_airtime() {
     };
     let seed = number("SEED", 1) as u64;
     let case = Case { ground: Ground::Town(number("SIZE", 1_000)), seed, offset: 0.0, killed: 0.0 };
-    let options = Options { manner, slots: number("SLOTS", 5), ..case.options(Flood::default()) };
+    let mut options = Options { manner, ..case.options(Flood::default()) };
+    options.server.joins = number("SLOTS", options.server.joins);
     let world = World::new(case.ground.site(seed), options);
     let (half, most, nearly_all, joined, world) = case.form_from(world, number("HOURS", 3) as u64 * HOUR);
     eprintln!(

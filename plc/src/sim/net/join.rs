@@ -1,14 +1,16 @@
 //! How a meter comes in: it scans, asks the best of those that answer to be its agent, and goes through the seven steps
-//! of the bootstrap; it tries again later where that fails.
+//! of the bootstrap; it tries again later where that fails. As two makers' sample firmware does it: Microchip's
+//! (`smartenergy_g3_apps`, g3_device_udp, `app_g3_management.c`, and `smartenergy_g3`, `lbp_dev.c`) and
+//! STMicroelectronics' (`g3_app_boot_clt.c`, `g3_app_boot_constants.h`).
 
-use super::message::{Bootstrap, Data, Frame, Hosted, Kind, Load, Message, NodeNo, Output, Parcel, Rank};
+use super::message::{Bootstrap, Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank};
 use super::options::Manner;
 use super::phy::Micros;
 use super::routing::HOPS;
 use super::world::{Event, World};
 
-/// As public sample firmware of a device does it: it rests, and for longer where it hears that others join; scans; takes
-/// the agent with the cheapest way to the coordinator among those that it hears well; rests again; and joins.
+/// It rests; scans; takes the agent with the cheapest way to the coordinator among those that it hears well; rests again;
+/// and joins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Join {
     Out,
@@ -38,12 +40,24 @@ pub(super) enum Then {
 /// Who brings a device into the network.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Agent {
-    node: NodeNo,
-    channel: usize,
+    pub(super) node: NodeNo,
+    pub(super) channel: usize,
     lqi: u8,
-    /// From it to the coordinator, and from the device.
+    /// From it to the coordinator.
     cost: u16,
-    total: u16,
+}
+
+/// What a maker's firmware waits for, and how long.
+struct Habits {
+    /// Pauses before a scan, before a first join and before another one by the same agent: from and to, at first and at
+    /// most.
+    before_scan: [(Micros, Micros); 2],
+    before_join: [(Micros, Micros); 2],
+    before_another: [(Micros, Micros); 2],
+    scan: Micros,
+    least_lqi: u8,
+    /// Joins by the same agent before another scan.
+    tries: u8,
 }
 
 impl World {
@@ -53,14 +67,14 @@ impl World {
 
     fn rest(&mut self, node: NodeNo, then: Then, doubled: u32) {
         self.node(node).join = Join::Resting { then, doubled, overheard: false };
-        let pause = match (self.options.manner, then) {
-            (Manner::Patient, Then::Scan) => BEFORE_SCAN,
-            (Manner::Patient, Then::Join { .. }) => BEFORE_JOIN,
-            (Manner::Eager, Then::Scan) => [(0, 0), (30_000_000, 480_000_000)],
-            (Manner::Eager, Then::Join { .. }) => [(0, 0), (1, 1)],
+        let habits = self.options.manner.habits();
+        let pause = match then {
+            Then::Scan => habits.before_scan,
+            Then::Join { tries: 0, .. } => habits.before_join,
+            Then::Join { .. } => habits.before_another,
         };
         let [low, high] = pause.map(|(least, most): (Micros, Micros)| (least << doubled.min(20)).min(most));
-        let after = low + self.random.under(high - low);
+        let after = low + self.random.under((high - low).max(1));
         self.in_time(node, after);
     }
 
@@ -86,10 +100,12 @@ impl World {
                 there.join = Join::Scanning { best: None };
                 self.figures.scans += 1;
                 self.broadcast(node, Message::BeaconRequest);
-                self.in_time(node, SCAN);
+                self.in_time(node, self.options.manner.habits().scan);
             }
             Join::Resting { then: Then::Join { agent, tries }, .. } => {
                 there.join = Join::Joining { agent, tries: tries + 1, step: 0 };
+                // For the whole of it: the timer of `lbp_dev.c` is set with the first message alone.
+                self.in_time(node, JOIN_WAIT);
                 match self.is_hosted {
                     true => self.outputs.push_back(Output::Hosted(Hosted::Asks { device: node })),
                     false => self.say_step(node, agent, 0, None),
@@ -110,23 +126,20 @@ impl World {
     fn say_step(&mut self, node: NodeNo, agent: Agent, step: u8, parcel: Option<Parcel>) {
         let message = Message::Bootstrap(Bootstrap { device: node, step, parcel });
         self.send(node, agent.channel, Frame { to: Some(agent.node), message });
-        self.in_time(node, JOIN_WAIT);
     }
 
     fn join_failed(&mut self, node: NodeNo, agent: Agent, tries: u8) {
-        let there = self.node(node);
-        there.failures += 1;
-        let failures = there.failures;
-        match self.options.manner {
-            Manner::Patient if tries < TRIES => self.rest(node, Then::Join { agent, tries }, 0),
-            Manner::Patient => self.rest(node, Then::Scan, 0),
-            Manner::Eager => self.rest(node, Then::Scan, failures),
-        }
+        let is_over = tries >= self.options.manner.habits().tries;
+        self.rest(node, if is_over { Then::Scan } else { Then::Join { agent, tries } }, 0);
     }
 
-    /// A device that wants to join hears what is said to anybody.
+    /// A device that wants to join hears what is said to anybody, but has no key: beacons, and what other devices and their
+    /// agents say to each other, it can read. What agents pass on, and requests for routes, are encrypted (LOADng and
+    /// data go with adpSecurityLevel 5), and to it are as any other frame. It asks whether frames of bootstraps, and of
+    /// LOADng, were for others; the part of the firmware that tells so (`drv_g3_macrt_comm.h`) has no key of anybody, as
+    /// frames are decrypted above it.
     pub(super) fn overhear(&mut self, node: NodeNo, message: &Message) {
-        let is_of_others = !matches!(message.kind(), Kind::BeaconRequest | Kind::Data);
+        let is_of_others = matches!(message, Message::Beacon { .. } | Message::Bootstrap(_));
         let is_patient = self.options.manner == Manner::Patient;
         if let Join::Resting { overheard, .. } = &mut self.node(node).join {
             *overheard |= is_of_others && is_patient;
@@ -152,22 +165,25 @@ impl World {
     }
 
     pub(super) fn hear_beacon(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, cost: u16) {
-        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        if cost == NO_ROUTE || lqi < LEAST_LQI {
+        if cost == NO_ROUTE || lqi < self.options.manner.habits().least_lqi {
             return;
         }
-        let total = cost.saturating_add(self.options.metric.cost(lqi, medium));
         if let Join::Scanning { best } = &mut self.node(node).join {
             if best.is_none_or(|best| (cost, best.lqi) < (best.cost, lqi)) {
-                *best = Some(Agent { node: from, channel, lqi, cost, total });
+                *best = Some(Agent { node: from, channel, lqi, cost });
             }
         }
     }
 
     /// What became of a message of a bootstrap, at its sender.
     pub(super) fn bootstrap_sent(&mut self, node: NodeNo, said: Bootstrap, is_sent: bool) {
-        if let (0, Some(Parcel { tag, .. })) = (node, said.parcel) {
-            self.outputs.push_back(Output::Confirmed { tag, is_sent, at: self.now });
+        match (node, said.parcel) {
+            (0, Some(Parcel { tag, .. })) => {
+                self.outputs.push_back(Output::Confirmed { tag, is_sent, at: self.now });
+            }
+            (0, None) if is_sent => self.bootstrap_left(said.device),
+            (0, None) => self.bootstrap_lost(said.device),
+            _ => {}
         }
         if let (Join::Joining { agent, tries, .. }, false, true) = (self.node(node).join, is_sent, said.device == node)
         {
@@ -191,6 +207,10 @@ impl World {
         }
         if let Some(Parcel { tag, .. }) = said.parcel {
             return self.outputs.push_back(Output::Hosted(Hosted::Hears { device: node, tag }));
+        }
+        if said.step + 1 == step {
+            // What it has answered already is asked again: the answer goes again, too.
+            return self.say_step(node, agent, step, None);
         }
         if said.step != step + 1 {
             return;
@@ -221,8 +241,9 @@ impl World {
         let there = self.node(node);
         let Join::Joining { agent, .. } = there.join else { return };
         there.join = Join::Joined;
-        there.failures = 0;
-        let rank = Rank { weak: 0, cost: agent.total, hops: 1 };
+        // adpDefaultCoordRouteEnabled: what goes to the coordinator goes by the agent; but what that costs is not known
+        // (RC_COORD is 7FFF) before a reply or a request of the coordinator came, so that nobody takes it for an agent.
+        let rank = Rank { weak: 0, cost: NO_ROUTE, hops: 1 };
         there.table.learn(0, (agent.node, agent.channel), rank, (0, true), now);
         self.outputs.push_back(Output::Joined { node, at: now });
         if self.options.announces {
@@ -236,83 +257,39 @@ impl World {
             self.join_failed(node, agent, tries);
         }
     }
+}
 
-    /// The coordinator answers, and agents pass its answers on.
-    pub(super) fn carry_bootstrap(&mut self, node: NodeNo, agent: NodeNo, said: Bootstrap) {
-        let device = said.device;
-        if said.step % 2 == 1 {
-            // From the coordinator, at the agent.
-            return self.tell_device(node, said);
+impl Manner {
+    fn habits(self) -> &'static Habits {
+        match self {
+            Self::Patient => &PATIENT,
+            Self::Eager => &EAGER,
         }
-        if let Some(Parcel { tag, .. }) = said.parcel {
-            return self.outputs.push_back(Output::Hosted(Hosted::Says { device, agent, tag }));
-        }
-        let now = self.now;
-        self.slots.retain(|_, until| *until > now);
-        let is_known = self.slots.contains_key(&device);
-        if said.step == 0 && !is_known && self.slots.len() >= self.options.slots {
-            // As our bootstrap server does: who asks while all places are taken waits for one.
-            self.figures.no_place += 1;
-            self.wait_for_place(device, agent);
-        } else if said.step == 0 || is_known {
-            self.serve(device, agent, said.step + 1);
-        }
-        self.give_places();
-    }
-
-    /// The coordinator says a step to a device; the last one gives its place away.
-    fn serve(&mut self, device: NodeNo, agent: NodeNo, step: u8) {
-        let now = self.now;
-        match step {
-            ACCEPTED => self.slots.remove(&device),
-            _ => self.slots.insert(device, now + SLOT),
-        };
-        self.answer_device(agent, Bootstrap { device, step, parcel: None });
-    }
-
-    fn wait_for_place(&mut self, device: NodeNo, agent: NodeNo) {
-        let until = self.now + JOIN_WAIT;
-        self.waiting.retain(|(waiting, ..)| *waiting != device);
-        self.waiting.push_back((device, agent, until));
-    }
-
-    fn give_places(&mut self) {
-        let now = self.now;
-        while self.slots.len() < self.options.slots {
-            let Some((device, agent, until)) = self.waiting.pop_front() else { return };
-            if until > now {
-                self.serve(device, agent, 1);
-            }
-        }
-    }
-
-    fn answer_device(&mut self, agent: NodeNo, answer: Bootstrap) {
-        match agent {
-            0 => self.tell_device(0, answer),
-            agent => self.carry(0, Data::new(0, agent, Load::Bootstrap(answer))),
-        }
-    }
-
-    fn tell_device(&mut self, agent: NodeNo, said: Bootstrap) {
-        let Join::Joining { agent: Agent { channel, .. }, .. } = self.node(said.device).join else {
-            return self.bootstrap_sent(agent, said, false);
-        };
-        self.send(agent, channel, Frame { to: Some(said.device), message: Message::Bootstrap(said) });
     }
 }
 
-const ACCEPTED: u8 = 5;
+pub(super) const ACCEPTED: u8 = 5;
 /// The cost in the beacon of who knows no way to the coordinator.
 const NO_ROUTE: u16 = 0x7fff;
-/// Pauses before a scan and before a join: from and to, at first and at most.
-const BEFORE_SCAN: [(Micros, Micros); 2] = [(1_000_000, 20_000_000), (5_000_000, 100_000_000)];
-const BEFORE_JOIN: [(Micros, Micros); 2] = [(100_000, 2_000_000), (2_500_000, 10_000_000)];
-const SCAN: Micros = 15_000_000;
-const LEAST_LQI: u8 = 53;
-/// Joins by the same agent before another scan.
-const TRIES: u8 = 3;
 const BEACON_WINDOW: Micros = 12_000_000;
 /// adpMaxJoinWaitTime.
 const JOIN_WAIT: Micros = 90_000_000;
-/// A bootstrap that does not go on gives its place away.
-const SLOT: Micros = 90_000_000;
+
+const PATIENT: Habits = Habits {
+    before_scan: [(1_000_000, 20_000_000), (5_000_000, 100_000_000)],
+    before_join: [(100_000, 2_000_000), (2_500_000, 10_000_000)],
+    before_another: [(100_000, 2_000_000), (2_500_000, 10_000_000)],
+    scan: 15_000_000,
+    least_lqi: 53,
+    tries: 3,
+};
+
+/// Where an agent does not get it in, the other maker's takes the next one of its list, which it had from the same scan.
+const EAGER: Habits = Habits {
+    before_scan: [(2_000_000, 2_000_000), (2_000_000, 2_000_000)],
+    before_join: [(0, 0), (0, 0)],
+    before_another: [(0, 0), (30_000_000, 30_000_000)],
+    scan: 16_000_000,
+    least_lqi: 52,
+    tries: 10,
+};

@@ -20,6 +20,7 @@ mod phy;
 mod reach;
 mod route;
 mod routing;
+mod server;
 mod site;
 #[cfg(test)]
 mod tests;

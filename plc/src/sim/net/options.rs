@@ -3,6 +3,7 @@
 use super::channel::Conditions;
 use super::phy::Micros;
 use super::route::{Metric, WEAK};
+use crate::g3::bootstrap;
 use crate::sim::random::Random;
 
 /// What can be chosen of a run.
@@ -18,8 +19,8 @@ pub struct Options {
     pub routes: (usize, usize),
     /// adpRoutingTableEntryTTL of the coordinator and of the others.
     pub route_ttl: (Micros, Micros),
-    /// Bootstraps that the coordinator carries on at the same time.
-    pub slots: usize,
+    /// How many bootstraps the coordinator carries on at the same time, and how long it waits for answers.
+    pub server: bootstrap::Limits,
     /// A meter that has joined looks for a route to its coordinator at once, which so learns the one to the meter: as
     /// public sample firmware does.
     pub announces: bool,
@@ -35,9 +36,9 @@ pub struct Options {
 /// How a meter goes about joining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// It rests for longer where it hears that others join: public sample firmware of one maker.
+    /// It rests, and for longer where it hears that others join: Microchip's sample firmware.
     Patient,
-    /// It rests for up to 30 s before each scan, whatever it hears: the constants of another one.
+    /// It scans and joins at once, and rests after a join that failed alone: STMicroelectronics'.
     Eager,
 }
 
@@ -69,7 +70,7 @@ impl Default for Options {
             begin_hour: 9.0,
             routes: (2_048, 150),
             route_ttl: (21_600_000_000, 21_600_000_000),
-            slots: 5,
+            server: bootstrap::Limits::default(),
             announces: true,
             manner: Manner::Patient,
             request_wait: (30_000_000, 30_000_000),

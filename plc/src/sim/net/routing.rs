@@ -1,7 +1,9 @@
 //! LOADng between the nodes: floods of route requests, replies along the best way back, repair of what broke, and the
 //! meters' own traffic over it.
 
-use super::message::{Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank, RouteReply, RouteRequest};
+use super::message::{
+    Bootstrap, Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank, RouteReply, RouteRequest,
+};
 use super::phy::Micros;
 use super::route::News;
 use super::world::{Event, World};
@@ -70,6 +72,9 @@ impl World {
                 if let (0, Some(tag)) = (node, data.load.tag()) {
                     self.outputs.push_back(Output::Confirmed { tag, is_sent, at: now });
                 }
+                if let (0, Load::Bootstrap(Bootstrap { device, parcel: None, .. })) = (node, data.load) {
+                    self.bootstrap_left(device);
+                }
             }
             Message::Data(data) => {
                 self.node(node).table.forget(data.dest);
@@ -119,7 +124,7 @@ impl World {
         let at = self.now;
         match (data.load, data.load.tag()) {
             (_, Some(tag)) if node == 0 => self.outputs.push_back(Output::Confirmed { tag, is_sent: false, at }),
-            (Load::Bootstrap(said), None) if node == 0 => drop(self.slots.remove(&said.device)),
+            (Load::Bootstrap(said), None) if node == 0 => self.bootstrap_lost(said.device),
             _ if node != data.origin => self.tell_unreachable(node, data.origin, data.dest),
             _ => {}
         }

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use super::join::Join;
+use super::message::{Bootstrap, Data, Load, Message, Rank, RouteRequest};
 use super::*;
 use crate::sim::Random;
 
@@ -142,6 +144,98 @@ fn hidden_nodes_collide_and_those_that_hear_each_other_wait() {
     assert!(answered > 10 && answered < joined, "{answered} of {joined}");
     let Count { sent, airtime, heard, heard_airtime, .. } = world.figures().of(Kind::Data);
     assert!(sent >= heard && airtime >= heard_airtime && heard_airtime > 0);
+}
+
+#[test]
+fn who_is_outside_reads_what_is_not_encrypted() {
+    let mut world = world(3, 1);
+    world.start_to_join(1);
+    let request =
+        RouteRequest { origin: 2, dest: 0, sequence: 1, rank: Rank::default(), hops_left: 8, is_unicast: false };
+    let said = Bootstrap { device: 2, step: 0, parcel: None };
+    let passed_on = Message::Data(Data::new(3, 0, Load::Bootstrap(said)));
+    let messages = [Message::RouteRequest(request), passed_on, Message::Bootstrap(said), Message::Beacon { cost: 0 }];
+    let is_disturbed = messages.map(|message| {
+        world.start_to_join(1);
+        world.overhear(1, &message);
+        matches!(world.node(1).join, Join::Resting { overheard: true, .. })
+    });
+    assert_eq!(is_disturbed, [false, false, true, true]);
+}
+
+/// A world in which a meter asks to be let in, and nobody answers: the steps are said by hand.
+fn asking() -> World {
+    let mut world = world(3, 1);
+    world.options.server.joins = 0;
+    world.start_to_join(1);
+    while !matches!(world.node(1).join, Join::Joining { .. }) {
+        assert_eq!(world.run(world.now() + 1_000_000), None);
+    }
+    world
+}
+
+#[test]
+fn a_device_has_so_long_for_the_whole_of_its_bootstrap() {
+    let mut world = asking();
+    let begun = world.now();
+    let Join::Joining { agent, .. } = world.node(1).join else { panic!() };
+    // One more step half-way through is no more time.
+    world.run(begun + 60_000_000);
+    world.hear_bootstrap(1, agent.node, Bootstrap { device: 1, step: 1, parcel: None });
+    assert!(matches!(world.node(1).join, Join::Joining { step: 2, .. }));
+    world.run(begun + 95_000_000);
+    assert!(!matches!(world.node(1).join, Join::Joining { step: 2, .. }));
+}
+
+#[test]
+fn a_device_answers_again_what_it_is_asked_again_and_nothing_else() {
+    let mut world = asking();
+    let Join::Joining { agent, .. } = world.node(1).join else { panic!() };
+    let step = |world: &mut World| match world.node(1).join {
+        Join::Joining { step, .. } => step,
+        other => panic!("{other:?}"),
+    };
+    for (said, answered) in [(3, 0), (1, 2), (1, 2), (3, 4), (1, 4)] {
+        world.hear_bootstrap(1, agent.node, Bootstrap { device: 1, step: said, parcel: None });
+        assert_eq!(step(&mut world), answered, "{said}");
+    }
+}
+
+#[test]
+fn who_has_just_come_in_is_nobodys_agent_before_it_knows_what_its_way_costs() {
+    let mut world = asking();
+    world.options.announces = false;
+    world.admit(1);
+    let now = world.now();
+    let cost = |world: &mut World| world.node(1).table.to(0, now).map(|route| route.rank.cost);
+    assert_eq!(cost(&mut world), Some(0x7fff));
+    world.start_to_join(2);
+    world.node(2).join = Join::Scanning { best: None };
+    world.hear_beacon(2, 1, 0, 200, 0x7fff);
+    assert!(matches!(world.node(2).join, Join::Scanning { best: None }));
+    world.node(1).table.learn(0, (0, 0), Rank { weak: 0, cost: 9, hops: 1 }, (1, true), now);
+    assert_eq!(cost(&mut world), Some(9));
+}
+
+#[test]
+fn so_many_bootstraps_go_on_at_once_and_what_is_not_answered_is_said_so_often() {
+    let mut world = world(4, 1);
+    let ask = |world: &mut World, device| {
+        world.carry_bootstrap(0, 0, Bootstrap { device, step: 0, parcel: None });
+    };
+    // Devices that are off answer nothing, and what is for them is not on its way.
+    (1..=2).for_each(|device| ask(&mut world, device));
+    assert!(world.conversations.is_empty());
+    for device in 1..=4 {
+        world.options.server.joins = 0;
+        ask(&mut world, device);
+    }
+    assert_eq!(world.waiting.len(), 4);
+    world.options.server.joins = 2;
+    // Who waits for too long has given up.
+    world.now += 70_000_000;
+    ask(&mut world, 4);
+    assert!(world.waiting.is_empty() && world.conversations.is_empty());
 }
 
 proptest! {

@@ -12,6 +12,7 @@ use super::options::Options;
 use super::phy::{Medium, Micros};
 use super::route::Table;
 use super::routing::Search;
+use super::server::Conversation;
 use super::site::Site;
 use crate::sim::random::Random;
 
@@ -28,8 +29,7 @@ pub struct World {
     /// What a sniffer beside the coordinator decodes is drawn apart: who listens changes nothing.
     pub(super) sniffer: Random,
     pub(super) figures: Figures,
-    /// Devices whose bootstrap is under way, and when it is given up.
-    pub(super) slots: BTreeMap<NodeNo, Micros>,
+    pub(super) conversations: BTreeMap<NodeNo, Conversation>,
     /// Devices that wait for a place among them, behind which agent, and until when.
     pub(super) waiting: VecDeque<(NodeNo, NodeNo, Micros)>,
     pub(super) outputs: VecDeque<Output>,
@@ -43,8 +43,6 @@ pub struct World {
 pub(super) struct Node {
     pub(super) is_up: bool,
     pub(super) join: Join,
-    /// Joins that came to nothing since it was out.
-    pub(super) failures: u32,
     /// Of the last join's step; earlier ones come to nothing.
     pub(super) timer: u32,
     pub(super) owes_beacon: bool,
@@ -79,6 +77,10 @@ pub(super) enum Event {
     Join {
         node: NodeNo,
         timer: u32,
+    },
+    /// A step of a bootstrap is answered by now, or is said again.
+    Bootstrap {
+        device: NodeNo,
     },
     Forward {
         node: NodeNo,
@@ -131,7 +133,6 @@ impl World {
             Node {
                 is_up: node == 0,
                 join: if node == 0 { Join::Joined } else { Join::Out },
-                failures: 0,
                 timer: 0,
                 owes_beacon: false,
                 table: match node {
@@ -155,7 +156,7 @@ impl World {
             random,
             sniffer: Random::new(seed ^ 0x736e_6966),
             figures: Figures::default(),
-            slots: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             waiting: VecDeque::new(),
             outputs: VecDeque::new(),
             is_hosted: false,
@@ -270,6 +271,7 @@ impl World {
             Event::End { air } => self.end(air),
             Event::Beacon { node } => self.send_beacon(node),
             Event::Join { node, timer } => self.join_goes_on(node, timer),
+            Event::Bootstrap { device } => self.bootstrap_due(device),
             Event::Forward { node, request, along } => self.forward_request(node, request, along),
             Event::Reply { node, origin } => self.send_reply(node, origin),
             Event::SearchBegin { node, dest } => self.search_begin(node, dest),
