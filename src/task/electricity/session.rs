@@ -50,8 +50,8 @@ pub enum SessionError {
 }
 
 impl Session {
-    /// A client that has not opened anything yet, or has an association that stayed open, over a port that is open. `reserve` is asked when its counters run
-    /// low.
+    /// A client that has not opened anything yet, or has an association that stayed open, over a port that is open.
+    /// `reserve` is asked when its counters run low.
     pub(in crate::task) fn new(client: Client, port: Open, reserve: Reserve) -> Self {
         Self { client, port, reserve, notes: VecDeque::new(), buf: Vec::with_capacity(READ), is_answered: false }
     }

@@ -14,7 +14,8 @@
 //!              0F 11 SSSS tttt dddd OOOO hhhh aaaa mmmm DDDD HHHH llll uuuu x 4 llll x 3 .. (9) TTTTTT
 //! RKN9         0F uuuu x 12 OOOO dddd ..                                no record 03 6E before it
 //! S  status    t d  time, date    a l  ambient temperature of this period, of the last    h H  heater's
-//! m D  greatest, its date    n  measurements    u T  units, in all    O  housing opened    temperatures in 0.01 degrees, 8000 is none
+//! m D  greatest, its date    n  measurements    u T  units, in all    O  housing opened    temperatures in 0.01 degrees,
+//! 8000 is none
 //! ```
 //!
 //! Known from public decoders; how the time t of Hydroclima is laid out, nobody tells.
