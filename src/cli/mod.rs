@@ -169,7 +169,7 @@ fn json_of<T: DeserializeOwned>(file: &Path, what: &str) -> Result<T, Failure> {
 
 /// A file that could not be read, or holds no text.
 fn unread(file: &Path, error: &io::Error) -> Failure {
-    Failure::said(exit_of(error), format!("{}: {error}", file.display()))
+    Failure::said(exit_of(error), format!("{}: {error}", crate::config::named(file)))
 }
 
 fn exit_of(error: &io::Error) -> Exit {

@@ -29,7 +29,7 @@ pub use companion::Companion;
 pub use electricity::Electricity;
 pub use fault::{ConfigError, Fault, Gravity};
 pub use plc::Plc;
-pub use values::{duration, host_and_port, private, said, size, text_from, text_of};
+pub use values::{duration, host_and_port, named, private, said, size, text_from, text_of};
 
 /// Everything the service is told.
 #[derive(Debug, Clone, PartialEq, Default)]

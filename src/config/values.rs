@@ -99,6 +99,14 @@ pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem
     }
 }
 
+/// A file as errors name it: not where it is a key, or a line with one, that was given for its name.
+pub fn named(file: &Path) -> String {
+    match file.to_str().is_some_and(looks_like_a_key) {
+        true => "of that name, which looks like a key and not like a path".to_owned(),
+        false => file.display().to_string(),
+    }
+}
+
 const KEY_FOR_PATH: &str = "is a key itself: put it into a file of mode 0600, and the file's path here";
 
 /// A key, or a line of a file of keys: words of hexadecimal digits, in all as many as the shortest keys have. A path with a

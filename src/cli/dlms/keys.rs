@@ -46,7 +46,7 @@ pub(super) struct Counter {
 
 impl Keys {
     pub(super) fn load(path: &Path) -> Result<Self, Failure> {
-        let said = path.display();
+        let said = crate::config::named(path);
         let text = text_of(path, LIMIT).map_err(|error| {
             Failure::new(exit_of(&error), anyhow::Error::new(error).context(format!("read keys {said}")))
         })?;

@@ -319,8 +319,19 @@ impl From<Verdict> for Security {
 fn digest(telegram: &Telegram<'_>) -> u64 {
     let mut hasher = SipHasher13::new();
     let octets = telegram.octets();
-    let marked = marked(telegram)
-        .and_then(|(at, marks)| Some((octets.get(..at)?, octets.get(at)? & !marks, octets.get(at + 1..)?)));
+    // Bit 15 of the manufacturer is no part of what is said, wherever it was lost on the way.
+    let octets = match (telegram.link, octets) {
+        (wmbus::Link::Wireless { .. }, [c_field, low, high, rest @ ..]) => {
+            [*c_field, *low, *high & 0x7f].hash(&mut hasher);
+            rest
+        }
+        _ => octets,
+    };
+    let before = telegram.octets().len() - octets.len();
+    let marked = marked(telegram).and_then(|(at, marks)| {
+        let at = at.checked_sub(before)?;
+        Some((octets.get(..at)?, octets.get(at)? & !marks, octets.get(at + 1..)?))
+    });
     match marked {
         Some(parts) => parts.hash(&mut hasher),
         None => octets.hash(&mut hasher),

@@ -419,6 +419,29 @@ fn a_telegram_says_who_when_and_how() {
 }
 
 #[test]
+fn text_in_the_place_of_a_number_is_no_value_of_its_quantity() {
+    use wmbus::{Form, NoKeys, Scratch};
+
+    // Energy and volume as text, volume of no digits; a customer location is text.
+    for (record, expected) in [
+        ("0d060431323334", "invalid"),
+        ("0d1303636261", "invalid"),
+        ("0d1300", "invalid"),
+        ("0d13c0", "invalid"),
+        ("0d13d0", "invalid"),
+        ("0dfd1003636261", "good"),
+    ] {
+        let frame = hex::decode(format!("{:02x}44931599003412010778{record}", 10 + record.len() / 2)).unwrap();
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, &frame, &NoKeys, &mut scratch).unwrap();
+        let converted = convert(&telegram, received(), Vec::new(), &Group::default());
+        let [reading] = &converted.readings[..] else { panic!("{converted:?}") };
+        assert_eq!(reading.quality.to_string(), expected, "{record}");
+        assert!(reading.register.obis.is_none(), "{record}");
+    }
+}
+
+#[test]
 fn a_repeaters_copy_is_the_same_telegram_with_a_hop() {
     use wmbus::sim::{Message, Protection};
     use wmbus::{Address, Form, Key, Link, Scratch};
@@ -450,6 +473,11 @@ fn a_repeaters_copy_is_the_same_telegram_with_a_hop() {
         let copy = convert(&copy);
         assert_eq!((direct.source.hops, copy.source.hops), (None, Some(1)), "{message:?}");
         assert_eq!(direct.digest, copy.digest, "{message:?}");
+        // However far its address is said to be unique.
+        let mut local = frame.clone();
+        local[3] |= 0x80;
+        let local = convert(&local);
+        assert_eq!((local.digest, local.source.meter), (direct.digest, direct.source.meter), "{message:?}");
         let mut next = frame;
         next[at - 1] ^= 1;
         assert_ne!(convert(&next).digest, direct.digest);

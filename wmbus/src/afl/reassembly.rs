@@ -73,10 +73,10 @@ impl Reassembly {
             ell.emit(&mut head);
         }
         let fragment = Fragment { afl, head, octets: telegram.application.to_vec(), frame: telegram.stripped() };
-        let taken = self.place(*sender, fragment, now);
+        let taken = self.place(sender.identity(), fragment, now);
         if taken == Taken::New {
             self.complete();
-            self.bound(*sender);
+            self.bound(sender.identity());
         }
         taken
     }

@@ -92,8 +92,9 @@ impl<'a> Value<'a> {
             // Manufacturers send their own structures as text; those have control characters in them.
             0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
             0x00..=0xbf => Self::Text(Text::new(octets)),
-            0xc0..=0xcf => variable_bcd(octets),
-            0xd0..=0xdf => match variable_bcd(octets) {
+            0xc0 | 0xd0 => Self::Binary(octets),
+            0xc1..=0xcf => variable_bcd(octets),
+            0xd1..=0xdf => match variable_bcd(octets) {
                 Self::Integer(value) => Self::Integer(-value),
                 other => other,
             },
