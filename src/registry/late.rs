@@ -126,7 +126,6 @@ impl Late {
                 if place != Place::None {
                     self.append(FRAME, |out| kept.emit(out));
                 }
-                self.forget_fragments();
                 place
             }
             _ => {
@@ -142,10 +141,7 @@ impl Late {
     /// Gives up fragments whose message did not become whole in time. Write and drain the polls after it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.fragments.handle_timeout(now);
-        let held = self.held.len();
         self.drain();
-        self.forget_fragments();
-        self.is_stale |= self.held.len() != held;
     }
 
     /// There is something to make durable: one telegram in thousands.
@@ -231,16 +227,12 @@ impl Late {
         }
     }
 
-    /// Fragments of messages that are whole need not be kept.
-    fn forget_fragments(&mut self) {
-        if self.fragments.is_empty() && !self.held.is_empty() {
-            self.held.clear();
-            self.is_stale = true;
-        }
-    }
-
+    /// Takes what came of the fragments. Those whose message is whole or given up must not become one again after a restart:
+    /// what was refused would be told once more.
     fn drain(&mut self) {
+        let mut is_over = false;
         while let Some(event) = self.fragments.poll_event() {
+            is_over = true;
             match event {
                 Event::Message(frame) => self.messages.push_back(frame),
                 Event::Expired(frames) => {
@@ -250,6 +242,10 @@ impl Late {
                     self.expired.extend(expired);
                 }
             }
+        }
+        if is_over {
+            self.held.retain(|kept| self.fragments.holds(&kept.frame));
+            self.is_stale = true;
         }
     }
 

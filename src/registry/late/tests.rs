@@ -35,10 +35,14 @@ fn frame(identification: u32, layout: Layout) -> Vec<u8> {
 }
 
 fn fragments() -> Vec<Vec<u8>> {
+    fragments_of(METER)
+}
+
+fn fragments_of(meter: Address) -> Vec<Vec<u8>> {
     let records = [Draft::new(DataField::Integer64, &[0x13], Value::Integer(5)); 12];
     let key = key();
     let protection = Protection::AesCbcNoIv { key: &key, counter: 1 };
-    Message::new(METER, 1, &records).protection(protection).fragments(Form::Stripped, 80).unwrap()
+    Message::new(meter, 1, &records).protection(protection).fragments(Form::Stripped, 80).unwrap()
 }
 
 #[test]
@@ -93,6 +97,25 @@ fn fragments_become_a_message_across_a_restart_and_expire_without_one() {
     assert_eq!((again.poll_expired(), again.poll_timeout()), (Some(kept(&frames[1])), None));
     let later = due + Duration::from_secs(1);
     assert_eq!(Late::open(&path, &key(), later).unwrap().0.poll_timeout(), None);
+}
+
+#[test]
+fn a_message_is_not_made_once_more_where_another_meter_s_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let other = fragments_of(Address { identification: 2, ..METER });
+    for frame in [&other[0], &fragments()[0], &fragments()[1]] {
+        assert_eq!(hear(&mut late, frame, now).0, Place::Fragment);
+    }
+    assert!(late.poll_message().is_some());
+    drop(late);
+
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert_eq!(late.poll_message(), None);
+    assert_eq!(hear(&mut late, &other[1], now).0, Place::Fragment);
+    assert!(late.poll_message().is_some());
 }
 
 #[test]

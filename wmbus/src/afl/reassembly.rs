@@ -107,6 +107,11 @@ impl Reassembly {
         self.pending.is_empty()
     }
 
+    /// A message that is not complete wants this stripped frame.
+    pub fn holds(&self, frame: &[u8]) -> bool {
+        self.pending.iter().flat_map(|pending| pending.fragments.values()).any(|fragment| fragment.frame == frame)
+    }
+
     fn place(&mut self, sender: Address, fragment: Fragment, now: Instant) -> Taken {
         let id = fragment.afl.fragment_id();
         let own = |pending: &&mut Pending| pending.sender == sender && pending.may_hold(&fragment.afl);
