@@ -24,7 +24,7 @@ use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::translation::Translation;
-use crate::record::{Date, Quantity, Records};
+use crate::record::{DataRecord, Date, Function, Quantity, Records, Value};
 use crate::{Address, Key, Reject};
 
 pub(super) const DIEHL: Maker = Maker {
@@ -114,7 +114,7 @@ fn real_data(sent: &Sent<'_>, buf: &[u8], out: &mut Translation<'_>) -> Result<(
     let [low, check] = header.configuration.field.to_le_bytes();
     let is_right = |plain: &[u8]| {
         let sum = plain.iter().fold(0_u8, |sum, octet| sum.wrapping_add(*octet));
-        sum & SUM == check & SUM && is_records(plain)
+        sum & SUM == check & SUM && is_plausible(plain, sent.tries_default)
     };
     let ci_field = sent.ci_field().ok_or(Fault::Other)?;
     let seed = u32::from_be_bytes([ci_field, header.access_number, header.status.0, low]);
@@ -133,14 +133,53 @@ fn real_data(sent: &Sent<'_>, buf: &[u8], out: &mut Translation<'_>) -> Result<(
     Ok(())
 }
 
-/// Nothing in them is damaged or reserved: a sum of seven bits is not much of a check.
-fn is_records(octets: &[u8]) -> bool {
-    let mut count = 0;
-    let is_good = Records::new(octets).all(|record| {
-        count += 1;
-        record.is_ok_and(|record| record.vib.quantity != Quantity::Reserved)
+/// A sum of seven bits is not much of a check: octets that were never records pass it once in 128 times, and one in ten of
+/// those can be read as records. So nothing may be in them that these meters do not send; under a key that may not be the
+/// meter's a total must be there, too.
+fn is_plausible(octets: &[u8], wants_total: bool) -> bool {
+    let (mut count, mut has_total) = (0, false);
+    let is_usual = Records::new(octets).all(|record| {
+        let Ok(record) = record else { return false };
+        (count, has_total) = (count + 1, has_total || is_total(&record));
+        is_usual(&record)
     });
-    is_good && count > 0
+    is_usual && count > 0 && (has_total || !wants_total)
+}
+
+fn is_usual(record: &DataRecord<'_>) -> bool {
+    let is_named = record.storage_number <= STORAGES && record.tariff <= TARIFFS && record.subunit <= SUBUNITS;
+    let is_known = !matches!(
+        record.vib.quantity,
+        Quantity::Reserved | Quantity::Manufacturer | Quantity::PlainText | Quantity::Any
+    ) && record.vib.octets.len() <= VIB_LENGTH
+        && record.function != Function::Error;
+    let is_value = match record.value {
+        Value::Integer(value) => value.unsigned_abs() < u64::from(NINE_DIGITS),
+        Value::Date(date) => YEARS.contains(&date.year),
+        Value::DateTime(time) => YEARS.contains(&time.date.year),
+        Value::Float32(bits) => f32::from_bits(bits).abs() < NINE_DIGITS as f32,
+        Value::Binary(_) | Value::Text(_) => !record.is_unread(),
+        Value::Time(_) => true,
+        Value::Invalid => is_mark(record),
+        Value::None => false,
+    };
+    is_named && is_known && is_value
+}
+
+/// How these meters say that there is no value: zeros or ones for a day, the most negative number.
+fn is_mark(record: &DataRecord<'_>) -> bool {
+    let data = record.octets.get(record.header().len()..).unwrap_or_default();
+    let is_all = |mark| data.iter().all(|octet| *octet == mark);
+    is_all(0x00)
+        || is_all(0xff)
+        || data.split_last().is_some_and(|(last, rest)| *last == 0x80 && rest.iter().all(|octet| *octet == 0))
+}
+
+fn is_total(record: &DataRecord<'_>) -> bool {
+    matches!(record.vib.quantity, Quantity::Volume | Quantity::Energy)
+        && record.data_field.size() >= Some(3)
+        && (record.storage_number, record.function) == (0, Function::Instantaneous)
+        && matches!(record.value, Value::Integer(0..))
 }
 
 /// What is enciphered in PRIOS.
@@ -243,6 +282,11 @@ const CHECK: u8 = 0x4b;
 /// Bits of the sum of all octets that are in the configuration's high octet.
 const SUM: u8 = 0xef;
 const NINE_DIGITS: u32 = 1_000_000_000;
+/// Of records of RealData: more than any of these meters is known to have, and less than chance has.
+const STORAGES: u64 = 31;
+const TARIFFS: u32 = 3;
+const SUBUNITS: u16 = 3;
+const VIB_LENGTH: usize = 4;
 /// Of due dates: none of these meters is older, none is to be that old.
 const YEARS: RangeInclusive<u16> = 2000..=2050;
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{Meaning, fields};
 use crate::record::{DataField, DataRecord, Date, Draft, Unit, Value};
+use crate::sim::random::Random;
 use crate::sim::{Message, Protection};
 use crate::{Address, Form, Key, NoKeys, Reject, Scratch, Telegram, Verdict, link, security};
 
@@ -252,6 +253,48 @@ fn real_data_are_records_whose_sum_is_right() {
     check(&framed(&[&clear, &plain]), None, &expected);
     check_verdict(&ciphered(&clear, &plain, DEFAULT_1), Some(&KEY), Verdict::WrongKey);
     check_verdict(&ciphered(&clear, &plain, hex!("0001020304050607")), None, Verdict::NoKey);
+}
+
+#[test]
+fn a_right_sum_alone_does_not_make_records() {
+    let read = |plain: &[u8], cipher, key| {
+        let sum = plain.iter().fold(0_u8, |sum, octet| sum.wrapping_add(*octet));
+        let clear = [&hex!("44 2423 8b 07 78563412 7a 2a 00 00")[..], &[sum & 0xef | 0x10]].concat();
+        lines(&ciphered(&clear, plain, cipher), key).0.unwrap()
+    };
+    let own = hex!("0001020304050607");
+    for (plain, with_default, with_own) in [
+        (&hex!("0413 39300000")[..], Verdict::Ok, Verdict::Ok),
+        (&hex!("0c06 39300000"), Verdict::Ok, Verdict::Ok),
+        (&hex!("0413 39300000 0f 0102"), Verdict::Ok, Verdict::Ok),
+        // No total, which under a key that is the maker's would be there.
+        (&hex!("023b 3930"), Verdict::NoKey, Verdict::Ok),
+        (&hex!("4413 39300000 426c bf2c"), Verdict::NoKey, Verdict::Ok),
+        (&hex!("0413 c7cfffff"), Verdict::NoKey, Verdict::Ok),
+        // What these meters do not send.
+        (&hex!("0413 39300000 022b"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0413 39300000 426c 9f7c"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0413 00ca9a3b"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0413 39300000 7413 39300000"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0413 39300000 c41113 39300000"), Verdict::Ok, Verdict::Ok),
+        (&hex!("0413 39300000 c4800213 39300000"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0413 39300000 02ff20 3930"), Verdict::NoKey, Verdict::WrongKey),
+        (&hex!("0f 0413 39300000"), Verdict::NoKey, Verdict::WrongKey),
+    ] {
+        assert_eq!(read(plain, DEFAULT_1, None), with_default, "{plain:02x?}");
+        assert_eq!(read(plain, own, Some(&KEY)), with_own, "{plain:02x?}");
+    }
+    // Meters with keys of their own, of whom we have none.
+    let plain = hex!("0413 39300000 426c bf2c 4413 10270000");
+    let mut keys = Random::new(11);
+    let mut counts = [0; 2];
+    for _ in 0..10_000 {
+        let key = keys.next_u64().to_be_bytes();
+        for plain in [&plain[..], &plain[..6]] {
+            counts[usize::from(read(plain, key, None) == Verdict::Ok)] += 1;
+        }
+    }
+    assert_eq!(counts, [20_000, 0]);
 }
 
 /// The line `*` of a file of keys.
