@@ -109,13 +109,21 @@ pub fn named(file: &Path) -> String {
 
 const KEY_FOR_PATH: &str = "is a key itself: put it into a file of mode 0600, and the file's path here";
 
-/// A key, or a line of a file of keys: words of hexadecimal digits, in all as many as the shortest keys have. A path with a
-/// directory or an extension is none.
+/// A key, or a line of a file of keys: words of hexadecimal digits, in all as many as the shortest keys have, a long row of
+/// them within a word, or a key in Base64. A path with a directory or an extension is none.
 fn looks_like_a_key(text: &str) -> bool {
     let is_digits = |word: &&str| word.bytes().all(|octet| octet.is_ascii_hexdigit());
     let words = text.split(|c: char| c.is_whitespace() || ":-=,;\"'xX".contains(c));
     let digits: usize = words.filter(is_digits).map(str::len).sum();
-    !text.contains(['/', '.']) && digits > 14
+    let row = text.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max();
+    // Sixteen octets, or thirty-two, and the filling that no name of a file has.
+    let is_base64 = |word: &str| {
+        matches!(word.len(), 24 | 44)
+            && word.ends_with('=')
+            && word.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"+/=".contains(&octet))
+    };
+    let is_path = text.contains(['/', '.']);
+    !is_path && (digits > 14 || row >= Some(32)) || text.split_whitespace().any(is_base64)
 }
 
 /// A file that must be there and readable.

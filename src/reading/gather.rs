@@ -38,10 +38,13 @@ impl Gather {
     /// Takes a frame that one receiver heard. A receiver that hears it twice hears two.
     pub fn offer(&mut self, frame: Vec<u8>, form: Option<wmbus::Form>, link: Link, at: Now) {
         let is_same = |held: &&mut Gathered| {
-            held.frame == frame && held.form == form && held.links.iter().all(|known| known.receiver != link.receiver)
+            held.frame == frame
+                && (held.form == form || held.form.is_none() || form.is_none())
+                && held.links.iter().all(|known| known.receiver != link.receiver)
         };
         match self.held.iter_mut().find(is_same) {
             Some(held) => {
+                held.form = held.form.or(form);
                 let place = held.links.partition_point(|known| known.rssi_dbm >= link.rssi_dbm);
                 held.links.insert(place, link);
             }
@@ -129,6 +132,23 @@ mod tests {
         bench.pass(100);
         assert_eq!(bench.take(), ["[02] a at 100"]);
         assert_eq!(bench.gather.poll_timeout(), None);
+    }
+
+    #[test]
+    fn who_does_not_know_the_form_hears_the_same() {
+        use wmbus::Form;
+        let join = |forms: [Option<Form>; 2]| {
+            let mut bench = Bench::new(WINDOW);
+            for (receiver, form) in ["a", "b"].into_iter().zip(forms) {
+                let link = Link { receiver: receiver.into(), rssi_dbm: None, lqi: None };
+                bench.gather.offer(vec![1], form, link, bench.now);
+            }
+            std::iter::from_fn(|| bench.gather.poll(bench.now.mono, true)).map(|held| held.form).collect::<Vec<_>>()
+        };
+        let (line, port) = (None, Some(Form::Stripped));
+        assert_eq!(join([line, port]), [port]);
+        assert_eq!(join([port, line]), [port]);
+        assert_eq!(join([port, Some(Form::FormatA)]), [port, Some(Form::FormatA)]);
     }
 
     #[test]

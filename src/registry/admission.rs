@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wmbus::vendor::has_default_key;
+
 use super::guard::{Damaged, Guard, PREFIX, Seal, Standing};
 use super::keys::MeterKeys;
+use super::openings::Openings;
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
 use crate::reading::{EventKind, Group, MeterId, Security};
@@ -16,6 +19,7 @@ use crate::reading::{EventKind, Group, MeterId, Security};
 #[derive(Debug)]
 pub struct Admission {
     guard: Guard,
+    openings: Openings,
     limit: usize,
     /// When a finding was told last.
     told: HashMap<(MeterId, &'static str), Instant>,
@@ -33,7 +37,7 @@ pub struct Finding {
 impl Admission {
     /// Knows nothing yet, and remembers at most `limit` meters.
     pub fn fresh(limit: usize) -> Self {
-        Self { guard: Guard::new(limit), limit: limit.max(1), told: HashMap::new() }
+        Self { guard: Guard::new(limit), openings: Openings::new(limit), limit: limit.max(1), told: HashMap::new() }
     }
 
     /// Goes on with what [`Self::emit`] wrote.
@@ -48,6 +52,11 @@ impl Admission {
     pub fn judge(&mut self, converted: &mut Converted, group: &Group, keys: &MeterKeys, now: Now) -> Finding {
         let Converted { source, mark, digest, .. } = &*converted;
         let (id, security) = (source.meter, source.security);
+        let is_public = |address: &wmbus::Address| has_default_key(address) && !keys.has_own(address);
+        if id.address().is_some_and(|address| is_public(&address)) && self.openings.is_chance(id, security, *digest) {
+            converted.refuse(Security::NoKey);
+            return Finding::default();
+        }
         let Some(strength) = security.strength() else {
             // Whoever sent it does not have the key: its status is not the meter's.
             if matches!(security, Security::WrongKey | Security::BadMac) {
@@ -205,6 +214,51 @@ mod tests {
             // What is not believed says nothing of the meter's state.
             let is_doubted = is_refused || security == BadMac || code == Some("meter.downgraded");
             assert_eq!(telegram.source.status.is_empty(), is_doubted, "row {row}");
+        }
+    }
+
+    #[test]
+    fn what_opens_with_a_makers_key_by_chance_is_not_believed() {
+        use Security::*;
+        let keys = |text: &str| MeterKeys::read(text).unwrap();
+        let own = format!("HYD-00000001-01-07 {}\n", "07".repeat(16));
+        let all = format!("* {}\n", "07".repeat(16));
+        // Manufacturer and keys; what opened, and as what it counts.
+        let rows: [(u16, &str, &[(Security, u64, Security)]); 5] = [
+            (0x2324, "", &[(Decrypted, 1, Decrypted), (Decrypted, 2, Decrypted)]),
+            (
+                0x2324,
+                "",
+                &[
+                    (NoKey, 1, NoKey),
+                    (Decrypted, 2, NoKey),
+                    (Decrypted, 2, NoKey),
+                    (NoKey, 3, NoKey),
+                    (Decrypted, 4, NoKey),
+                    (Decrypted, 5, NoKey),
+                    (Decrypted, 6, NoKey),
+                    (Plain, 7, Plain),
+                    (Decrypted, 8, Decrypted),
+                    (Decrypted, 9, Decrypted),
+                ],
+            ),
+            (0x2324, &all, &[(WrongKey, 1, WrongKey), (Decrypted, 2, NoKey)]),
+            (0x2324, &own, &[(WrongKey, 1, WrongKey), (Decrypted, 2, Decrypted)]),
+            (0x2c2d, "", &[(NoKey, 1, NoKey), (Decrypted, 2, Decrypted)]),
+        ];
+        for (row, (manufacturer, text, telegrams)) in rows.into_iter().enumerate() {
+            let mut admission = Admission::fresh(10);
+            for (security, digest, expected) in telegrams {
+                let mut telegram = telegram(*security, None, *digest);
+                Arc::make_mut(&mut telegram.source).meter = MeterId::MBus {
+                    manufacturer: Manufacturer(manufacturer),
+                    identification: 1,
+                    version: 1,
+                    device_type: 7,
+                };
+                admission.judge(&mut telegram, &Group::default(), &keys(text), start());
+                assert_eq!(telegram.source.security, *expected, "row {row}, telegram {digest}");
+            }
         }
     }
 }

@@ -125,6 +125,11 @@ impl MeterKeys {
         self.of(id).is_some()
     }
 
+    /// Whether there is one that is not for whatever meter.
+    pub fn has_own(&self, address: &Address) -> bool {
+        self.key(address).is_some() && !self.is_for_all(address)
+    }
+
     /// Tells the meter's key from others without telling it; 0 without a key.
     pub fn fingerprint(&self, id: &MeterId) -> u32 {
         self.of(id).map_or(0, Key::fingerprint)

@@ -14,6 +14,7 @@ mod late;
 mod memory;
 mod mesh;
 mod network;
+mod openings;
 mod orders;
 mod rhythm;
 mod route_log;

@@ -65,6 +65,11 @@ pub(crate) fn address(link: Option<&Address>, rest: &[u8]) -> Option<Address> {
     maker(link)?.address.and_then(|address| address(link, rest))
 }
 
+/// The meter's maker delivers meters with a key that everybody knows, which is tried where there is no other.
+pub fn has_default_key(address: &Address) -> bool {
+    maker(address).is_some_and(|maker| maker.default_key.is_some())
+}
+
 /// The caller's keys, and the one a maker delivers meters with.
 pub(crate) struct WithDefault<'k, K> {
     keys: &'k K,
