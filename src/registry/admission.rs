@@ -223,8 +223,9 @@ mod tests {
         let keys = |text: &str| MeterKeys::read(text).unwrap();
         let own = format!("HYD-00000001-01-07 {}\n", "07".repeat(16));
         let all = format!("* {}\n", "07".repeat(16));
-        // Manufacturer and keys; what opened, and as what it counts.
-        let rows: [(u16, &str, &[(Security, u64, Security)]); 5] = [
+        /// What opened, its digest, and as what it counts.
+        type Heard = (Security, u64, Security);
+        let rows: [(u16, &str, &[Heard]); 5] = [
             (0x2324, "", &[(Decrypted, 1, Decrypted), (Decrypted, 2, Decrypted)]),
             (
                 0x2324,
