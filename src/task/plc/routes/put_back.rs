@@ -2,6 +2,9 @@
 //! search floods the network. A row is written where its node has one, or nobody has: its place is looked at first, as the
 //! modem may have moved others since the table was read.
 
+#[cfg(test)]
+mod tests;
+
 use plc::g3::AdpStatus;
 use plc::g3::modem::{Answer, Refusal as Refused};
 use plc::g3::pib::{Layer, Route, Typed, adp};

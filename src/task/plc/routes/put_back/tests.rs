@@ -1,0 +1,297 @@
+//! The task and an emulated modem, whose routing table is the test's own: what is written into it, and what is not.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use plc::Eui64;
+use plc::g3::adp::{Message, Request, Value};
+use plc::g3::modem::Generation;
+use plc::route::{Failure, Limits};
+use plc::sim::{Behind, Modem, Nature};
+use plc::usi::{Deframer, Frame, Protocol};
+use tempfile::TempDir;
+
+use super::super::both;
+use super::*;
+use crate::config::plc::{PanConflict, Unlisted};
+use crate::config::{self, ReceiverSource};
+use crate::reading::TimeQuality;
+use crate::store::{Options, Store};
+use crate::task::plc::Dark;
+
+struct Bench {
+    plc: Plc,
+    modem: Modem,
+    now: Arc<Mutex<Now>>,
+    line: Deframer,
+    /// What the modem has, in its order.
+    table: Vec<Route>,
+    takes_rows: bool,
+    /// Writes to the table come to nothing, and are not answered.
+    is_mute: bool,
+    /// What the host wrote, and where; for whom it had a route looked for; how often it read a row.
+    written: Vec<(u16, Route)>,
+    searched: Vec<u16>,
+    read: usize,
+    _dir: TempDir,
+}
+
+impl Bench {
+    /// With routes to 5 and to 6 over 5, to 7, and to 8 over 7.
+    #[expect(clippy::disallowed_methods, reason = "where the test's own clock begins")]
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let quality = TimeQuality::Synchronised;
+        let now = Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: 1_760_000_000_000, quality };
+        let (now, begin) = (Arc::new(Mutex::new(now)), now.mono);
+        let clock: crate::clock::ReadClock = {
+            let now = Arc::clone(&now);
+            Arc::new(move || *now.lock().unwrap())
+        };
+        let options = Options::new(dir.path().join("store"), "dcu-1");
+        let codec = crate::wire::CODEC;
+        let (store, _) = Store::open(options, codec, Arc::clone(&clock), Box::new(|| 7), Box::new(|_| {})).unwrap();
+        let said = config::Plc {
+            name: "feeder".into(),
+            source: ReceiverSource::Tcp("localhost:1".into()),
+            band: plc::g3::adp::Band::CenelecA,
+            pan_id: 0x781d,
+            key_index: 0,
+            eui64: Some(Eui64([2, 0, 0, 0, 0, 0, 0, 1])),
+            prefix: None,
+            unlisted: Unlisted::Hold,
+            pan_conflict: PanConflict::Tell,
+            max_hops: 8,
+            rekey_patience: Duration::from_secs(3_600),
+        };
+        let plc = Plc::open(&said, None, dir.path(), store, (clock, 1), Dark::default()).unwrap();
+        let nature = Nature { generation: Generation::ModemLbs, ..Nature::default() };
+        let mut bench = Self {
+            plc,
+            modem: Modem::new(nature, Vec::new(), Behind::nothing(), begin),
+            now,
+            line: Deframer::default(),
+            table: [row(5, 5), row(6, 5), row(7, 7), row(8, 7)].to_vec(),
+            takes_rows: true,
+            is_mute: false,
+            written: Vec::new(),
+            searched: Vec::new(),
+            read: 0,
+            _dir: dir,
+        };
+        bench.plc.coordinator.with_modem(begin, |modem| modem.restart(None, begin));
+        bench.pass(Duration::from_secs(60));
+        assert_eq!(bench.plc.view.starts, 1, "the network runs");
+        bench.reads_table();
+        bench
+    }
+
+    fn time(&self) -> Now {
+        *self.now.lock().unwrap()
+    }
+
+    /// So long; what is said meanwhile is carried between the two.
+    fn pass(&mut self, time: Duration) {
+        let end = self.time().mono + time;
+        loop {
+            self.exchange();
+            let host = [self.plc.coordinator.poll_timeout(), self.plc.routing.poll_timeout()];
+            let due = host.into_iter().chain([self.modem.poll_timeout()]).flatten().min();
+            let (before, next) = (self.time().mono, due.map_or(end, |due| due.min(end)));
+            if before >= end {
+                return;
+            }
+            // Whatever wants to be called at once is called a little later.
+            let next = next.max(before + Duration::from_micros(100));
+            {
+                let mut now = self.now.lock().unwrap();
+                now.utc_ms += (next - before).as_millis() as i64;
+                now.mono = next;
+            }
+            self.modem.handle_timeout(next);
+            self.plc.coordinator.handle_timeout(next);
+            self.plc.look_after_routes();
+        }
+    }
+
+    fn exchange(&mut self) {
+        let now = self.time().mono;
+        loop {
+            self.plc.drain();
+            let mut is_quiet = true;
+            while let Some(octets) = self.plc.coordinator.poll_transmit() {
+                is_quiet = false;
+                let frames: Vec<Frame> = octets.iter().filter_map(|octet| self.line.take(*octet)).collect();
+                match frames.iter().find_map(|frame| Request::parse(frame.payload()).ok()) {
+                    Some(request) if self.is_of_table(&request) => self.answer(request, now),
+                    Some(Request::RouteDiscovery { destination, .. }) => self.searched.push(destination),
+                    _ => self.modem.handle_bytes(&octets, now),
+                }
+            }
+            while let Some(octets) = self.modem.poll_transmit() {
+                is_quiet = false;
+                self.plc.coordinator.handle_bytes(&octets, now);
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    fn is_of_table(&self, request: &Request) -> bool {
+        let (Request::Get { attribute, .. } | Request::Set { attribute, .. }) = request else { return false };
+        *attribute == adp::ROUTING_TABLE
+    }
+
+    fn answer(&mut self, request: Request, now: Instant) {
+        let message = match request {
+            Request::Get { attribute, index } => {
+                self.read += 1;
+                let row = self.table.get(usize::from(index));
+                let status = if row.is_some() { AdpStatus::SUCCESS } else { AdpStatus::INVALID_INDEX };
+                let value = row.map_or_else(Value::default, |row| Typed::Route(*row).to_value());
+                Message::GetConfirm { status, attribute, index, value }
+            }
+            Request::Set { .. } if self.is_mute => return,
+            Request::Set { attribute, index, value } => {
+                let Ok(Typed::Route(row)) = Layer::Adp.parse(attribute, &value.octets) else { panic!("{value:?}") };
+                self.written.push((index, row));
+                let status = if self.takes_rows { AdpStatus::SUCCESS } else { AdpStatus::READ_ONLY };
+                if self.takes_rows {
+                    self.table.truncate(self.table.len().max(usize::from(index)));
+                    self.table.splice(usize::from(index)..self.table.len().min(usize::from(index) + 1), [row]);
+                }
+                Message::SetConfirm { status, attribute, index }
+            }
+            other => panic!("{other:?}"),
+        };
+        let (mut payload, mut octets) = (Vec::new(), Vec::new());
+        message.emit(&mut payload);
+        Frame::new(Protocol::ADP_G3, payload).unwrap().emit(&mut octets);
+        self.plc.coordinator.handle_bytes(&octets, now);
+    }
+
+    /// The host reads the whole table.
+    fn reads_table(&mut self) {
+        self.plc.read_routes(None);
+        self.pass(Duration::from_secs(1));
+    }
+
+    /// The modem has no way to a node that it is to send to; what the host does about it within a second.
+    fn has_no_way(&mut self, node: u16) -> Vec<(u16, Route)> {
+        let before = self.written.len();
+        let now = both(self.time());
+        self.plc.routing.routes.failed(node, Failure::NoRoute { searched: false }, now);
+        self.pass(Duration::from_secs(1));
+        self.written.split_off(before)
+    }
+
+    fn minutes(&self) -> u16 {
+        self.plc.routing.routes.limits().route_minutes()
+    }
+}
+
+/// As the modem has it.
+fn row(destination: u16, next_hop: u16) -> Route {
+    let hop_count = if destination == next_hop { 1 } else { 2 };
+    Route { destination, next_hop, route_cost: 9, hop_count, weak_link_count: 0, medium: Some(0), valid_time: 180 }
+}
+
+#[test]
+fn a_row_goes_behind_the_last_one_where_its_node_has_none_with_all_that_was_known_of_it() {
+    let mut bench = Bench::new();
+    bench.table.remove(1);
+    bench.reads_table();
+    assert_eq!(bench.plc.routing.routes.way(6), None);
+    let (valid_time, read) = (bench.minutes(), bench.read);
+    assert_eq!(bench.has_no_way(6), [(3, Route { valid_time, ..row(6, 5) })]);
+    assert_eq!((bench.read - read, bench.searched.len()), (1, 0), "its place alone is looked at");
+    bench.reads_table();
+    assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(5));
+}
+
+#[test]
+fn a_row_whose_time_is_over_is_written_where_it_is() {
+    let mut bench = Bench::new();
+    bench.table[1].valid_time = 0;
+    let valid_time = bench.minutes();
+    assert_eq!(bench.has_no_way(6), [(1, Route { valid_time, ..row(6, 5) })]);
+}
+
+#[test]
+fn where_the_rows_have_moved_no_other_one_is_written_over() {
+    let mut bench = Bench::new();
+    // 7 has the place that 6 had when the table was read.
+    bench.table.remove(1);
+    let valid_time = bench.minutes();
+    assert_eq!(bench.has_no_way(6), [(3, Route { valid_time, ..row(6, 5) })]);
+    let kept: Vec<u16> = bench.table.iter().map(|row| row.destination).collect();
+    assert_eq!(kept, [5, 7, 8, 6]);
+}
+
+#[test]
+fn what_the_modem_has_by_itself_is_left_as_it_is() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.has_no_way(6), [], "the row is there");
+    // Another way, at another place.
+    bench.table = [row(5, 5), row(7, 7), row(8, 7), row(6, 7)].to_vec();
+    assert_eq!(bench.has_no_way(6), []);
+    assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(7), "it was read");
+    assert!(bench.searched.is_empty());
+}
+
+#[test]
+fn it_is_put_back_some_times_in_a_row_and_then_looked_for_and_an_answer_begins_anew() {
+    let mut bench = Bench::new();
+    let most = Limits::of(4, 8).put_back;
+    bench.table.remove(3);
+    bench.reads_table();
+    let lose = |bench: &mut Bench| {
+        bench.table.retain(|row| row.destination != 8);
+        bench.has_no_way(8).len()
+    };
+    (0..most).for_each(|time| assert_eq!((lose(&mut bench), bench.searched.len()), (1, 0), "{time}"));
+    bench.plc.routing.routes.answered(8);
+    (0..most).for_each(|time| assert_eq!((lose(&mut bench), bench.searched.len()), (1, 0), "{time}"));
+    assert_eq!(lose(&mut bench), 0);
+    assert_eq!(bench.searched, [8]);
+}
+
+#[test]
+fn who_never_had_a_way_is_looked_for() {
+    let mut bench = Bench::new();
+    let read = bench.read;
+    assert_eq!(bench.has_no_way(9), []);
+    assert_eq!((bench.searched.as_slice(), bench.read), (&[9][..], read));
+}
+
+#[test]
+fn a_modem_that_takes_no_rows_is_not_asked_to_again_until_it_starts_anew() {
+    let mut bench = Bench::new();
+    (bench.takes_rows, bench.table) = (false, [row(5, 5), row(7, 7)].to_vec());
+    bench.reads_table();
+    assert_eq!(bench.has_no_way(6).len(), 1, "this it refuses");
+    let read = bench.read;
+    assert_eq!(bench.has_no_way(8), []);
+    assert_eq!((bench.searched.as_slice(), bench.read), (&[8][..], read));
+    let now = bench.time().mono;
+    bench.takes_rows = true;
+    bench.plc.coordinator.with_modem(now, |modem| modem.restart(None, now));
+    bench.pass(Duration::from_secs(60));
+    bench.reads_table();
+    assert_eq!((bench.plc.view.starts, bench.has_no_way(6).len()), (2, 1));
+}
+
+#[test]
+fn a_modem_that_does_not_answer_is_asked_again_with_the_next_row() {
+    let mut bench = Bench::new();
+    bench.table = [row(5, 5), row(7, 7)].to_vec();
+    bench.reads_table();
+    bench.is_mute = true;
+    assert_eq!(bench.has_no_way(6), []);
+    bench.pass(Duration::from_secs(60));
+    bench.is_mute = false;
+    bench.pass(Duration::from_secs(60));
+    bench.reads_table();
+    assert_eq!((bench.has_no_way(8).len(), bench.searched.as_slice(), bench.plc.view.starts), (1, &[][..], 1));
+}
