@@ -628,6 +628,22 @@ fn corrections_are_of_their_makers_alone() {
 }
 
 #[test]
+fn the_fill_behind_a_short_block_of_zenner_is_no_value() {
+    let head = hex!("44 496a 78563412 0b 16 7a 2a 00 0000");
+    let block = hex!("0f 00000000 00010000 00020000");
+    let with_fill = |end: usize| [&head[..], &block[..end], &vec![0x2f; 14 - end]].concat();
+    for end in 1..block.len() - 1 {
+        check_verdict(&framed(&[&with_fill(end)]), None, Verdict::Unsupported);
+    }
+    let full = ["volume 200000000e-11 m3", "volume 100000000e-11 m3 s1", "error_flags 00000000"];
+    assert_eq!(lines(&framed(&[&with_fill(block.len())]), None), (Some(Verdict::Ok), full.map(str::to_owned).to_vec()));
+    // A register that happens to have the octet of the fill in it.
+    let register = hex!("0f 00000000 0000002f 00002f2f 00");
+    let (verdict, records) = lines(&framed(&[&head, &register]), None);
+    assert_eq!((verdict, records.len()), (Some(Verdict::Ok), 3));
+}
+
+#[test]
 fn itron_remembers_smoke() {
     let head = hex!("44 9726 78563412 03 1a 7a 2a 00 0000 077f 0102030411052a1f");
     let moments = [&hex!("2a0ac527 01010000")[..], &[0; 28]].concat();

@@ -1,12 +1,14 @@
 //! Zenner: water meters 0B, of which all is behind DIF 0F; the clock of the module 99.
 //!
 //! ```text
-//! 0F SSSSSSSS dddddddd vvvvvvvv (..)
+//! 0F SSSSSSSS dddddddd vvvvvvvv (2F)
 //! S  status, 0 is well    d  at the end of the month before    v  register, both in 1/256 litre
+//! 2F fills the last block of the cipher
 //! 04 6D ..     clock, whose hundred years are not to be trusted
 //! ```
 //!
-//! Known from one public decoder; the bits of the status are not.
+//! Known from one public decoder; the bits of the status are not. Nor is any shorter block: where the fill reaches into
+//! the register nobody can tell its octets from those of a value.
 
 use bytes::Buf;
 
@@ -26,12 +28,20 @@ fn water(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
     let status = buf.try_get_u32_le()?;
     let due = buf.try_get_u32_le()?;
     let register = buf.try_get_u32_le()?;
+    if is_fill(register, buf) {
+        return Err(Fault::LENGTH);
+    }
     out.number(VIB_VOLUME, i64::from(register) * PER_256);
     out.stored(1, VIB_VOLUME, i64::from(due) * PER_256);
     out.flags(&status.to_le_bytes());
     // They stay for who looks at them.
     out.octets(octets);
     Ok(())
+}
+
+/// The block ended before its register did. One octet of fill on top is believed: it is in registers from 3,080 m3 on.
+fn is_fill(register: u32, behind: &[u8]) -> bool {
+    register.to_le_bytes().ends_with(&[FILL; 2]) && behind.iter().all(|octet| *octet == FILL)
 }
 
 /// Type F with the hundred years of 2100, which are not those of the dates beside it.
@@ -46,6 +56,7 @@ fn clock(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
 
 /// The DIF before data of the manufacturer's own.
 const MANUFACTURER: u8 = 0x0f;
+const FILL: u8 = 0x2f;
 const VIB_DATE_TIME: &[u8] = &[0x6d];
 const HUNDRED_YEARS: u8 = 0x60;
 const YEARS_2100: u8 = 0x40;
