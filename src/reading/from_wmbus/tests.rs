@@ -322,9 +322,11 @@ fn octets_in_place_of_a_number_or_a_day_are_no_good_value() {
     // More digits than are read.
     check(WATER, "0d13 ca 01020304050607080910", "- volume 01020304050607080910 [invalid]");
     check(HCA, "0d6e ca 01020304050607080910", "- hca_units 01020304050607080910 [invalid]");
-    // Days of another width than two octets.
+    // Days of another width than two octets, days and times of one that is no type of theirs.
     check(WATER, "016c 05", "- date 05 [invalid]");
-    check(WATER, "036c 3b300b", "- date 11:48:59 [invalid]");
+    check(WATER, "036c 3b300b", "- date 3b300b [invalid]");
+    check(WATER, "046c 1912a62b", "- date 1912a62b [invalid]");
+    check(WATER, "026d a62b", "- date_time a62b [invalid]");
     check(WATER, "056c 0000c03f", "- date 0000c03f [invalid]");
     check(WATER, "0a6c 1312", "- date 1312 [invalid]");
     check(WATER, "0d6d 03 010203", "- date_time 010203 [invalid]");

@@ -109,7 +109,7 @@ struct Dif {
     /// Bits of 64 that the data leaves.
     unused: u8,
     /// By [`Coding`].
-    treatments: [Treatment; 5],
+    treatments: [Treatment; Coding::ALL.len()],
 }
 
 /// What the DIFEs say together.
@@ -142,7 +142,7 @@ static DIFES: [Dife; 128] = difes();
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
 const fn difs() -> [Dif; 256] {
     let none = Dif {
-        treatments: [Treatment::Elsewhere; 5],
+        treatments: [Treatment::Elsewhere; Coding::ALL.len()],
         len: 0,
         unused: 0,
         data_field: DataField::None,
@@ -154,13 +154,7 @@ const fn difs() -> [Dif; 256] {
     while dif < difs.len() {
         if let Some(data_field) = DataField::from_code(dif as u8) {
             difs[dif] = Dif {
-                treatments: [
-                    Treatment::of(data_field, Coding::Signed),
-                    Treatment::of(data_field, Coding::Unsigned),
-                    Treatment::of(data_field, Coding::Octets),
-                    Treatment::of(data_field, Coding::Time),
-                    Treatment::of(data_field, Coding::Elsewhere),
-                ],
+                treatments: treatments(data_field),
                 len: data_field.fixed_size() as u8,
                 unused: 64 - 8 * data_field.fixed_size() as u8,
                 data_field,
@@ -171,6 +165,18 @@ const fn difs() -> [Dif; 256] {
         dif += 1;
     }
     difs
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]
+const fn treatments(data_field: DataField) -> [Treatment; Coding::ALL.len()] {
+    let mut treatments = [Treatment::Elsewhere; Coding::ALL.len()];
+    let mut at = 0;
+    while at < treatments.len() {
+        let coding = Coding::ALL[at];
+        treatments[coding as usize] = Treatment::of(data_field, coding);
+        at += 1;
+    }
+    treatments
 }
 
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler: out of bounds does not compile")]

@@ -129,17 +129,16 @@ impl<'a> DataRecord<'a> {
         }
     }
 
-    /// Octets, text or a time of day where the quantity is a number or a day: a profile that was not expanded, a number of more
-    /// digits than are read, a date of a wrong length. They are no value of the quantity.
+    /// Octets or text where the quantity is a number or a moment: a profile that was not expanded, a number of more
+    /// digits than are read, a date of a width that is not its type's. They are no value of the quantity.
     pub fn is_unread(&self) -> bool {
         let is_profile = || self.vib.modifiers.iter().any(Modifier::is_compact_profile);
         match (self.value, self.vib.coding) {
-            (Value::Binary(_), Coding::Time) => true,
+            (Value::Binary(_), Coding::Date | Coding::DateTime | Coding::Time) => true,
             (Value::Binary(_), Coding::Octets) => is_profile(),
             (Value::Binary(_) | Value::Text(_), _) => {
                 self.vib.unit != Unit::None || self.vib.quantity == Quantity::HcaUnits
             }
-            (Value::Time(_), _) => self.vib.quantity == Quantity::Date,
             _ => false,
         }
     }

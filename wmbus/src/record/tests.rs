@@ -164,6 +164,38 @@ fn integers_digits_and_reals_keep_sign_and_validity() {
 }
 
 #[test]
+fn dates_and_times_have_the_widths_of_their_types() {
+    // A date is of type G, a date and time of type F, I or J.
+    check(&hex!("02 6c bf23"), "date 2021-03-31");
+    check(&hex!("04 6d 32371f15"), "date_time 2008-05-31T23:50");
+    check(&hex!("03 6d 3b3b17"), "date_time 23:59:59");
+    check(&hex!("06 6d 003217 1f1500"), "date_time 2008-05-31T23:50:00");
+    // What a VIFE makes a moment is of any of them.
+    check(&hex!("02 9339 bf23"), "volume 2021-03-31 start_time");
+    check(&hex!("04 9339 32371f15"), "volume 2008-05-31T23:50 start_time");
+    check(&hex!("02 fd70 bf23"), "battery_change 2021-03-31");
+    for (octets, expected) in [
+        (&hex!("01 6c 1f")[..], "date 1f"),
+        (&hex!("03 6c 3b3b17"), "date 3b3b17"),
+        (&hex!("04 6c 32371f15"), "date 32371f15"),
+        (&hex!("06 6c 003217 1f1500"), "date 0032171f1500"),
+        (&hex!("07 6c 003217 1f150000 00"), "date 0032171f15000000"),
+        (&hex!("0a 6c 3112"), "date 3112"),
+        (&hex!("05 6c 0000c03f"), "date 0000c03f"),
+        (&hex!("0d 6c e4 32371f15"), "date 32371f15"),
+        (&hex!("01 6d 1f"), "date_time 1f"),
+        (&hex!("02 6d bf23"), "date_time bf23"),
+        (&hex!("0c 6d 31122021"), "date_time 31122021"),
+        (&hex!("0d 6d e2 bf23"), "date_time bf23"),
+        (&hex!("0d 6d 02 3132"), "date_time 3132"),
+    ] {
+        check(octets, expected);
+        let record = DataRecord::parse(&mut &*octets).unwrap();
+        assert!(record.is_unread() && matches!(record.value, Value::Binary(_)), "{record}");
+    }
+}
+
+#[test]
 fn all_patterns_of_four_digits_are_read_as_digit_by_digit() {
     for pattern in 0..=u16::MAX {
         let digit = |place: u32| i64::from(pattern >> (4 * place) & 0x0f);
@@ -238,6 +270,7 @@ fn units_without_a_code_of_their_own_have_a_factor() {
 
 fn any_value() -> impl Strategy<Value = (DataField, &'static [u8], Value<'static>)> {
     const VOLUME: &[u8] = &[0x13];
+    const DATE: &[u8] = &[0x6c];
     const TIME: &[u8] = &[0x6d];
     const NUMBER: &[u8] = &[0x78];
     let bits = |n: u32| (-(1i64 << (n - 1)) + 1)..(1i64 << (n - 1));
@@ -267,7 +300,7 @@ fn any_value() -> impl Strategy<Value = (DataField, &'static [u8], Value<'static
         Just((DataField::Variable, NUMBER, Value::Text(Text::new(b"54321")))),
         (1981u16..=2080, 1u8..=12, 1u8..=28).prop_map(|(y, m, d)| (
             DataField::Integer16,
-            TIME,
+            DATE,
             Value::Date(Date::new(y, m, d).unwrap())
         )),
         (0u8..24, 0u8..60, 0u8..60).prop_map(|(h, m, s)| (

@@ -88,7 +88,7 @@ impl<'a> Value<'a> {
         let (&lvar, rest) = octets.split_first().ok_or(Reject::Truncated)?;
         let (octets, rest) = rest.split_at_checked(variable_len(lvar)?).ok_or(Reject::Truncated)?;
         let value = match lvar {
-            0x00..=0xbf if matches!(coding, Coding::Octets | Coding::Time) => Self::Binary(octets),
+            0x00..=0xbf if coding == Coding::Octets || coding.is_moment() => Self::Binary(octets),
             // Manufacturers send their own structures as text; those have control characters in them.
             0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
             0x00..=0xbf => Self::Text(Text::new(octets)),
@@ -210,7 +210,7 @@ impl Treatment {
             (DataField::Variable, _) | (_, Coding::Elsewhere) => Self::Elsewhere,
             (DataField::None | DataField::Readout, _) => Self::Nothing,
             // No date is a real.
-            (DataField::Real32, Coding::Time) => Self::Octets,
+            (DataField::Real32, _) if coding.is_moment() => Self::Octets,
             (DataField::Real32, _) => Self::Real,
             (_, Coding::Octets) => Self::Octets,
             (
@@ -229,10 +229,10 @@ impl Treatment {
         match (coding, len) {
             (Coding::Signed, _) => Self::Signed,
             (Coding::Unsigned, _) => Self::Unsigned,
-            (Coding::Time, 2) => Self::TypeG,
-            (Coding::Time, 3) => Self::TypeJ,
-            (Coding::Time, 4) => Self::TypeF,
-            (Coding::Time, 6) => Self::TypeI,
+            (Coding::Date | Coding::Time, 2) => Self::TypeG,
+            (Coding::DateTime | Coding::Time, 3) => Self::TypeJ,
+            (Coding::DateTime | Coding::Time, 4) => Self::TypeF,
+            (Coding::DateTime | Coding::Time, 6) => Self::TypeI,
             _ => Self::Octets,
         }
     }

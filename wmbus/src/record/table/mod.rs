@@ -40,10 +40,25 @@ pub(super) enum Coding {
     Unsigned,
     /// Type D, and containers: octets.
     Octets,
-    /// Types F, G, I, J, by their length.
+    /// Type G.
+    Date,
+    /// Types F, I and J, by their length.
+    DateTime,
+    /// Types F, G, I and J, by their length.
     Time,
     /// The code leads to another table.
     Elsewhere,
+}
+
+impl Coding {
+    /// All of them, each in its own place.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Signed, Self::Unsigned, Self::Octets, Self::Date, Self::DateTime, Self::Time, Self::Elsewhere];
+
+    /// What is read is a moment, of whatever type.
+    pub(super) const fn is_moment(self) -> bool {
+        matches!(self, Self::Date | Self::DateTime | Self::Time)
+    }
 }
 
 /// Which table a code is of.
