@@ -38,6 +38,8 @@ pub enum Reject {
     ChainTooLong,
     /// A reserved LVAR.
     ReservedLvar(u8),
+    /// A storage number of more than 32 bits.
+    StorageNumber(u64),
 }
 
 impl Reject {
@@ -60,6 +62,7 @@ impl Reject {
             Self::ReservedDif(_) => "reserved_dif",
             Self::ChainTooLong => "chain_too_long",
             Self::ReservedLvar(_) => "reserved_lvar",
+            Self::StorageNumber(_) => "storage_number",
         }
     }
 }
@@ -83,6 +86,7 @@ impl fmt::Display for Reject {
             Self::ReservedDif(dif) => write!(f, "reserved dif {dif:02x}"),
             Self::ChainTooLong => f.write_str("more than ten dife or vife"),
             Self::ReservedLvar(lvar) => write!(f, "reserved lvar {lvar:02x}"),
+            Self::StorageNumber(number) => write!(f, "storage number {number} has more than 32 bits"),
         }
     }
 }

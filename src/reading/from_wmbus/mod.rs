@@ -186,8 +186,7 @@ fn reading(
                 record::Function::Minimum => Function::Minimum,
                 record::Function::Error => Function::Error,
             },
-            // 41 bits on the air; no meter keeps four thousand million values.
-            storage: u32::try_from(record.storage_number).unwrap_or(u32::MAX),
+            storage: record.storage_number,
             tariff: record.tariff,
             subunit: record.subunit,
             modifier: modifier(record),

@@ -88,7 +88,7 @@ impl<'a> Parts<'a, '_> {
             value,
             vib: Vib { octets: octets.get(vif_at..data_at)?, modifiers, quantity, unit, exponent, coding },
             octets: octets.get(..data_at + own.len())?,
-            storage_number: u64::from(row.storage_number) | numbers.storage_number,
+            storage_number: u32::from(row.storage_number) | numbers.storage_number,
             tariff: numbers.tariff,
             subunit: numbers.subunit,
             data_field: row.data_field,
@@ -115,7 +115,7 @@ struct Dif {
 /// What the DIFEs say together.
 #[derive(Debug, Clone, Copy)]
 struct Dife {
-    storage_number: u64,
+    storage_number: u32,
     tariff: u32,
     subunit: u16,
 }
@@ -129,7 +129,7 @@ impl Dife {
     /// One more, behind as many as `place` says.
     const fn with(self, dife: u8, place: usize) -> Self {
         Self {
-            storage_number: self.storage_number | (dife as u64 & 0x0f) << (1 + 4 * place),
+            storage_number: self.storage_number | (dife as u32 & 0x0f) << (1 + 4 * place),
             tariff: self.tariff | (dife as u32 >> 4 & 3) << (2 * place),
             subunit: self.subunit | (dife as u16 >> 6 & 1) << place,
         }

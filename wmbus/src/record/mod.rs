@@ -1,7 +1,8 @@
 //! Data records of the application layer, EN 13757-3:2018 clause 6: DIF, DIFE, VIF, VIFE and data.
 //!
 //! A value keeps the integer the meter sent; its power of ten and unit stand beside it. Records borrow from the
-//! telegram. A damaged record ends the iteration and never loses the records before it.
+//! telegram. A damaged record ends the iteration and never loses the records before it; one that is whole and not taken
+//! does not lose those behind it either.
 
 mod common;
 mod dib;
@@ -45,7 +46,8 @@ pub struct DataRecord<'a> {
     pub vib: Vib<'a>,
     /// The whole record: DIB, VIB and data.
     pub octets: &'a [u8],
-    pub storage_number: u64,
+    /// What does not fit is refused: no two values become one.
+    pub storage_number: u32,
     pub tariff: u32,
     pub subunit: u16,
     pub data_field: DataField,
@@ -104,6 +106,7 @@ impl<'a> DataRecord<'a> {
             (value, vib.exponent) = add_offset(integer, vib.exponent, offset);
         }
         let Dib { data_field, function, storage_number, tariff, subunit } = dib;
+        let storage_number = u32::try_from(storage_number).map_err(|_| Reject::StorageNumber(storage_number))?;
         let octets = octets.get(..octets.len() - rest.len()).unwrap_or(octets);
         Ok((Self { function, storage_number, tariff, subunit, data_field, vib, value, octets }, rest))
     }
@@ -222,7 +225,8 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<DataRecord<'a>, Reject>;
 
-    /// The next record, or why there are no more good ones; nothing follows an `Err`.
+    /// The next record, or why it is not taken. Nothing follows an `Err` unless the record was whole:
+    /// [`Reject::StorageNumber`].
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         while let [IDLE, rest @ ..] = self.rest {
@@ -251,8 +255,10 @@ fn uncommon<'a>(rest: &mut &'a [u8]) -> Option<Result<DataRecord<'a>, Reject>> {
         return None;
     }
     let record = DataRecord::parse(rest);
-    if record.is_err() {
-        *rest = &[];
+    match record {
+        Ok(_) => {}
+        Err(Reject::StorageNumber(_)) => *rest = outline::behind(rest),
+        Err(_) => *rest = &[],
     }
     Some(record)
 }
@@ -300,7 +306,7 @@ impl fmt::Display for DataRecord<'_> {
         if self.function != Function::Instantaneous {
             write!(f, " {}", self.function)?;
         }
-        for (name, number) in [("s", self.storage_number), ("t", self.tariff.into()), ("u", self.subunit.into())] {
+        for (name, number) in [("s", self.storage_number), ("t", self.tariff), ("u", self.subunit.into())] {
             if number != 0 {
                 write!(f, " {name}{number}")?;
             }

@@ -29,7 +29,9 @@ pub(crate) fn outlines(mut octets: &[u8]) -> impl Iterator<Item = Outline<'_>> {
                 _ => {
                     let (vib, rest) = record(octets).ok()?;
                     octets = rest;
-                    return Some(Outline::Record { vib });
+                    if let Some(vib) = vib {
+                        return Some(Outline::Record { vib });
+                    }
                 }
             }
         }
@@ -37,11 +39,16 @@ pub(crate) fn outlines(mut octets: &[u8]) -> impl Iterator<Item = Outline<'_>> {
     })
 }
 
-/// The VIB of the record in front, and what follows the record.
+/// What follows the record in front; nothing where it is damaged.
+pub(super) fn behind(octets: &[u8]) -> &[u8] {
+    record(octets).map_or(&[], |(_, rest)| rest)
+}
+
+/// The VIB of the record in front, and what follows the record; no VIB of one that is not taken.
 #[inline(always)]
-fn record(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+fn record(octets: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Reject> {
     match short(octets) {
-        Some(record) => Ok(record),
+        Some((vib, rest)) => Ok((Some(vib), rest)),
         None => long(octets),
     }
 }
@@ -63,7 +70,7 @@ fn short(octets: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 #[inline(never)]
-fn long(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
+fn long(octets: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Reject> {
     let (dib, behind_dib) = Dib::split(octets)?;
     let Extent { rest, .. } = Extent::of(behind_dib)?;
     let vib = behind_dib.get(..behind_dib.len() - rest.len()).unwrap_or_default();
@@ -71,6 +78,7 @@ fn long(octets: &[u8]) -> Result<(&[u8], &[u8]), Reject> {
         DataField::Variable => 1 + variable_len(*rest.first().ok_or(Reject::Truncated)?)?,
         data_field => data_field.fixed_size(),
     };
+    let vib = Some(vib).filter(|_| u32::try_from(dib.storage_number).is_ok());
     Ok((vib, rest.get(len..).ok_or(Reject::Truncated)?))
 }
 

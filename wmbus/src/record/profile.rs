@@ -93,8 +93,12 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
         }
         direction => direction,
     };
+    let fits = u32::try_from(slots.len()).is_ok_and(|slots| profile.storage_number.checked_add(slots).is_some());
+    if !fits {
+        return Err(Reject::Reserved("storage number of a compact profile"));
+    }
     for (number, slot) in (1..).zip(slots) {
-        let storage_number = profile.storage_number + number;
+        let storage_number = u64::from(profile.storage_number) + number;
         let dib = |data_field| Dib {
             data_field,
             function: profile.function,
@@ -314,6 +318,15 @@ mod tests {
         expand_profiles(&mut records, &mut slots);
         let lines: Vec<_> = records.iter().map(ToString::to_string).collect();
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn slots_whose_storage_numbers_do_not_fit_stay_in_their_profile() {
+        let mut octets = Vec::new();
+        for (vib, value) in [(&[0x13][..], Value::Integer(1_000)), (&[0x93, 0x13], Value::Binary(&hex!("48fe01")))] {
+            Draft::new(DataField::Variable, vib, value).storage(u32::MAX.into()).emit(&mut octets);
+        }
+        check(&octets, &["volume 1000e-3 m3 s4294967295", "volume 48fe01 m3 s4294967295 inverse_compact_profile"]);
     }
 
     // Vectors made by us.

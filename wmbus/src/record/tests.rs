@@ -261,6 +261,26 @@ fn a_damaged_record_ends_the_records_and_loses_none_before() {
 }
 
 #[test]
+fn a_storage_number_of_more_than_32_bits_is_refused_and_loses_none_behind_it() {
+    let number = |storage_number: u64| {
+        let mut out = Vec::new();
+        Draft::new(DataField::Integer16, &[0x13], Value::Integer(1)).storage(storage_number).emit(&mut out);
+        out
+    };
+    let greatest = u64::from(u32::MAX);
+    check(&number(greatest), "volume 1e-3 m3 s4294967295");
+    for refused in [greatest + 1, greatest + 2, (1 << 41) - 1] {
+        check_reject(&number(refused), Reject::StorageNumber(refused));
+        let octets = [&number(5)[..], &number(refused), &number(6), &hex!("0f 01")].concat();
+        let mut records = Records::new(&octets);
+        let read: Vec<_> = records.by_ref().map(|record| record.map(|record| record.storage_number)).collect();
+        assert_eq!(read, [Ok(5), Err(Reject::StorageNumber(refused)), Ok(6)]);
+        assert_eq!(records.manufacturer_data().unwrap().octets, [1]);
+        assert_eq!(outlines(&octets).count(), 3);
+    }
+}
+
+#[test]
 fn units_without_a_code_of_their_own_have_a_factor() {
     assert_eq!(Unit::CubicMetre.dlms(), (13, (1, 1)));
     assert_eq!(Unit::CubicMetrePerSecond.dlms(), (15, (3600, 1)));
@@ -394,8 +414,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_is_what_is_read((data_field, vib, value) in any_value(), storage_number in 0u64..100, tariff in 0u32..9) {
-        let draft = Draft::new(data_field, vib, value).storage(storage_number).tariff(tariff).function(Function::Maximum);
+    fn what_is_sent_is_what_is_read((data_field, vib, value) in any_value(), storage_number in 0u32..100, tariff in 0u32..9) {
+        let draft = Draft::new(data_field, vib, value).storage(storage_number.into()).tariff(tariff).function(Function::Maximum);
         let mut out = Vec::new();
         draft.emit(&mut out);
         let mut buf = out.as_slice();

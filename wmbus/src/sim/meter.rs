@@ -310,7 +310,7 @@ mod tests {
             let records: Vec<_> = telegram.records().map(Result::unwrap).collect();
             assert_eq!(records.len(), message.records.len());
             for (record, draft) in records.iter().zip(message.records) {
-                assert_eq!((record.value, record.storage_number), (draft.value, draft.dib.storage_number));
+                assert_eq!((record.value, record.storage_number.into()), (draft.value, draft.dib.storage_number));
                 assert_eq!(record.vib.octets, draft.vib);
             }
             if mode != SecurityMode::None {

@@ -95,7 +95,7 @@ pub enum SecurityMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     Ok,
-    /// A damaged record ended the records; those before it are good.
+    /// A record was not taken; those before it are good, and so are those behind it that were read.
     Partial,
     NoKey,
     /// Not decrypted by the key we have.

@@ -283,7 +283,7 @@ const CHECK: u8 = 0x4b;
 const SUM: u8 = 0xef;
 const NINE_DIGITS: u32 = 1_000_000_000;
 /// Of records of RealData: more than any of these meters is known to have, and less than chance has.
-const STORAGES: u64 = 31;
+const STORAGES: u32 = 31;
 const TARIFFS: u32 = 3;
 const SUBUNITS: u16 = 3;
 const VIB_LENGTH: usize = 4;

@@ -43,7 +43,7 @@ fn due(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fau
     if record.storage_number == 0 || record.value != Value::Integer(-1) {
         return Err(Fault::Other);
     }
-    out.stored_or_none(record.storage_number, VIB_LITRES, None::<i64>);
+    out.stored_or_none(record.storage_number.into(), VIB_LITRES, None::<i64>);
     Ok(())
 }
 

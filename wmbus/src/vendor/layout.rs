@@ -288,10 +288,8 @@ impl Maker {
                         out.octets(record.octets);
                     }
                 }
-                Some(Err(_)) => {
-                    out.octets(rest);
-                    break;
-                }
+                // What follows a record that is whole is read on.
+                Some(Err(_)) => out.octets(rest.get(..rest.len() - records.rest().len()).unwrap_or(rest)),
                 None => {
                     if let Some(tail) = records.manufacturer_data().filter(|_| !sent.is_cut) {
                         let mut tails = layouts.filter(|layout| layout.place == Place::Tail);

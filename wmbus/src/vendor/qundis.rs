@@ -85,7 +85,7 @@ fn digits(
     let is_plain = |record: DataRecord<'_>| {
         record.vib.quantity == quantity
             && record.vib.modifiers.is_empty()
-            && (record.storage_number, record.tariff, record.subunit) == (storage_number, 0, 0)
+            && (u64::from(record.storage_number), record.tariff, record.subunit) == (storage_number, 0, 0)
             && record.function == Function::Instantaneous
             && matches!(record.value, Value::Integer(_))
     };
