@@ -122,7 +122,7 @@ fn water_meters_have_the_codes_of_oms() {
     check(WATER, "0b13 563412", "8-0:1.0.0 volume 123.456 m3");
     check(WATER, "0e13 785634120000", "8-0:1.0.0 volume 12345.678 m3");
     check(WATER, "0113 2a", "8-0:1.0.0 volume 0.042 m3");
-    check(WATER, "0213 ffff", "8-0:1.0.0 volume -0.001 m3");
+    check(WATER, "0213 feff", "8-0:1.0.0 volume -0.002 m3");
     check(WATER, "0313 40e201", "8-0:1.0.0 volume 123.456 m3");
     check(WATER, "0613 40e201000000", "8-0:1.0.0 volume 123.456 m3");
     check(WATER, "0713 40e2010000000000", "8-0:1.0.0 volume 123.456 m3");
@@ -338,11 +338,13 @@ fn octets_in_place_of_a_number_or_a_day_are_no_good_value() {
 }
 
 #[test]
-fn registers_of_an_earlier_day_with_all_bits_set_are_none() {
+fn registers_with_all_bits_set_are_none() {
     check(WATER, "4413 ffffffff", "8-0:1.2.0 volume -0.001 m3 s1 [invalid]");
     check(HEAT, "840106 ffffffff", "- energy -1000 Wh s2 [invalid]");
-    check(WATER, "0413 ffffffff", "8-0:1.0.0 volume -0.001 m3");
-    check(WATER, "4213 ffff", "8-0:1.2.0 volume -0.001 m3 s1");
+    check(WATER, "0413 ffffffff", "8-0:1.0.0 volume -0.001 m3 [invalid]");
+    check(WATER, "4213 ffff", "8-0:1.2.0 volume -0.001 m3 s1 [invalid]");
+    check(HCA, "026e ffff", "4-0:1.0.0 hca_units -1 [invalid]");
+    check(WATER, "0c13 010000f0", "8-0:1.0.0 volume -0.001 m3");
     check(WATER, "449325 ffffffff", "- volume -0.001 m3 s1 per_month");
     let frame = frame(&[0x44, 0x13, 0xff, 0xff, 0xff, 0xff]);
     let mut scratch = wmbus::Scratch::default();

@@ -146,13 +146,16 @@ impl<'a> DataRecord<'a> {
         }
     }
 
-    /// A register of an earlier day with all bits set: meters say so that there is none.
+    /// A binary register with all bits set, of now or of an earlier day: meters say so that there is none.
+    ///
+    /// As type B, which EN 13757-3 has for it, that is -1. No register falls below zero: what goes back has a VIFE of its
+    /// own (backward), and so has a balance (delta), of which -1 is a value like any other. Digits that say -1 were
+    /// written on purpose and stay.
     pub fn is_all_ones(&self) -> bool {
-        matches!(self.value, Value::Integer(-1))
-            && matches!(self.vib.quantity, Quantity::Volume | Quantity::Energy)
-            && matches!(self.data_field, DataField::Integer32 | DataField::Integer48 | DataField::Integer64)
-            && self.storage_number > 0
-            && self.vib.modifiers.is_empty()
+        self.value == Value::Integer(-1)
+            && self.octets.last() == Some(&0xff)
+            && self.vib.quantity.is_register()
+            && self.vib.modifiers.iter().all(Modifier::keeps_register)
     }
 
     /// Appends the octets [`Self::parse`] read.

@@ -204,6 +204,29 @@ fn code<'a>(rest: &mut &'a [u8]) -> Option<Code<'a>> {
 }
 
 impl Modifier<'_> {
+    /// What it stands beside counts up, where it does so without it.
+    pub(super) const fn keeps_register(self) -> bool {
+        matches!(
+            self,
+            Self::Uncorrected
+                | Self::Forward
+                | Self::Backward
+                | Self::BaseConditions
+                | Self::DuringLimitExceed { .. }
+                | Self::Leakage
+                | Self::Overflow
+                | Self::Phase(_)
+                | Self::Neutral
+                | Self::Phases(..)
+                | Self::Quadrant(_)
+                | Self::SecondarySensor
+                | Self::HigherResolution
+                | Self::AbsoluteSum
+                | Self::FromPartner
+                | Self::ToPartner
+        )
+    }
+
     /// The data are many values.
     pub(super) const fn is_compact_profile(self) -> bool {
         matches!(self, Self::CompactProfile | Self::CompactProfileRegister | Self::InverseCompactProfile)

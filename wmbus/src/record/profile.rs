@@ -260,7 +260,7 @@ fn without_profile(vib: &Vib<'_>) -> Option<Vec<u8>> {
 
 fn integer(record: &DataRecord<'_>) -> Option<i64> {
     match record.value {
-        Value::Integer(number) => Some(number),
+        Value::Integer(number) if !record.is_all_ones() => Some(number),
         _ => None,
     }
 }
@@ -318,6 +318,11 @@ mod tests {
         expand_profiles(&mut records, &mut slots);
         let lines: Vec<_> = records.iter().map(ToString::to_string).collect();
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn slots_of_differences_have_no_values_without_the_base() {
+        check(&hex!("84 04 13 ffffffff  8d 04 93 13 03 71 fe 0a"), &["volume -1e-3 m3 s8", "volume none m3 s9"]);
     }
 
     #[test]

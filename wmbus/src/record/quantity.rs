@@ -17,6 +17,21 @@ macro_rules! quantities {
         }
 
         impl Quantity {
+            /// It counts up and never falls below zero: what was used, and how long.
+            pub(super) const fn is_register(self) -> bool {
+                matches!(
+                    self,
+                    Self::Energy
+                        | Self::Volume
+                        | Self::Mass
+                        | Self::OnTime
+                        | Self::OperatingTime
+                        | Self::HcaUnits
+                        | Self::ReactiveEnergy
+                        | Self::ApparentEnergy
+                )
+            }
+
             /// A stable name, snake case.
             pub const fn name(self) -> &'static str {
                 match self {

@@ -281,6 +281,33 @@ fn a_storage_number_of_more_than_32_bits_is_refused_and_loses_none_behind_it() {
 }
 
 #[test]
+fn a_register_with_all_bits_set_is_none_whenever_it_was() {
+    for (octets, expected) in [
+        (&hex!("04 13 ffffffff")[..], true),
+        (&hex!("44 13 ffffffff"), true),
+        (&hex!("84 01 06 ffffffff"), true),
+        (&hex!("02 6e ffff"), true),
+        (&hex!("03 1b ffffff"), true),
+        (&hex!("04 22 ffffffff"), true),
+        (&hex!("07 fb03 ffffffffffffffff"), true),
+        (&hex!("0d 13 e4 ffffffff"), true),
+        (&hex!("04 83 3c ffffffff"), true),
+        (&hex!("04 93 77 ffffffff"), true),
+        // A balance, a rate, a difference, a temperature; digits that say -1.
+        (&hex!("04 83 fc0c ffffffff"), false),
+        (&hex!("44 93 25 ffffffff"), false),
+        (&hex!("02 93 14 ffff"), false),
+        (&hex!("02 3b ffff"), false),
+        (&hex!("02 65 ffff"), false),
+        (&hex!("0c 13 010000f0"), false),
+        (&hex!("0d 13 d1 01"), false),
+        (&hex!("04 13 feffffff"), false),
+    ] {
+        assert_eq!(DataRecord::parse(&mut &*octets).unwrap().is_all_ones(), expected, "{octets:02x?}");
+    }
+}
+
+#[test]
 fn units_without_a_code_of_their_own_have_a_factor() {
     assert_eq!(Unit::CubicMetre.dlms(), (13, (1, 1)));
     assert_eq!(Unit::CubicMetrePerSecond.dlms(), (15, (3600, 1)));
