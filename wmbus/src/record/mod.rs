@@ -137,7 +137,7 @@ impl<'a> DataRecord<'a> {
     pub fn is_unread(&self) -> bool {
         let is_profile = || self.vib.modifiers.iter().any(Modifier::is_compact_profile);
         match (self.value, self.vib.coding) {
-            (Value::Binary(_), Coding::Date | Coding::DateTime | Coding::Time) => true,
+            (Value::Binary(_), Coding::Date | Coding::DateTime | Coding::Time | Coding::Unsigned) => true,
             (Value::Binary(_), Coding::Octets) => is_profile(),
             (Value::Binary(_) | Value::Text(_), _) => {
                 self.vib.unit != Unit::None || self.vib.quantity == Quantity::HcaUnits

@@ -227,6 +227,36 @@ fn variable_data_is_text_digits_or_a_number() {
 }
 
 #[test]
+fn numbers_in_place_of_flags_and_moments_are_octets() {
+    check(&hex!("05 fd17 0000803f"), "error_flags 0000803f");
+    check(&hex!("05 eefc12 0000803f"), "hca_units 0000803f flags");
+    check(&hex!("0d fd17 c2 3412"), "error_flags 3412");
+    check(&hex!("0d 6c c2 3112"), "date 3112");
+    check(&hex!("0d 6d d2 3112"), "date_time 3112");
+    for octets in [&hex!("0d 6c c2 3112")[..], &hex!("0d 6d d2 3112"), &hex!("0d 6d c9 010203040506070809")] {
+        assert!(DataRecord::parse(&mut &*octets).unwrap().is_unread(), "{octets:02x?}");
+    }
+}
+
+#[test]
+fn a_number_has_one_sign() {
+    check(&hex!("0d 16 d2 23f1"), "volume invalid m3");
+    check(&hex!("0d 16 d1 f1"), "volume invalid m3");
+    check(&hex!("0d 16 d9 7856341290785634f2"), "volume invalid m3");
+    check(&hex!("0d 16 c2 23f1"), "volume -123 m3");
+}
+
+#[test]
+fn an_unsigned_number_of_more_bits_than_are_read_is_no_value() {
+    let wide = hex!("07 fd2b feffffffffffffff");
+    let record = DataRecord::parse(&mut &wide[..]).unwrap();
+    assert!(record.is_unread() && matches!(record.value, Value::Binary(_)));
+    let widest = hex!("07 fd2b ffffffffffffff7f");
+    let record = DataRecord::parse(&mut &widest[..]).unwrap();
+    assert!(!record.is_unread() && record.value == Value::Integer(i64::MAX));
+}
+
+#[test]
 fn plain_text_stands_after_the_vifes_or_before_them() {
     check(&hex!("02 7c 03 485225 3412"), "\"%RH\" 4660");
     check(&hex!("02 fc74 03 485225 3412"), "\"%RH\" 4660e-2");

@@ -93,8 +93,12 @@ impl<'a> Value<'a> {
             0x00..=0xbf if !Text::new(octets).is_printable() => Self::Binary(octets),
             0x00..=0xbf => Self::Text(Text::new(octets)),
             0xc0 | 0xd0 => Self::Binary(octets),
+            // As with digits of a fixed length: no moment is a number, and no flags are.
+            0xc1..=0xdf if !coding.is_number() => Self::Binary(octets),
             0xc1..=0xcf => variable_bcd(octets),
             0xd1..=0xdf => match variable_bcd(octets) {
+                // The sign is in LVAR already.
+                Self::Integer(_) if octets.last().is_some_and(|digits| digits >> 4 == 0xf) => Self::Invalid,
                 Self::Integer(value) => Self::Integer(-value),
                 other => other,
             },
@@ -209,8 +213,8 @@ impl Treatment {
         match (data_field, coding) {
             (DataField::Variable, _) | (_, Coding::Elsewhere) => Self::Elsewhere,
             (DataField::None | DataField::Readout, _) => Self::Nothing,
-            // No date is a real.
-            (DataField::Real32, _) if coding.is_moment() => Self::Octets,
+            // No moment is a real, and no flags are.
+            (DataField::Real32, _) if !coding.is_number() => Self::Octets,
             (DataField::Real32, _) => Self::Real,
             (_, Coding::Octets) => Self::Octets,
             (

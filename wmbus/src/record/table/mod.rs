@@ -55,6 +55,10 @@ impl Coding {
     pub(super) const ALL: [Self; 7] =
         [Self::Signed, Self::Unsigned, Self::Octets, Self::Date, Self::DateTime, Self::Time, Self::Elsewhere];
 
+    pub(super) const fn is_number(self) -> bool {
+        matches!(self, Self::Signed | Self::Unsigned)
+    }
+
     /// What is read is a moment, of whatever type.
     pub(super) const fn is_moment(self) -> bool {
         matches!(self, Self::Date | Self::DateTime | Self::Time)
