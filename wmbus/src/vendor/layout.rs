@@ -9,7 +9,7 @@ use super::translation::Translation;
 use crate::record::{DataRecord, Dib, Outline, Records, outlines};
 use crate::spec::Content;
 use crate::tpl::{ShortHeader, Tpl};
-use crate::{Address, Key, Reject, Verdict};
+use crate::{Address, Key, Reject, SecurityMode, Verdict};
 
 /// All that is known of a manufacturer.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ pub(super) enum Place {
     Protected,
     /// What is sent in place of data records, CI-fields 71, 74 and 75.
     Alarm,
-    /// What follows DIF 0F or 1F.
+    /// What follows DIF 0F or 1F, without the fill of the last block.
     Tail,
     /// One data record whose VIB begins with these octets.
     Record(&'static [u8]),
@@ -192,6 +192,15 @@ impl Sent<'_> {
 
     pub(super) fn header(&self) -> Result<ShortHeader, Fault> {
         self.tpl.and_then(|tpl| tpl.header).ok_or(Fault::Other)
+    }
+
+    /// Octets from which those are taken that fill the last block of a cipher.
+    fn without_fill<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
+        let mode = self.tpl.and_then(|tpl| tpl.header).map(|header| SecurityMode::of(header.configuration.mode()));
+        let is_in_blocks =
+            matches!(mode, Some(SecurityMode::DesCbc | SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv));
+        let is_last = |octet: &u8| !is_in_blocks || *octet != FILL;
+        octets.get(..octets.iter().rposition(is_last).map_or(0, |last| last + 1)).unwrap_or(octets)
     }
 
     fn is_whole_at(&self, place: Place) -> bool {
@@ -293,8 +302,8 @@ impl Maker {
                 None => {
                     if let Some(tail) = records.manufacturer_data().filter(|_| !sent.is_cut) {
                         let mut tails = layouts.filter(|layout| layout.place == Place::Tail);
-                        is_translated |=
-                            tails.any(|layout| out.attempt(|out| (layout.translate)(sent, tail.octets, out)));
+                        let octets = sent.without_fill(tail.octets);
+                        is_translated |= tails.any(|layout| out.attempt(|out| (layout.translate)(sent, octets, out)));
                     }
                     out.octets(rest);
                     break;
@@ -332,3 +341,6 @@ impl Fault {
         }
     }
 }
+
+/// The DIF of an idle filler.
+const FILL: u8 = 0x2f;

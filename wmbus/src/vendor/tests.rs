@@ -482,6 +482,38 @@ fn hydrodigit_announces_its_fields() {
     assert_eq!((verdict, short.len()), (Some(Verdict::Ok), 3));
 }
 
+/// Telegrams that came open: what the receiver has decrypted ends with the fill of the last block.
+#[test]
+fn the_fill_of_the_last_block_is_no_field_of_a_maker() {
+    let hydrodigit = |tail: &[u8]| {
+        let head = hex!("44 b409 78563412 13 07 7a 2a 00 3005 2f2f 0413 39300000 046d 0a0a ca26");
+        lines(&framed(&[&head, tail, &vec![0x2f; 48 - 14 - tail.len()]]), None)
+    };
+    let records = |own: &[&str]| {
+        let standard = ["volume 12345e-3 m3", "date_time 2022-06-10T10:10"];
+        (Some(Verdict::Ok), standard.iter().chain(own).map(|line| (*line).to_owned()).collect::<Vec<_>>())
+    };
+    let (battery, fraud) = ("manufacturer_specific ff 01 265", "manufacturer_specific ff 02 128");
+    assert_eq!(hydrodigit(&hex!("0f 97 07")), records(&[battery]));
+    assert_eq!(
+        hydrodigit(&hex!("0f 97 07 80220510 220509")),
+        records(&[battery, fraud, "manufacturer_specific ff 03 9674", "manufacturer_specific ff 04 9673"])
+    );
+    let gwf = |tail: &[u8]| {
+        let head = hex!("44 e61e 78563412 01 0e 7a 2a 00 1005 2f2f 0413 39300000");
+        lines(&framed(&[&head, tail, &vec![0x2f; 16 - 8 - tail.len()]]), None).1
+    };
+    assert_eq!(gwf(&hex!("0f 01 48")), ["volume 12345e-3 m3"]);
+    assert_eq!(gwf(&hex!("0f 01 48 51")), ["volume 12345e-3 m3", "error_flags 4801", "manufacturer_specific ff 01 10"]);
+    let itron = |tail: &[u8]| {
+        let head = hex!("44 9726 78563412 03 1a 7a 2a 00 3005 2f2f 077f 0102030411052a1f");
+        let fill = vec![0x2f; 64 - 12 - 1 - 36 - tail.len()];
+        lines(&framed(&[&head, &hex!("0f"), &[0; 36], tail, &fill]), None).1
+    };
+    assert_eq!(itron(&hex!("0700 0800 09")).last().unwrap(), "manufacturer_specific ff 03 9");
+    assert_eq!(itron(&hex!("0700 0800 0900")).last().unwrap(), "manufacturer_specific ff 03 9");
+}
+
 #[test]
 fn rfm_tx1_hides_a_record() {
     let hiding = hex!("b8 a3 32 a1 39 0e");
