@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Protection;
+use crate::application::ClockChange;
 use crate::record::{DataField, DateTime, Draft, Value};
 use crate::spec::Content;
 use crate::{Address, Telegram};
@@ -76,9 +77,7 @@ impl Command {
                 Draft::new(DataField::Integer8, &VALVE, Value::Integer(*valve as i64)).emit(out);
             }
             Self::SetClock(time) => {
-                out.push(SET_TIME);
-                out.extend_from_slice(&time.emit_i());
-                out.extend_from_slice(&[0; 3]);
+                ClockChange::Set(*time).emit(out);
                 return CI_CLOCK;
             }
         }
@@ -146,5 +145,3 @@ fn is_water(meter: &Address) -> bool {
 const VALVE: [u8; 2] = [0xfd, 0x1f];
 const CI_COMMAND: u8 = 0x5b;
 const CI_CLOCK: u8 = 0x6c;
-/// TC-field: the time replaces the meter's.
-const SET_TIME: u8 = 0x00;
