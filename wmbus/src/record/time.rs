@@ -1,6 +1,8 @@
 //! Dates and times, EN 13757-3:2018 annex A: types F, G, I and J.
 //!
 //! A value that exists is a day of the calendar. "Every day", "every month" and the invalid patterns are no values.
+//! Types K, L and M (summer time, listening windows, local time with its zone) are octets: no public document lays them
+//! out.
 //!
 //! All are aligned alike, so that [`super::Value`] keeps each of its variants in whole words.
 

@@ -16,9 +16,14 @@
 //! S  status    t d  time, date    a l  ambient temperature of this period, of the last    h H  heater's
 //! m D  greatest, its date    n  measurements    u T  units, in all    O  housing opened    temperatures in 0.01 degrees,
 //! 8000 is none
+//!
+//! RFM-AMB      status: 2 battery low, 3 module removed, 4 sensor not read, 5 temperature, 6 humidity out of range
+//! IWM-TX5      status: 6 tampered
+//! Hydrocal M3  status: 7 sabotage
 //! ```
 //!
-//! Known from public decoders; how the time t of Hydroclima is laid out, nobody tells.
+//! Known from public decoders; how the time t of Hydroclima is laid out, nobody tells: it stays out, as do the bits of its
+//! status.
 
 use bytes::Buf;
 
@@ -48,7 +53,10 @@ const LAYOUTS: &[Layout] = &[
     },
     Layout { models: &[(0x05, 0x07)], place: Place::Protected, translate: rfm_tx1 },
     Layout { models: &[(0x53, 0x08), (0x85, 0x08)], place: Place::Tail, translate: hydroclima },
+    Layout { models: HAS_STATUS, place: Place::Status, translate: status },
 ];
+
+const HAS_STATUS: &[(u8, u8)] = &[(0x10, 0x1b), (0x18, 0x06), (0x18, 0x07), (0x0b, 0x0d)];
 
 const ROWS: &[Row] = &[
     Row {
@@ -63,7 +71,26 @@ const ROWS: &[Row] = &[
     Row { models: &[], vifes: INDICATION, fields: &[Field::whole("hca_indication", Unit::None)] },
     Row { models: &[], vifes: MEASUREMENTS, fields: &[Field::whole("measurements", Unit::None)] },
     Row { models: &[], vifes: TOTAL, fields: &[Field::whole("hca_units_total", Unit::None)] },
+    Row {
+        models: &[(0x10, 0x1b)],
+        vifes: STATUS,
+        fields: &[
+            Field::bits("low_battery", 2, 1),
+            Field::bits("module_removed", 3, 1),
+            Field::bits("sensor_error", 4, 1),
+            Field::bits("temperature_out_of_range", 5, 1),
+            Field::bits("humidity_out_of_range", 6, 1),
+        ],
+    },
+    Row { models: &[(0x18, 0x06), (0x18, 0x07)], vifes: STATUS, fields: &[Field::bits("tampered", 6, 1)] },
+    Row { models: &[(0x0b, 0x0d)], vifes: STATUS, fields: &[Field::bits("sabotage", 7, 1)] },
 ];
+
+/// Also of a meter without errors: that is what the bits then say.
+fn status(_: &Sent<'_>, mut octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    out.own(0, STATUS, octets.try_get_u8()?);
+    Ok(())
+}
 
 /// Frames may end before the fields they announce.
 fn hydrodigit(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
@@ -265,3 +292,4 @@ const OPENED_DATE: &[u8] = &[0xff, 0x05];
 const INDICATION: &[u8] = &[0xff, 0x06];
 const TOTAL: &[u8] = &[0xff, 0x07];
 const MEASUREMENTS: &[u8] = &[0xff, 0x08];
+const STATUS: &[u8] = &[0xff, 0x09];

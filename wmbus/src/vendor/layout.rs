@@ -43,6 +43,7 @@ impl Wanted {
             while at < of_list.len() {
                 match of_list[at].place {
                     Place::Tail => (wanted.is_tail, parts) = (true, parts + 1),
+                    Place::Status => parts += 1,
                     Place::Record([first, rest @ ..]) | Place::Vib([first, rest @ ..], _) => {
                         wanted.firsts[*first as usize >> 6] |= 1 << (*first & 0x3f);
                         parts += 1;
@@ -109,6 +110,8 @@ pub(super) enum Place {
     Alarm,
     /// What follows DIF 0F or 1F, without the fill of the last block.
     Tail,
+    /// The status octet of the header before data records, whose bits do not mean what the standard says.
+    Status,
     /// One data record whose VIB begins with these octets.
     Record(&'static [u8]),
     /// One data record with the first of these VIBs; what it means is the second.
@@ -231,7 +234,7 @@ impl Maker {
             for layout in layouts.iter().filter(|layout| is_model(layout.models, model)) {
                 match layout.place {
                     Place::Records | Place::Alarm => is_whole = true,
-                    Place::Tail | Place::Record(_) | Place::Vib(..) => is_part = true,
+                    Place::Tail | Place::Status | Place::Record(_) | Place::Vib(..) => is_part = true,
                     Place::Ci(_) | Place::Protected => {}
                 }
             }
@@ -241,10 +244,20 @@ impl Maker {
 
     /// Some of the layouts is for a part of what claims to be data records, and it is there.
     fn has_part(&self, sent: &Sent<'_>, wanted: &Wanted) -> bool {
+        if self.status_layout(sent).is_some() {
+            return true;
+        }
         outlines(sent.application).any(|outline| match outline {
             Outline::Tail => wanted.is_tail,
             Outline::Record { vib } => wanted.has(vib) && self.layouts(sent.model()).any(|layout| layout.is_about(vib)),
         })
+    }
+
+    /// The layout of the status octet, and the octet.
+    fn status_layout(&self, sent: &Sent<'_>) -> Option<(&'static Layout, [u8; 1])> {
+        let tpl = sent.tpl.filter(|tpl| tpl.content == Content::Records && !tpl.to_meter)?;
+        let layout = self.layouts(sent.model()).find(|layout| layout.place == Place::Status)?;
+        Some((layout, [tpl.header?.status.0]))
     }
 
     /// What the layouts make of what claims to be data records.
@@ -285,7 +298,9 @@ impl Maker {
             return Err(Fault::Other);
         }
         let layouts = self.layouts(sent.model());
-        let mut is_translated = false;
+        let mut is_translated = self
+            .status_layout(sent)
+            .is_some_and(|(layout, status)| out.attempt(|out| (layout.translate)(sent, &status, out)));
         let mut records = Records::new(sent.application);
         loop {
             let rest = records.rest();

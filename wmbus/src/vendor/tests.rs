@@ -482,6 +482,34 @@ fn hydrodigit_announces_its_fields() {
     assert_eq!((verdict, short.len()), (Some(Verdict::Ok), 3));
 }
 
+#[test]
+fn bmeters_has_bits_of_its_own_in_the_status() {
+    let rfm_amb = |ci_field: u8, status: u8, records: &[u8]| {
+        framed(&[&hex!("44 b409 78563412 10 1b"), &[ci_field, 0x2a, status, 0, 0], records])
+    };
+    let temperature = hex!("02 65 3408");
+    for (status, line) in [(0x28, "manufacturer_specific ff 09 40"), (0, "manufacturer_specific ff 09 0")] {
+        check(&rfm_amb(0x7a, status, &temperature), None, &[line, "external_temperature 2100e-2 Cel"]);
+    }
+    // Not before what are no records, and of no other model.
+    check(&rfm_amb(0x8a, 0x28, &[]), None, &[]);
+    let water = framed(&[&hex!("44 b409 78563412 13 07 7a 2a 28 0000"), &temperature]);
+    check(&water, None, &["external_temperature 2100e-2 Cel"]);
+    check_fields(
+        &hex!("b409 78563412 10 1b"),
+        &hex!("04 ffff09 28000000"),
+        &[
+            ("low_battery", 0, 0, Unit::None),
+            ("module_removed", 1, 0, Unit::None),
+            ("sensor_error", 0, 0, Unit::None),
+            ("temperature_out_of_range", 1, 0, Unit::None),
+            ("humidity_out_of_range", 0, 0, Unit::None),
+        ],
+    );
+    check_fields(&hex!("b409 78563412 18 07"), &hex!("04 ffff09 40000000"), &[("tampered", 1, 0, Unit::None)]);
+    check_fields(&hex!("b409 78563412 0b 0d"), &hex!("04 ffff09 40000000"), &[("sabotage", 0, 0, Unit::None)]);
+}
+
 /// Telegrams that came open: what the receiver has decrypted ends with the fill of the last block.
 #[test]
 fn the_fill_of_the_last_block_is_no_field_of_a_maker() {
