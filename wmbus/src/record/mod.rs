@@ -137,7 +137,9 @@ impl<'a> DataRecord<'a> {
     pub fn is_unread(&self) -> bool {
         let is_profile = || self.vib.modifiers.iter().any(Modifier::is_compact_profile);
         match (self.value, self.vib.coding) {
-            (Value::Binary(_), Coding::Date | Coding::DateTime | Coding::Time | Coding::Unsigned) => true,
+            (Value::Binary(_), Coding::Date | Coding::DateTime | Coding::Time) => true,
+            // Versions and numbers of devices come as octets behind an LVAR.
+            (Value::Binary(_), Coding::Unsigned) if self.data_field != DataField::Variable => true,
             (Value::Binary(_), Coding::Octets) => is_profile(),
             (Value::Binary(_) | Value::Text(_), _) => {
                 self.vib.unit != Unit::None || self.vib.quantity == Quantity::HcaUnits
@@ -146,7 +148,7 @@ impl<'a> DataRecord<'a> {
         }
     }
 
-    /// A binary register with all bits set, of now or of an earlier day: meters say so that there is none.
+    /// A binary register or duration with all bits set, of now or of an earlier day: meters say so that there is none.
     ///
     /// As type B, which EN 13757-3 has for it, that is -1. No register falls below zero: what goes back has a VIFE of its
     /// own (backward), and so has a balance (delta), of which -1 is a value like any other. Digits that say -1 were
@@ -154,7 +156,7 @@ impl<'a> DataRecord<'a> {
     pub fn is_all_ones(&self) -> bool {
         self.value == Value::Integer(-1)
             && self.octets.last() == Some(&0xff)
-            && self.vib.quantity.is_register()
+            && (self.vib.quantity.is_register() || self.vib.unit.is_duration())
             && self.vib.modifiers.iter().all(Modifier::keeps_register)
     }
 

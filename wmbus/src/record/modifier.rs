@@ -212,6 +212,8 @@ impl Modifier<'_> {
                 | Self::Forward
                 | Self::Backward
                 | Self::BaseConditions
+                | Self::LimitExceedDuration { .. }
+                | Self::Duration { .. }
                 | Self::DuringLimitExceed { .. }
                 | Self::Leakage
                 | Self::Overflow

@@ -17,15 +17,13 @@ macro_rules! quantities {
         }
 
         impl Quantity {
-            /// It counts up and never falls below zero: what was used, and how long.
+            /// It counts up and never falls below zero: what was used.
             pub(super) const fn is_register(self) -> bool {
                 matches!(
                     self,
                     Self::Energy
                         | Self::Volume
                         | Self::Mass
-                        | Self::OnTime
-                        | Self::OperatingTime
                         | Self::HcaUnits
                         | Self::ReactiveEnergy
                         | Self::ApparentEnergy

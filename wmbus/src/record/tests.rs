@@ -251,6 +251,8 @@ fn an_unsigned_number_of_more_bits_than_are_read_is_no_value() {
     let wide = hex!("07 fd2b feffffffffffffff");
     let record = DataRecord::parse(&mut &wide[..]).unwrap();
     assert!(record.is_unread() && matches!(record.value, Value::Binary(_)));
+    let version = hex!("0d fd0e 03 010203");
+    assert!(!DataRecord::parse(&mut &version[..]).unwrap().is_unread());
     let widest = hex!("07 fd2b ffffffffffffff7f");
     let record = DataRecord::parse(&mut &widest[..]).unwrap();
     assert!(!record.is_unread() && record.value == Value::Integer(i64::MAX));
@@ -323,6 +325,8 @@ fn a_register_with_all_bits_set_is_none_whenever_it_was() {
         (&hex!("0d 13 e4 ffffffff"), true),
         (&hex!("04 83 3c ffffffff"), true),
         (&hex!("04 93 77 ffffffff"), true),
+        (&hex!("02 fd74 ffff"), true),
+        (&hex!("04 bb 60 ffffffff"), true),
         // A balance, a rate, a difference, a temperature; digits that say -1.
         (&hex!("04 83 fc0c ffffffff"), false),
         (&hex!("44 93 25 ffffffff"), false),

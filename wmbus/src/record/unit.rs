@@ -56,6 +56,11 @@ pub enum Unit {
 pub type Factor = (u32, u32);
 
 impl Unit {
+    /// A unit of time.
+    pub(super) const fn is_duration(self) -> bool {
+        matches!(self, Self::BitTime | Self::Second | Self::Minute | Self::Hour | Self::Day | Self::Month | Self::Year)
+    }
+
     /// The code of IEC 62056-6-2 table 4, and the factor to it; (1, 1) where the units are the same.
     pub const fn dlms(self) -> (u8, Factor) {
         match self {
