@@ -128,8 +128,8 @@ impl Na1 {
     }
 }
 
-fn registers(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    let Some((0x0f | 0x80, mut buf)) = octets.split_first() else { return Err(Fault::Other) };
+fn registers(sent: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
+    let Some((0x0f | 0x80, mut buf)) = sent.without_fill(octets).split_first() else { return Err(Fault::Other) };
     let _clock = buf.try_get_u32_le()?;
     let faults = buf.try_get_uint(3)?.to_be_bytes();
     let mut register = None;

@@ -198,7 +198,7 @@ impl Sent<'_> {
     }
 
     /// Octets from which those are taken that fill the last block of a cipher.
-    fn without_fill<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
+    pub(super) fn without_fill<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
         let mode = self.tpl.and_then(|tpl| tpl.header).map(|header| SecurityMode::of(header.configuration.mode()));
         let is_in_blocks =
             matches!(mode, Some(SecurityMode::DesCbc | SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv));

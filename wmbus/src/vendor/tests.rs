@@ -590,6 +590,8 @@ fn apator_16_2_is_walked_by_the_ids() {
     let stream = hex!("41 1010 43 2c01 71 01 1010101010101010 10 39300000 a0 11223344 ff ff ff 1234");
     check(&framed(&[&head, &clock, &stream]), None, &expected);
     check_verdict(&framed(&[&head, &clock, &hex!("42 01020304 60 10 39300000")]), None, Verdict::Unsupported);
+    let came_open = hex!("44 0106 78563412 05 07 7a 2a 00 1005 2f2f");
+    check_verdict(&framed(&[&came_open, &clock, &hex!("10 3930 2f2f2f")]), None, Verdict::Unsupported);
 }
 
 #[test]
