@@ -5,6 +5,7 @@ mod behind;
 mod buffer;
 mod channel;
 mod clock;
+mod columns;
 mod parked;
 mod party;
 mod registers;

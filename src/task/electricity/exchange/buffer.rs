@@ -35,18 +35,38 @@ pub(super) struct Ends(AtomicU8);
 /// The ends of a range as the standard has them, and as some meters insist on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Form {
+pub(super) enum Form {
     Octets = 1,
     DateTime = 2,
 }
 
+impl Range {
+    /// The ends as octets, which a selection borrows.
+    pub(super) fn octets(&self) -> [Vec<u8>; 2] {
+        [self.from.octets(), self.to.octets()]
+    }
+
+    pub(super) fn selection<'a>(&self, form: Form, [from, to]: &'a [Vec<u8>; 2]) -> Selection<'a> {
+        let (from_value, to_value) = match form {
+            Form::Octets => (Data::OctetString(from), Data::OctetString(to)),
+            Form::DateTime => (Data::DateTime(self.from), Data::DateTime(self.to)),
+        };
+        Selection::Range(RangeDescriptor {
+            restricting_object: self.clock,
+            from_value,
+            to_value,
+            selected_values: Items::EMPTY,
+        })
+    }
+}
+
 impl Ends {
-    /// What to try, in this order.
-    fn forms(&self) -> &'static [Form] {
+    /// What the meter has taken; None: that is not known yet.
+    pub(super) fn shown(&self) -> Option<Form> {
         match self.0.load(Ordering::Relaxed) {
-            UNKNOWN => &[Form::Octets, Form::DateTime],
-            it if it == Form::DateTime as u8 => &[Form::DateTime],
-            _ => &[Form::Octets],
+            UNKNOWN => None,
+            it if it == Form::DateTime as u8 => Some(Form::DateTime),
+            _ => Some(Form::Octets),
         }
     }
 
@@ -66,26 +86,17 @@ pub(super) async fn read(
     let conformance = session.client().association().conformance;
     let mut why = "the meter has no selective access for this client".to_owned();
     if conformance.has(Conformance::SELECTIVE_ACCESS) {
-        let (from, to) = (range.from.octets(), range.to.octets());
-        for form in ends.forms() {
-            let (from_value, to_value) = match form {
-                Form::Octets => (Data::OctetString(&from), Data::OctetString(&to)),
-                Form::DateTime => (Data::DateTime(range.from), Data::DateTime(range.to)),
-            };
-            let selected = RangeDescriptor {
-                restricting_object: range.clock,
-                from_value,
-                to_value,
-                selected_values: Items::EMPTY,
-            };
-            match session.get(profile, Some(Selection::Range(selected))).await {
+        let octets = range.octets();
+        let forms = ends.shown().map_or(vec![Form::Octets, Form::DateTime], |shown| vec![shown]);
+        for form in forms {
+            match session.get(profile, Some(range.selection(form, &octets))).await {
                 // Who does not know the association any more refuses everything.
                 Err(SessionError::Failed(refused)) if session.is_answered() && refused.cause.is_unselective() => {
                     why = refused.to_string()
                 }
                 answer => {
                     let rows = answer?;
-                    ends.learn(*form as u8);
+                    ends.learn(form as u8);
                     return Ok(Part::Selected(rows));
                 }
             }

@@ -155,7 +155,7 @@ impl Job {
 
     /// Through a mesh each exchange takes seconds; elsewhere the meter is better let go. Who has forgotten us and is asked
     /// without protection might answer as it answers strangers.
-    fn may_stay_open(&self) -> bool {
+    pub(super) fn may_stay_open(&self) -> bool {
         let is_slow = matches!(self.meter.meter.place(&self.meter.channel), Some(Place::Plc(_)));
         is_slow && self.meter.meter.manner.security != 0
     }

@@ -44,6 +44,8 @@ pub(in crate::task::electricity) struct Shown {
     pub(super) is_mute: AtomicBool,
     /// It says that it takes lists of attributes, and does not.
     pub(super) takes_no_lists: AtomicBool,
+    /// Nor the rows of a profile beside its columns.
+    pub(super) takes_no_rows_in_lists: AtomicBool,
     pub(super) ends: Ends,
     pub(super) idle: Idle,
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use dlms::apdu::Attribute;
+use dlms::Data;
+use dlms::apdu::{Attribute, CaptureObject};
 use dlms::cosem::{self, Row, Rows, class};
-use dlms::{Data, Reject};
 
 use super::buffer::{self, Part, Range};
 use super::{Job, Layout, Outcome, Trouble, Wanted};
-use crate::reading::from_cosem::{Column, Context, fingerprint};
+use crate::reading::from_cosem::Context;
 use crate::reading::{Interval, Obis, Quality};
 use crate::schedule::{Grid, Slot};
 use crate::task::electricity::Session;
@@ -26,30 +26,30 @@ struct Seen {
 impl Job {
     /// Rows of the slots that are asked for.
     pub(super) async fn rows(&self, object: Obis, session: &mut Session, outcome: &mut Outcome) -> Result<(), Trouble> {
-        let profile = |attribute| Attribute::new(class::PROFILE_GENERIC, dlms::Obis(object.0), attribute);
+        let profile = Attribute::new(class::PROFILE_GENERIC, dlms::Obis(object.0), 2);
         let now = (self.clock)().mono;
-        let layout = match outcome.layout.take() {
-            Some(before) if self.meter.shown.idle.has_columns(object, now) => before,
+        let (layout, mut ahead) = match outcome.layout.take() {
+            Some(before) if self.meter.shown.idle.has_columns(object, now) => (before, None),
             before => {
-                let layout = self.layout(session, &profile, before).await?;
+                let told = self.layout(session, profile, before).await?;
                 self.meter.shown.idle.columns_told(object, now);
-                layout
+                told
             }
         };
         outcome.layout = Some(Arc::clone(&layout));
-        let is_clock = |column: &&Column| column.object.attribute.class_id == class::CLOCK;
-        let clock = layout.columns.iter().find(is_clock).map(|column| column.object);
-        let clock = clock.ok_or_else(|| Trouble::refused(format!("{object} captures no clock")))?;
-        let (rule, mut context, mut seen) = (self.rule(), None, Seen::default());
+        let clock = layout.clock().ok_or_else(|| Trouble::refused(format!("{object} captures no clock")))?;
+        let (mut context, mut seen) = (None, Seen::default());
         let (mut first, last) = (*self.slots.start(), *self.slots.end());
         let mut length = last - first + 1;
         while first <= last {
             let slots = first..=last.min(first + length - 1);
-            // Both ends are in it, and a meter may compare the hundredths too.
-            let from = rule.written(self.grid.end(first - 1));
-            let to = rule.written(self.grid.end(*slots.end()) + self.tolerance().max(1));
-            let range = Range { clock, from, to };
-            let part = buffer::read(session, &self.meter.shown.ends, profile(2), &range, length <= 1).await?;
+            let part = match ahead.take() {
+                Some(octets) => Part::Selected(octets),
+                None => {
+                    let range = self.range(clock, &slots);
+                    buffer::read(session, &self.meter.shown.ends, profile, &range, length <= 1).await?
+                }
+            };
             let (slots, octets) = match part {
                 Part::Selected(octets) => (slots, octets),
                 Part::Whole(octets) => (first..=last, octets),
@@ -126,28 +126,12 @@ impl Job {
         Ok(())
     }
 
-    /// The columns and what their values are. They are asked for in each association: a change gives every row another
-    /// meaning.
-    async fn layout(
-        &self,
-        session: &mut Session,
-        profile: &impl Fn(i8) -> Attribute,
-        before: Option<Arc<Layout>>,
-    ) -> Result<Arc<Layout>, Trouble> {
-        let told = self.several(&[profile(3), profile(4)], session).await?;
-        let [objects, period] = <[_; 2]>::try_from(told).map_err(|_| Reject::Mismatch("list"))?;
-        let objects = objects.map_err(|why| Trouble::refused(format!("get {}: {why}", profile(3))))?;
-        let objects = cosem::capture_objects(Data::parse_all(&objects)?)?;
-        // A meter that does not say its period leaves no clock out.
-        let period = period.map_or(Ok(0), |period| Data::parse_all(&period)?.number())?;
-        let fingerprint = fingerprint(&objects, period);
-        if let Some(before) = before.filter(|before| before.fingerprint == fingerprint) {
-            return Ok(before);
-        }
-        let units = self.scaler_units(&objects, session).await?;
-        let columns =
-            objects.into_iter().zip(units).map(|(object, scaler_unit)| Column { object, scaler_unit }).collect();
-        Ok(Arc::new(Layout { fingerprint, columns, period }))
+    /// Both ends are in it, and a meter may compare the hundredths too.
+    pub(super) fn range(&self, clock: CaptureObject, slots: &RangeInclusive<Slot>) -> Range {
+        let rule = self.rule();
+        let from = rule.written(self.grid.end(slots.start() - 1));
+        let to = rule.written(self.grid.end(*slots.end()) + self.tolerance().max(1));
+        Range { clock, from, to }
     }
 
     /// The code that a row of a log has, and the object that it is captured from.

@@ -1,6 +1,6 @@
 //! Several attributes with as few requests as the meter takes: where it takes lists, some at once.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dlms::apdu::{Attribute, Selected};
 use dlms::client::{Answer, Cause, Failure};
@@ -18,7 +18,8 @@ impl Job {
     ) -> Result<Vec<Result<Vec<u8>, DataAccessResult>>, SessionError> {
         let mut all = Vec::with_capacity(attributes.len());
         for part in attributes.chunks(AT_ONCE) {
-            match self.list(part, session).await? {
+            let list: Vec<_> = part.iter().copied().map(Selected::all).collect();
+            match self.list(&list, &self.meter.shown.takes_no_lists, session).await? {
                 Some(values) => all.extend(values),
                 None => {
                     for attribute in part {
@@ -33,25 +34,24 @@ impl Job {
         Ok(all)
     }
 
-    /// With one request; None where the meter takes no such request.
-    async fn list(
+    /// With one request; None where the meter takes no such request, which is `shown` from then on.
+    pub(super) async fn list(
         &self,
-        attributes: &[Attribute],
+        list: &[Selected<'_>],
+        shown: &AtomicBool,
         session: &mut Session,
     ) -> Result<Option<Vec<Result<Vec<u8>, DataAccessResult>>>, SessionError> {
-        let takes_no_lists = &self.meter.shown.takes_no_lists;
         let is_offered = session.client().association().conformance.has(Conformance::MULTIPLE_REFERENCES);
-        if attributes.len() < 2 || !is_offered || takes_no_lists.load(Ordering::Relaxed) {
+        if list.len() < 2 || !is_offered || shown.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let list: Vec<_> = attributes.iter().copied().map(Selected::all).collect();
-        match session.get_list(&list).await {
-            Ok(Answer::Values(values)) if values.len() == attributes.len() => return Ok(Some(values)),
+        match session.get_list(list).await {
+            Ok(Answer::Values(values)) if values.len() == list.len() => return Ok(Some(values)),
             // It is not there, or has forgotten us: that says nothing of lists.
             Err(error) if !session.is_answered() || is_away(&error) => return Err(error),
             _ => {}
         }
-        takes_no_lists.store(true, Ordering::Relaxed);
+        shown.store(true, Ordering::Relaxed);
         Ok(None)
     }
 }

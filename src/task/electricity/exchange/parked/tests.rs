@@ -16,7 +16,7 @@ use super::*;
 use crate::clock::{Now, ReadClock};
 use crate::config::electricity::{self, Channel, Link, Manner, Meter};
 use crate::journal::Counters;
-use crate::reading::{Origin, TimeQuality};
+use crate::reading::{Origin, Reading, TimeQuality};
 use crate::registry::{Credential, Credentials};
 use crate::schedule::{End, Grid};
 use crate::task::electricity::exchange::{COUNTERS_AT_ONCE, Shown, Wanted};
@@ -27,6 +27,13 @@ const KEY: &str = "30313233343536373839616263646566";
 const IMPORT: Obis = Obis([1, 0, 1, 8, 0, 255]);
 const PROFILE: Obis = Obis([1, 0, 99, 1, 0, 255]);
 const UNIX: i64 = 1_775_000_000;
+
+/// What readings say, without when they came.
+fn of(readings: Vec<Reading>) -> Vec<String> {
+    let said =
+        |Reading { register, value, interval, quality, .. }| format!("{register:?} {value:?} {interval:?} {quality:?}");
+    readings.into_iter().map(said).collect()
+}
 
 /// A meter behind a node, what it was told, and a clock that the test moves.
 struct Bench {
@@ -300,18 +307,33 @@ async fn who_is_spoken_with_by_other_keys_is_not_asked_in_the_old_association() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn columns_are_asked_for_once_in_an_association_and_after_half_a_day() {
-    let mut bench = Bench::new(Faults::default(), 100_000);
-    let rows = async |bench: &mut Bench| {
+    let mut values = None;
+    let mut rows = async |bench: &mut Bench| {
         let outcome = bench.read(Wanted::Profile(PROFILE)).await;
         assert_eq!((outcome.end, outcome.rows.len()), (End::Complete, 4), "{outcome:?}");
+        let read: Vec<_> = outcome.rows.into_iter().map(|(slot, readings)| (slot, of(readings))).collect();
+        assert_eq!(*values.get_or_insert_with(|| read.clone()), read);
         bench.said().len()
     };
+    let mut bench = Bench::new(Faults::default(), 100_000);
     let first = rows(&mut bench).await;
     assert_eq!(rows(&mut bench).await, 1, "the rows alone; at first {first}");
     bench.pass(13 * 3_600);
-    assert_eq!(rows(&mut bench).await, 2);
+    assert_eq!(rows(&mut bench).await, 1, "columns and rows together");
     bench.server.lock().unwrap().reconnect();
-    assert_eq!(rows(&mut bench).await, 1 + 2 + 2, "a meter that was restarted may have others");
+    assert_eq!(rows(&mut bench).await, 1 + 2 + 1, "a meter that was restarted may have others");
+    // A list that is refused may mean that the association is not open any more: it is opened anew, and asked once more.
+    let mut bench = Bench::new(Faults { no_lists: true, ..Faults::default() }, 100_000);
+    rows(&mut bench).await;
+    bench.pass(13 * 3_600);
+    assert_eq!(rows(&mut bench).await, 3);
+    bench.party.shown.takes_no_lists.store(false, Ordering::Relaxed);
+    bench.pass(13 * 3_600);
+    assert_eq!(rows(&mut bench).await, 1 + 2 + 2 + 3, "columns and rows together, columns alone, each by itself");
+    bench.party.shown.takes_no_lists.store(false, Ordering::Relaxed);
+    bench.pass(13 * 3_600);
+    // Associations of this meter are not kept so long any more.
+    assert_eq!(rows(&mut bench).await, 2 + 1 + 3, "rows are not asked for in lists again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
