@@ -81,38 +81,6 @@ pub(crate) struct Done {
     pub(crate) at: Micros,
 }
 
-/// The daily read: association with its two steps, billing values, a profile of 2.7 kB in nine blocks, release.
-pub(crate) fn daily() -> Vec<(u16, u16)> {
-    let mut session = vec![(110, 110), (100, 100), (90, 300)];
-    session.extend([(90, 340); 9]);
-    session.push(RELEASE);
-    session
-}
-
-/// The same values in as few exchanges as a meter with a PDU of 1,000 octets allows, and no release: association with its
-/// two steps, billing values, three blocks.
-pub(crate) fn daily_in_large_blocks() -> Vec<(u16, u16)> {
-    let mut session = vec![(110, 110), (100, 100), (90, 300)];
-    session.extend([(90, 960); 3]);
-    session
-}
-
-/// The same where the association is open already.
-pub(crate) fn without_association(mut session: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
-    session.retain(|(_, answer)| *answer >= 300);
-    session
-}
-
-/// The same as the service asks for it: before the rows of each of the two profiles for its columns, and the association is
-/// left open.
-pub(crate) fn as_the_service(session: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
-    let is_release = |exchange: &(u16, u16)| *exchange == RELEASE;
-    let first = session.iter().position(|(_, answer)| *answer >= 300);
-    let mut asked: Vec<_> = session.into_iter().filter(|exchange| !is_release(exchange)).collect();
-    first.into_iter().flat_map(|first| [first, first + 2]).for_each(|at| asked.insert(at, COLUMNS));
-    asked
-}
-
 /// The service's; `WINDOW` says how much is under way at once at most.
 pub(crate) fn scheduler() -> Scheduler {
     let limits = Limits::default();
@@ -392,6 +360,3 @@ fn micros(duration: Duration) -> Micros {
 const PATIENCE: Duration = Duration::from_secs(20);
 const TRIES: u32 = 3;
 const HEADERS: u16 = 33;
-const RELEASE: (u16, u16) = (50, 50);
-/// Two attributes of a profile of six columns, with one request.
-const COLUMNS: (u16, u16) = (110, 200);

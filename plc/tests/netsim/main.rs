@@ -4,6 +4,7 @@
 
 mod drive;
 mod ground;
+mod session;
 mod table;
 mod timed;
 mod watch;
@@ -11,11 +12,12 @@ mod watch;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use drive::{Drive, Naive, Poller, as_the_service, daily, daily_in_large_blocks, scheduler, without_association};
+use drive::{Drive, Naive, Poller, scheduler};
 use ground::{Ground, PUBLISHED};
 use plc::poll::Priority;
 use plc::sim::Random;
 use plc::sim::net::{Flood, Kind, Manner, Micros, NodeNo, Options, Output, Phase, World};
+use session::{as_the_service, compressed, daily, daily_in_large_blocks, without_association};
 use table::{Row, compare, golden, head, summary};
 use timed::Timed;
 
@@ -365,7 +367,8 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
 
 /// `WHO` of scheduler, hosted, watched, naive and alike reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with
 /// a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
-/// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, within open associations where `OPEN` is,
+/// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, with rows of a profile compressed by nulls
+/// where `COMPRESSED` is, within open associations where `OPEN` is,
 /// with the questions that the service asks besides, and no release, where `SERVICE` is. `FROM` is the first seed, `WINDOW`
 /// how much the scheduler has under way at once.
 #[test]
@@ -376,6 +379,7 @@ fn the_scheduler_and_one_by_one() {
     let size = (number("SIZE") as usize).max(100);
     let session = || {
         let session = if number("LARGE") > 0.0 { daily_in_large_blocks() } else { daily() };
+        let session = if number("COMPRESSED") > 0.0 { compressed(session) } else { session };
         let session = if number("OPEN") > 0.0 { without_association(session) } else { session };
         if number("SERVICE") > 0.0 { as_the_service(session) } else { session }
     };
