@@ -8,10 +8,11 @@
 #                                     case is begun after MINUTES (60)
 #   tests/netsim-long.sh sensitivity  the same of 100 and 400 meters and the published feeders, 6 dB worse and better
 #   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (2)
-#   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (how many), FROM (the first), KILLED, LARGE=1
+#   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (the last), FROM (the first), KILLED, LARGE=1
 #                                     (blocks of 1 kB), COMPRESSED=1 (rows by nulls), OPEN=1 (associations that are open),
 #                                     SERVICE=1 (with what the service asks besides, no release), WINDOW (so much at once)
-#                                     and WHO reads: scheduler, hosted, watched, naive, alike
+#                                     and WHO reads: scheduler, hosted, watched, naive, alike, idle (nobody but one on
+#                                     demand every five minutes)
 #   tests/netsim-long.sh outages      after how long they are named: SIZE (400), SEEDS (4)
 #   tests/netsim-long.sh storm        SEEDS (3): more at once until fewer are read for it
 #   tests/netsim-long.sh decimated    a tenth of the relays is gone: SIZE (500), SEEDS (2)

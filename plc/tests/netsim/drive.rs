@@ -79,6 +79,8 @@ pub(crate) struct Done {
     pub(crate) priority: Priority,
     pub(crate) asked: Micros,
     pub(crate) at: Micros,
+    /// Of the last answer.
+    pub(crate) hops: u8,
 }
 
 /// The service's; `WINDOW` says how much is under way at once at most.
@@ -300,12 +302,18 @@ impl<P: Poller> Drive<P> {
                     self.bound += u64::from(hops) * (airtime(exchange.octets) + airtime(exchange.answer));
                     if rest.is_empty() {
                         self.poller.handle_timeout(now);
-                        return Some(Done { node, priority, asked, at: self.world.now() });
+                        return Some(Done { node, priority, asked, at: self.world.now(), hops });
                     }
                     self.exchange(node, priority, asked, rest);
                 }
             }
         }
+    }
+
+    /// When those were asked on demand who have not answered.
+    pub(crate) fn waited_for(&self) -> impl Iterator<Item = Micros> {
+        let open = self.wanted.values().filter(|wanted| wanted.priority == Priority::OnDemand);
+        open.map(|wanted| wanted.asked)
     }
 
     /// What the scheduler has to say of nodes, and what the host wants done about their routes.

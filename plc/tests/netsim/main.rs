@@ -2,6 +2,7 @@
 //! requests is. The figures are compared with `golden.txt`; `tests/netsim-long.sh` prints the large ones and those of
 //! many seeds. They are outputs of a model: a change of them is looked at, a ratio of two of them means something.
 
+mod demand;
 mod drive;
 mod ground;
 mod session;
@@ -9,9 +10,10 @@ mod table;
 mod timed;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use demand::OnDemand;
 use drive::{Drive, Naive, Poller, scheduler};
 use ground::{Ground, PUBLISHED};
 use plc::poll::Priority;
@@ -44,7 +46,9 @@ struct Read {
     repair: (f64, f64),
     control: f64,
     requests: f64,
-    on_demand: (f64, f64),
+    on_demand: OnDemand,
+    /// Of them those that were asked before 99 % were read.
+    meanwhile: OnDemand,
     bound: f64,
     ledger: String,
 }
@@ -121,27 +125,30 @@ impl Case {
         let mut order = meters.clone();
         (1..order.len()).rev().for_each(|at| order.swap(at, random.under(at as u64 + 1) as usize));
         order.into_iter().for_each(|node| drive.ask(node, Priority::Profile, session.clone()));
-        let (mut read, mut on_demand) = (Vec::new(), Vec::new());
+        let (mut read, mut on_demand) = (Vec::new(), OnDemand::default());
         let alive = meters.len() - killed.len();
         let mut step = 0;
-        while step * 5 * MINUTE < until && read.len() < alive {
+        while step * 5 * MINUTE < until {
             if step == 2 {
                 killed.iter().for_each(|node| drive.world.switch_off(*node));
             }
             step += 1;
             while let Some(done) = drive.run((step * 5 * MINUTE).min(until)) {
                 match done.priority {
-                    Priority::OnDemand => on_demand.push(done.at - done.asked),
+                    Priority::OnDemand => on_demand.answered(done),
                     _ if killed.contains(&done.node) => {}
                     _ => read.push(done.at),
                 }
             }
+            if read.len() >= alive {
+                break;
+            }
             let Some(node) = meters.get(random.under(meters.len() as u64) as usize).copied() else { break };
             if !killed.contains(&node) {
-                drive.ask(node, Priority::OnDemand, vec![(90, 120)]);
+                drive.ask(node, Priority::OnDemand, ONE_VALUE.into());
             }
         }
-        on_demand.sort_unstable();
+        on_demand.ended(drive.waited_for(), drive.world.now());
         drive.repairs.sort_unstable();
         let figures = drive.world.figures();
         let quantiles = |times: &[Micros]| {
@@ -152,20 +159,36 @@ impl Case {
             (at(0.5), at(0.95))
         };
         let ratio = |part: u64, all: u64| part as f64 / all.max(1) as f64;
-        let to_95 = nth(&read, alive as f64 * 0.95);
+        let [to_95, to_99] = [0.95, 0.99].map(|share| nth(&read, alive as f64 * share));
         Read {
             to_95: minutes(to_95),
-            to_99: minutes(nth(&read, alive as f64 * 0.99)),
+            to_99: minutes(to_99),
             delivered: read.len() as f64 / alive as f64,
             lost_at_once: 1.0 - ratio(drive.at_once, drive.begun),
             lost: 1.0 - ratio(drive.answered, drive.begun),
             repair: quantiles(&drive.repairs),
             control: ratio(figures.control_airtime(), figures.airtime()),
             requests: figures.share_of_packets(Kind::RouteRequest),
-            on_demand: quantiles(&on_demand),
+            meanwhile: on_demand.asked_by(to_99 as Micros),
+            on_demand,
             bound: drive.bound as f64 / read.last().map_or(f64::NAN, |last| *last as f64),
             ledger: figures.to_string(),
         }
+    }
+
+    /// Nobody is read but one meter on demand every five minutes: a network formed long ago, with a host.
+    fn idle(self, until: Micros) -> OnDemand {
+        let mut drive = Drive::new(self.hosted(), scheduler()).with_host();
+        let meters: Vec<NodeNo> = drive.world.meters().filter(|node| drive.world.is_joined(*node)).collect();
+        let (mut random, mut on_demand) = (Random::new(self.seed), OnDemand::default());
+        while drive.world.now() < until {
+            let Some(node) = meters.get(random.under(meters.len() as u64) as usize).copied() else { break };
+            drive.ask(node, Priority::OnDemand, ONE_VALUE.into());
+            let next = drive.world.now() + 5 * MINUTE;
+            std::iter::from_fn(|| drive.run(next)).for_each(|done| on_demand.answered(done));
+        }
+        on_demand.ended(drive.waited_for(), drive.world.now());
+        on_demand
     }
 
     /// Of the table: a network of this case forms, another one that was formed long ago is read, each for so many hours: by
@@ -185,7 +208,8 @@ impl Case {
             [joined, delivered, lost_at_once, lost, control].map(|share| 100.0 * share);
         let mut figures = vec![half, most, joined, mean, most_hops.into(), delivered, lost_at_once, lost];
         figures.extend([repair.0, repair.1, control, to_95, to_99, theirs.to_95, theirs.to_99]);
-        figures.extend([on_demand.0, on_demand.1, bound, theirs.to_99 / to_99]);
+        let (half, most) = on_demand.of_all();
+        figures.extend([half, most, bound, theirs.to_99 / to_99]);
         Row { case: self.name(nodes, hours), figures }
     }
 
@@ -215,10 +239,14 @@ impl Formation {
 
 impl std::fmt::Display for Read {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { to_95, to_99, delivered, control, on_demand, bound, ledger, .. } = self;
+        let Self { to_95, to_99, delivered, control, on_demand, meanwhile, bound, ledger, .. } = self;
         let [delivered, control] = [delivered, control].map(|share| 100.0 * share);
         write!(f, "95 % {to_95:.0}, 99 % {to_99:.0} min, {delivered:.1} % read, control {control:.1} % of airtime")?;
-        write!(f, ", on demand {:.1} {:.1} s, {bound:.2} of the bound\n{ledger}", on_demand.0, on_demand.1)
+        write!(
+            f,
+            ", {bound:.2} of the bound\non demand, s, p50 p95 (count): {on_demand}\nthe same, asked before 99 %: "
+        )?;
+        write!(f, "{meanwhile}\n{ledger}")
     }
 }
 
@@ -365,12 +393,13 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     assert!((50.0..75.0).contains(&middle), "{middle}");
 }
 
-/// `WHO` of scheduler, hosted, watched, naive and alike reads `SIZE` meters of `SEEDS` networks: by the scheduler alone, with
-/// a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
+/// `WHO` of scheduler, hosted, watched, naive, alike and idle reads `SIZE` meters of some networks: by the scheduler alone,
+/// with a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
 /// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, with rows of a profile compressed by nulls
-/// where `COMPRESSED` is, within open associations where `OPEN` is,
-/// with the questions that the service asks besides, and no release, where `SERVICE` is. `FROM` is the first seed, `WINDOW`
-/// how much the scheduler has under way at once.
+/// where `COMPRESSED` is, within open associations where `OPEN` is, with the questions that the service asks besides, and no
+/// release, where `SERVICE` is. Who is `idle` reads nobody but one meter on demand every five minutes, for twelve hours, of
+/// which routes that nobody uses last six. `FROM` is the first seed, `SEEDS` the last one, `WINDOW` how much the scheduler
+/// has under way at once.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn the_scheduler_and_one_by_one() {
@@ -383,9 +412,18 @@ fn the_scheduler_and_one_by_one() {
         let session = if number("OPEN") > 0.0 { without_association(session) } else { session };
         if number("SERVICE") > 0.0 { as_the_service(session) } else { session }
     };
+    let mut on_demand: BTreeMap<String, OnDemand> = BTreeMap::new();
     for seed in (number("FROM") as u64).max(1)..=number("SEEDS") as u64 {
         let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: number("KILLED") };
         for who in who.split_whitespace() {
+            if who == "idle" {
+                let idle = case.idle(12 * HOUR);
+                let fresh = idle.asked_by(case.options(Flood::default()).route_ttl.1);
+                eprintln!("{size}, seed {seed}, {who}: on demand, s, p50 p95 (count): {idle}");
+                on_demand.entry(who.to_owned()).or_default().join(idle);
+                on_demand.entry(format!("{who}, before unused routes are forgotten")).or_default().join(fresh);
+                continue;
+            }
             let drive = |world| Drive::new(world, scheduler()).with_host();
             let read = match who {
                 "scheduler" => case.read(Flood::default(), scheduler(), session(), 12 * HOUR),
@@ -396,8 +434,11 @@ fn the_scheduler_and_one_by_one() {
                 _ => panic!("nobody is {who}"),
             };
             eprintln!("{size}, seed {seed}, {who}: {read}");
+            on_demand.entry(who.to_owned()).or_default().join(read.on_demand);
+            on_demand.entry(format!("{who}, asked before 99 %")).or_default().join(read.meanwhile);
         }
     }
+    on_demand.iter().for_each(|(who, all)| eprintln!("{size}, all seeds, {who}: on demand, s, p50 p95 (count): {all}"));
 }
 
 /// How a network forms, and where its airtime goes: of meters that go about it as `MANNER` says, with so many `SLOTS` for
@@ -532,5 +573,7 @@ fn minutes(micros: f64) -> f64 {
     micros / MINUTE as f64
 }
 
+/// Request and answer of a read on demand.
+const ONE_VALUE: [(u16, u16); 1] = [(90, 120)];
 const MINUTE: Micros = 60_000_000;
 const HOUR: Micros = 60 * MINUTE;
