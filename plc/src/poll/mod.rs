@@ -8,6 +8,7 @@
 
 mod apart;
 mod branch;
+mod late;
 mod node;
 mod noise;
 #[cfg(test)]
@@ -137,6 +138,7 @@ struct Flight {
     /// From then on it is late: somebody looks for a route, and what others send would be lost between the requests
     /// for it, and break more.
     due: Instant,
+    is_late: bool,
     until: Instant,
     /// Branches that were asked meanwhile.
     beside: Vec<Eui64>,
@@ -203,7 +205,7 @@ impl Scheduler {
         if !is_sent {
             return self.failed(ticket, true, now);
         }
-        flight.confirmed = true;
+        (flight.confirmed, flight.is_late) = (true, false);
         let (node, is_slow) = (flight.exchange.node, now - flight.sent > self.limits.slow_confirm);
         let patience = self.nodes.entry(node).or_default().patience(&flight.exchange);
         flight.due = now + patience.min(self.limits.repair_time);
@@ -258,7 +260,7 @@ impl Scheduler {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let flights = self.flights.values().map(|flight| flight.until);
         let nodes = self.nodes.values().filter_map(|node| node.wakes(self.has_room()));
-        flights.chain(nodes).chain(self.idle()).min()
+        flights.chain(self.late_at()).chain(nodes).chain(self.idle()).min()
     }
 
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -305,8 +307,10 @@ impl Scheduler {
         self.counts.lost += 1;
         self.noise.count(false);
         self.events.push_back(Event::Unanswered { ticket, node: id, had_way: !is_lost });
-        // A first loss is mended at once, but a search for a route is not repeated.
-        if is_lost || failures > 1 {
+        if flight.exchange.priority == Priority::OnDemand && flight.attempts < WAITED_FOR {
+            node.hold(now, AT_ONCE, AT_ONCE);
+        } else if is_lost || failures > 1 {
+            // A first loss is mended at once, but a search for a route is not repeated.
             let pause = self.limits.pause.mul_f64(LONGER.powf(f64::from((failures - 1).min(32))));
             let pause = pause.min(self.limits.longest_pause);
             node.hold(now, pause, self.limits.pause.max(pause / EARLIER));
@@ -317,13 +321,10 @@ impl Scheduler {
         self.fill(now);
     }
 
-    /// Sends what there is room for, and nothing while an answer is late.
+    /// Sends what there is room for, and nothing while an answer is late but what somebody waits for.
     fn fill(&mut self, now: Instant) {
-        if self.flights.values().any(|flight| flight.due <= now) {
-            return;
-        }
-        while self.has_room() {
-            let Some(id) = self.next(now).or_else(|| self.next_of_held(now)) else { return };
+        self.note_late(now);
+        while let Some(id) = self.whom(now) {
             let Some(node) = self.nodes.get_mut(&id) else { return };
             let Some((exchange, attempts)) = node.pop() else { return };
             node.is_busy = true;
@@ -336,10 +337,19 @@ impl Scheduler {
             let attempts = attempts + 1;
             let beside = self.flights.values().map(|flight| flight.branch).collect();
             self.flights.values_mut().for_each(|flight| flight.beside.push(branch));
-            let flight = Flight { exchange, attempts, branch, sent: now, confirmed: false, due, until, beside };
+            let flight =
+                Flight { exchange, attempts, branch, sent: now, confirmed: false, due, is_late: false, until, beside };
             self.flights.insert(exchange.ticket, flight);
             self.transmits.push_back(Transmit { ticket: exchange.ticket, node: id, attempt: attempts });
             self.counts.sent += 1;
+        }
+    }
+
+    fn whom(&mut self, now: Instant) -> Option<Eui64> {
+        match self.flights.values().any(|flight| flight.is_late) {
+            true => self.next_beside_late(now),
+            false if self.has_room() => self.next(now).or_else(|| self.next_of_held(now)),
+            false => None,
         }
     }
 
@@ -404,5 +414,8 @@ const EARLIER: u32 = 16;
 const PROBE: Duration = Duration::from_millis(500);
 /// Answers that are counted as lately.
 const LATELY: f64 = 50.0;
+/// So many times a node that somebody waits for is asked nearly at once: in the meantime its way is put back.
+const WAITED_FOR: u32 = 4;
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// After so many failures in a row a node counts as silent.
 const SILENT: u32 = 3;

@@ -54,10 +54,15 @@ impl Node {
         first.filter(|first| !is_held || *first == (Priority::OnDemand, 0)).map(|(priority, _)| priority)
     }
 
+    /// Somebody waits for its answer, and it is not asked yet.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.is_busy && self.queue.front().is_some_and(|(exchange, _)| exchange.priority == Priority::OnDemand)
+    }
+
     /// When something is to be done about it: it may be asked again, where there is `room`, or something expires.
     pub(super) fn wakes(&self, room: bool) -> Option<Instant> {
         let expires = self.queue.iter().map(|(exchange, _)| exchange.deadline);
-        let held = self.held_until.filter(|_| room && !self.is_busy && !self.queue.is_empty());
+        let held = self.held_until.filter(|_| room && !self.is_busy && !self.queue.is_empty() || self.is_waited_for());
         expires.chain(held).min()
     }
 

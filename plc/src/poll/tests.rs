@@ -120,7 +120,7 @@ fn nothing_is_sent_while_an_answer_is_later_than_its_hops_explain() {
         scheduler.confirmed(1, true, now);
         assert_eq!(sent(&mut scheduler), [1]);
         let later = now + Duration::from_millis(millis);
-        scheduler.request(exchange(2, 2, Priority::OnDemand, later), later);
+        scheduler.request(exchange(2, 2, Priority::Event, later), later);
         let tickets = sent(&mut scheduler);
         scheduler.answered(1, later + SECOND);
         tickets.len() + 10 * sent(&mut scheduler).len()
@@ -251,6 +251,45 @@ fn who_is_waited_for_is_asked_once_whatever_became_of_others_and_who_was_heard_a
     assert_eq!((counts.sent, counts.answered, counts.lost), (3, 0, 2));
     scheduler.forget(node(1), now);
     assert_eq!((scheduler.in_flight(), scheduler.waiting(), scheduler.poll_timeout()), (0, 0, None));
+}
+
+#[test]
+fn whom_somebody_waits_for_goes_beside_what_is_late_one_at_a_time() {
+    let (mut scheduler, now) = with(1.0, 1.0);
+    (1..=2).for_each(|number| scheduler.request(exchange(number.into(), number, Priority::Profile, now), now));
+    assert_eq!(sent(&mut scheduler), [1]);
+    scheduler.confirmed(1, true, now);
+    (3..=4).for_each(|number| scheduler.request(exchange(number.into(), number, Priority::OnDemand, now), now));
+    assert_eq!(sent(&mut scheduler), []);
+    let late = scheduler.poll_timeout().unwrap();
+    assert_eq!(late - now, Duration::from_millis(3_500));
+    scheduler.handle_timeout(late);
+    assert_eq!(sent(&mut scheduler), [3]);
+    scheduler.confirmed(3, true, late);
+    assert!(scheduler.poll_timeout() > Some(late));
+    scheduler.answered(3, late);
+    assert_eq!(sent(&mut scheduler), [4]);
+    scheduler.answered(4, late);
+    assert_eq!(sent(&mut scheduler), []);
+    scheduler.answered(1, late);
+    assert_eq!(sent(&mut scheduler), [2]);
+}
+
+#[test]
+fn whom_somebody_waits_for_is_asked_again_nearly_at_once_some_times() {
+    let (mut scheduler, mut now) = with(1.0, 1.0);
+    let begin = now;
+    scheduler.request(exchange(1, 1, Priority::OnDemand, now), now);
+    let mut when = Vec::new();
+    while when.len() < 6 {
+        scheduler.handle_timeout(now);
+        if sent(&mut scheduler) == [1] {
+            when.push((now - begin).as_secs());
+            scheduler.confirmed(1, false, now);
+        }
+        now = scheduler.poll_timeout().unwrap();
+    }
+    assert_eq!(when, [0, 1, 2, 3, 35, 67]);
 }
 
 #[test]
