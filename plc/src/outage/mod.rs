@@ -2,10 +2,11 @@
 //! one event that names what they have in common; so is their return.
 //!
 //! Nobody tells that a phase is gone. A node that does not answer is evidence, and so is one that does: where a few nodes
-//! are silent that have something in common, others are probed, few at a time, until it is clear how far it reaches. Who
-//! comes back is asked again one after the other. It sends nothing: actions are carried out by its owner. The goal, to
+//! are silent that have something in common, others are probed, few at a time, until it is clear how far it reaches; where
+//! one is, those who would tell whether it is alone. Who comes back is asked again one after the other. It sends nothing: actions are carried out by its owner. The goal, to
 //! name it within two minutes, and few probes at once: `../shared/facts/plc-routes.md`, 4.
 
+mod confirm;
 mod open;
 mod scope;
 #[cfg(test)]
@@ -23,6 +24,8 @@ pub use scope::{Place, Scope};
 pub struct Limits {
     /// Nodes that fall silent within this time may belong together.
     pub window: Duration,
+    /// What fell silent within this time is judged by itself, too.
+    pub soon: Duration,
     /// So many that have something in common are looked into, and so many are an outage.
     pub suspicious: usize,
     pub least: usize,
@@ -38,6 +41,8 @@ pub struct Limits {
     /// The first hop of a branch of which nothing was heard for so long is probed; so far apart are these probes.
     pub unheard: Duration,
     pub watch: Duration,
+    /// Where somebody was heard for so short a time ago, one that is silent says nothing of the others.
+    pub lately: Duration,
 }
 
 /// What is to be done.
@@ -109,6 +114,7 @@ impl Default for Limits {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
             window: minutes(10),
+            soon: minutes(2),
             suspicious: 2,
             least: 4,
             percent: 80,
@@ -118,6 +124,7 @@ impl Default for Limits {
             look: (minutes(1), minutes(15)),
             unheard: minutes(1),
             watch: Duration::from_secs(15),
+            lately: Duration::from_secs(10),
         }
     }
 }
@@ -185,12 +192,24 @@ impl Outages {
             }
         }
         self.judge(now);
+        self.confirm(node, now);
+    }
+
+    /// The first hop did not take what was to be sent to a node, which says nothing of the node itself.
+    pub fn not_taken(&mut self, node: u16, now: Instant) {
+        self.confirm(node, now);
     }
 
     /// What came of [`Action::Probe`].
     pub fn probed(&mut self, node: u16, is_there: bool, now: Instant) {
         self.probing.remove(&node);
-        if is_there { self.heard(node, now) } else { self.silent(node, now) }
+        match is_there {
+            true => {
+                self.heard(node, now);
+                self.confirm_behind(node, now);
+            }
+            false => self.silent(node, now),
+        }
     }
 
     /// The network runs, or not: then nobody answers, and that says nothing.
@@ -246,7 +265,10 @@ impl Outages {
         let limits = self.limits;
         let is_plausible =
             |it: &Evidence| it.members >= limits.least && it.silent * 100 >= limits.percent * (it.silent + it.answered);
-        let plausible: Vec<Evidence> = self.evidence(now).into_values().filter(is_plausible).collect();
+        let of = |window| self.evidence(window, now).into_iter().filter(|(_, it)| is_plausible(it));
+        // Who fell silent earlier by itself makes all that answered since look like evidence against an outage.
+        let plausible: BTreeMap<Scope, Evidence> = of(limits.soon).chain(of(limits.window)).collect();
+        let plausible: Vec<Evidence> = plausible.into_values().collect();
         // Who was asked is no fair sample: the more speaks against it, the more of it must be asked.
         let enough = |it: &Evidence| ENOUGH * limits.least * (1 + it.answered);
         let is_clear = |it: &&Evidence| it.silent + it.answered >= it.members.min(enough(it));
@@ -266,10 +288,10 @@ impl Outages {
         }
     }
 
-    /// Of all that somebody is part of who fell silent lately: the nodes are gone through twice, however many that are.
-    fn evidence(&self, now: Instant) -> BTreeMap<Scope, Evidence> {
+    /// Of all that somebody is part of who fell silent within the window: the nodes are gone through twice, however many that are.
+    fn evidence(&self, window: Duration, now: Instant) -> BTreeMap<Scope, Evidence> {
         let recent = |node: &Node| match node.state {
-            State::Silent(since) if now.saturating_duration_since(since) < self.limits.window => Some(since),
+            State::Silent(since) if now.saturating_duration_since(since) < window => Some(since),
             _ => None,
         };
         let mut all: BTreeMap<Scope, Evidence> = BTreeMap::new();

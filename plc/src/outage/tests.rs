@@ -281,3 +281,80 @@ fn the_more_speaks_against_it_the_more_is_asked_before_all_is_said_to_be_out() {
     }
     assert!(matches!(&named, Some(Event::Began(outage)) if matches!(outage.scope, Scope::Branch(_))), "{named:?}");
 }
+
+fn probes(outages: &mut Outages) -> Vec<u16> {
+    let node = |action| if let Action::Probe { node } = action { Some(node) } else { None };
+    std::iter::from_fn(|| outages.poll_action()).filter_map(node).collect()
+}
+
+/// [`four_branches`] on two phases, of which nothing was heard for a minute.
+fn two_phases() -> (Outages, Instant) {
+    let (mut outages, now) = four_branches();
+    for node in 1..=40 {
+        outages.place(node, Place { phase: Some(if node % 8 < 4 { 0 } else { 2 }), branch: None });
+    }
+    (outages, now + Duration::from_secs(60))
+}
+
+#[test]
+fn where_one_is_silent_its_first_hop_is_probed_and_then_one_of_its_phase() {
+    let (mut outages, now) = two_phases();
+    outages.silent(13, now);
+    assert_eq!(probes(&mut outages), [1]);
+    // Its first hop is there, on the other phase.
+    outages.probed(1, true, now);
+    assert_eq!(probes(&mut outages), [37]);
+    outages.probed(37, false, now);
+    let others = probes(&mut outages);
+    assert_eq!(others.len(), Limits::default().probes, "two of them are looked into");
+    assert!(others.iter().all(|node| node % 4 == 1 || node % 8 >= 4), "of the branch or the phase: {others:?}");
+}
+
+#[test]
+fn where_the_others_are_heard_one_that_is_silent_is_alone() {
+    let (mut outages, now) = two_phases();
+    // Of both phases of the branch.
+    [9, 21].into_iter().for_each(|node| outages.heard(node, now));
+    outages.silent(13, now + Duration::from_secs(5));
+    assert_eq!(probes(&mut outages), [0; 0]);
+    // Of the other phase alone.
+    let (mut outages, now) = two_phases();
+    outages.heard(9, now);
+    outages.silent(13, now);
+    assert_eq!(probes(&mut outages), [37]);
+}
+
+#[test]
+fn a_first_hop_that_takes_nothing_is_probed_once_a_minute_and_says_nothing_of_who_is_behind_it() {
+    let (mut outages, now) = two_phases();
+    outages.not_taken(13, now);
+    outages.not_taken(17, now);
+    assert_eq!(probes(&mut outages), [1]);
+    outages.probed(1, true, now);
+    assert_eq!(probes(&mut outages), [0; 0], "13 and 17 are not silent");
+    let later = now + Limits::default().unheard;
+    outages.not_taken(13, later);
+    assert_eq!(probes(&mut outages), [1]);
+}
+
+#[test]
+fn one_that_fell_silent_earlier_does_not_hide_an_outage() {
+    let (mut outages, now) = four_branches();
+    let earlier = now + Duration::from_secs(60);
+    outages.silent(40, earlier);
+    let answers = earlier + Duration::from_secs(60);
+    (1..40).for_each(|node| outages.heard(node, answers));
+    while let Some(node) = probes(&mut outages).first() {
+        outages.probed(*node, true, answers);
+    }
+    let now = answers + Duration::from_secs(200);
+    (1..=3).for_each(|node| outages.silent(node, now));
+    let mut named = None;
+    while named.is_none() {
+        let probed = probes(&mut outages);
+        assert!(!probed.is_empty(), "nothing is named");
+        probed.into_iter().for_each(|node| outages.probed(node, false, now));
+        named = outages.poll_event();
+    }
+    assert!(matches!(&named, Some(Event::Began(outage)) if outage.scope == Scope::Transformer), "{named:?}");
+}

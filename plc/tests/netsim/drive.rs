@@ -275,8 +275,11 @@ impl<P: Poller> Drive<P> {
                 Some(Output::Answered { tag, .. }) if self.watch.ended(tag, true, self.now()) => {}
                 Some(Output::Confirmed { tag, is_sent, .. }) => {
                     let both = self.both();
-                    let searched = self.wanted.get(&tag).filter(|wanted| !is_sent && wanted.discovers);
-                    searched.map(|wanted| wanted.node).into_iter().for_each(|node| self.watch.silent(node, both.mono));
+                    match self.wanted.get(&tag).filter(|_| !is_sent) {
+                        Some(wanted) if wanted.discovers => self.watch.silent(wanted.node, both.mono),
+                        Some(wanted) => self.watch.not_taken(wanted.node, both.mono),
+                        None => {}
+                    }
                     if let (false, Some(wanted), Some(host)) = (is_sent, self.wanted.get(&tag), &mut self.host) {
                         host.failed(wanted.node as u16, Failure::NoRoute { searched: wanted.discovers }, both);
                     }

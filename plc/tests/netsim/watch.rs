@@ -41,6 +41,13 @@ impl Watch {
         }
     }
 
+    /// The first hop did not take what was to go to a node.
+    pub(crate) fn not_taken(&mut self, node: NodeNo, now: Instant) {
+        if let Some(outages) = &mut self.outages {
+            outages.not_taken(node as u16, now);
+        }
+    }
+
     /// What came of something that was sent; false where that was no probe.
     pub(crate) fn ended(&mut self, tag: u64, is_there: bool, now: Instant) -> bool {
         if let (Some((node, _)), Some(outages)) = (self.probes.remove(&tag), &mut self.outages) {

@@ -157,8 +157,9 @@ impl Plc {
         if let Some(member) = self.coordinator.server().member(node).filter(|_| is_lost) {
             let node = member.short_addr;
             self.routing.routes.failed(node, Failure::NoRoute { searched }, both(now));
-            if searched {
-                self.node_silent(node, now.mono);
+            match searched {
+                true => self.node_silent(node, now.mono),
+                false => self.watch.outages.not_taken(node, now.mono),
             }
         }
     }
