@@ -208,7 +208,7 @@ pub(crate) fn afl(mut octets: &[u8]) {
         look_at(&telegram);
         taken += u64::from(reassembly.handle_telegram(&telegram, now) == Taken::New);
         reassembly.handle_timeout(now);
-        came += messages(&mut reassembly);
+        came += messages(&mut reassembly, len & 0x40 != 0, now);
         assert!(reassembly.len() <= 4);
     }
     while let Some(due) = reassembly.poll_timeout() {
@@ -216,15 +216,19 @@ pub(crate) fn afl(mut octets: &[u8]) {
         now = due;
         reassembly.handle_timeout(now);
     }
-    came += messages(&mut reassembly);
+    came += messages(&mut reassembly, true, now);
     assert!(reassembly.is_empty() && came <= taken, "{came} of {taken}");
 }
 
-fn messages(reassembly: &mut Reassembly) -> u64 {
+/// Those that came to their end; `opens` says it of doubtful ones.
+fn messages(reassembly: &mut Reassembly, opens: bool, now: Instant) -> u64 {
     let mut came = 0;
     while let Some(event) = reassembly.poll_event() {
-        came += 1;
-        if let reassembly::Event::Message(frame) = event {
+        came += u64::from(opens || !matches!(event, reassembly::Event::Doubtful(_)));
+        if let reassembly::Event::Doubtful(_) = &event {
+            reassembly.settle(opens, now);
+        }
+        if let reassembly::Event::Message(frame) | reassembly::Event::Doubtful(frame) = event {
             telegram(&frame);
         }
     }

@@ -25,7 +25,7 @@ pub struct Late {
     /// What the reassembly holds, as it was heard.
     held: VecDeque<Kept>,
     expired: VecDeque<Kept>,
-    messages: VecDeque<Vec<u8>>,
+    messages: VecDeque<Whole>,
     journal: Option<Journal>,
     /// Entries that are to be written, and whether the file is to be written anew instead.
     unwritten: Vec<Vec<u8>>,
@@ -42,6 +42,14 @@ pub enum Place {
     Waits,
     /// It is a part of a message.
     Fragment,
+}
+
+/// A message of several fragments, as one stripped frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    pub frame: Vec<u8>,
+    /// It may be made of two: [`Late::settle`] wants to know whether it opened.
+    pub is_doubtful: bool,
 }
 
 #[derive(Debug)]
@@ -170,9 +178,16 @@ impl Late {
         self.fragments.poll_timeout()
     }
 
-    /// A message of several fragments, as one stripped frame.
-    pub fn poll_message(&mut self) -> Option<Vec<u8>> {
+    /// A message whose last fragment came.
+    pub fn poll_message(&mut self) -> Option<Whole> {
         self.messages.pop_front()
+    }
+
+    /// Says of the doubtful message that was polled whether it opened. Where it did not, its fragments go on waiting for
+    /// theirs. Write after it.
+    pub fn settle(&mut self, has_opened: bool, now: Instant) {
+        self.fragments.settle(has_opened, now);
+        self.drain();
     }
 
     /// A frame that can be decoded now.
@@ -230,11 +245,11 @@ impl Late {
     /// Takes what came of the fragments. Those whose message is whole or given up must not become one again after a restart:
     /// what was refused would be told once more.
     fn drain(&mut self) {
-        let mut is_over = false;
+        let held = self.held.len();
         while let Some(event) = self.fragments.poll_event() {
-            is_over = true;
             match event {
-                Event::Message(frame) => self.messages.push_back(frame),
+                Event::Message(frame) => self.messages.push_back(Whole { frame, is_doubtful: false }),
+                Event::Doubtful(frame) => self.messages.push_back(Whole { frame, is_doubtful: true }),
                 Event::Expired(frames) => {
                     let is_of = |kept: &Kept| frames.contains(&kept.frame);
                     let (expired, held): (VecDeque<_>, VecDeque<_>) = self.held.drain(..).partition(is_of);
@@ -243,10 +258,8 @@ impl Late {
                 }
             }
         }
-        if is_over {
-            self.held.retain(|kept| self.fragments.holds(&kept.frame));
-            self.is_stale = true;
-        }
+        self.held.retain(|kept| self.fragments.holds(&kept.frame));
+        self.is_stale |= self.held.len() != held;
     }
 
     fn append(&mut self, kind: u8, emit: impl FnOnce(&mut Vec<u8>)) {

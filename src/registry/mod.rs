@@ -33,7 +33,7 @@ pub use credentials::{Credential, CredentialError, Credentials};
 pub use guard::Damaged;
 pub use kept::Kept;
 pub use keys::{KeyError, KeyFault, MeterKeys, parse_key};
-pub use late::{Late, Place};
+pub use late::{Late, Place, Whole};
 pub use mesh::{Mesh, path_line, route_history};
 pub use network::{Imported, Listed, METER_LIMIT as NODE_METER_LIMIT, NODES as NODE_LIMIT, Network};
 pub use orders::{Action, Order, State as OrderState};

@@ -26,7 +26,7 @@ use crate::reading::{
     Event, EventKind, Gather, Gathered, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected,
     Selector, meter_id,
 };
-use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, Ways, medium};
+use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, Ways, Whole, medium};
 use crate::store::{Body, Lane, Store};
 
 /// What the desk may ask.
@@ -226,9 +226,23 @@ impl Meters {
             self.tell(heard, line.as_ref(), reject, is_kept);
         }
         self.give_up_fragments(heard.at);
-        while let Some(frame) = self.late.poll_message() {
+        while let Some(Whole { frame, is_doubtful }) = self.late.poll_message() {
+            if is_doubtful {
+                let has_opened = self.is_genuine(&frame);
+                self.late.settle(has_opened, heard.at.mono);
+                self.write_late();
+                if !has_opened {
+                    continue;
+                }
+            }
             self.heard(&Gathered { frame, form: Some(Form::Stripped), links: heard.links.clone(), at: heard.at });
         }
+    }
+
+    /// A message whose fragments may be of two is one: its MAC proves that, or nobody here could.
+    fn is_genuine(&mut self, frame: &[u8]) -> bool {
+        let message = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut self.scratch);
+        message.is_ok_and(|it| it.security.authenticated || it.verdict == wmbus::Verdict::NoKey)
     }
 
     /// Blocking costs a thread, which a burst of telegrams would multiply: only where there is something to write.

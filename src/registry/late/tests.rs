@@ -38,10 +38,18 @@ fn fragments() -> Vec<Vec<u8>> {
     fragments_of(METER)
 }
 
+fn fragments_of_counter(counter: u32) -> Vec<Vec<u8>> {
+    fragments_with(METER, counter)
+}
+
 fn fragments_of(meter: Address) -> Vec<Vec<u8>> {
+    fragments_with(meter, 1)
+}
+
+fn fragments_with(meter: Address, counter: u32) -> Vec<Vec<u8>> {
     let records = [Draft::new(DataField::Integer64, &[0x13], Value::Integer(5)); 12];
     let key = key();
-    let protection = Protection::AesCbcNoIv { key: &key, counter: 1 };
+    let protection = Protection::AesCbcNoIv { key: &key, counter };
     Message::new(meter, 1, &records).protection(protection).fragments(Form::Stripped, 80).unwrap()
 }
 
@@ -84,7 +92,8 @@ fn fragments_become_a_message_across_a_restart_and_expire_without_one() {
     assert_eq!(late.poll_message(), None);
     assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
     let message = late.poll_message().unwrap();
-    assert_eq!(hear(&mut late, &message, now).1, Verdict::Ok);
+    assert!(!message.is_doubtful);
+    assert_eq!(hear(&mut late, &message.frame, now).1, Verdict::Ok);
     let (mut again, _) = Late::open(&path, &key(), now).unwrap();
     assert_eq!(again.poll_timeout(), None, "what became a message is not kept");
 
@@ -116,6 +125,35 @@ fn a_message_is_not_made_once_more_where_another_meter_s_is_waited_for() {
     assert_eq!(late.poll_message(), None);
     assert_eq!(hear(&mut late, &other[1], now).0, Place::Fragment);
     assert!(late.poll_message().is_some());
+}
+
+#[test]
+fn a_fragment_that_is_left_over_is_kept_apart_and_expires_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (left, frames) = (fragments_of_counter(1), fragments_of_counter(2));
+    assert_eq!(hear(&mut late, &left[1], now).0, Place::Fragment);
+    assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
+    let mixed = late.poll_message().unwrap();
+    assert!(mixed.is_doubtful);
+    assert_eq!(hear(&mut late, &mixed.frame, now).1, Verdict::BadMac);
+    late.settle(false, now);
+    late.write();
+    drop(late);
+
+    // It does not spoil the message after a restart either.
+    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    assert!(late.poll_message().is_some_and(|mixed| mixed.is_doubtful));
+    late.settle(false, now);
+    assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
+    let message = late.poll_message().unwrap();
+    assert_eq!((message.is_doubtful, hear(&mut late, &message.frame, now).1), (false, Verdict::Ok));
+    late.handle_timeout(late.poll_timeout().unwrap());
+    assert_eq!((late.poll_expired(), late.poll_expired()), (Some(kept(&left[1])), None));
+    late.write();
+    assert_eq!(Late::open(&path, &key(), now).unwrap().0.poll_timeout(), None);
 }
 
 #[test]

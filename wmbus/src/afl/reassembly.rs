@@ -1,7 +1,9 @@
 //! Fragmented messages put together again, by meter, message counter and fragment id. EN 13757-7:2018, 6.3.
 //!
 //! Fragments may come twice, in any order, and with those of another message in between. Whether what comes out is what
-//! the meter sent, the MAC over the whole message tells: a message comes out as a frame to be decoded.
+//! the meter sent, the MAC over the whole message tells: a message comes out as a frame to be decoded. Only the first
+//! fragment has a counter: one that came before it may be left over from another message, whose first one was lost. What was
+//! put together so is doubtful, and its owner says whether it opened ([`Reassembly::settle`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -15,7 +17,13 @@ pub struct Reassembly {
     limits: Limits,
     /// Oldest first.
     pending: VecDeque<Pending>,
+    /// Messages that came out and of which one cannot know yet whether they are any.
+    doubtful: VecDeque<Pending>,
+    /// Messages that are through: late copies of their fragments are nothing new.
+    done: VecDeque<Pending>,
     events: VecDeque<Event>,
+    /// Fragments that were taken.
+    heard: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub struct Limits {
 pub enum Event {
     /// A whole message as one stripped frame; its L-field is 255 where it is longer.
     Message(Vec<u8>),
+    /// The same, which may be made of two: [`Reassembly::settle`] wants to know whether it opened.
+    Doubtful(Vec<u8>),
     /// Fragments of a message that did not become whole, as stripped frames.
     Expired(Vec<Vec<u8>>),
 }
@@ -56,7 +66,14 @@ impl Default for Limits {
 
 impl Reassembly {
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, pending: VecDeque::new(), events: VecDeque::new() }
+        Self {
+            limits,
+            pending: VecDeque::new(),
+            doubtful: VecDeque::new(),
+            done: VecDeque::new(),
+            events: VecDeque::new(),
+            heard: 0,
+        }
     }
 
     /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]).
@@ -72,10 +89,12 @@ impl Reassembly {
         if let Some(ell) = telegram.ell.filter(|ell| ell.session_number.is_none()) {
             ell.emit(&mut head);
         }
-        let fragment = Fragment { afl, head, octets: telegram.application.to_vec(), frame: telegram.stripped() };
+        self.heard += 1;
+        let (octets, frame) = (telegram.application.to_vec(), telegram.stripped());
+        let fragment = Fragment { afl, head, octets, frame, number: self.heard, at: now };
         let taken = self.place(sender.identity(), fragment, now);
         if taken == Taken::New {
-            self.complete();
+            self.complete(now);
             self.bound(sender.identity());
         }
         taken
@@ -94,6 +113,19 @@ impl Reassembly {
         self.pending.iter().map(|pending| pending.deadline(self.limits.timeout)).min()
     }
 
+    /// Says of the first [`Event::Doubtful`] of which nothing was said whether it opened. If not, those of its fragments that
+    /// came before the first one are kept apart from the others.
+    pub fn settle(&mut self, has_opened: bool, now: Instant) {
+        let Some(pending) = self.doubtful.pop_front() else { return };
+        if has_opened {
+            self.finish(pending, now);
+            return;
+        }
+        let sender = pending.sender;
+        self.pending.extend(pending.split());
+        self.bound(sender);
+    }
+
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -109,25 +141,33 @@ impl Reassembly {
 
     /// A message that is not complete wants this stripped frame.
     pub fn holds(&self, frame: &[u8]) -> bool {
-        self.pending.iter().flat_map(|pending| pending.fragments.values()).any(|fragment| fragment.frame == frame)
+        let held = self.pending.iter().chain(&self.doubtful).flat_map(|pending| pending.fragments.values());
+        held.into_iter().any(|fragment| fragment.frame == frame)
     }
 
     fn place(&mut self, sender: Address, fragment: Fragment, now: Instant) -> Taken {
         let id = fragment.afl.fragment_id();
+        self.done.retain(|done| now.saturating_duration_since(done.last) < LATE);
+        if self
+            .done
+            .iter()
+            .any(|done| done.sender == sender && done.fragments.get(&id).is_some_and(|it| it.is(&fragment)))
+        {
+            return Taken::Repeated;
+        }
         let own = |pending: &&mut Pending| pending.sender == sender && pending.may_hold(&fragment.afl);
         let mut conflict = None;
         let mut taken = Taken::No;
         // Where a fragment of two kinds was heard, all messages that it may belong to are tried.
         for pending in self.pending.iter_mut().filter(own) {
             match pending.fragments.get(&id) {
-                Some(held) if held.octets == fragment.octets && held.afl == fragment.afl => {
+                Some(held) if held.is(&fragment) => {
                     return if taken == Taken::New { taken } else { Taken::Repeated };
                 }
                 Some(_) => conflict = Some(pending.clone()),
                 None if pending.octets() + fragment.octets.len() > self.limits.octets => return Taken::No,
                 None => {
-                    pending.fragments.insert(id, fragment.clone());
-                    pending.last = now;
+                    pending.insert(id, fragment.clone());
                     taken = Taken::New;
                 }
             }
@@ -136,16 +176,31 @@ impl Reassembly {
             return taken;
         }
         let mut pending = conflict.unwrap_or_else(|| Pending { sender, fragments: BTreeMap::new(), last: now });
-        pending.fragments.insert(id, fragment);
-        pending.last = now;
+        pending.insert(id, fragment);
         self.pending.push_back(pending);
         Taken::New
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self, now: Instant) {
         let (whole, kept): (VecDeque<_>, VecDeque<_>) = self.pending.drain(..).partition(Pending::is_whole);
         self.pending = kept;
-        self.events.extend(whole.iter().map(Pending::whole));
+        for pending in whole {
+            let frame = pending.whole();
+            if pending.is_doubtful() {
+                self.events.push_back(Event::Doubtful(frame));
+                self.doubtful.push_back(pending);
+            } else {
+                self.events.push_back(Event::Message(frame));
+                self.finish(pending, now);
+            }
+        }
+    }
+
+    fn finish(&mut self, pending: Pending, now: Instant) {
+        if self.done.len() >= self.limits.messages {
+            self.done.pop_front();
+        }
+        self.done.push_back(Pending { last: now, ..pending });
     }
 
     fn bound(&mut self, sender: Address) {
@@ -178,6 +233,16 @@ struct Fragment {
     /// Behind the AFL.
     octets: Vec<u8>,
     frame: Vec<u8>,
+    /// In the order in which they came.
+    number: u64,
+    at: Instant,
+}
+
+impl Fragment {
+    /// The same, whoever brought it.
+    fn is(&self, other: &Self) -> bool {
+        self.octets == other.octets && self.afl == other.afl
+    }
 }
 
 impl Pending {
@@ -185,6 +250,29 @@ impl Pending {
     fn may_hold(&self, afl: &Afl) -> bool {
         let counter = self.fragments.values().find_map(|fragment| fragment.afl.counter);
         counter.is_none() || afl.counter.is_none() || counter == afl.counter
+    }
+
+    fn insert(&mut self, id: u8, fragment: Fragment) {
+        self.last = self.last.max(fragment.at);
+        self.fragments.insert(id, fragment);
+    }
+
+    /// The first fragment came after another one.
+    fn is_doubtful(&self) -> bool {
+        let first = self.fragments.values().next();
+        first.is_some_and(|first| self.fragments.values().any(|fragment| fragment.number < first.number))
+    }
+
+    /// What came before the first fragment, and the others.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let Self { sender, fragments, .. } = self;
+        let first = fragments.values().next().map(|first| first.number);
+        let (before, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            fragments.into_iter().partition(|(_, fragment)| Some(fragment.number) < first);
+        [before, others].into_iter().filter_map(move |fragments| {
+            let last = fragments.values().map(|fragment| fragment.at).max()?;
+            Some(Self { sender, fragments, last })
+        })
     }
 
     fn octets(&self) -> usize {
@@ -203,7 +291,7 @@ impl Pending {
         !fragment.afl.has_more_fragments() && has_all && said.is_none_or(|length| usize::from(length) == self.octets())
     }
 
-    fn whole(&self) -> Event {
+    fn whole(&self) -> Vec<u8> {
         let mut frame = vec![0];
         if let Some(fragment) = self.fragments.values().next() {
             frame.extend_from_slice(&fragment.head);
@@ -214,13 +302,16 @@ impl Pending {
         if let Some(l_field) = frame.first_mut() {
             *l_field = u8::try_from(length).unwrap_or(u8::MAX);
         }
-        Event::Message(frame)
+        frame
     }
 
     fn expired(self) -> Event {
         Event::Expired(self.fragments.into_values().map(|fragment| fragment.frame).collect())
     }
 }
+
+/// Repeaters and slow receivers bring a fragment again within so long.
+const LATE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -27,13 +27,25 @@ fn hear(reassembly: &mut Reassembly, frame: &[u8], now: Instant) -> Taken {
 
 /// The values of the first message that comes out and is authenticated; all others are taken out before it.
 fn message(reassembly: &mut Reassembly) -> Option<Vec<i64>> {
-    std::iter::from_fn(|| reassembly.poll_event()).find_map(values)
+    std::iter::from_fn(|| reassembly.poll_event().map(|event| told(reassembly, &event))).find_map(|values| values)
 }
 
-fn values(event: Event) -> Option<Vec<i64>> {
-    let Event::Message(frame) = event else { return None };
+/// The values of an event, if it is a message that is authenticated; where it is doubtful, it is said whether it is.
+fn told(reassembly: &mut Reassembly, event: &Event) -> Option<Vec<i64>> {
+    match event {
+        Event::Message(frame) => values(frame),
+        Event::Doubtful(frame) => {
+            let values = values(frame);
+            reassembly.settle(values.is_some(), Instant::now());
+            values
+        }
+        Event::Expired(_) => None,
+    }
+}
+
+fn values(frame: &[u8]) -> Option<Vec<i64>> {
     let mut scratch = Scratch::default();
-    let telegram = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch).unwrap();
+    let telegram = Telegram::decode_as(Form::Stripped, frame, &KEY, &mut scratch).unwrap();
     if telegram.verdict != Verdict::Ok || !telegram.security.authenticated {
         return None;
     }
@@ -113,6 +125,50 @@ fn a_forged_fragment_does_not_keep_the_message_away_and_never_becomes_a_value() 
         }
         assert_eq!(message(&mut reassembly), Some(vec![5; 12]), "position {position}");
     }
+}
+
+#[test]
+fn a_fragment_that_is_left_over_spoils_no_message() {
+    for (left, between) in [(vec![3], 0), (vec![3], 300), (vec![1, 2, 3], 0), (vec![1, 2, 3], 300)] {
+        let mut reassembly = Reassembly::new(Limits::default());
+        let mut now = Instant::now();
+        // The first one was lost.
+        for at in &left {
+            hear(&mut reassembly, &fragments(METER, 7, 5)[*at], now);
+        }
+        for counter in 8..16 {
+            now += between * SECOND;
+            let frames = fragments(METER, counter, counter.into());
+            let mut came = Vec::new();
+            for frame in &frames {
+                assert_eq!(hear(&mut reassembly, frame, now), Taken::New);
+                while let Some(event) = reassembly.poll_event() {
+                    // Of two messages nothing comes out that would have to be told.
+                    let is_message = matches!(event, Event::Message(_));
+                    let values = told(&mut reassembly, &event);
+                    assert!(!is_message || values.is_some());
+                    came.extend(values);
+                }
+            }
+            assert_eq!(came, [vec![i64::from(counter); 12]], "left {left:?}, {between} s");
+            assert!(reassembly.len() <= 2);
+            reassembly.handle_timeout(now);
+        }
+    }
+}
+
+#[test]
+fn late_copies_of_a_message_are_not_waited_with() {
+    let (mut reassembly, now) = (Reassembly::new(Limits::default()), Instant::now());
+    let frames = fragments(METER, 7, 5);
+    for seconds in [0, 2, 25] {
+        for frame in &frames {
+            let taken = hear(&mut reassembly, frame, now + seconds * SECOND);
+            assert_eq!(taken, if seconds == 0 { Taken::New } else { Taken::Repeated });
+        }
+    }
+    assert!(reassembly.is_empty());
+    assert_eq!(hear(&mut reassembly, &frames[3], now + 31 * SECOND), Taken::New);
 }
 
 #[test]
