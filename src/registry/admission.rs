@@ -11,7 +11,7 @@ use wmbus::vendor::has_default_key;
 
 use super::guard::{Damaged, Guard, PREFIX, Seal, Standing};
 use super::keys::MeterKeys;
-use super::openings::Openings;
+use super::openings::{Openings, Tried};
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
 use crate::reading::{EventKind, Group, MeterId, Security};
@@ -50,12 +50,19 @@ impl Admission {
 
     /// Judges a telegram and takes the readings from one that is not admitted.
     pub fn judge(&mut self, converted: &mut Converted, group: &Group, keys: &MeterKeys, now: Now) -> Finding {
-        let Converted { source, mark, digest, .. } = &*converted;
+        let Converted { source, mark, digest, readings, .. } = &*converted;
         let (id, security) = (source.meter, source.security);
         let is_public = |address: &wmbus::Address| has_default_key(address) && !keys.has_own(address);
-        if id.address().is_some_and(|address| is_public(&address)) && self.openings.is_chance(id, security, *digest) {
-            converted.refuse(Security::NoKey);
-            return Finding::default();
+        if id.address().is_some_and(|address| is_public(&address)) {
+            // A total alone is all that is in the shortest telegrams, which have no header either.
+            let is_proof = source.access_number.is_some() || readings.iter().any(|it| it.register.storage > 0);
+            let tried = Tried { security, is_proof, digest: *digest };
+            let thought = self.openings.judge(id, tried, self.guard.is_closed(&id));
+            self.guard.close(id, thought.is_closed, now);
+            if thought.is_chance {
+                converted.refuse(Security::NoKey);
+                return Finding::default();
+            }
         }
         let Some(strength) = security.strength() else {
             // Whoever sent it does not have the key: its status is not the meter's.
@@ -223,43 +230,58 @@ mod tests {
         let keys = |text: &str| MeterKeys::read(text).unwrap();
         let own = format!("HYD-00000001-01-07 {}\n", "07".repeat(16));
         let all = format!("* {}\n", "07".repeat(16));
-        /// What opened, its digest, and as what it counts.
-        type Heard = (Security, u64, Security);
-        let rows: [(u16, &str, &[Heard]); 5] = [
-            (0x2324, "", &[(Decrypted, 1, Decrypted), (Decrypted, 2, Decrypted)]),
-            (
-                0x2324,
-                "",
-                &[
-                    (NoKey, 1, NoKey),
-                    (Decrypted, 2, NoKey),
-                    (Decrypted, 2, NoKey),
-                    (NoKey, 3, NoKey),
-                    (Decrypted, 4, NoKey),
-                    (Decrypted, 5, NoKey),
-                    (Decrypted, 6, NoKey),
-                    (Plain, 7, Plain),
-                    (Decrypted, 8, Decrypted),
-                    (Decrypted, 9, Decrypted),
-                ],
-            ),
-            (0x2324, &all, &[(WrongKey, 1, WrongKey), (Decrypted, 2, NoKey)]),
-            (0x2324, &own, &[(WrongKey, 1, WrongKey), (Decrypted, 2, Decrypted)]),
-            (0x2c2d, "", &[(NoKey, 1, NoKey), (Decrypted, 2, Decrypted)]),
+        /// What opened, whether by more than a total, and as what it counts.
+        type Heard = (Security, bool, Security);
+        const SHORT: Heard = (Decrypted, false, Decrypted);
+        const LONG: Heard = (Decrypted, true, Decrypted);
+        const DOUBTED: Heard = (Decrypted, false, NoKey);
+        const LONG_DOUBTED: Heard = (Decrypted, true, NoKey);
+        const CLOSED: Heard = (NoKey, false, NoKey);
+        const WRONG: Heard = (WrongKey, false, WrongKey);
+        let rows: [(u16, &str, &[Heard]); 8] = [
+            (0x2324, "", &[SHORT, SHORT, CLOSED, DOUBTED, DOUBTED, DOUBTED, DOUBTED, DOUBTED, (Plain, false, Plain)]),
+            // It is the maker's after all.
+            (0x2324, "", &[CLOSED, DOUBTED, LONG_DOUBTED, LONG, SHORT]),
+            (0x2324, "", &[CLOSED, LONG_DOUBTED, CLOSED, LONG_DOUBTED, LONG]),
+            // One that was damaged, or forged, does not close a meter that has proven itself; three do.
+            (0x2324, "", &[LONG, CLOSED, SHORT, CLOSED, LONG, CLOSED, CLOSED, SHORT, CLOSED, DOUBTED]),
+            (0x2324, &all, &[WRONG, DOUBTED]),
+            (0x2324, &own, &[WRONG, SHORT]),
+            (0x2c2d, "", &[CLOSED, SHORT]),
+            (0x2324, "", &[SHORT, LONG]),
         ];
         for (row, (manufacturer, text, telegrams)) in rows.into_iter().enumerate() {
             let mut admission = Admission::fresh(10);
-            for (security, digest, expected) in telegrams {
-                let mut telegram = telegram(*security, None, *digest);
-                Arc::make_mut(&mut telegram.source).meter = MeterId::MBus {
-                    manufacturer: Manufacturer(manufacturer),
-                    identification: 1,
-                    version: 1,
-                    device_type: 7,
-                };
-                admission.judge(&mut telegram, &Group::default(), &keys(text), start());
-                assert_eq!(telegram.source.security, *expected, "row {row}, telegram {digest}");
+            let id = MeterId::MBus {
+                manufacturer: Manufacturer(manufacturer),
+                identification: 1,
+                version: 1,
+                device_type: 7,
+            };
+            for (digest, (security, is_long, expected)) in (1..).zip(telegrams) {
+                // A copy of each telegram says nothing new.
+                for _ in 0..2 {
+                    let mut telegram = telegram(*security, None, digest);
+                    let source = Arc::make_mut(&mut telegram.source);
+                    (source.meter, source.access_number) = (id, is_long.then_some(1));
+                    admission.judge(&mut telegram, &Group::default(), &keys(text), start());
+                    assert_eq!(telegram.source.security, *expected, "row {row}, telegram {digest}");
+                }
             }
+            let Some(octets) = admission.emit() else { continue };
+            let is_closed = admission.guard.is_closed(&id);
+            assert_eq!(Admission::parse(10, &octets).unwrap().guard.is_closed(&id), is_closed, "row {row}");
         }
+        // Who sends nothing but short ones is believed again in the end.
+        let mut admission = Admission::fresh(10);
+        let mut believed = 0;
+        for digest in 0..100 {
+            let mut telegram = telegram(if digest == 0 { NoKey } else { Decrypted }, None, digest);
+            Arc::make_mut(&mut telegram.source).meter =
+                MeterId::MBus { manufacturer: Manufacturer(0x2324), identification: 1, version: 1, device_type: 7 };
+            admission.judge(&mut telegram, &Group::default(), &MeterKeys::default(), start());
+            believed += u32::from(telegram.source.security == Decrypted);
+        }
+        assert_eq!(believed, 36);
     }
 }

@@ -58,6 +58,8 @@ struct Seen {
     /// The last accepted telegrams, the newest last; empty after a restart.
     recent: Vec<Accepted>,
     best: Security,
+    /// A telegram of it did not open with its maker's key.
+    is_closed: bool,
     /// Of the key under which the counter was seen.
     key: u32,
     /// When it was heard last, for whoever must be forgotten.
@@ -86,8 +88,12 @@ impl Guard {
     /// True: the meter was heard with a better protection before.
     pub(super) fn judge(&mut self, id: MeterId, seal: Seal, key: impl Fn() -> u32, now: Now) -> (Standing, bool) {
         if !self.meters.contains_key(&id) {
-            self.make_room();
-            self.meters.insert(id, Seen::new(key(), Security::Plain));
+            let new = Seen::new(key(), seal.security);
+            let has_shown_nothing = seal.security == Security::Plain && seal.mark.is_none();
+            if has_shown_nothing || !self.make_room(new.worth()) {
+                return (seal.mark.map_or(Standing::Unprotected, |_| Standing::Fresh), false);
+            }
+            self.meters.insert(id, Seen { best: Security::Plain, ..new });
             self.is_changed = true;
         }
         let Some(seen) = self.meters.get_mut(&id) else { return (Standing::Unprotected, false) };
@@ -177,27 +183,69 @@ impl Guard {
             if kept.best.strength() > seen.best.strength() {
                 seen.best = kept.best;
             }
+            seen.is_closed = kept.is_closed;
         } else if self.meters.len() < self.limit {
             self.meters.insert(id, kept);
         }
         true
     }
 
-    fn make_room(&mut self) {
-        if self.meters.len() >= self.limit {
-            let silent = self.meters.iter().min_by_key(|(_, seen)| seen.boot_ms).map(|(id, _)| *id);
-            silent.and_then(|id| self.meters.remove(&id));
+    /// The meter is one whose telegrams do not open with its maker's key, though some seem to.
+    pub(super) fn is_closed(&self, id: &MeterId) -> bool {
+        self.meters.get(id).is_some_and(|seen| seen.is_closed)
+    }
+
+    /// Notes that, or the contrary.
+    pub(super) fn close(&mut self, id: MeterId, is_closed: bool, now: Now) {
+        if self.is_closed(&id) == is_closed {
+            return;
         }
+        if !self.meters.contains_key(&id) {
+            let new = Seen { boot_ms: now.boot_ms, ..Seen::new(0, Security::Plain) };
+            if !self.make_room(new.worth()) {
+                return;
+            }
+            self.meters.insert(id, new);
+        }
+        if let Some(seen) = self.meters.get_mut(&id) {
+            seen.is_closed = is_closed;
+        }
+        self.is_changed = true;
+        self.risen.insert(id);
+    }
+
+    /// Forgets the longest silent of those that are worth least, if that is no more than a new one's worth: whoever invents
+    /// meters pushes out no one who has proven himself. False: there is no room.
+    fn make_room(&mut self, worth: u8) -> bool {
+        if self.meters.len() < self.limit {
+            return true;
+        }
+        let silent = self.meters.iter().min_by_key(|(_, seen)| (seen.worth(), seen.boot_ms));
+        let silent = silent.filter(|(_, seen)| seen.worth() <= worth).map(|(id, _)| *id);
+        silent.and_then(|id| self.meters.remove(&id)).is_some()
     }
 }
 
 impl Seen {
     fn new(key: u32, best: Security) -> Self {
-        Self { highest: None, digest: None, recent: Vec::new(), best, key, boot_ms: 0 }
+        Self { highest: None, digest: None, recent: Vec::new(), best, is_closed: false, key, boot_ms: 0 }
+    }
+
+    /// Protected under a key of ours; protected at all; neither.
+    fn worth(&self) -> u8 {
+        match self.best {
+            Security::Plain => 0,
+            _ if self.key == 0 => 1,
+            _ => 2,
+        }
     }
 
     fn standing(&mut self, mark: Mark, digest: u64, key: &impl Fn() -> u32, boot_ms: u64) -> Standing {
-        let Some(highest) = self.highest else { return Standing::Fresh };
+        let Some(highest) = self.highest else {
+            // It may have been heard in the clear before it had one.
+            self.key = key();
+            return Standing::Fresh;
+        };
         if mark.is_after(highest) {
             return Standing::Fresh;
         }
@@ -207,7 +255,7 @@ impl Seen {
         let key = key();
         if key != self.key {
             // A new key: the meter was set up anew, and no old telegram opens any more.
-            *self = Self { key, ..Self::new(key, self.best) };
+            *self = Self::new(key, self.best);
             return Standing::Fresh;
         }
         let newest = self.recent.iter().map(|known| known.boot_ms).max();
@@ -252,7 +300,8 @@ impl Seen {
         let has = |is_there: bool, mark: u8| if is_there { mark } else { 0 };
         let marks = has(self.highest.is_some(), COUNTER)
             | has(access_number.is_some(), ACCESS_NUMBER)
-            | has(self.digest.is_some(), DIGEST);
+            | has(self.digest.is_some(), DIGEST)
+            | has(self.is_closed, CLOSED);
         out.put_u8(self.best.strength().unwrap_or(0) << 4 | marks);
         out.put_u32_le(self.highest.map_or(0, |mark| mark.counter));
         out.put_u8(access_number.unwrap_or(0));
@@ -274,7 +323,7 @@ impl Seen {
         let digest = if marks & DIGEST != 0 { Some(buf.try_get_u64_le().ok()?) } else { None };
         let best = *[Security::Plain, Security::Decrypted, Security::Authenticated].get(usize::from(marks >> 4))?;
         let highest = (marks & COUNTER != 0).then_some(Mark { counter, access_number });
-        Some((id, Self { highest, digest, ..Self::new(key, best) }))
+        Some((id, Self { highest, digest, is_closed: marks & CLOSED != 0, ..Self::new(key, best) }))
     }
 }
 
@@ -285,6 +334,7 @@ const ENTRY: usize = 26;
 const COUNTER: u8 = 1;
 const ACCESS_NUMBER: u8 = 2;
 const DIGEST: u8 = 4;
+const CLOSED: u8 = 8;
 /// What begins the names of [`Guard::changes`]; the meter's address follows, as many octets.
 pub(super) const PREFIX: &[u8] = b"wmbus:";
 const NAME: usize = 8;

@@ -187,3 +187,54 @@ fn a_file_of_an_earlier_version_is_read() {
     assert_eq!(guard.judge(meter(1), authenticated(100, 2), || 7, at(1)).0, Standing::Duplicate);
     assert_eq!(guard.judge(meter(1), authenticated(99, 3), || 7, at(1)).0, Standing::Replay);
 }
+
+#[test]
+fn invented_meters_push_out_no_one_who_has_proven_himself() {
+    let mut guard = Guard::new(4);
+    guard.judge(meter(1), authenticated(100, 1), || 7, at(0));
+    let opened = Seal { mark: None, security: Security::Decrypted, digest: 0 };
+    guard.judge(meter(2), opened, || 7, at(1));
+    guard.judge(meter(3), opened, || 0, at(2));
+    for number in 10..30 {
+        let now = at(u64::from(number));
+        guard.judge(meter(number), Seal { security: Security::Plain, ..opened }, || 7, now);
+        guard.judge(meter(100 + number), Seal { security: Security::Plain, ..authenticated(1, 2) }, || 7, now);
+        guard.judge(meter(200 + number), opened, || 0, now);
+        guard.close(meter(300 + number), true, now);
+    }
+    assert!(guard.meters.len() <= 4);
+    assert_eq!(guard.judge(meter(1), authenticated(99, 2), || 7, at(500)).0, Standing::Replay);
+    assert!(guard.judge(meter(2), Seal { security: Security::Plain, ..opened }, || 7, at(501)).1, "a downgrade");
+    // Who has proven himself takes the place of one who has not, and at last of the longest silent one.
+    for number in 40..44 {
+        guard.judge(meter(number), authenticated(5, 5), || 7, at(600 + u64::from(number)));
+    }
+    assert_eq!([1, 2, 40, 43].map(|id| guard.counter(&meter(id))), [None, None, Some(5), Some(5)]);
+}
+
+#[test]
+fn who_was_heard_before_it_had_a_key_is_not_believed_twice() {
+    let mut guard = Guard::new(4);
+    guard.close(meter(1), true, at(0));
+    for (counter, expected) in [(100, Standing::Fresh), (101, Standing::Fresh), (50, Standing::Replay)] {
+        assert_eq!(
+            guard.judge(meter(1), authenticated(counter, counter.into()), || 7, at(u64::from(counter))).0,
+            expected
+        );
+    }
+}
+
+#[test]
+fn who_is_closed_stays_so_over_restarts_and_power_cuts() {
+    let mut guard = Guard::new(4);
+    guard.close(meter(1), true, at(0));
+    let again = Guard::parse(4, &guard.emit()).unwrap();
+    assert!(again.is_closed(&meter(1)) && !again.is_closed(&meter(2)));
+    let restored = |changes: Vec<(Vec<u8>, Vec<u8>)>, mut guard: Guard| {
+        changes.iter().for_each(|(name, value)| assert!(guard.restore(name, value)));
+        guard.is_closed(&meter(1))
+    };
+    assert!(restored(guard.changes(), Guard::new(4)));
+    guard.close(meter(1), false, at(1));
+    assert!(!restored(guard.changes(), again));
+}
