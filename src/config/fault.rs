@@ -60,6 +60,27 @@ impl Fault {
     }
 }
 
+/// The text, and of each row of as many hexadecimal digits as a key has, wherever it stands, the first ones.
+pub(super) fn redacted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let (before, row) = rest.split_at(at);
+        let (row, behind) = row.split_at(row.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(row.len()));
+        out.push_str(before);
+        match row.get(..TOLD) {
+            Some(told) if row.len() >= KEY => out.extend([told, "…"]),
+            _ => out.push_str(row),
+        }
+        rest = behind;
+    }
+    out + rest
+}
+
+/// Digits of a key, and those of it that tell which one it is.
+const KEY: usize = 32;
+const TOLD: usize = 4;
+
 /// A fault before its place is known.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -91,7 +112,7 @@ impl Faults {
         self.0.sort_by_key(|(offset, ..)| *offset);
         let faults = self.0.into_iter().map(|(offset, key, Problem { gravity, text: said })| {
             let line = (offset > 0).then(|| 1 + text.bytes().take(offset).filter(|octet| *octet == b'\n').count());
-            Fault { gravity, line, key, text: said }
+            Fault { gravity, line, key: redacted(&key), text: redacted(&said) }
         });
         faults.collect()
     }

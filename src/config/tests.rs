@@ -382,6 +382,22 @@ fn a_key_in_the_place_of_a_path_is_not_repeated() {
         let refused = private(Path::new(key)).unwrap_err();
         assert!(!refused.contains("0102") && !refused.contains("BgcI"), "{refused}");
     }
+    // As a part of a path, a name or a member it is told which one it is, and no more.
+    let key = "0123456789abcdef0123456789abcdef";
+    for text in [
+        format!("[meters]\nkeys = \"/etc/dcu/{key}.key\"\n"),
+        format!("[meters]\nkeys = \"./{key}/keys\"\n"),
+        format!("[meters]\n{key} = 1\n"),
+        format!("[[meters.group]]\nname = \"a\"\nmembers = [\"KAM-12345678-1b-16 {key}\"]\npolicy = \"all\"\n"),
+        format!("[[electricity.meter]]\nid = \"{key}\"\n"),
+    ] {
+        let (_, faults) = Config::parse(&text, Path::new(""));
+        let said: Vec<_> = faults.iter().map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+        assert!(said.iter().any(|fault| fault.contains("0123…")), "{said:?}");
+        assert!(!said.iter().any(|fault| fault.contains("01234")), "{said:?}");
+    }
+    let refused = private(Path::new(&format!("/etc/dcu/{key}.keys"))).unwrap_err();
+    assert!(refused.contains("/etc/dcu/0123….keys"), "{refused}");
     let missing = private(Path::new("meters-20261122.keys")).unwrap_err();
     assert!(missing.contains("meters-20261122.keys"), "{missing}");
     let directory = private(Path::new("/")).unwrap_err();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::Problem;
+use super::fault::{Problem, redacted};
 
 /// `200ms`, `5s`, `15min`, `1h`, `60d`: a whole number and one unit.
 ///
@@ -103,7 +103,7 @@ pub(super) fn path_from(base: &Path) -> impl Fn(&str) -> Result<PathBuf, Problem
 pub fn named(file: &Path) -> String {
     match file.to_str().is_some_and(looks_like_a_key) {
         true => "of that name, which looks like a key and not like a path".to_owned(),
-        false => file.display().to_string(),
+        false => redacted(&file.display().to_string()),
     }
 }
 
@@ -183,10 +183,10 @@ pub fn private(path: &Path) -> Result<(), String> {
     if path.starts_with("/run/credentials") {
         return Ok(());
     }
-    let said = path.display();
+    let said = redacted(&path.display().to_string());
     let metadata = fs::metadata(path).map_err(|error| match path.to_str().is_some_and(looks_like_a_key) {
         true => KEY_FOR_PATH.to_owned(),
-        false => unreadable(&said.to_string(), &error),
+        false => unreadable(&said, &error),
     })?;
     if metadata.is_dir() {
         return Err(format!("\"{said}\" is a directory, and no file with a secret"));
