@@ -22,7 +22,8 @@ impl Quality {
     pub const CLOCK_ADJUSTED: Self = Self(1 << 5);
     /// The meter had no supply for a part of the interval.
     pub const POWER_DOWN: Self = Self(1 << 6);
-    /// Its telegram had less protection than others of the meter before: anybody could have sent it.
+    /// Its telegram had less protection than others of the meter before, or it stood in the clear beside what is encrypted:
+    /// anybody could have sent it.
     pub const DOWNGRADED: Self = Self(1 << 7);
 
     pub const fn bits(self) -> u16 {

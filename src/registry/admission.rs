@@ -74,6 +74,7 @@ impl Admission {
         let seal = Seal { mark: *mark, security, digest: *digest };
         let (standing, is_weaker) = self.guard.judge(id, seal, || keys.fingerprint(&id), now);
         let counter = mark.map_or(0, |mark| mark.counter);
+        let least = group.minimum_security.strength();
         let (verdict, code, detail) = match standing {
             Standing::Duplicate => return Finding { is_duplicate: true, event: None },
             Standing::Replay => (
@@ -84,20 +85,26 @@ impl Admission {
             Standing::Clone => {
                 (Some(Security::Cloned), "meter.cloned", format!("counter {counter} came with two contents"))
             }
-            Standing::Fresh | Standing::Unprotected
-                if group.minimum_security.strength().is_some_and(|least| strength < least) =>
-            {
+            Standing::Fresh | Standing::Unprotected if least.is_some_and(|least| strength < least) => {
                 let least = group.minimum_security.name();
                 (Some(Security::TooWeak), "meter.too_weak", format!("{} where {least} is demanded", security.name()))
             }
-            Standing::Fresh | Standing::Unprotected if is_weaker => {
-                (None, "meter.downgraded", format!("{} now, and better before", security.name()))
+            Standing::Fresh | Standing::Unprotected => {
+                // What is in the clear beside what is not was marked where it was read.
+                let has_left = least > Some(0) && converted.leave_out_clear();
+                if is_weaker {
+                    converted.downgrade();
+                    (None, "meter.downgraded", format!("{} now, and better before", security.name()))
+                } else if has_left {
+                    let least = group.minimum_security.name();
+                    (None, "meter.too_weak", format!("records in the clear where {least} is demanded"))
+                } else {
+                    return Finding::default();
+                }
             }
-            Standing::Fresh | Standing::Unprotected => return Finding::default(),
         };
-        match verdict {
-            Some(verdict) => converted.refuse(verdict),
-            None => converted.downgrade(),
+        if let Some(verdict) = verdict {
+            converted.refuse(verdict);
         }
         let event = self.is_news(id, code, now.mono).then(|| EventKind::Unit { code: code.into(), detail });
         Finding { is_duplicate: false, event }
@@ -221,6 +228,41 @@ mod tests {
             // What is not believed says nothing of the meter's state.
             let is_doubted = is_refused || security == BadMac || code == Some("meter.downgraded");
             assert_eq!(telegram.source.status.is_empty(), is_doubted, "row {row}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_clear_is_left_out_where_more_is_demanded_and_told() {
+        use crate::reading::{Function, Quality, Reading, Register, Unit, Value};
+
+        let reading = |converted: &Converted, quality| {
+            let register = Register {
+                obis: None,
+                quantity: "volume".into(),
+                unit: Unit(13),
+                function: Function::Instantaneous,
+                storage: 0,
+                tariff: 0,
+                subunit: 0,
+                modifier: Arc::default(),
+            };
+            let value = Value::Decimal { mantissa: 1, scaler: 0 };
+            Reading { source: Arc::clone(&converted.source), register, value, interval: None, quality }
+        };
+        for (minimum_security, left, code) in
+            [(Security::Plain, 2, None), (Security::Decrypted, 1, Some("meter.too_weak"))]
+        {
+            let mut admission = Admission::fresh(10);
+            let mut telegram = telegram(Security::Decrypted, None, 1);
+            telegram.readings = [Quality::GOOD, Quality::DOWNGRADED].map(|quality| reading(&telegram, quality)).into();
+            let group = Group { minimum_security, ..Group::default() };
+            let finding = admission.judge(&mut telegram, &group, &MeterKeys::default(), start());
+            let found = finding.event.map(|event| match event {
+                EventKind::Unit { code, .. } => code,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!((telegram.readings.len(), found.as_deref()), (left, code));
+            assert_eq!(telegram.readings[0].quality, Quality::GOOD);
         }
     }
 

@@ -40,6 +40,8 @@ pub enum Reject {
     ReservedLvar(u8),
     /// A storage number of more than 32 bits.
     StorageNumber(u64),
+    /// Records behind the encrypted ones, where less than encrypted is not taken.
+    InTheClear,
 }
 
 impl Reject {
@@ -63,6 +65,7 @@ impl Reject {
             Self::ChainTooLong => "chain_too_long",
             Self::ReservedLvar(_) => "reserved_lvar",
             Self::StorageNumber(_) => "storage_number",
+            Self::InTheClear => "in_the_clear",
         }
     }
 }
@@ -87,6 +90,7 @@ impl fmt::Display for Reject {
             Self::ChainTooLong => f.write_str("more than ten dife or vife"),
             Self::ReservedLvar(lvar) => write!(f, "reserved lvar {lvar:02x}"),
             Self::StorageNumber(number) => write!(f, "storage number {number} has more than 32 bits"),
+            Self::InTheClear => f.write_str("records in the clear behind the encrypted ones"),
         }
     }
 }

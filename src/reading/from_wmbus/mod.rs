@@ -54,6 +54,19 @@ impl Converted {
         Arc::make_mut(&mut self.source).status.clear();
     }
 
+    /// Takes the readings out that stood in the clear beside what did not; before [`Self::downgrade`].
+    ///
+    /// False: there was none.
+    pub fn leave_out_clear(&mut self) -> bool {
+        let readings = self.readings.len();
+        self.readings.retain(|reading| !reading.quality.contains(Quality::DOWNGRADED));
+        let has_left = self.readings.len() < readings;
+        if has_left && self.verdict == Verdict::Ok {
+            (self.verdict, self.reject) = (Verdict::Partial, Some(wmbus::Reject::InTheClear));
+        }
+        has_left
+    }
+
     /// Says what the readings count beside those that come another way.
     pub fn stand(&mut self, standing: Standing) {
         Arc::make_mut(&mut self.source).standing = standing;
@@ -100,13 +113,18 @@ fn convert_by(
             }
         }
     }
+    let meter_time = {
+        let proven = records.iter().filter(|record| !telegram.is_in_the_clear(record)).copied();
+        let proven = (telegram.security.in_the_clear > 0).then(|| proven.collect::<Vec<_>>());
+        clock::meter_time(proven.as_ref().unwrap_or(&records), group.clock.as_ref())
+    };
     record::expand_profiles(&mut records, &mut slots);
     let source = Arc::new(Source {
         meter: meter_id(&telegram.address),
         origin: Origin::Spontaneous,
         path: Path::Direct,
         standing: Standing::Sole,
-        meter_time: clock::meter_time(&records, group.clock.as_ref()),
+        meter_time,
         received,
         status: telegram.status().map(|status| status.0).into_iter().collect(),
         links,
@@ -122,7 +140,10 @@ fn convert_by(
         .filter(|record| record.data_field != record::DataField::Readout)
         .flat_map(|record| {
             let value = named(record).unwrap_or_else(|| value(value_of(record), record.vib.exponent));
-            let own = reading(record, value, &source, device_type, group.unmarked_gas);
+            let mut own = reading(record, value, &source, device_type, group.unmarked_gas);
+            if telegram.is_in_the_clear(record) {
+                own.quality = own.quality.with(Quality::DOWNGRADED);
+            }
             with_fields(own, record, &telegram.address)
         })
         .collect();

@@ -81,6 +81,52 @@ fn received() -> Received {
 }
 
 #[test]
+fn what_is_in_the_clear_behind_what_is_encrypted_is_no_good_value() {
+    use wmbus::record::{DataField, DateTime, Draft, Value as Sent};
+    use wmbus::sim::{Message, Protection};
+    use wmbus::{Address, Form, Key, Scratch};
+
+    let address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 7 };
+    let time = DateTime::parse_f([0x19, 0x12, 0xa6, 0x2b]).unwrap();
+    let records = [
+        Draft::new(DataField::Bcd8, &[0x13], Sent::Integer(123_456)),
+        Draft::new(DataField::Integer32, &[0x6d], Sent::DateTime(time)),
+    ];
+    let key = Key::new([3; 16]);
+    let group = Group { clock: Some(jiff::tz::TimeZone::UTC), ..Group::default() };
+    let read = |protection, more: &[u8]| {
+        let mut frame = Message::new(address, 42, &records).protection(protection).emit(Form::Stripped).unwrap();
+        frame.extend_from_slice(more);
+        frame[0] += more.len() as u8;
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, &frame, &key, &mut scratch).unwrap();
+        convert(&telegram, received(), Vec::new(), &group)
+    };
+    let mode_5 = || Protection::AesCbcIv(&key);
+    let good = ["8-0:1.0.0 volume 123.456 m3", "0-0:1.0.0 date_time 2021-11-06T18:25"];
+    let own = read(mode_5(), &[]);
+    for (more, last) in [
+        (&[0x2f, 0x2f][..], None),
+        (&[0x04, 0x13, 0x40, 0x42, 0x0f, 0x00], Some("8-0:1.0.0 volume 1000.000 m3 [downgraded]")),
+        // The meter's clock is not told by whoever pleases either.
+        (&[0x04, 0x6d, 0x00, 0x00, 0x21, 0x31], Some("0-0:1.0.0 date_time 2025-01-01T00:00 [downgraded]")),
+    ] {
+        let mut converted = read(mode_5(), more);
+        let lines: Vec<_> = converted.readings.iter().map(print).collect();
+        assert_eq!(lines, good.into_iter().chain(last).collect::<Vec<_>>());
+        assert_eq!((converted.verdict, converted.source.meter_time), (Verdict::Ok, own.source.meter_time));
+        // Where the meter's group demands more, it is none at all, and the telegram is kept.
+        assert_eq!(converted.leave_out_clear(), last.is_some());
+        assert_eq!(converted.readings.len(), good.len());
+        let expected = last.map_or((Verdict::Ok, None), |_| (Verdict::Partial, Some(wmbus::Reject::InTheClear)));
+        assert_eq!((converted.verdict, converted.reject), expected);
+    }
+    // A MAC covers all of it.
+    let more = read(Protection::AesCbcNoIv { key: &key, counter: 1 }, &[0x04, 0x13, 0x40, 0x42, 0x0f, 0x00]);
+    assert_eq!((more.readings.len(), more.source.security), (0, Security::BadMac));
+}
+
+#[test]
 fn what_came_open_counts_as_plain_whatever_its_header_says() {
     use wmbus::record::{DataField, Draft, Value as Sent};
     use wmbus::sim::Message;

@@ -13,7 +13,7 @@ use crate::afl::Afl;
 use crate::application::Notice;
 use crate::ell::Ell;
 use crate::link::Body;
-use crate::record::{Records, Unit, Value};
+use crate::record::{DataRecord, Records, Unit, Value};
 use crate::spec::Content;
 use crate::tpl::{Status, Tpl};
 use crate::vendor::{self, Answer};
@@ -65,6 +65,8 @@ pub struct Security {
     pub authenticated: bool,
     /// Encrypted by its header, and open as it was heard: some receivers decrypt by themselves. Nothing proves that.
     pub came_open: bool,
+    /// Octets at the end of the application's that were sent in the clear behind what was encrypted; no MAC covers them.
+    pub in_the_clear: usize,
     /// The counter that must never fall: AFL.MCR, the counter of mode 10, or the session number of the ELL.
     pub counter: Option<u32>,
 }
@@ -228,6 +230,21 @@ impl<'a> Telegram<'a> {
         self.translated.is_some()
     }
 
+    /// The record stood in the clear behind what was encrypted: whoever sent it needed no key.
+    pub fn is_in_the_clear(&self, record: &DataRecord<'_>) -> bool {
+        let len = record.octets.len();
+        let at = self.application.len().saturating_sub(self.security.in_the_clear);
+        let (sealed, clear) = self.application.split_at_checked(at).unwrap_or_default();
+        if clear.iter().all(|octet| *octet == FILLER) || len == 0 {
+            return false;
+        }
+        match self.application.as_ptr_range().contains(&record.octets.as_ptr()) {
+            true => record.octets.as_ptr().addr() - self.application.as_ptr().addr() + len > sealed.len(),
+            // What was translated or expanded is known by its octets.
+            false => !sealed.windows(len).any(|octets| octets == record.octets),
+        }
+    }
+
     /// The verdict, with [`Verdict::Partial`] where a record is damaged. Reads all records.
     pub fn verdict_with_records(&self) -> Verdict {
         match self.verdict {
@@ -375,3 +392,6 @@ impl fmt::Display for Telegram<'_> {
         Ok(())
     }
 }
+
+/// What meters put between records.
+const FILLER: u8 = 0x2f;

@@ -91,6 +91,9 @@ impl Opening {
             (Some(_), Some(false)) => Err(self.cut_or(Verdict::BadMac).into()),
             (Some(opened), mac) => {
                 self.verified(mac);
+                if mac.is_none() {
+                    self.security.in_the_clear = payload.len() - 16 * configuration.blocks();
+                }
                 Ok(opened)
             }
             (None, _) => match payload.strip_prefix(&CHECK) {
