@@ -8,6 +8,7 @@ mod datagrams;
 mod outbox;
 mod recovery;
 mod source;
+mod standing;
 mod status;
 mod traffic;
 mod usb;
@@ -17,7 +18,7 @@ mod tests;
 
 use std::future::pending;
 use std::mem::Discriminant;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, trace, warn};
+use tracing::{info, trace, warn};
 use wmbus::receiver::auto::Auto;
-use wmbus::receiver::{Counters, Event, Failure, Identity, Kind, Mode, Receiver};
+use wmbus::receiver::{Counters, Event, Failure, Kind, Mode, Receiver};
 
 use super::backoff::Backoff;
-use super::chain;
 use crate::clock::{Now, ReadClock};
 use crate::journal::replace_file;
 
@@ -339,95 +339,6 @@ impl Driver {
     fn took(&self, stage: Stage) {
         self.status.send_modify(|status| *status.recoveries.entry(stage).or_default() += 1);
     }
-
-    fn hears(&mut self, now: Now) {
-        if self.recovery.hear(now.mono) {
-            warn!(port = %self.settings.name, "receiver hears again");
-        }
-    }
-
-    /// A port that is gone does not tell any more whose it was.
-    fn remember_device(&mut self) {
-        if let (true, Source::Serial { path, .. }) = (self.settings.supervision.may_reenumerate, &self.settings.source)
-        {
-            match usb::device_of(Path::new(SYSFS), path) {
-                Ok(device) => self.device = Some(device),
-                Err(error) => debug!(port = %self.settings.name, err = %chain(&error), "no USB device"),
-            }
-        }
-    }
-
-    async fn reenumerate(&self) {
-        let port = &self.settings.name;
-        let Some(device) = &self.device else {
-            return warn!(%port, "cannot switch the USB device off and on: the port is not of one");
-        };
-        warn!(%port, device = %device.display(), "switch the USB device off and on");
-        match usb::reenumerate(device).await {
-            Ok(()) => self.took(Stage::Reenumerate),
-            Err(error) => warn!(%port, err = %chain(&error), "cannot switch the USB device off and on"),
-        }
-    }
-
-    fn ready(&mut self, identity: Identity, now: Now) {
-        self.recovery.ready(now.mono);
-        self.status.send_modify(|status| status.identity = identity);
-        self.enter(State::Receiving, now);
-        let Identity { uid, firmware, mode, kind } = identity;
-        let uid = uid.map(|uid| format!("{uid:08x}"));
-        let listens_to = mode.map(Mode::name);
-        info!(port = %self.settings.name, uid, firmware, mode = listens_to, kind, "receiver listens");
-        // A source without a handshake has not shown yet that anything works.
-        if identity.mode.is_some() {
-            (self.is_looked_at, self.other) = (true, None);
-            self.proven();
-        }
-    }
-
-    fn proven(&mut self) {
-        self.backoff.reset();
-        if self.trouble.take().is_some() {
-            warn!(port = %self.settings.name, "receiver is back");
-        }
-    }
-
-    /// Says that the receiver is lost, and for how long to leave it alone.
-    fn lose(&mut self, error: &Error) -> Duration {
-        let pause = self.backoff.next_delay();
-        let chain = chain(error);
-        let kind = std::mem::discriminant(error);
-        if let Error::Deaf(_) = error {
-            info!(port = %self.settings.name, "open the receiver anew");
-        } else if self.trouble.replace(kind) == Some(kind) {
-            debug!(port = %self.settings.name, err = %chain, backoff = ?pause, "receiver still lost");
-        } else {
-            warn!(port = %self.settings.name, err = %chain, backoff = ?pause, "receiver lost");
-        }
-        self.enter(State::Absent, (self.clock)());
-        self.status.send_modify(|status| status.error = Some(chain));
-        pause
-    }
-
-    fn enter(&self, state: State, now: Now) {
-        self.status.send_modify(|status| {
-            if status.state != state {
-                status.state = state;
-                status.since = now;
-            }
-            if state == State::Receiving {
-                status.error = None;
-            }
-        });
-    }
-
-    fn count(&self, machine: &dyn Receiver) {
-        self.status.send_modify(|status| {
-            status.counters.clone_from(&self.counted);
-            status.counters.add(machine.counters());
-            status.is_deaf = self.recovery.is_deaf();
-            status.expected = self.recovery.expected().map(|expected| expected.round() as u64);
-        });
-    }
 }
 
 async fn until(due: Option<Instant>) {
@@ -441,4 +352,3 @@ const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// A request is a few octets; a port that does not take them is stuck.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 const PORTION: usize = 4096;
-const SYSFS: &str = "/sys";

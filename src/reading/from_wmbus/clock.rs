@@ -2,18 +2,25 @@
 
 use jiff::civil;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use wmbus::Telegram;
 use wmbus::record::{DataRecord, Function, Quantity, Value};
 
 use super::civil_time;
 use crate::reading::{CivilTime, ClockStatus, MeterTime};
 
-/// The record with VIF 6D that is about now: storage, tariff and subunit 0, nothing that modifies it.
-pub(super) fn meter_time(records: &[DataRecord<'_>], zone: Option<&TimeZone>) -> Option<MeterTime> {
+/// The record with VIF 6D that is about now: storage, tariff and subunit 0, nothing that modifies it; protected where the
+/// telegram is.
+pub(super) fn meter_time(
+    telegram: &Telegram<'_>,
+    records: &[DataRecord<'_>],
+    zone: Option<&TimeZone>,
+) -> Option<MeterTime> {
     let is_clock = |record: &&DataRecord<'_>| {
         record.vib.quantity == Quantity::DateTime
             && record.function == Function::Instantaneous
             && (record.storage_number, record.tariff, record.subunit) == (0, 0, 0)
             && record.vib.modifiers.is_empty()
+            && !telegram.is_in_the_clear(record)
     };
     let time = records.iter().filter(is_clock).find_map(|record| match record.value {
         Value::DateTime(time) => Some(time),

@@ -113,18 +113,13 @@ fn convert_by(
             }
         }
     }
-    let meter_time = {
-        let proven = records.iter().filter(|record| !telegram.is_in_the_clear(record)).copied();
-        let proven = (telegram.security.in_the_clear > 0).then(|| proven.collect::<Vec<_>>());
-        clock::meter_time(proven.as_ref().unwrap_or(&records), group.clock.as_ref())
-    };
     record::expand_profiles(&mut records, &mut slots);
     let source = Arc::new(Source {
         meter: meter_id(&telegram.address),
         origin: Origin::Spontaneous,
         path: Path::Direct,
         standing: Standing::Sole,
-        meter_time,
+        meter_time: clock::meter_time(telegram, &records, group.clock.as_ref()),
         received,
         status: telegram.status().map(|status| status.0).into_iter().collect(),
         links,

@@ -6,6 +6,7 @@
 
 mod config;
 mod event;
+mod failure;
 mod handshake;
 mod job;
 mod outbox;
@@ -22,11 +23,11 @@ pub use event::{Cause, Event};
 pub use job::{Answer, Refusal, Ticket};
 pub use outbox::{Delivery, Full, Priority};
 
+use failure::MAX_FAILURES;
 use job::{Job, Lane, Need, Outcome, Purpose};
 use outbox::Outbox;
 
 use super::adp::{Message, Request};
-use super::pib::{Layer, mac};
 use crate::usi::{Deframer, Frame, Protocol};
 use crate::{Reject, Rejects};
 
@@ -253,67 +254,6 @@ impl Modem {
         }
     }
 
-    /// A start came to nothing, or the modem is lost.
-    fn fail(&mut self, cause: Cause, now: Instant) {
-        self.lose(cause);
-        self.failures = (self.failures + 1).min(MAX_FAILURES);
-        self.starts = self.starts.wrapping_add(1);
-        self.found = None;
-        if cause != Cause::Reset {
-            self.send(&Request::Reset {});
-        }
-        self.stage = Stage::Pausing(now + self.pause());
-    }
-
-    fn pause(&self) -> Duration {
-        RESET_TIME * 2u32.saturating_pow(self.failures.saturating_sub(1))
-    }
-
-    /// Says what is not known any more.
-    fn lose(&mut self, cause: Cause) {
-        // Once until it is up; but when it was asked for, what comes of it is news.
-        if matches!(self.down_said, None | Some(Cause::Asked)) && self.down_said != Some(cause) {
-            self.down_said = Some(cause);
-            self.events.push_back(Event::Down(cause));
-        }
-        self.wanted = None;
-        let jobs = [self.exchange.lose(), self.discovery.lose()].concat();
-        for job in jobs {
-            self.answer(job.purpose, Err(Refusal::Unknown));
-        }
-        let delivered = self.outbox.lose();
-        self.tell(delivered);
-    }
-
-    /// A request was not answered in time.
-    fn give_up(&mut self, job: Job, now: Instant) {
-        let result = Err(Refusal::Unknown);
-        match job.purpose {
-            // Firmware that does not know a command may say nothing.
-            Purpose::Handshake if matches!(self.stage, Stage::Probing(_)) => self.handshake(result, now),
-            Purpose::Handshake => {
-                let form = self.form();
-                self.exchange.was_silent();
-                self.fail(Cause::Mute(job.request.name()), now);
-                self.late_form = form;
-            }
-            Purpose::Start(Need::May) => self.not_taken(&job.request, Refusal::Unknown),
-            Purpose::Watch if !is_vital(&job.request) => {}
-            // One silence is not the modem's death: the watch finds out.
-            Purpose::User(_) => {
-                self.answer(job.purpose, result);
-                if self.is_running() {
-                    self.watch(now);
-                }
-            }
-            _ => self.fail(Cause::Mute(job.request.name()), now),
-        }
-    }
-
-    fn not_taken(&mut self, request: &Request, refusal: Refusal) {
-        self.events.push_back(Event::NotTaken { request: attribute_name(request), refusal });
-    }
-
     fn answer(&mut self, purpose: Purpose, result: Result<Answer, Refusal>) {
         if let Purpose::User(ticket) = purpose {
             self.events.push_back(Event::Answered(ticket, result));
@@ -374,21 +314,6 @@ impl Modem {
     }
 }
 
-/// The question that every modem answers.
-fn is_vital(request: &Request) -> bool {
-    matches!(request, Request::MacGet { attribute: mac::FRAME_COUNTER, .. })
-}
-
-/// What a request is about, for people.
-fn attribute_name(request: &Request) -> &'static str {
-    let attribute = match request {
-        Request::Set { attribute, .. } => Layer::Adp.attribute(*attribute),
-        Request::MacSet { attribute, .. } => Layer::Mac.attribute(*attribute),
-        _ => None,
-    };
-    attribute.map_or(request.name(), |attribute| attribute.name)
-}
-
 #[derive(Debug, Clone, Copy)]
 enum Which {
     Exchange,
@@ -397,8 +322,6 @@ enum Which {
 
 /// What a modem needs after a reset; the first pause between starts.
 const RESET_TIME: Duration = Duration::from_secs(1);
-/// The pause doubles so often, to 64 s.
-const MAX_FAILURES: u32 = 7;
 /// A running modem is asked so often for its counters, and so whether it is there.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 /// The counters are asked for earlier after so many messages of ours.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::attribute_name;
 use super::config::BLOCK;
+use super::failure::attribute_name;
 use super::outbox::MAX_WAITING;
 use super::{
     Answer, Cause, Counters, Event, Full, Job, Keyring, Modem, Need, Outcome, Priority, Purpose, Refusal, Stage,
