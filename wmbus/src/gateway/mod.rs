@@ -7,6 +7,7 @@
 //! says what is to be sent in the window that has just begun, [`Gateway::prepare`] what will be, for modules that answer
 //! by themselves.
 
+mod answers;
 mod command;
 mod frame;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use answers::Answers;
 pub use command::{Command, Refused, Valve, valve_state};
 pub use frame::{Frame, Protection, reception_level};
 
@@ -96,6 +98,7 @@ pub struct Gateway {
     /// Meters that will be bound when they ask, and whether they have asked.
     to_bind: BTreeMap<Address, bool>,
     sessions: BTreeMap<Address, Session>,
+    answers: Answers,
     access_number: u8,
     events: VecDeque<Event>,
 }
@@ -136,7 +139,14 @@ enum Step {
 
 impl Gateway {
     pub fn new(own: Address) -> Self {
-        Self { own, to_bind: BTreeMap::new(), sessions: BTreeMap::new(), access_number: 0, events: VecDeque::new() }
+        Self {
+            own,
+            to_bind: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            answers: Answers::default(),
+            access_number: 0,
+            events: VecDeque::new(),
+        }
     }
 
     /// Binds the meter when it asks for it. False: too many are to be bound.
@@ -145,11 +155,13 @@ impl Gateway {
         let has_room = self.to_bind.len() < METERS || self.to_bind.contains_key(&meter);
         if has_room {
             self.to_bind.insert(meter, false);
+            self.answers.forget(&meter);
         }
         has_room
     }
 
     pub fn unbind(&mut self, meter: &Address) -> bool {
+        self.answers.forget(meter);
         self.to_bind.remove(&meter.identity()).is_some()
     }
 
@@ -194,12 +206,21 @@ impl Gateway {
         self.sessions.contains_key(&meter.identity()) || self.to_bind.contains_key(&meter.identity())
     }
 
-    /// Takes what a meter sent; what is to be sent in the window that begins now comes back.
+    /// The meter was sent something and the cycle not ended: it repeats its last frame, and listens after it.
+    pub fn is_in_cycle(&self, meter: &Address) -> bool {
+        self.sessions.get(&meter.identity()).is_some_and(|session| session.is_in_cycle)
+    }
+
+    /// Takes what a meter sent; what is to be sent in the window that begins now comes back. A link frame is answered so
+    /// often in a minute, the very same SND-IR once. The caller passes no frame that is a copy, a recording or a forgery.
     pub fn handle_hearing(&mut self, hearing: &Hearing, now: Instant) -> Option<Frame> {
         let Hearing { meter, c_field, access_number, .. } = *hearing;
         self.handle_timeout(now);
         match c_field {
             SND_IR if self.to_bind.contains_key(&meter.identity()) => {
+                if !self.answers.admit(&meter, c_field, access_number, now) {
+                    return None;
+                }
                 if self.to_bind.insert(meter.identity(), true) == Some(false) {
                     self.events.push_back(Event::Bound(meter));
                 }
@@ -212,7 +233,8 @@ impl Gateway {
                 if session.open.is_none() && session.queue.is_empty() {
                     session.open = Some(Exchange::new(None, Step::Alarm));
                 }
-                return Some(self.link_frame(ACK, access_number, hearing));
+                let is_answered = self.answers.admit(&meter, c_field, access_number, now);
+                return is_answered.then(|| self.link_frame(ACK, access_number, hearing));
             }
             _ => {}
         }

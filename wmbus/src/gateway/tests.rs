@@ -192,6 +192,55 @@ fn a_meter_is_bound_only_where_that_is_wanted() {
 }
 
 #[test]
+fn the_same_request_is_answered_once_and_a_flood_of_them_is_not() {
+    let mut pair = Pair::new(WATER, Some(&KEY), true);
+    let hearing = Hearing {
+        meter: WATER,
+        c_field: SND_IR,
+        access_number: 0,
+        is_accessible: true,
+        is_fast: true,
+        is_open: true,
+        proof: Proof::Encrypted,
+        valve: None,
+        error: None,
+        rssi_dbm: None,
+    };
+    // Seconds, C-field, access number, and whether it is answered.
+    let check = |pair: &mut Pair, rows: &[(u64, u8, u8, bool)]| {
+        let start = pair.now;
+        for (row, (seconds, c_field, access_number, is_answered)) in rows.iter().enumerate() {
+            let hearing = Hearing { c_field: *c_field, access_number: *access_number, ..hearing };
+            let answer = pair.gateway.handle_hearing(&hearing, start + Duration::from_secs(*seconds));
+            assert_eq!(answer.is_some(), *is_answered, "row {row}");
+        }
+        pair.now += Duration::from_secs(2 * 3600);
+    };
+    pair.gateway.bind(WATER);
+    let same = [(0, SND_IR, 5, true), (1, SND_IR, 5, false), (61, SND_IR, 5, false), (3599, SND_IR, 5, false)];
+    check(&mut pair, &same);
+    // The number has gone round.
+    check(&mut pair, &[(0, SND_IR, 5, true)]);
+    let pace: Vec<_> = (0..120).map(|n| (u64::from(n) * 30, SND_IR, n, true)).collect();
+    check(&mut pair, &pace);
+    let flood: Vec<_> = (0..60).map(|n| (u64::from(n), SND_IR, n, n < 4)).chain([(60, SND_IR, 99, true)]).collect();
+    check(&mut pair, &flood);
+    // An access demand is repeated as it was; both have one bound.
+    let demands = [(0, ACC_DMD, 1, true), (3, ACC_DMD, 1, true), (6, SND_IR, 1, true), (9, ACC_DMD, 2, true)];
+    let over = [(12, ACC_DMD, 3, false), (15, SND_IR, 4, false), (60, ACC_DMD, 3, true)];
+    check(&mut pair, &[demands, [over[0], over[1], over[2], (61, SND_IR, 1, false)]].concat());
+    // Of another meter nothing is taken; whoever wants it bound anew has it answered anew.
+    let other = Address { identification: 1, ..WATER };
+    pair.gateway.bind(other);
+    check(&mut pair, &[(0, SND_IR, 7, true)]);
+    pair.now -= Duration::from_secs(2 * 3600);
+    let heard = pair.gateway.handle_hearing(&Hearing { meter: other, access_number: 7, ..hearing }, pair.now);
+    assert!(heard.is_some());
+    pair.gateway.bind(WATER);
+    check(&mut pair, &[(0, SND_IR, 7, true)]);
+}
+
+#[test]
 fn an_access_demand_is_confirmed_and_asked_about() {
     let mut pair = Pair::new(WATER, Some(&KEY), true);
     pair.meter.demand_access(pair.now);
