@@ -14,7 +14,7 @@ use super::keys::MeterKeys;
 use super::openings::{Openings, Tried};
 use crate::clock::Now;
 use crate::reading::from_wmbus::Converted;
-use crate::reading::{EventKind, Group, MeterId, Security};
+use crate::reading::{EventKind, Group, Mark, MeterId, Security};
 
 #[derive(Debug)]
 pub struct Admission {
@@ -115,6 +115,11 @@ impl Admission {
         self.guard.counter(id)
     }
 
+    /// Whether a telegram that opens with this would be a replay or a copy; it is not judged by the question.
+    pub fn is_past(&self, id: &MeterId, mark: Mark, keys: &MeterKeys) -> bool {
+        self.guard.is_past(id, mark, || keys.fingerprint(id))
+    }
+
     /// What must survive a power cut since the last time, to be made durable with the next records: names and values.
     pub fn changes(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.guard.changes()
@@ -157,7 +162,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::reading::{Manufacturer, Mark, Origin, Path, Received, Source, Standing, TimeQuality};
+    use crate::reading::{Manufacturer, Origin, Path, Received, Source, Standing, TimeQuality};
 
     #[expect(clippy::disallowed_methods, reason = "any instant will do, tests count from it")]
     fn start() -> Now {

@@ -115,6 +115,11 @@ impl Guard {
         (standing, is_weaker)
     }
 
+    /// Whether a counter is not above the last that was accepted. Under another key it begins anew.
+    pub(super) fn is_past(&self, id: &MeterId, mark: Mark, key: impl Fn() -> u32) -> bool {
+        self.meters.get(id).is_some_and(|seen| !seen.is_before(mark) && seen.key == key())
+    }
+
     /// The last counter that was accepted.
     pub(super) fn counter(&self, id: &MeterId) -> Option<u32> {
         Some(self.meters.get(id)?.highest?.counter)

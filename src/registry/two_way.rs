@@ -4,10 +4,13 @@
 //! sent is asked of the meter, never repeated blindly. How an order is protected shows when its meter is heard: as the
 //! meter protects its own telegrams. Message counters of the gateway are reserved ahead and never used twice.
 
+mod live;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use live::Live;
 use wmbus::gateway::{Command, End, Event, Frame, Gateway, Hearing, Job, Protection, Refused};
 use wmbus::record::{Date, DateTime, Time};
 use wmbus::{Address, Key, Keys, SecurityMode, Telegram};
@@ -20,6 +23,7 @@ use crate::reading::TimeQuality;
 #[derive(Debug)]
 pub struct TwoWay {
     gateway: Gateway,
+    live: Live,
     orders: BTreeMap<u64, Order>,
     /// Queued, and not yet given to the gateway: their meters were not heard since.
     unheard: BTreeMap<Address, VecDeque<u64>>,
@@ -63,6 +67,7 @@ impl TwoWay {
         let counters = Counters::open(&directory.join("gateway-counters"), COUNTERS)?;
         let mut two_way = Self {
             gateway: Gateway::new(own),
+            live: Live::default(),
             orders: BTreeMap::new(),
             unheard: BTreeMap::new(),
             journal,
@@ -184,7 +189,7 @@ impl TwoWay {
         self.unheard.contains_key(&meter.identity()) || self.gateway.concerns(meter)
     }
 
-    /// Takes what a meter sent; what is to be sent to it in the window that begins now comes back. `is_prompt`: the host
+    /// Takes what a meter sent just now ([`Self::is_live`]); what is to be sent to it in the window that begins now comes back. `is_prompt`: the host
     /// sends it, and at once.
     pub fn hear(
         &mut self,

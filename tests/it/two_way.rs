@@ -318,6 +318,43 @@ async fn a_meter_is_bound_when_somebody_wants_it() {
     assert_eq!(removed, [serde_json::json!([])]);
 }
 
+/// Whoever recorded what a meter said, and sends it again, makes the unit send nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_recorded_opens_no_window() {
+    let mut field = Field::new("im871a", Mode::C2);
+    let mut meter = TwoWayMeter::new(WATER, Some(KEY.clone()), true, WINDOW);
+    field.start().await;
+    let mut recorded = Vec::new();
+    for _ in 0..4 {
+        meter.announce(Instant::now());
+        recorded.extend(meter.poll_air());
+    }
+    for frame in &recorded {
+        field.module.send(frame.clone(), -70).await;
+    }
+    field.until("the last is heard", |field| field.ask(&["meter", "show", "12345678"]).1[0]["telegrams"] == 4).await;
+    assert_eq!(field.ask(&["meter", "command", "12345678", "close-valve"]).0, Some(0));
+    assert_eq!(field.ask(&["meter", "install", "KAM-12345678-1b-07"]).0, Some(0));
+    for frame in &recorded {
+        field.module.send(frame.clone(), -70).await;
+        assert!(timeout(2 * WINDOW.1, field.air.recv()).await.is_err(), "{}", field.log());
+    }
+    assert_eq!(field.ask(&["meter", "commands"]).1[0]["state"], "queued");
+
+    // One answer to one request, however often it comes.
+    meter.ask_to_be_bound(Instant::now());
+    let request = meter.poll_air().unwrap();
+    for _ in 0..5 {
+        field.module.send(request.clone(), -70).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let answer = timeout(LIMIT, field.air.recv()).await.expect("it is sent").unwrap();
+    assert_eq!(answer.frame[1], 0x06, "CNF-IR");
+    assert!(timeout(2 * WINDOW.1, field.air.recv()).await.is_err(), "{}", field.log());
+    field.carry_out(&mut meter, &["succeeded"]).await;
+    assert_eq!(meter.witness().executed, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_cannot_send_says_why() {
     for (kind, mode, why) in [

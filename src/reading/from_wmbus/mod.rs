@@ -330,6 +330,11 @@ impl From<Verdict> for Security {
     }
 }
 
+/// The digest and, of a telegram that opened, the mark: as [`convert`] has them.
+pub fn trace(telegram: &Telegram<'_>) -> (u64, Option<Mark>) {
+    (digest(telegram), mark(telegram).filter(|_| security(telegram).strength().is_some()))
+}
+
 /// Of one algorithm for ever: the last one of a meter is kept with its counter.
 fn digest(telegram: &Telegram<'_>) -> u64 {
     let mut hasher = SipHasher13::new();

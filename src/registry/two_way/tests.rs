@@ -5,6 +5,8 @@ use wmbus::sim::TwoWayMeter;
 use wmbus::{Form, Scratch};
 
 use super::*;
+use crate::reading::{Group, from_wmbus, meter_id};
+use crate::registry::{Admission, MeterKeys};
 
 const OWN: Address = Address { manufacturer: 0x1000, identification: 1, version: 1, device_type: 0x31 };
 const WATER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x07 };
@@ -19,6 +21,8 @@ struct Bench {
     directory: tempfile::TempDir,
     two_way: Option<TwoWay>,
     meter: TwoWayMeter,
+    admission: Admission,
+    keys: MeterKeys,
     now: Now,
 }
 
@@ -29,7 +33,8 @@ impl Bench {
         let now = Now { mono: Instant::now(), boot_id: [0; 16], boot_ms: 0, utc_ms: 1_800_000_000_000, quality };
         let directory = tempfile::tempdir().unwrap();
         let meter = TwoWayMeter::new(WATER, Some(key()), is_mode_7, WINDOW);
-        let mut bench = Self { directory, two_way: None, meter, now };
+        let keys = MeterKeys::read("12345678 000102030405060708090a0b0c0d0e0f").unwrap();
+        let mut bench = Self { directory, two_way: None, meter, admission: Admission::fresh(10), keys, now };
         bench.restart();
         bench
     }
@@ -59,16 +64,39 @@ impl Bench {
         self.meter.announce(self.now.mono);
         let mut left = heard;
         while let Some(frame) = self.meter.poll_air() {
-            let mut scratch = Scratch::default();
-            let key = key();
-            let telegram = Telegram::decode_as(Form::Stripped, &frame, &key, &mut scratch).unwrap();
-            let now = self.now;
-            let Some(frame) = self.it().hear(&telegram, None, true, &key, now) else { continue };
+            let answer = self.hear(&frame);
+            self.admit(&frame);
+            let Some(answer) = answer else { continue };
             if left > 0 {
                 left -= 1;
-                self.meter.hear(&frame.octets, self.now.mono);
+                self.meter.hear(&answer, self.now.mono);
             }
         }
+    }
+
+    /// What the unit answers to a frame on the air, before its admission has seen it.
+    fn hear(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut scratch).unwrap();
+        let Self { two_way, admission, keys, now, .. } = self;
+        let two_way = two_way.as_mut().unwrap();
+        let is_past = |mark| admission.is_past(&meter_id(&telegram.address), mark, keys);
+        let is_live = two_way.is_live(&telegram, is_past, *now);
+        is_live.then(|| two_way.hear(&telegram, None, true, keys, *now))?.map(|frame| frame.octets)
+    }
+
+    fn admit(&mut self, frame: &[u8]) {
+        let mut scratch = Scratch::default();
+        let telegram = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut scratch).unwrap();
+        let mut converted = from_wmbus::convert(&telegram, self.now.received(), vec![], &Group::default());
+        self.admission.judge(&mut converted, &Group::default(), &self.keys, self.now);
+    }
+
+    /// What the meter says next; somebody may record it.
+    fn said(&mut self) -> Vec<u8> {
+        self.pass(Duration::from_secs(16));
+        self.meter.announce(self.now.mono);
+        self.meter.poll_air().unwrap()
     }
 
     fn states(&mut self) -> Vec<&'static str> {
@@ -95,6 +123,105 @@ fn an_order_survives_restarts_at_every_step_and_is_carried_out_once() {
         assert_eq!(bench.states(), ["succeeded"], "{heard} frames heard before the restart");
         assert_eq!(bench.meter.witness().executed, 1, "{heard} frames heard before the restart");
         assert_eq!(bench.meter.witness().refused, 0);
+    }
+}
+
+#[test]
+fn to_what_was_recorded_nothing_is_sent() {
+    let mut bench = Bench::new(true);
+    let recorded: Vec<_> = (0..6).map(|_| bench.said()).collect();
+    recorded.iter().for_each(|frame| bench.admit(frame));
+    bench.order(Action::CloseValve).unwrap();
+    for is_restarted in [false, true] {
+        for frame in &recorded {
+            bench.pass(Duration::from_secs(16));
+            assert_eq!(bench.hear(frame), None, "restarted: {is_restarted}");
+            bench.admit(frame);
+        }
+        assert_eq!(bench.states(), ["queued"]);
+        bench.restart();
+    }
+    bench.speak(9);
+    assert_eq!((bench.states(), bench.meter.witness().executed), (vec!["succeeded"], 1));
+
+    // The meter has a new key, and counts anew.
+    bench.meter = TwoWayMeter::new(WATER, Some(Key::new([7; 16])), true, WINDOW);
+    bench.keys = MeterKeys::read(&format!("12345678 {}", "07".repeat(16))).unwrap();
+    bench.restart();
+    let now = bench.now;
+    bench.it().order(WATER, Action::OpenValve, DAY, None, &Key::new([7; 16]), now).unwrap();
+    bench.speak(9);
+    assert_eq!((bench.states(), bench.meter.witness().executed), (vec!["succeeded", "succeeded"], 1));
+}
+
+#[test]
+fn one_frame_opens_one_window_whoever_hears_it() {
+    for is_mode_7 in [true, false] {
+        let mut bench = Bench::new(is_mode_7);
+        bench.order(Action::CloseValve).unwrap();
+        let frame = bench.said();
+        assert!(bench.hear(&frame).is_some(), "the first receiver, in time");
+        bench.pass(Duration::from_millis(400));
+        assert_eq!(bench.hear(&frame), None, "the second receiver");
+        bench.admit(&frame);
+        bench.pass(Duration::from_secs(90));
+        // Without a counter nobody can tell.
+        assert_eq!(bench.hear(&frame).is_some(), !is_mode_7, "mode 7: {is_mode_7}");
+    }
+}
+
+#[test]
+fn a_meter_that_repeats_itself_in_its_cycle_is_answered_again() {
+    let mut bench = Bench::new(true);
+    let first = bench.order(Action::RequestData).unwrap().id;
+    bench.order(Action::RequestData).unwrap();
+    let frame = bench.said();
+    let request = bench.hear(&frame).unwrap();
+    bench.meter.hear(&request, bench.now.mono);
+    let answer = bench.meter.poll_air().unwrap();
+    bench.admit(&frame);
+    assert!(bench.hear(&answer).is_some(), "the second request, which the meter does not hear");
+    assert_eq!(bench.it().orders().next().map(|order| (order.id, order.state.name())), Some((first, "succeeded")));
+    bench.admit(&answer);
+    bench.pass(Duration::from_secs(2));
+    bench.meter.handle_timeout(bench.now.mono);
+    assert_eq!(bench.meter.poll_air().as_ref(), Some(&answer));
+    let request = bench.hear(&answer).expect("it listens again");
+    assert_eq!(bench.hear(&frame), None, "an earlier one is not the last");
+    bench.meter.hear(&request, bench.now.mono);
+    let answer = bench.meter.poll_air().unwrap();
+    assert!(bench.hear(&answer).is_some(), "SND-NKE");
+    assert_eq!(bench.states(), ["succeeded", "succeeded"]);
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.hear(&answer), None, "the cycle is over");
+}
+
+#[test]
+fn a_meter_is_bound_by_what_it_says_itself() {
+    for is_mode_7 in [true, false] {
+        let mut bench = Bench::new(is_mode_7);
+        bench.it().bind(WATER, true).unwrap();
+        let ask = |bench: &mut Bench| {
+            bench.pass(Duration::from_secs(30));
+            bench.meter.ask_to_be_bound(bench.now.mono);
+            bench.meter.poll_air().unwrap()
+        };
+        let old = ask(&mut bench);
+        bench.admit(&old);
+        let new = ask(&mut bench);
+        bench.keys = MeterKeys::read(&format!("12345678 {}", "07".repeat(16))).unwrap();
+        assert_eq!(bench.hear(&new), None, "it does not open");
+        bench.keys = MeterKeys::read("12345678 000102030405060708090a0b0c0d0e0f").unwrap();
+        let answer = bench.hear(&new).unwrap();
+        assert_eq!(answer[1], 0x06, "CNF-IR");
+        bench.admit(&new);
+        for _ in 0..40 {
+            bench.pass(Duration::from_millis(120));
+            assert_eq!(bench.hear(&new), None, "answered once");
+        }
+        assert_eq!(bench.hear(&old).is_some(), !is_mode_7, "mode 7: {is_mode_7}");
+        bench.meter.hear(&answer, bench.now.mono - Duration::from_millis(4800));
+        assert!(bench.meter.witness().is_bound);
     }
 }
 
