@@ -235,8 +235,8 @@ fn list(meters: &[MeterLine], json: bool, now: i64, out: &mut Out) -> Outcome {
         table.row([
             meter.id.clone(),
             meter.medium.chars().take(16).collect(),
-            meter.security.clone(),
-            meter.telegrams.to_string(),
+            known(meter.security.as_ref()),
+            known(meter.telegrams),
             meter.last_heard_ms.map_or_else(|| "never".into(), |last| age(now, last)),
             meter.rssi_dbm.map_or_else(|| "-".into(), |rssi| rssi.to_string()),
         ]);
@@ -244,6 +244,11 @@ fn list(meters: &[MeterLine], json: bool, now: i64, out: &mut Out) -> Outcome {
     out.text(table.text())?;
     eprintln!("{}", counted(meters.len() as u64, "meter"));
     Ok(Exit::Done)
+}
+
+/// What is not known is `-`.
+fn known(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 fn print(card: &MeterCard, now: i64) -> String {
@@ -256,7 +261,7 @@ fn print(card: &MeterCard, now: i64) -> String {
     items.row(["group".into(), format!("{}, {}", line.group.as_deref().unwrap_or("default"), card.policy)]);
     let counter =
         card.counter.map_or_else(|| "no message counter".into(), |counter| format!("message counter {counter}"));
-    items.row(["security".into(), format!("{}; {key}; {counter}", line.security)]);
+    items.row(["security".into(), format!("{}; {key}; {counter}", known(line.security.as_ref()))]);
     if let Some(unread) = &card.unread {
         items.row(["not read".into(), format!("{}: kept as it came", printable(unread))]);
     }
@@ -264,9 +269,13 @@ fn print(card: &MeterCard, now: i64) -> String {
         let verdicts = card.verdicts.iter().map(|(verdict, count)| format!("{verdict} {count}"));
         items.row([String::new(), verdicts.collect::<Vec<_>>().join(", ")]);
     }
-    let is_heard = card.first_heard_ms.is_some();
-    let last = line.last_heard_ms.map_or_else(|| "never".into(), |last| format!("the last {}", ago(now, last)));
-    let heard = if is_heard { format!("{}, {last}", counted(line.telegrams, "telegram")) } else { "never".to_owned() };
+    // A meter that is only read behind another has a last time as well.
+    let last = line.last_heard_ms.filter(|_| card.first_heard_ms.is_some() || line.telegrams.is_none());
+    let heard = match (last.map(|last| ago(now, last)), line.telegrams) {
+        (None, _) => "never".to_owned(),
+        (Some(last), Some(telegrams)) => format!("{}, the last {last}", counted(telegrams, "telegram")),
+        (Some(last), None) => last,
+    };
     items.row(["heard".into(), heard]);
     if let Some(first) = card.first_heard_ms {
         items.row([String::new(), format!("first on {}", utc(first))]);

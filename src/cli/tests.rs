@@ -126,16 +126,17 @@ fn lines() -> Vec<MeterLine> {
     let other = |id: &str, medium: &str, security: &str, heard: Option<i64>| MeterLine {
         id: id.into(),
         medium: medium.into(),
-        security: security.into(),
+        security: Some(security.to_owned()).filter(|security| !security.is_empty()),
         last_heard_ms: heard,
         rssi_dbm: heard.map(|_| -91),
-        telegrams: u64::from(heard.is_some()),
+        telegrams: (!security.is_empty()).then_some(u64::from(heard.is_some())),
         ..card().line
     };
     vec![
         card().line,
         other("ELS-70012345-03-03", "gas", "no-key", Some(1_759_900_000_000)),
         other("QDS-00000017-1d-04", "heat", "authenticated", None),
+        other("QDS-00000018-1d-04", "heat", "", Some(1_759_900_000_000)),
     ]
 }
 
@@ -294,7 +295,8 @@ fn meters_are_listed_and_shown() {
     });
     let (exit, text) = service.dcu(&["meter", "list", "--json"]);
     assert_eq!(exit, Exit::Done);
-    assert_eq!(text.lines().count(), 3);
+    assert_eq!(text.lines().count(), 4);
+    assert!(text.contains(r#""security":null,"telegrams":null"#), "{text}");
     assert_eq!(service.dcu(&["meter", "list", "--medium", "gas", "--json"]).1.lines().count(), 1);
     assert_eq!(service.dcu(&["meter", "show", "12345678", "--json"]).1, serde_json::to_string(&card()).unwrap() + "\n");
     assert_eq!(service.dcu(&["meter", "show", "12345687"]), (Exit::NotFound, String::new()));

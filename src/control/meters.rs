@@ -17,9 +17,11 @@ pub struct MeterLine {
     pub medium: String,
     /// The configured group that took it.
     pub group: Option<String>,
-    /// What the last telegram's protection said: `plain`, `decrypted`, `authenticated`, `no_key` and so on.
-    pub security: String,
-    pub telegrams: u64,
+    /// What the last telegram's protection said: `plain`, `decrypted`, `authenticated`, `no_key` and so on. None where
+    /// none has been judged.
+    pub security: Option<String>,
+    /// Frames on the air. None where their number is not known: of a file that did not tell it.
+    pub telegrams: Option<u64>,
     pub last_heard_ms: Option<i64>,
     /// The best receiver's, at the last telegram.
     pub rssi_dbm: Option<i16>,

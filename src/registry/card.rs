@@ -50,7 +50,7 @@ impl Registry {
             verdicts: meter.counted(),
             unread: meter.reject.map(|reject| reject.to_string()),
             policy: groups.of(id).rule.to_string(),
-            first_heard_ms: Some(meter.first.utc_ms),
+            first_heard_ms: meter.first.map(|first| first.utc_ms),
             status: meter.status,
             interval_s: meter.rhythm.interval().map(|interval| interval.as_secs_f64()),
             missed: meter.rhythm.missed(),
@@ -80,7 +80,7 @@ impl Registry {
             };
             number(self.meters.iter().filter(is_recent).count())
         };
-        let is_closed = |meter: &&Meter| matches!(meter.security, Security::NoKey | Security::WrongKey);
+        let is_closed = |meter: &&Meter| matches!(meter.security, Some(Security::NoKey | Security::WrongKey));
         let verdicts = Security::ALL.iter().zip(self.verdicts).filter(|(_, count)| *count > 0);
         MeterCounts {
             known: number(self.len()),
@@ -89,7 +89,7 @@ impl Registry {
             silent: number(self.silent()),
             without_key: number(self.meters.iter().filter(is_closed).count()),
             not_stored: 0,
-            telegrams: self.verdicts.iter().sum(),
+            telegrams: self.telegrams,
             readings: self.readings,
             repeated: self.repeated,
             verdicts: verdicts.map(|(security, count)| (security.name().to_owned(), count)).collect(),
@@ -104,8 +104,8 @@ impl Meter {
             id: self.id.to_string(),
             medium: medium(&self.id).unwrap_or_default().to_owned(),
             group: (*group != groups.default).then(|| group.name.to_string()),
-            security: self.security.name().to_owned(),
-            telegrams: self.telegrams,
+            security: self.security.map(|security| security.name().to_owned()),
+            telegrams: (self.telegrams > 0).then_some(self.telegrams),
             last_heard_ms: Some(self.last.utc_ms),
             rssi_dbm: self
                 .hearings

@@ -52,6 +52,7 @@ pub struct Registry {
     index: HashMap<MeterId, usize>,
     meters: Vec<Meter>,
     verdicts: [u64; Security::ALL.len()],
+    telegrams: u64,
     readings: u64,
     forgotten: u64,
     repeated: u64,
@@ -61,11 +62,13 @@ pub struct Registry {
 #[derive(Debug)]
 pub struct Meter {
     pub id: MeterId,
-    pub first: Received,
+    /// None: it was in a run that did not write it down.
+    pub first: Option<Received>,
     pub last: Received,
+    /// Frames on the air; 0 where nobody has counted them.
     pub telegrams: u64,
-    /// Of the last telegram.
-    pub security: Security,
+    /// Of the last telegram that was judged; None before.
+    pub security: Option<Security>,
     /// What of the last telegram was not understood.
     reject: Option<wmbus::Reject>,
     verdicts: [u32; Security::ALL.len()],
@@ -108,6 +111,16 @@ pub enum Novelty {
     Repeated,
 }
 
+/// What of a message a telegram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Whole,
+    /// One of several frames.
+    Fragment,
+    /// What they make together: not on the air itself.
+    Message,
+}
+
 impl Registry {
     /// Remembers at most `limit` meters.
     pub fn new(limit: usize) -> Self {
@@ -116,15 +129,19 @@ impl Registry {
             index: HashMap::new(),
             meters: Vec::new(),
             verdicts: [0; Security::ALL.len()],
+            telegrams: 0,
             readings: 0,
             forgotten: 0,
             repeated: 0,
         }
     }
 
-    /// Notes a telegram whose sender is known, whatever its verdict.
-    pub fn heard(&mut self, converted: &Converted, now: Now) -> Novelty {
+    /// Notes a telegram whose sender is known, whatever its verdict. What is one of several frames is counted by them.
+    pub fn heard(&mut self, converted: &Converted, part: Part, now: Now) -> Novelty {
         let source = &converted.source;
+        if part == Part::Message {
+            return self.assembled(converted);
+        }
         let received = now.received();
         let at = self.place(source.meter, received);
         let Some(meter) = self.meters.get_mut(at) else { return Novelty::New };
@@ -139,10 +156,34 @@ impl Registry {
             return Novelty::Repeated;
         }
         meter.note(converted, received);
+        self.telegrams += 1;
         self.repeated += source.links.len().saturating_sub(1) as u64;
-        self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
-        count(&mut self.verdicts, source.security);
+        if part == Part::Whole {
+            meter.judge(converted);
+            self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
+            count(&mut self.verdicts, source.security);
+        }
         Novelty::New
+    }
+
+    /// Notes what came of the frames of a message, each of which was noted when it was heard.
+    fn assembled(&mut self, converted: &Converted) -> Novelty {
+        if let Some(meter) = self.index.get(&converted.source.meter).and_then(|at| self.meters.get_mut(*at)) {
+            meter.judge(converted);
+        }
+        self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
+        count(&mut self.verdicts, converted.source.security);
+        Novelty::New
+    }
+
+    /// Notes that a fragment's message did not become whole.
+    pub fn given_up(&mut self, id: &MeterId) {
+        count(&mut self.verdicts, Security::Unsupported);
+        if let Some(meter) = self.index.get(id).and_then(|at| self.meters.get_mut(*at)) {
+            // Others have been heard since.
+            meter.security.get_or_insert(Security::Unsupported);
+            meter.count(Security::Unsupported);
+        }
     }
 
     /// Notes that the last telegram of a meter was heard once more.
@@ -157,6 +198,7 @@ impl Registry {
 
     /// Notes a frame of which not even the sender could be read.
     pub fn rejected(&mut self, reject: wmbus::Reject) {
+        self.telegrams += 1;
         count(&mut self.verdicts, Security::from(wmbus::Verdict::from(reject)));
     }
 
@@ -211,10 +253,10 @@ impl Meter {
     fn new(id: MeterId, received: Received) -> Self {
         Self {
             id,
-            first: received,
+            first: Some(received),
             last: received,
             telegrams: 0,
-            security: Security::Unsupported,
+            security: None,
             reject: None,
             verdicts: [0; Security::ALL.len()],
             status: None,
@@ -243,15 +285,18 @@ impl Meter {
         // Counters of sessions are no transmissions.
         self.rhythm.hear(received.boot_ms, source.access_number.and_then(|number| u8::try_from(number).ok()));
         self.telegrams += 1;
-        self.security = source.security;
-        self.reject = converted.reject;
         self.recent.rotate_right(1);
         if let Some(newest) = self.recent.first_mut() {
             *newest = Some(Recent { digest: converted.digest, boot_ms: received.boot_ms });
         }
-        if let Some(counter) = self.verdicts.get_mut(source.security as usize) {
-            *counter = counter.saturating_add(1);
-        }
+    }
+
+    /// Takes what a telegram says, which is all of one message.
+    fn judge(&mut self, converted: &Converted) {
+        let source = &converted.source;
+        self.security = Some(source.security);
+        self.reject = converted.reject;
+        self.count(source.security);
         self.status = source.status.first().copied().or(self.status);
         if !converted.readings.is_empty() {
             let of = |is_current| move |reading: &&Reading| (reading.register.storage == 0) == is_current;
@@ -259,6 +304,12 @@ impl Meter {
             let current_first = readings.iter().filter(of(true)).chain(readings.iter().filter(of(false)));
             self.readings.clear();
             self.readings.extend(current_first.take(SUMMARY).cloned());
+        }
+    }
+
+    fn count(&mut self, security: Security) {
+        if let Some(counter) = self.verdicts.get_mut(security as usize) {
+            *counter = counter.saturating_add(1);
         }
     }
 

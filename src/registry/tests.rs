@@ -61,11 +61,14 @@ const C: &str = "ELS-33333333-03-03";
 #[test]
 fn a_meter_is_known_by_what_was_heard_of_it() {
     let mut registry = Registry::new(10);
-    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Decrypted, &[3, 0]), now(1000)), Novelty::New);
-    assert_eq!(registry.heard(&telegram(A, "cellar", 2, Security::NoKey, &[]), now(61_000)), Novelty::New);
+    assert_eq!(
+        registry.heard(&telegram(A, "roof", 1, Security::Decrypted, &[3, 0]), Part::Whole, now(1000)),
+        Novelty::New
+    );
+    assert_eq!(registry.heard(&telegram(A, "cellar", 2, Security::NoKey, &[]), Part::Whole, now(61_000)), Novelty::New);
     let meter = registry.meter(&A.parse().unwrap()).unwrap();
-    assert_eq!((meter.telegrams, meter.security, meter.status), (2, Security::NoKey, Some(4)));
-    assert_eq!((meter.first.boot_ms, meter.last.boot_ms), (1000, 61_000));
+    assert_eq!((meter.telegrams, meter.security, meter.status), (2, Some(Security::NoKey), Some(4)));
+    assert_eq!((meter.first.map(|first| first.boot_ms), meter.last.boot_ms), (Some(1000), 61_000));
     assert_eq!((meter.verdicts(Security::Decrypted), meter.verdicts(Security::NoKey)), (1, 1));
     assert_eq!(
         meter.hearings.iter().map(|h| (&*h.receiver, h.telegrams)).collect::<Vec<_>>(),
@@ -78,10 +81,16 @@ fn a_meter_is_known_by_what_was_heard_of_it() {
 #[test]
 fn the_same_frame_from_another_receiver_is_link_data_only() {
     let mut registry = Registry::new(10);
-    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(1000)), Novelty::New);
-    assert_eq!(registry.heard(&telegram(A, "cellar", 1, Security::Plain, &[0]), now(1010)), Novelty::Repeated);
-    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(26_000)), Novelty::Repeated);
-    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(61_000)), Novelty::New);
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), Part::Whole, now(1000)), Novelty::New);
+    assert_eq!(
+        registry.heard(&telegram(A, "cellar", 1, Security::Plain, &[0]), Part::Whole, now(1010)),
+        Novelty::Repeated
+    );
+    assert_eq!(
+        registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), Part::Whole, now(26_000)),
+        Novelty::Repeated
+    );
+    assert_eq!(registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), Part::Whole, now(61_000)), Novelty::New);
     let meter = registry.meter(&A.parse().unwrap()).unwrap();
     assert_eq!((meter.telegrams, registry.repeated()), (2, 2));
     assert_eq!(meter.hearings.len(), 2);
@@ -96,12 +105,12 @@ fn the_best_link_comes_first_and_a_repeater_says_nothing_of_it() {
         converted
     };
     let mut registry = Registry::new(10);
-    registry.heard(&by("roof", 1, Some(-90), None), now(1000));
-    registry.heard(&by("sdr", 1, None, None), now(1001));
-    registry.heard(&by("cellar", 1, Some(-60), None), now(1002));
+    registry.heard(&by("roof", 1, Some(-90), None), Part::Whole, now(1000));
+    registry.heard(&by("sdr", 1, None, None), Part::Whole, now(1001));
+    registry.heard(&by("cellar", 1, Some(-60), None), Part::Whole, now(1002));
     // Through a repeater next to the roof.
-    registry.heard(&by("roof", 2, Some(-20), Some(1)), now(20_000));
-    registry.heard(&by("roof", 3, Some(-20), Some(1)), now(40_000));
+    registry.heard(&by("roof", 2, Some(-20), Some(1)), Part::Whole, now(20_000));
+    registry.heard(&by("roof", 3, Some(-20), Some(1)), Part::Whole, now(40_000));
     let card = registry.card(&A.parse().unwrap(), &MeterKeys::default(), &Groups::default(), None, now(40_000));
     let heard: Vec<_> = card.unwrap().heard;
     let links: Vec<_> =
@@ -113,11 +122,12 @@ fn the_best_link_comes_first_and_a_repeater_says_nothing_of_it() {
 fn a_late_copy_is_known_behind_newer_frames() {
     let mut registry = Registry::new(10);
     for digest in 1..=4 {
-        let heard = registry.heard(&telegram(A, "roof", digest, Security::Plain, &[0]), now(1000 + digest));
+        let heard =
+            registry.heard(&telegram(A, "roof", digest, Security::Plain, &[0]), Part::Whole, now(1000 + digest));
         assert_eq!(heard, Novelty::New);
     }
     for digest in 1..=4 {
-        let heard = registry.heard(&telegram(A, "cellar", digest, Security::Plain, &[0]), now(1500));
+        let heard = registry.heard(&telegram(A, "cellar", digest, Security::Plain, &[0]), Part::Whole, now(1500));
         assert_eq!(heard, Novelty::Repeated, "frame {digest}");
     }
     assert_eq!(registry.repeated(), 4);
@@ -132,31 +142,31 @@ fn frames_without_an_access_number_repeat_only_at_once() {
         converted
     };
     let mut registry = Registry::new(10);
-    assert_eq!(registry.heard(&bare("roof"), now(1000)), Novelty::New);
-    assert_eq!(registry.heard(&bare("cellar"), now(1100)), Novelty::Repeated);
-    assert_eq!(registry.heard(&bare("roof"), now(17_000)), Novelty::New);
+    assert_eq!(registry.heard(&bare("roof"), Part::Whole, now(1000)), Novelty::New);
+    assert_eq!(registry.heard(&bare("cellar"), Part::Whole, now(1100)), Novelty::Repeated);
+    assert_eq!(registry.heard(&bare("roof"), Part::Whole, now(17_000)), Novelty::New);
 }
 
 #[test]
 fn beyond_the_limit_the_longest_silent_meter_is_forgotten() {
     let mut registry = Registry::new(2);
-    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(1000));
-    registry.heard(&telegram(B, "roof", 2, Security::Plain, &[0]), now(2000));
-    registry.heard(&telegram(A, "roof", 3, Security::Plain, &[0]), now(3000));
-    registry.heard(&telegram(C, "roof", 4, Security::Plain, &[0]), now(4000));
+    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), Part::Whole, now(1000));
+    registry.heard(&telegram(B, "roof", 2, Security::Plain, &[0]), Part::Whole, now(2000));
+    registry.heard(&telegram(A, "roof", 3, Security::Plain, &[0]), Part::Whole, now(3000));
+    registry.heard(&telegram(C, "roof", 4, Security::Plain, &[0]), Part::Whole, now(4000));
     let ids: Vec<_> = registry.list(&Groups::default()).into_iter().map(|line| line.id).collect();
     assert_eq!(ids, [C, A]);
     assert_eq!((registry.len(), registry.forgotten()), (2, 1));
     assert!(registry.meter(&B.parse().unwrap()).is_none());
-    registry.heard(&telegram(B, "roof", 5, Security::Plain, &[0]), now(5000));
+    registry.heard(&telegram(B, "roof", 5, Security::Plain, &[0]), Part::Whole, now(5000));
     assert!(registry.meter(&A.parse().unwrap()).is_none());
 }
 
 #[test]
 fn the_registry_answers_what_is_asked_of_it() {
     let mut registry = Registry::new(10);
-    registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), now(1000));
-    registry.heard(&telegram(C, "roof", 2, Security::NoKey, &[]), now(2 * 3_600_000));
+    registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), Part::Whole, now(1000));
+    registry.heard(&telegram(C, "roof", 2, Security::NoKey, &[]), Part::Whole, now(2 * 3_600_000));
     registry.rejected(wmbus::Reject::BadCrc);
 
     let counts = registry.counts(now(2 * 3_600_000 + 5));
@@ -181,6 +191,77 @@ fn the_registry_answers_what_is_asked_of_it() {
 }
 
 #[test]
+fn what_is_known_of_a_meter_survives_a_restart_and_nothing_is_made_up() {
+    let mut registry = Registry::new(10);
+    let (a, b): (MeterId, MeterId) = (A.parse().unwrap(), B.parse().unwrap());
+    registry.heard(&telegram(A, "roof", 1, Security::NoKey, &[]), Part::Whole, now(1000));
+    registry.heard(&telegram(A, "roof", 2, Security::Authenticated, &[0]), Part::Whole, now(61_000));
+    // A message of which only a part was heard: nobody has judged it.
+    registry.heard(&telegram(B, "roof", 3, Security::Unsupported, &[]), Part::Fragment, now(62_000));
+    let octets = registry.emit();
+    assert_eq!(octets.len(), MAGIC_AND_SUM + 2 * 39);
+    let mut restored = Registry::new(10);
+    restored.restore(&octets).unwrap();
+    let line = |registry: &Registry, id: &MeterId| {
+        let card = registry.card(id, &MeterKeys::default(), &Groups::default(), None, now(70_000)).unwrap();
+        (card.line.security, card.line.telegrams, card.first_heard_ms, card.status)
+    };
+    let first = 1_749_988_801_000;
+    let authenticated = || Some("authenticated".to_owned());
+    assert_eq!(line(&restored, &a), (authenticated(), Some(2), Some(first), Some(4)));
+    assert_eq!(line(&restored, &b), (None, Some(1), Some(first + 61_000), None));
+    assert_eq!([A, B].map(|id| line(&restored, &id.parse().unwrap())), [a, b].map(|id| line(&registry, &id)));
+    restored.heard(&telegram(A, "roof", 4, Security::Decrypted, &[0]), Part::Whole, now(80_000));
+    assert_eq!(line(&restored, &a), (Some("decrypted".to_owned()), Some(3), Some(first), Some(4)));
+    let counts = restored.counts(now(80_000));
+    assert_eq!((counts.telegrams, counts.without_key), (1, 0));
+
+    // A file of an earlier version: who was known, and no more.
+    let mut old = b"DCUmtr\x01\n".to_vec();
+    old.extend_from_slice(&octets[8..29]);
+    old.extend(crc32c::crc32c(&old).to_le_bytes());
+    let mut registry = Registry::new(10);
+    registry.restore(&old).unwrap();
+    assert_eq!(line(&registry, &a), (None, None, None, None));
+    assert_eq!(registry.counts(now(80_000)).known, 1);
+    registry.heard(&telegram(A, "roof", 5, Security::Authenticated, &[0]), Part::Whole, now(90_000));
+    assert_eq!(line(&registry, &a), (authenticated(), Some(1), None, Some(4)));
+    old[9] ^= 1;
+    assert_eq!(Registry::new(10).restore(&old), Err(Damaged));
+
+    // A number of a verdict that is none.
+    let mut strange = octets[..octets.len() - 4].to_vec();
+    strange[8 + 37] = 13;
+    strange.extend(crc32c::crc32c(&strange).to_le_bytes());
+    assert_eq!(Registry::new(10).restore(&strange), Err(Damaged));
+}
+
+/// Octets of the file that are no meter's.
+const MAGIC_AND_SUM: usize = 12;
+
+#[test]
+fn a_message_of_several_frames_is_as_many_telegrams_as_were_on_the_air() {
+    let mut registry = Registry::new(10);
+    let id: MeterId = A.parse().unwrap();
+    registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), Part::Whole, now(1000));
+    registry.heard(&telegram(A, "roof", 2, Security::Unsupported, &[]), Part::Fragment, now(61_000));
+    assert_eq!(registry.meter(&id).unwrap().security, Some(Security::Authenticated), "it is not judged yet");
+    registry.heard(&telegram(A, "roof", 3, Security::Unsupported, &[]), Part::Fragment, now(62_000));
+    registry.heard(&telegram(A, "roof", 4, Security::Decrypted, &[0]), Part::Message, now(62_000));
+    let meter = registry.meter(&id).unwrap();
+    assert_eq!((meter.telegrams, meter.security, meter.hearings[0].telegrams), (3, Some(Security::Decrypted), 3));
+    assert_eq!((meter.verdicts(Security::Unsupported), meter.verdicts(Security::Decrypted)), (0, 1));
+    let counts = registry.counts(now(62_000));
+    assert_eq!((counts.telegrams, counts.readings, counts.repeated), (3, 2, 0));
+    // Of another message the second part was never heard.
+    registry.heard(&telegram(A, "roof", 5, Security::Unsupported, &[]), Part::Fragment, now(90_000));
+    registry.given_up(&id);
+    let meter = registry.meter(&id).unwrap();
+    assert_eq!((meter.telegrams, meter.verdicts(Security::Unsupported)), (4, 1));
+    assert_eq!(meter.security, Some(Security::Decrypted));
+}
+
+#[test]
 fn a_meter_that_falls_silent_is_told_once_also_across_a_restart() {
     const DAY: u64 = 24 * 3_600_000;
     let after = Duration::from_secs(72 * 3600);
@@ -190,8 +271,8 @@ fn a_meter_that_falls_silent_is_told_once_also_across_a_restart() {
     };
     let a: MeterId = A.parse().unwrap();
     let mut registry = Registry::new(10);
-    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), now(0));
-    registry.heard(&telegram(B, "roof", 1, Security::Plain, &[0]), now(2 * DAY));
+    registry.heard(&telegram(A, "roof", 1, Security::Plain, &[0]), Part::Whole, now(0));
+    registry.heard(&telegram(B, "roof", 1, Security::Plain, &[0]), Part::Whole, now(2 * DAY));
     assert_eq!(registry.look_for_silence(after, now(3 * DAY - 1)), []);
     let found = registry.look_for_silence(after, now(3 * DAY));
     assert_eq!(found.iter().map(|(id, kind)| (*id, code(kind))).collect::<Vec<_>>(), [(a, "meter.silent".to_owned())]);
@@ -206,7 +287,7 @@ fn a_meter_that_falls_silent_is_told_once_also_across_a_restart() {
     assert_eq!(registry.look_for_silence(after, undated), [], "a clock that is not right says nothing");
     let found = registry.look_for_silence(after, boot(5 * DAY));
     assert_eq!(found.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(), [B]);
-    registry.heard(&telegram(A, "roof", 2, Security::Plain, &[0]), boot(5 * DAY));
+    registry.heard(&telegram(A, "roof", 2, Security::Plain, &[0]), Part::Whole, boot(5 * DAY));
     assert_eq!(registry.heard_after_silence(&a).as_ref().map(code).as_deref(), Some("meter.heard_again"));
     assert_eq!((registry.heard_after_silence(&a), registry.silent()), (None, 1));
 

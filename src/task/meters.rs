@@ -26,7 +26,7 @@ use crate::reading::{
     Event, EventKind, Gather, Gathered, Groups, Link, MeterId, RawGate, RawTelegram, RawVerdict, Security, Selected,
     Selector, meter_id,
 };
-use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Place, Registry, Ways, Whole, medium};
+use crate::registry::{Admission, Kept, Late, MeterKeys, Novelty, Part, Place, Registry, Ways, Whole, medium};
 use crate::store::{Body, Lane, Store};
 
 /// What the desk may ask.
@@ -147,11 +147,12 @@ impl Meters {
 
     fn release(&mut self, now: std::time::Instant, is_last: bool) {
         while let Some(gathered) = self.gather.poll(now, is_last) {
-            self.heard(&gathered);
+            self.heard(&gathered, Part::Whole);
         }
     }
 
-    fn heard(&mut self, heard: &Gathered) {
+    /// `part`: a message of several frames comes once more than they.
+    fn heard(&mut self, heard: &Gathered, part: Part) {
         let received = heard.at.received();
         let links = heard.links.clone();
         let port = heard.links.first().map_or("", |link| &*link.receiver);
@@ -199,6 +200,7 @@ impl Meters {
         };
         self.write_late();
         let raw = raw.filter(|_| place != Place::Fragment);
+        let part = if place == Place::Fragment { Part::Fragment } else { part };
         self.decode_due();
         if let Some(kind) = finding.event {
             self.tell_of(converted.source.meter, kind, heard.at);
@@ -206,10 +208,10 @@ impl Meters {
         if let Some(kind) = self.registry.heard_after_silence(&converted.source.meter) {
             self.tell_of(converted.source.meter, kind, heard.at);
         }
-        if finding.is_duplicate {
+        if finding.is_duplicate && part != Part::Message {
             self.registry.heard_again(&converted.source, heard.at);
         }
-        if finding.is_duplicate || self.registry.heard(&converted, heard.at) == Novelty::Repeated {
+        if finding.is_duplicate || self.registry.heard(&converted, part, heard.at) == Novelty::Repeated {
             debug!(port, meter = %converted.source.meter, "heard again");
             self.tell(heard, Some(&converted), reject, false);
             return;
@@ -235,7 +237,8 @@ impl Meters {
                     continue;
                 }
             }
-            self.heard(&Gathered { frame, form: Some(Form::Stripped), links: heard.links.clone(), at: heard.at });
+            let message = Gathered { frame, form: Some(Form::Stripped), links: heard.links.clone(), at: heard.at };
+            self.heard(&message, Part::Message);
         }
     }
 
@@ -278,6 +281,7 @@ impl Meters {
         while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
             let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
             let meter = telegram.map(|telegram| meter_id(&telegram.address));
+            meter.iter().for_each(|meter| self.registry.given_up(meter));
             self.keep_raw(
                 RawTelegram { meter, received, links, reason: Security::Unsupported, octets, wize: None },
                 now,

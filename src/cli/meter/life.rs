@@ -118,7 +118,7 @@ pub(super) fn print(card: &MeterCard, electricity: &ElectricityCard, now: i64) -
     let group = card.line.group.clone().unwrap_or_else(|| "none".to_owned());
     items.row(["group".into(), group]);
     let key = if card.has_key { "a key or password is there" } else { "no key" };
-    items.row(["security".into(), format!("{}; {key}", card.line.security)]);
+    items.row(["security".into(), format!("{}; {key}", super::known(card.line.security.as_ref()))]);
     let answered = card.line.last_heard_ms.map_or_else(|| "never".to_owned(), |last| ago(now, last));
     items.row(["answered".into(), answered]);
     if let Some(ahead) = clock_ahead_ms {

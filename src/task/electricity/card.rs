@@ -71,13 +71,15 @@ fn line(known: &Known) -> MeterLine {
         id: known.id().to_string(),
         medium: "electricity".to_owned(),
         group: known.party.meter.group.clone(),
-        security: match manner.security {
-            0 => "plain",
-            control if control & 0x10 != 0 => "authenticated",
-            _ => "decrypted",
-        }
-        .to_owned(),
-        telegrams: 0,
+        security: Some(
+            match manner.security {
+                0 => "plain",
+                control if control & 0x10 != 0 => "authenticated",
+                _ => "decrypted",
+            }
+            .to_owned(),
+        ),
+        telegrams: Some(0),
         last_heard_ms: known.answered_ms,
         rssi_dbm: None,
     }

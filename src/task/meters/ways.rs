@@ -60,7 +60,8 @@ fn unheard(id: &MeterId, last_heard_ms: Option<i64>, groups: &Groups) -> MeterCa
         id: id.to_string(),
         medium,
         group: (*group != groups.default).then(|| group.name.to_string()),
-        security: "behind".to_owned(),
+        security: Some("behind".to_owned()),
+        telegrams: Some(0),
         last_heard_ms,
         ..MeterLine::default()
     };
