@@ -3,6 +3,7 @@
 //! When the store's queue is full it stops taking frames, and so in the end the ports; questions are still answered.
 
 pub(super) mod airtime;
+mod late;
 pub(super) mod talk;
 mod ways;
 
@@ -246,47 +247,6 @@ impl Meters {
     fn is_genuine(&mut self, frame: &[u8]) -> bool {
         let message = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut self.scratch);
         message.is_ok_and(|it| it.security.authenticated || it.verdict == wmbus::Verdict::NoKey)
-    }
-
-    /// Blocking costs a thread, which a burst of telegrams would multiply: only where there is something to write.
-    fn write_late(&mut self) {
-        if self.late.is_unwritten() {
-            block_in_place(|| self.late.write());
-        }
-    }
-
-    /// Reads the frames whose format has become known.
-    fn decode_due(&mut self) {
-        if let Some(error) = self.late.poll_fault() {
-            warn!(err = %super::chain(&error), "keep what is decoded later");
-        }
-        while let Some(Kept { received, links, frame }) = self.late.poll_due() {
-            let (form, formats) = (Some(Form::Stripped), self.late.formats());
-            let Ok(telegram) = Telegram::decode_with(form, &frame, &self.keys, formats, &mut self.scratch) else {
-                continue;
-            };
-            let group = self.groups.of(&meter_id(&telegram.address));
-            let mut converted = from_wmbus::convert(&telegram, received, links, group);
-            self.stand(&mut converted, received.utc_ms, (self.clock)());
-            let Converted { source, readings, .. } = converted;
-            debug!(meter = %source.meter, count = readings.len(), "decode late");
-            if !readings.is_empty() {
-                self.selector.offer(&source, readings, (self.clock)());
-            }
-        }
-    }
-
-    /// Fragments without their message go the way of all that is not decoded.
-    fn give_up_fragments(&mut self, now: Now) {
-        while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
-            let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
-            let meter = telegram.map(|telegram| meter_id(&telegram.address));
-            meter.iter().for_each(|meter| self.registry.given_up(meter));
-            self.keep_raw(
-                RawTelegram { meter, received, links, reason: Security::Unsupported, octets, wize: None },
-                now,
-            );
-        }
     }
 
     /// Makes durable what is known of the meters, and their counters.

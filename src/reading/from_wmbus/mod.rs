@@ -7,12 +7,13 @@
 pub(super) mod clock;
 mod obis;
 mod table;
+mod trace;
 mod unit;
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use siphasher::sip::SipHasher13;
+pub use trace::trace;
+use trace::{digest, mark};
 use wmbus::record::{self, DataRecord, Modifier};
 use wmbus::spec::standard_device_type;
 use wmbus::{SecurityMode, Telegram, Verdict, vendor, wize};
@@ -330,56 +331,6 @@ impl From<Verdict> for Security {
     }
 }
 
-/// The digest and, of a telegram that opened, the mark: as [`convert`] has them.
-pub fn trace(telegram: &Telegram<'_>) -> (u64, Option<Mark>) {
-    (digest(telegram), mark(telegram).filter(|_| security(telegram).strength().is_some()))
-}
-
-/// Of one algorithm for ever: the last one of a meter is kept with its counter.
-fn digest(telegram: &Telegram<'_>) -> u64 {
-    let mut hasher = SipHasher13::new();
-    let octets = telegram.octets();
-    // Bit 15 of the manufacturer is no part of what is said, wherever it was lost on the way.
-    let octets = match (telegram.link, octets) {
-        (wmbus::Link::Wireless { .. }, [c_field, low, high, rest @ ..]) => {
-            [*c_field, *low, *high & 0x7f].hash(&mut hasher);
-            rest
-        }
-        _ => octets,
-    };
-    let before = telegram.octets().len() - octets.len();
-    let marked = marked(telegram).and_then(|(at, marks)| {
-        let at = at.checked_sub(before)?;
-        Some((octets.get(..at)?, octets.get(at)? & !marks, octets.get(at + 1..)?))
-    });
-    match marked {
-        Some(parts) => parts.hash(&mut hasher),
-        None => octets.hash(&mut hasher),
-    }
-    hasher.finish()
-}
-
-/// The octet in which a repeater marks its copy, and its marks (hop count, repeated access): in the communication control
-/// field of an extended link layer, without one in the configuration field of modes 0 and 5.
-fn marked(telegram: &Telegram<'_>) -> Option<(usize, u8)> {
-    match (telegram.ell, telegram.afl, telegram.tpl?) {
-        (Some(ell), ..) if ell.extended_control.is_none() => Some((COMMUNICATION_CONTROL, 0x12)),
-        (None, None, tpl) if matches!(tpl.header?.configuration.mode(), 0 | 5) => {
-            Some((if tpl.address.is_some() { CONFIGURATION_LONG } else { CONFIGURATION_SHORT }, 0x03))
-        }
-        _ => None,
-    }
-}
-
-fn mark(telegram: &Telegram<'_>) -> Option<Mark> {
-    let counter = telegram.security.counter?;
-    let access_number = match telegram.security.mode {
-        SecurityMode::EllAesCtr => telegram.ell.map(|ell| ell.access_number),
-        _ => None,
-    };
-    Some(Mark { counter, access_number })
-}
-
 fn is_encrypted(telegram: &Telegram<'_>) -> bool {
     match telegram.security.mode {
         SecurityMode::None => false,
@@ -390,12 +341,6 @@ fn is_encrypted(telegram: &Telegram<'_>) -> bool {
         _ => true,
     }
 }
-
-/// After C, M (2), A (6) and CI.
-const COMMUNICATION_CONTROL: usize = 10;
-/// Behind those, access number and status; a long header has an address (8) before them.
-const CONFIGURATION_SHORT: usize = 12;
-const CONFIGURATION_LONG: usize = 20;
 
 #[cfg(test)]
 mod tests;
