@@ -231,7 +231,11 @@ impl Registry {
         }
         let meter = Meter::new(id, received);
         let is_full = self.meters.len() >= self.limit;
-        let silent = is_full.then(|| self.meters.iter_mut().enumerate().min_by_key(|(_, meter)| meter.last.boot_ms));
+        // Whoever invents meters pushes out others that were hardly heard, and in the clear, before those that are there.
+        let worth = |meter: &Meter| {
+            (meter.telegrams > HARDLY || meter.security.and_then(Security::strength) > Some(0), meter.last.boot_ms)
+        };
+        let silent = is_full.then(|| self.meters.iter_mut().enumerate().min_by_key(|(_, meter)| worth(meter)));
         let at = match silent.flatten() {
             Some((at, silent)) => {
                 self.index.remove(&silent.id);
@@ -368,6 +372,8 @@ const REPEATER: Duration = Duration::from_secs(30);
 const SIMULTANEOUS: Duration = Duration::from_secs(2);
 /// Frames by which a late copy is known: receivers differ by less than a meter takes to say that many.
 const RECENT: usize = 4;
+/// A meter that was heard more often is there.
+const HARDLY: u64 = 3;
 /// Last readings that are remembered.
 const SUMMARY: usize = 8;
 /// Receivers that are told apart for one meter.

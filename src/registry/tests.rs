@@ -163,6 +163,21 @@ fn beyond_the_limit_the_longest_silent_meter_is_forgotten() {
 }
 
 #[test]
+fn invented_meters_push_out_each_other() {
+    let mut registry = Registry::new(3);
+    registry.heard(&telegram(A, "roof", 1, Security::Decrypted, &[0]), Part::Whole, now(1000));
+    for number in 2..7 {
+        registry.heard(&telegram(B, "roof", number, Security::Plain, &[0]), Part::Whole, now(1000 * number));
+    }
+    for number in 10..90_u64 {
+        let invented = format!("KAM-000000{number}-01-07");
+        registry.heard(&telegram(&invented, "roof", number, Security::Plain, &[0]), Part::Whole, now(100_000 + number));
+    }
+    let is_there = |id: &str| registry.meter(&id.parse().unwrap()).is_some();
+    assert_eq!([A, B, "KAM-00000089-01-07", "KAM-00000088-01-07"].map(is_there), [true, true, true, false]);
+}
+
+#[test]
 fn the_registry_answers_what_is_asked_of_it() {
     let mut registry = Registry::new(10);
     registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), Part::Whole, now(1000));

@@ -8,8 +8,11 @@
 //! by themselves.
 
 mod answers;
+mod codes;
 mod command;
 mod frame;
+mod hearing;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -17,38 +20,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use answers::Answers;
+pub(crate) use codes::*;
 pub use command::{Command, Refused, Valve, valve_state};
 pub use frame::{Frame, Protection, reception_level};
+pub use hearing::{Hearing, Proof};
+use session::{Exchange, Session, Step};
 
-use crate::{Address, SecurityMode, Telegram, Verdict};
-
-/// A frame of a meter, as far as the gateway cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hearing {
-    pub meter: Address,
-    pub c_field: u8,
-    pub access_number: u8,
-    /// The meter says that it listens now.
-    pub is_accessible: bool,
-    /// It listens after the shorter of the two times of modes C and N.
-    pub is_fast: bool,
-    /// The frame opened, whatever protects it.
-    pub is_open: bool,
-    pub proof: Proof,
-    /// What the valve is, where the frame says it.
-    pub valve: Option<Valve>,
-    /// The code of an application error.
-    pub error: Option<u8>,
-    pub rssi_dbm: Option<i16>,
-}
-
-/// What protected a frame of a meter. What comes back about a command must be proven as well as the command was protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Proof {
-    Nothing,
-    Encrypted,
-    Authenticated,
-}
+use crate::Address;
 
 /// A command of somebody to one meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,40 +79,6 @@ pub struct Gateway {
     answers: Answers,
     access_number: u8,
     events: VecDeque<Event>,
-}
-
-#[derive(Debug, Default)]
-struct Session {
-    queue: VecDeque<Job>,
-    open: Option<Exchange>,
-    /// The next request's; a cycle begins with 1, as after SND-NKE.
-    frame_count_bit: bool,
-    /// We have sent in this cycle, and owe it an SND-NKE.
-    is_in_cycle: bool,
-    /// The meter may be in a cycle of an earlier run, with a frame count bit that nobody knows.
-    is_unknown: bool,
-    heard: Option<Instant>,
-}
-
-/// A request that waits for its answer.
-#[derive(Debug)]
-struct Exchange {
-    /// What it is for; None for the answer to an access demand.
-    job: Option<Job>,
-    step: Step,
-    /// None before it was sent or prepared.
-    access_number: Option<u8>,
-    tries: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// SND-UD.
-    Command,
-    /// REQ-UD2 after it, or alone.
-    Data,
-    /// REQ-UD1: what an access demand is about.
-    Alarm,
 }
 
 impl Gateway {
@@ -399,89 +343,6 @@ impl Gateway {
         frame::control(c_field, access_number, &hearing.meter, &self.own, hearing.rssi_dbm)
     }
 }
-
-impl Session {
-    fn give_up(&mut self, events: &mut VecDeque<Event>) {
-        if let Some(Exchange { job: Some(job), step, access_number, .. }) = self.open.take() {
-            let is_sent = access_number.is_some() || step != Step::Command;
-            events.push_back(Event::Ended(job.id, if is_sent { End::NotAnswered } else { End::Expired }));
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.open.is_none() && self.queue.is_empty() && !self.is_in_cycle
-    }
-}
-
-impl Exchange {
-    const fn new(job: Option<Job>, step: Step) -> Self {
-        Self { job, step, access_number: None, tries: 0 }
-    }
-
-    fn frame(&self, meter: &Address, link: &Address, frame_count_bit: bool, rssi_dbm: Option<i16>) -> Frame {
-        let access_number = self.access_number.unwrap_or(0);
-        let count = FCV | if frame_count_bit { FCB } else { 0 };
-        match (&self.job, self.step) {
-            (Some(job), Step::Command) => {
-                frame::command(&job.command, &job.protection, SND_UD | count, access_number, meter, link, rssi_dbm)
-            }
-            (_, Step::Alarm) => frame::control(REQ_UD1 | count, access_number, meter, link, rssi_dbm),
-            _ => frame::control(REQ_UD2 | count, access_number, meter, link, rssi_dbm),
-        }
-    }
-}
-
-impl Job {
-    fn first_step(&self) -> Step {
-        if self.is_resumed || self.command == Command::RequestData { Step::Data } else { Step::Command }
-    }
-}
-
-impl Hearing {
-    pub fn of(telegram: &Telegram<'_>, rssi_dbm: Option<i16>) -> Option<Self> {
-        let control = telegram.ell.map(|ell| ell.communication_control);
-        let configuration = telegram.tpl.and_then(|tpl| tpl.header).map(|header| header.configuration);
-        let by_ell =
-            control.is_some_and(|control| control & (CC_TWO_WAY | CC_ACCESSIBLE) == CC_TWO_WAY | CC_ACCESSIBLE);
-        let by_tpl = configuration.is_some_and(|field| field.is_bidirectional() && field.is_accessible());
-        Some(Self {
-            meter: telegram.address,
-            c_field: telegram.link.c_field(),
-            access_number: telegram.access_number()?,
-            is_accessible: by_ell || by_tpl,
-            is_fast: control.is_some_and(|control| control & CC_FAST != 0),
-            is_open: telegram.verdict == Verdict::Ok,
-            proof: match telegram.security.mode {
-                _ if telegram.security.authenticated => Proof::Authenticated,
-                SecurityMode::None => Proof::Nothing,
-                _ => Proof::Encrypted,
-            },
-            valve: valve_state(telegram),
-            error: command::application_error(telegram),
-            rssi_dbm,
-        })
-    }
-}
-
-// EN 13757-4:2019, table 33.
-pub(crate) const SND_NKE: u8 = 0x40;
-pub(crate) const SND_UD: u8 = 0x43;
-pub(crate) const SND_IR: u8 = 0x46;
-pub(crate) const ACC_DMD: u8 = 0x48;
-pub(crate) const CNF_IR: u8 = 0x06;
-pub(crate) const REQ_UD1: u8 = 0x4a;
-pub(crate) const REQ_UD2: u8 = 0x4b;
-pub(crate) const RSP_UD: u8 = 0x08;
-pub(crate) const ACK: u8 = 0x00;
-pub(crate) const FCB: u8 = 0x20;
-pub(crate) const FCV: u8 = 0x10;
-/// All of an answer's C-field but ACD and DFC.
-pub(crate) const TYPE: u8 = 0xcf;
-
-// The communication control field, EN 13757-4:2019, 13.2.7.
-const CC_TWO_WAY: u8 = 0x80;
-const CC_FAST: u8 = 0x40;
-const CC_ACCESSIBLE: u8 = 0x04;
 
 /// A request is sent so often, with the same frame count bit.
 const TRIES: u32 = 5;

@@ -8,7 +8,7 @@ use super::*;
 use crate::receiver::Mode;
 use crate::record::DateTime;
 use crate::sim::TwoWayMeter;
-use crate::{Form, Key, Scratch};
+use crate::{Form, Key, Scratch, Telegram, Verdict};
 
 const OWN: Address = Address { manufacturer: 0x1000, identification: 0x9999_0001, version: 1, device_type: 0x31 };
 const WATER: Address = Address { manufacturer: 0x2c2d, identification: 0x1234_5678, version: 0x1b, device_type: 0x07 };
