@@ -13,6 +13,33 @@ pub(super) fn is_first_block_a(octets: &[u8]) -> bool {
     octets.get(..FIRST_BLOCK_A + 2).is_some_and(|block| checked(block).is_ok())
 }
 
+/// The CRC of the second block is right; None where not all of it is there.
+pub(super) fn is_second_block_a(octets: &[u8], frame_len: usize) -> Option<bool> {
+    let size = frame_len.checked_sub(FIRST_BLOCK_A).filter(|size| *size > 0)?.min(BLOCK_A);
+    let block = octets.get(FIRST_BLOCK_A + 2..)?.get(..size + 2)?;
+    Some(checked(block).is_ok())
+}
+
+/// The CRC of the second block is right, were it a full one.
+pub(super) fn is_full_block_a(octets: &[u8]) -> bool {
+    is_second_block_a(octets, FIRST_BLOCK_A + BLOCK_A) == Some(true)
+}
+
+/// A CRC of format A is right, whatever the L-field says.
+pub(super) fn is_any_a(octets: &[u8]) -> bool {
+    let rest = octets.get(FIRST_BLOCK_A + 2..).unwrap_or_default();
+    is_first_block_a(octets) || rest.chunks(BLOCK_A + 2).any(|block| block.len() > 2 && checked(block).is_ok())
+}
+
+/// There are CRCs of format A, whatever the L-field says, and the first is wrong: two of them, or all others.
+pub(super) fn is_damaged_a(octets: &[u8]) -> bool {
+    let Some(rest) = octets.get(FIRST_BLOCK_A + 2..) else { return false };
+    let blocks = rest.chunks(BLOCK_A + 2);
+    let others = blocks.len();
+    let right = blocks.filter(|block| block.len() > 2 && checked(block).is_ok()).take(2).count();
+    right == 2 || right == 1 && others == 1
+}
+
 /// Writes the octets from the C-field on to `out`; true where octets are missing at the end.
 pub(super) fn strip_a(octets: &[u8], out: &mut Vec<u8>) -> Result<bool, Reject> {
     out.clear();
@@ -43,15 +70,33 @@ pub(super) fn check_b(octets: &[u8]) -> Result<bool, Reject> {
     }
 }
 
-/// Writes the octets from the C-field on to `out`.
-pub(super) fn strip_b(octets: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+/// The CRC of the first of two blocks is right.
+pub(super) fn is_first_block_b(octets: &[u8]) -> bool {
+    octets.get(..FIRST_BLOCK_B).is_some_and(|block| checked(block).is_ok())
+}
+
+/// The CRC of the second block is right, were it all that is behind the first.
+pub(super) fn is_second_block_b(octets: &[u8]) -> bool {
+    octets.get(FIRST_BLOCK_B..).is_some_and(|block| block.len() > 2 && checked(block).is_ok())
+}
+
+/// Octets of CRCs that were in a frame of format B of which so many are left.
+pub(super) const fn crcs_b(stripped_len: usize) -> usize {
+    if stripped_len + 2 <= FIRST_BLOCK_B { 2 } else { 4 }
+}
+
+/// Writes the octets from the C-field on to `out`; true where the second block is not whole.
+pub(super) fn strip_b(octets: &[u8], out: &mut Vec<u8>) -> Result<bool, Reject> {
     out.clear();
-    let (first, second) = blocks_b(octets).ok_or(Reject::Truncated)?;
+    let (first, second) = match blocks_b(octets) {
+        Some((first, second)) => (first, Some(second)),
+        None => (octets.get(..FIRST_BLOCK_B).ok_or(Reject::Truncated)?, None),
+    };
     out.extend_from_slice(checked(first)?.get(1..).unwrap_or_default());
-    if let Some(second) = second {
+    if let Some(Some(second)) = second {
         out.extend_from_slice(checked(second)?);
     }
-    Ok(())
+    Ok(second.is_none())
 }
 
 pub(super) fn emit_a(body: &[u8]) -> Option<Vec<u8>> {
@@ -102,7 +147,7 @@ fn push_crc(out: &mut Vec<u8>, start: usize) {
     out.extend_from_slice(&crc.to_be_bytes());
 }
 
-const FIRST_BLOCK_A: usize = 10;
+pub(super) const FIRST_BLOCK_A: usize = 10;
 const BLOCK_A: usize = 16;
 /// Blocks 1 and 2 together, with their CRC.
 pub(crate) const FIRST_BLOCK_B: usize = 128;

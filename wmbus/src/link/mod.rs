@@ -1,11 +1,12 @@
 //! The data link layer: frames with CRCs A or B, frames whose receiver has stripped them, and wired long frames.
 //!
 //! EN 13757-4:2019 clause 12; EN 13757-2:2018 for the wired form. What arrives without a word of its form is
-//! recognised by its length and its CRCs; one stripped frame in 65,536 then looks like format B, so a receiver
-//! that knows its form should say it.
+//! recognised by its length and its CRCs; one stripped frame in 65,536 then looks like format B, and a frame of format B
+//! of one block, damaged, like a stripped one: a receiver that knows its form should say it.
 
 mod block;
 mod crc;
+mod recognise;
 mod wired;
 
 use std::fmt;
@@ -58,27 +59,28 @@ pub(crate) struct Body<'a> {
     pub(crate) is_cut: bool,
 }
 
-impl Form {
-    /// The form of a frame of which nothing is known. A frame whose CRCs are wrong in part is a `Reject`.
-    pub fn recognise(octets: &[u8]) -> Result<Self, Reject> {
-        if wired::is_wired(octets) {
-            return Ok(Self::Wired);
-        }
-        let frame_len = 1 + usize::from(*octets.first().ok_or(Reject::Truncated)?);
-        let b = || block::check_b(octets);
-        if octets.len() == frame_len {
-            return b().map(|is_b| if is_b { Self::FormatB } else { Self::Stripped });
-        }
-        if octets.len() == block::len_a(frame_len) {
-            return Ok(Self::FormatA);
-        }
-        if block::is_first_block_a(octets) {
-            return Ok(Self::FormatA);
-        }
-        if octets.len() > frame_len && b()? {
-            return Ok(Self::FormatB);
-        }
-        Ok(Self::Stripped)
+/// The form and the octets of a frame, and others where these are not certain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ways<'a> {
+    pub(crate) first: (Form, &'a [u8]),
+    pub(crate) other: Option<(Form, &'a [u8])>,
+}
+
+impl<'a> Ways<'a> {
+    pub(crate) fn of(known: Option<Form>, octets: &'a [u8]) -> Result<Self, Reject> {
+        let form = known.map_or_else(|| Form::recognise(octets), Ok)?;
+        let frame = octets.first().and_then(|l_field| octets.get(..1 + usize::from(*l_field)));
+        Ok(match (form, frame) {
+            // Some receivers append octets; some rewrite the L-field, and then all octets are the frame's.
+            (Form::Stripped, Some(frame)) if frame.len() < octets.len() => {
+                Self { first: (form, frame), other: Some((form, octets)) }
+            }
+            // One CRC may be right by chance.
+            (Form::FormatB, Some(frame)) if known.is_none() && frame.len() <= FIRST_BLOCK_B => {
+                Self { first: (form, octets), other: Some((Form::Stripped, frame)) }
+            }
+            _ => Self { first: (form, octets), other: None },
+        })
     }
 }
 
@@ -92,16 +94,15 @@ impl<'a> Body<'a> {
                 Ok(Self { form, octets: scratch, is_short: is_cut, is_cut })
             }
             Form::FormatB => {
-                block::strip_b(octets, scratch)?;
-                Ok(Self { form, octets: scratch, is_short: false, is_cut: false })
+                let is_cut = block::strip_b(octets, scratch)?;
+                Ok(Self { form, octets: scratch, is_short: is_cut, is_cut })
             }
             Form::Stripped => {
                 let (l_field, body) = octets.split_first().ok_or(Reject::Truncated)?;
                 // A receiver that strips the CRCs of format B may leave them in L.
-                let b_crcs = if body.len() + 3 <= block::FIRST_BLOCK_B { 2 } else { 4 };
                 let promised = usize::from(*l_field);
                 let is_short = promised > body.len();
-                let is_cut = is_short && promised != body.len() + b_crcs;
+                let is_cut = is_short && promised != body.len() + block::crcs_b(octets.len());
                 Ok(Self { form, octets: body, is_short, is_cut })
             }
         }

@@ -17,3 +17,9 @@ pub const CI_ELL_IV: u8 = 0x8f;
 pub const CI_AFL: u8 = 0x90;
 /// CI-fields of the manufacturer's own.
 pub const CI_MANUFACTURER: std::ops::RangeInclusive<u8> = 0xa0..=0xb7;
+
+/// There is such a CI-field, of whatever layer.
+pub fn is_ci_field(octet: u8) -> bool {
+    let is_below = matches!(octet, CI_ELL_V | CI_ELL_I..=CI_ELL_IV | CI_AFL | crate::wize::CI_WIZE);
+    is_below || CI_MANUFACTURER.contains(&octet) || tpl(octet).is_some()
+}

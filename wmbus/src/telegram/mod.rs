@@ -2,6 +2,7 @@
 //!
 //! What cannot be decrypted or is not decoded keeps the headers that were read. The records are read lazily.
 
+mod choice;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -114,6 +115,13 @@ pub enum Verdict {
 /// Buffers for what decoding has to move or decrypt. Keep one and use it again.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
+    first: Room,
+    /// For frames that are read in two ways.
+    second: Option<Box<Room>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Room {
     frame: Vec<u8>,
     link: Vec<u8>,
     transport: Vec<u8>,
@@ -122,26 +130,15 @@ pub struct Scratch {
 }
 
 impl<'a> Telegram<'a> {
-    /// Decodes a frame whose form is not known. An `Err` says that not even the sender could be read.
-    pub fn decode(octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        Self::decode_with(None, octets, keys, &NO_FORMATS, scratch)
-    }
-
-    /// Decodes a frame of a known form.
-    pub fn decode_as(form: Form, octets: &'a [u8], keys: &impl Keys, scratch: &'a mut Scratch) -> Result<Self, Reject> {
-        Self::decode_with(Some(form), octets, keys, &NO_FORMATS, scratch)
-    }
-
-    /// Decodes a frame, compact ones by the formats learned so far.
-    pub fn decode_with(
-        form: Option<Form>,
+    /// Decodes a frame read in one way.
+    fn decode_one(
+        form: Form,
         octets: &'a [u8],
         keys: &impl Keys,
         formats: &Formats,
-        scratch: &'a mut Scratch,
+        room: &'a mut Room,
     ) -> Result<Self, Reject> {
-        let form = form.map_or_else(|| Form::recognise(octets), Ok)?;
-        let Scratch { frame, link, transport, full, translation } = scratch;
+        let Room { frame, link, transport, full, translation } = room;
         let body = Body::parse(octets, form, frame)?;
         let mut rest = body.octets;
         let header = match form {
@@ -291,8 +288,6 @@ impl<'a> Telegram<'a> {
         out
     }
 }
-
-static NO_FORMATS: Formats = Formats::new(0);
 
 impl Verdict {
     /// The name in JSON output and in metrics.
