@@ -190,7 +190,7 @@ pub fn parse_key(text: &str) -> Result<Key, String> {
     }
     let mut octets = [0; 16];
     hex::decode_to_slice(text, &mut octets)
-        .map_err(|_| format!("the key has {} hex digits, it must have 32", text.len()))?;
+        .map_err(|_| format!("the key has {} hex digits, it must have 32, or 16 (DES, Diehl)", text.len()))?;
     Ok(Key::new(octets))
 }
 
@@ -332,7 +332,7 @@ mod tests {
                 (2, "wize=9 has a key already"),
                 (3, "a Wize network is a number from 0 to 255"),
                 (4, "the key of a Wize network has no id"),
-                (5, "the key has 2 hex digits, it must have 32"),
+                (5, "the key has 2 hex digits, it must have 32, or 16 (DES, Diehl)"),
             ],
         );
     }
@@ -354,9 +354,9 @@ mod tests {
                 (1, "a meter is named like 12345678, KAM-12345678-1b-16, KAM-*-1b or *"),
                 (3, "*-12345678-*-* has a key already in line 2"),
                 (4, "behind the key there may be id=N only, N from 0 to 15"),
-                (6, "the key has 31 hex digits, it must have 32"),
+                (6, "the key has 31 hex digits, it must have 32, or 16 (DES, Diehl)"),
                 (7, "a line is ID KEY, and there is one word only"),
-                (8, "the key has 34 hex digits, it must have 32"),
+                (8, "the key has 34 hex digits, it must have 32, or 16 (DES, Diehl)"),
                 (9, "the key has other characters than hex digits"),
             ],
         );
