@@ -109,14 +109,15 @@ impl Date {
         }
     }
 
-    /// Type G, whether the calendar has such a day or not. None for the day of each year.
+    /// Type G, whether the calendar has such a day or not. None for the day of each year, and where the seven bits of the
+    /// year say what is none: from 100 on.
     #[inline(always)]
     pub(super) const fn fields([low, high]: [u8; 2]) -> Option<Self> {
         let year = (low >> 5 | (high >> 4) << 3) as u16;
         let year = match year {
             ..=LAST_YEAR_OF_2000S => 2000 + year,
-            EACH_YEAR => return None,
-            _ => 1900 + year,
+            _ if year <= LAST_YEAR => 1900 + year,
+            _ => return None,
         };
         Some(Self { year, month: high & 0x0f, day: low & 0x1f })
     }
@@ -299,7 +300,7 @@ const fn days(year: u16, month: u8) -> u8 {
 const HALF_MONTH: u8 = 15;
 /// Two-digit years above it belong to 1900.
 const LAST_YEAR_OF_2000S: u16 = 80;
-const EACH_YEAR: u16 = 127;
+const LAST_YEAR: u16 = 99;
 
 #[cfg(test)]
 mod tests {
@@ -347,6 +348,13 @@ mod tests {
         // Of each year.
         check_g(hex!("fffc"), None);
         check_g(hex!("e1f1"), None);
+        // No year has three digits: that of type F has its century apart.
+        check_g(hex!("61c1"), Some("1999-01-01"));
+        check_g(hex!("81c1"), None);
+        check_g(hex!("c1f1"), None);
+        check_f(hex!("0000 81c1"), None);
+        check_f(hex!("0020 81c1"), None);
+        check_i(hex!("00 00 00 81c1 00"), None);
     }
 
     #[track_caller]
