@@ -154,10 +154,21 @@ impl<'a> DataRecord<'a> {
     /// own (backward), and so has a balance (delta), of which -1 is a value like any other. Digits that say -1 were
     /// written on purpose and stay.
     pub fn is_all_ones(&self) -> bool {
-        self.value == Value::Integer(-1)
+        matches!(self.value, Value::Integer(_))
             && self.octets.last() == Some(&0xff)
             && (self.vib.quantity.is_register() || self.vib.unit.is_duration())
-            && self.vib.modifiers.iter().all(Modifier::keeps_register)
+            && self.vib.modifiers.iter().all(|modifier| !modifier.gives_sign())
+            && self.holds_all_ones()
+    }
+
+    /// The mark is of the field, before a VIFE adds to what it holds.
+    fn holds_all_ones(&self) -> bool {
+        if !self.vib.modifiers.iter().any(|modifier| matches!(modifier, Modifier::Offset(_))) {
+            return self.value == Value::Integer(-1);
+        }
+        let is_variable = self.data_field == DataField::Variable;
+        let data = self.octets.get(self.header().len() + usize::from(is_variable)..);
+        data.is_some_and(|data| data.iter().all(|octet| *octet == 0xff))
     }
 
     /// Appends the octets [`Self::parse`] read.

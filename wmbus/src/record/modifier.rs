@@ -204,28 +204,36 @@ fn code<'a>(rest: &mut &'a [u8]) -> Option<Code<'a>> {
 }
 
 impl Modifier<'_> {
-    /// What it stands beside counts up, where it does so without it.
-    pub(super) const fn keeps_register(self) -> bool {
+    /// What it stands beside may fall below zero though it does not without it: differences and what is reckoned per
+    /// something else or over time. What the manufacturer or a later standard says is not taken for that.
+    pub(super) const fn gives_sign(self) -> bool {
         matches!(
             self,
-            Self::Uncorrected
-                | Self::Forward
-                | Self::Backward
-                | Self::BaseConditions
-                | Self::LimitExceedDuration { .. }
-                | Self::Duration { .. }
-                | Self::DuringLimitExceed { .. }
-                | Self::Leakage
-                | Self::Overflow
-                | Self::Phase(_)
-                | Self::Neutral
-                | Self::Phases(..)
-                | Self::Quadrant(_)
-                | Self::SecondarySensor
-                | Self::HigherResolution
-                | Self::AbsoluteSum
-                | Self::FromPartner
-                | Self::ToPartner
+            Self::RelativeDeviation
+                | Self::PerSecond
+                | Self::PerMinute
+                | Self::PerHour
+                | Self::PerDay
+                | Self::PerWeek
+                | Self::PerMonth
+                | Self::PerYear
+                | Self::PerRevolution
+                | Self::PerInputPulse { .. }
+                | Self::PerOutputPulse { .. }
+                | Self::PerLitre
+                | Self::PerCubicMetre
+                | Self::PerKilogram
+                | Self::PerKelvin
+                | Self::PerKilowattHour
+                | Self::PerGigajoule
+                | Self::PerKilowatt
+                | Self::PerKelvinLitre
+                | Self::PerVolt
+                | Self::PerAmpere
+                | Self::TimesSecond
+                | Self::TimesSecondPerVolt
+                | Self::TimesSecondPerAmpere
+                | Self::Delta
         )
     }
 
