@@ -3,7 +3,7 @@
 mod held;
 mod wize;
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: Args, input: impl BufRead, out: &mut Out) -> Outcome {
+pub(super) fn run(args: Args, input: impl Read, out: &mut Out) -> Outcome {
     let mut decoder = Decoder::new();
     if let Some(file) = &args.keys {
         decoder.keys = MeterKeys::load(file).map_err(|error| match error {
@@ -43,25 +43,25 @@ pub(super) fn run(args: Args, input: impl BufRead, out: &mut Out) -> Outcome {
         })?;
     }
     let mut held = Held::default();
-    let mut print = |answer: &Answer| if args.json { out.json(answer) } else { out.text(answer.text()) };
+    let print = |out: &mut Out, answer: &Answer| if args.json { out.json(answer) } else { out.text(answer.text()) };
     for telegram in &args.telegrams {
+        let print = |answer: &Answer| print(out, answer);
         match telegram.contains(char::is_whitespace) {
-            true => {
-                held.push_final(Answer::no_telegram("an argument is one telegram in hex, without a key"), &mut print)?
-            }
-            false => held.push(&mut decoder, telegram.as_bytes(), &mut print)?,
+            true => held.push_final(Answer::no_telegram("an argument is one telegram in hex, without a key"), print)?,
+            false => held.push(&mut decoder, telegram.as_bytes(), print)?,
         }
     }
     if args.telegrams.is_empty() {
-        each_line(input, |line| match line {
-            Some(line) => held.push(&mut decoder, line, &mut print),
-            None => {
+        each_line(BufReader::with_capacity(AT_ONCE, input), |line| match line {
+            Line::Whole(line) => held.push(&mut decoder, line, |answer| print(out, answer)),
+            Line::TooLong => {
                 let answer = Answer::no_telegram("the line is longer than any telegram and its key");
-                held.push_final(answer, &mut print)
+                held.push_final(answer, |answer| print(out, answer))
             }
+            Line::Awaited => out.flush(),
         })?;
     }
-    held.finish(&mut print)?;
+    held.finish(|answer| print(out, answer))?;
     Ok(Exit::Done)
 }
 
@@ -330,24 +330,37 @@ impl std::fmt::Display for StatusLine {
     }
 }
 
-/// Calls `each` with every line, its end removed; None for one that is too long to be looked at.
+/// What there is of an input.
+enum Line<'a> {
+    /// Its end removed.
+    Whole(&'a [u8]),
+    /// Too long to be looked at.
+    TooLong,
+    /// No whole line is there; it may take long until one is.
+    Awaited,
+}
+
+/// Calls `each` with every line, and before one is waited for.
 fn each_line(
-    mut input: impl BufRead,
-    mut each: impl FnMut(Option<&[u8]>) -> Result<(), Failure>,
+    mut input: BufReader<impl Read>,
+    mut each: impl FnMut(Line<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut line = Vec::new();
     loop {
+        if !input.buffer().contains(&b'\n') {
+            each(Line::Awaited)?;
+        }
         line.clear();
         let read = (&mut input).take(LONGEST).read_until(b'\n', &mut line).or_exit(Exit::Failed)?;
         if read == 0 {
             return Ok(());
         }
         match line.strip_suffix(b"\n") {
-            Some(line) => each(Some(line))?,
-            None if (line.len() as u64) < LONGEST => each(Some(&line))?,
+            Some(line) => each(Line::Whole(line))?,
+            None if (line.len() as u64) < LONGEST => each(Line::Whole(&line))?,
             None => {
                 input.skip_until(b'\n').or_exit(Exit::Failed)?;
-                each(None)?;
+                each(Line::TooLong)?;
             }
         }
     }
@@ -358,6 +371,8 @@ fn nowhere() -> Received {
     Received { boot_id: [0; 16], boot_ms: 0, utc_ms: 0, quality: TimeQuality::Unsynchronised }
 }
 
+/// Octets of the input that are read at once.
+const AT_ONCE: usize = 64 << 10;
 /// Octets of one line: many times the longest frame and its key.
 const LONGEST: u64 = 64 << 10;
 /// Formats that the lines of one input may teach.

@@ -46,6 +46,51 @@ fn telegram(protection: Protection<'_>, form: Form) -> String {
     hex::encode(message.emit(form).unwrap())
 }
 
+/// Lines that come one by one, each only when the answer to the one before it can be seen.
+struct Live {
+    lines: Vec<String>,
+    shown: Shown,
+    asked: usize,
+}
+
+/// What was printed, and how much of it was flushed.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Write for Shown {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().0.write(octets)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let mut shown = self.0.lock().unwrap();
+        shown.1 = shown.0.iter().filter(|octet| **octet == b'\n').count();
+        Ok(())
+    }
+}
+
+impl Read for Live {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        // The second half of a line is waited for as well.
+        assert_eq!(self.shown.0.lock().unwrap().1, self.asked / 2);
+        let Some(line) = self.lines.get(self.asked / 2) else { return Ok(0) };
+        let (first, second) = line.split_at(line.len() / 2);
+        let half = if self.asked % 2 == 0 { first } else { second };
+        self.asked += 1;
+        buf[..half.len()].copy_from_slice(half.as_bytes());
+        Ok(half.len())
+    }
+}
+
+#[test]
+fn a_line_of_a_live_input_is_answered_before_the_next_is_waited_for() {
+    let line = telegram(Protection::None, Form::Stripped) + "\n";
+    let shown = Shown::default();
+    let input = Live { lines: vec![line; 3], shown: shown.clone(), asked: 0 };
+    run(Args { telegrams: Vec::new(), keys: None, json: true }, input, &mut Out::to(shown.clone())).unwrap();
+    assert_eq!(shown.0.lock().unwrap().1, 3);
+}
+
 /// One line, its verdict and its reason.
 #[track_caller]
 fn check(line: &str, verdict: &str, reason: Option<&str>) {
@@ -65,8 +110,16 @@ fn whatever_is_in_a_line_it_is_answered() {
     check(&format!("{mode_5} {key}"), "ok", None);
     check(&mode_5, "no_key", Some("it is encrypted, and there is no key"));
     check(&format!("{mode_5} {}", "00".repeat(16)), "wrong_key", Some("the key does not decrypt it"));
-    check(&format!("{mode_5} {}", &key[..30]), "wrong_key", Some("the key has 30 hex digits, it must have 32"));
-    check(&format!("{plain} {}", &key[..30]), "ok", Some("the key has 30 hex digits, it must have 32"));
+    check(
+        &format!("{mode_5} {}", &key[..30]),
+        "wrong_key",
+        Some("the key has 30 hex digits, it must have 32, or 16 (DES, Diehl)"),
+    );
+    check(
+        &format!("{plain} {}", &key[..30]),
+        "ok",
+        Some("the key has 30 hex digits, it must have 32, or 16 (DES, Diehl)"),
+    );
     check(
         &format!("{plain} {key} {key}"),
         "unsupported",
