@@ -5,7 +5,8 @@
 //!
 //! With VIFE 1F the base is the oldest (examples F.2.7 and F.2.8), but there are meters whose base is the youngest. It is
 //! believed where the meter's clock in the same telegram is not before the last slot. Elsewhere slots get no dates, and
-//! are left alone where they say only differences.
+//! are left alone where they say only differences: a meter without a clock in its telegram (the heat meter 451 of Techem)
+//! does not say which way they go, and either way would date or value half of them wrongly.
 
 use bytes::Buf;
 
@@ -82,10 +83,14 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
         place(record) == place(profile)
     };
     let mut value = records.iter().filter(is_beside).find(|record| record.vib.octets == vib).and_then(integer);
-    let mut moment = records.iter().filter(is_beside).find_map(moment);
+    let base = records.iter().filter(is_beside).find_map(moment);
+    // A register that was not below zero never was: then the increments are not those of this base.
+    let stays_positive = profile.vib.quantity.is_register()
+        && !profile.vib.modifiers.iter().any(Modifier::gives_sign)
+        && value.is_some_and(|value| value >= 0);
     let slots = buf.chunks_exact(size);
     let direction = match direction {
-        Direction::Unknown if moment.is_some_and(|base| base.are_over(spacing.step, slots.len(), records)) => {
+        Direction::Unknown if base.is_some_and(|base| base.are_over(spacing.step, slots.len(), records)) => {
             Direction::Future
         }
         Direction::Unknown if spacing.kind != Kind::Absolute => {
@@ -113,13 +118,13 @@ fn expand(profile: &DataRecord<'_>, records: &[DataRecord<'_>], out: &mut Vec<u8
                 Direction::Past => value.checked_sub(difference),
                 _ => value.checked_add(difference),
             });
+            value = value.filter(|value| *value >= 0 || !stays_positive);
             (DataField::Integer64, value.map(Value::Integer))
         };
         // A slot without a value is a record without data.
         let (data_field, sent) = sent.map_or((DataField::None, Value::None), |sent| (data_field, sent));
         Draft { dib: dib(data_field), vib: &vib, value: sent }.emit(out);
-        moment = moment.and_then(|moment| moment.step(spacing.step, direction));
-        match moment {
+        match base.and_then(|base| base.after(number, spacing.step, direction)) {
             Some(Moment::Date(date)) => {
                 Draft { dib: dib(DataField::Integer16), vib: &[VIF_DATE], value: Value::Date(date) }.emit(out);
             }
@@ -185,7 +190,7 @@ impl Moment {
                 && record.function == Function::Instantaneous
         };
         let clock = records.iter().filter(is_now).find_map(moment).filter(Self::is_valid);
-        let last = (0..slots).try_fold(self, |moment, _| moment.step(step, Direction::Future));
+        let last = u64::try_from(slots).ok().and_then(|slots| self.after(slots, step, Direction::Future));
         clock.zip(last).is_some_and(|(clock, last)| last.place() <= clock.place())
     }
 
@@ -201,28 +206,26 @@ impl Moment {
         }
     }
 
-    fn step(self, step: Step, direction: Direction) -> Option<Self> {
-        let sign = match direction {
-            Direction::Past => -1,
-            Direction::Future => 1,
+    /// So many steps away, all from this moment: the 30th of months that have it stays that.
+    fn after(self, steps: u64, step: Step, direction: Direction) -> Option<Self> {
+        let steps = i64::try_from(steps).ok()?;
+        let steps = match direction {
+            Direction::Past => -steps,
+            Direction::Future => steps,
             Direction::Unknown => return None,
         };
-        match (self, step) {
-            (Self::Date(date), Step::HalfMonth) => date.half_months_later(sign).map(Self::Date),
-            (Self::DateTime(time), Step::HalfMonth) => {
-                let date = time.date.half_months_later(sign)?;
-                Some(Self::DateTime(DateTime { date, ..time }))
-            }
-            (Self::Date(date), Step::Months(months)) => date.months_later(sign * months).map(Self::Date),
-            (Self::DateTime(time), Step::Months(months)) => {
-                let date = time.date.months_later(sign * months)?;
-                Some(Self::DateTime(DateTime { date, ..time }))
-            }
-            (Self::Date(date), Step::Seconds(seconds)) if seconds % A_DAY == 0 => {
-                date.days_later(sign * (seconds / A_DAY)).map(Self::Date)
-            }
-            (Self::DateTime(time), Step::Seconds(seconds)) => time.seconds_later(sign * seconds).map(Self::DateTime),
+        let by_days = |date: Date| match step {
+            Step::HalfMonth => date.half_months_later(steps),
+            Step::Months(months) => date.months_later(steps.checked_mul(months)?),
+            Step::Seconds(seconds) if seconds % A_DAY == 0 => date.days_later(steps.checked_mul(seconds / A_DAY)?),
             _ => None,
+        };
+        match (self, step) {
+            (Self::Date(date), _) => by_days(date).map(Self::Date),
+            (Self::DateTime(time), Step::Seconds(seconds)) => {
+                time.seconds_later(steps.checked_mul(seconds)?).map(Self::DateTime)
+            }
+            (Self::DateTime(time), _) => by_days(time.date).map(|date| Self::DateTime(DateTime { date, ..time })),
         }
     }
 }
@@ -386,6 +389,41 @@ mod tests {
         check(&with(&hex!("046d 3b17 de23")), &[&kept[..], &["date_time 2022-03-30T23:59"]].concat());
         check(&with(&hex!("446d 0000 df23")), &[&kept[..], &["date_time 2022-03-31T00:00 s1"]].concat());
         check(&with(&[]), &kept);
+    }
+
+    #[test]
+    fn a_day_of_the_month_stays_where_the_month_has_it() {
+        let with =
+            |day: &[u8]| [&hex!("8204 6c")[..], day, &hex!("8404 13 e8030000  8d04 9313 05 71fe 010101")].concat();
+        let slots = |dates: [&str; 4]| {
+            let value = |slot: usize| format!("volume {}e-3 m3 s{}", 1000 - slot, 8 + slot);
+            let date = |slot: usize| format!("date {} s{}", dates[slot], 8 + slot);
+            [date(0), value(0), value(1), date(1), value(2), date(2), value(3), date(3)]
+        };
+        for (day, dates) in [
+            (hex!("de2c"), ["2022-12-30", "2022-11-30", "2022-10-30", "2022-09-30"]),
+            (hex!("be23"), ["2021-03-30", "2021-02-28", "2021-01-30", "2020-12-30"]),
+            (hex!("de2b"), ["2022-11-30", "2022-10-31", "2022-09-30", "2022-08-31"]),
+        ] {
+            check(&with(&day), &slots(dates).each_ref().map(String::as_str));
+        }
+    }
+
+    #[test]
+    fn no_register_falls_below_zero() {
+        check(
+            &hex!("84 04 13 0a000000  8d 04 93 13 05 71 fe 080301"),
+            &["volume 10e-3 m3 s8", "volume 2e-3 m3 s9", "volume none m3 s10", "volume none m3 s11"],
+        );
+        // A temperature does, and so does a balance.
+        check(
+            &hex!("84 04 65 0a000000  8d 04 e5 13 03 71 fe 0b"),
+            &["external_temperature 10e-2 Cel s8", "external_temperature -1e-2 Cel s9"],
+        );
+        check(
+            &hex!("84 04 93 fc0c 0a000000  8d 04 93 fc8c 13 03 71 fe 0b"),
+            &["volume 10e-3 m3 s8 delta", "volume -1e-3 m3 s9 delta"],
+        );
     }
 
     #[test]
