@@ -5,17 +5,20 @@
 //! c  counts telegrams    k  kind: B0 allocator, C0 heat, C1 water    u  VIF of all values
 //! E  date of an error    D  due date    M  end of the last month     all of type G
 //! v  register            d  at D        m  at M                      all of eight digits
-//! w  consumption of a month, the one that ends at M last; 8000 is none
+//! w  consumption of a month, the one that ends at M last; 8000 and FFFF are none
 //! ```
 //!
 //! A value that the telegram has in a record of its own as well is left out of the set: the record is the fresher one.
 //!
-//! Known from public decoders; the order of the months follows from the values.
+//! Words of heat and water meters have no sign. An allocator begins anew at the due date: the word of that month is the
+//! difference of its counter, which may be negative and then is the consumption of no month.
+//!
+//! Known from public decoders; the order of the months, and what the words of allocators are, follow from the values.
 
 use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
-use super::translation::Translation;
+use super::translation::{Translation, counted};
 use crate::Address;
 use crate::record::{DataField, DataRecord, Date, Dib, Draft, Function, Records, Value, Vib};
 
@@ -59,9 +62,15 @@ fn walk_by(sent: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<
         out.draft(Draft::new(DataField::Integer16, &[VIF_DATE], value).function(Function::Error));
     }
     for storage_number in FIRST_MONTH..=LAST_MONTH {
-        // An allocator that began anew at the due date has a negative month.
-        let month = buf.try_get_u16()?.to_be_bytes();
-        out.sent(stored(DataField::Integer16, storage_number), &[vif | EXTENSION, A_MONTH], &month);
+        let vib = [vif | EXTENSION, A_MONTH];
+        match buf.try_get_u16_le()? {
+            INVALID => out.sent(stored(DataField::Integer16, storage_number), &vib, &INVALID.to_le_bytes()),
+            word => {
+                let is_difference = kind == ALLOCATOR && word > INVALID;
+                let month = counted(word.into(), u16::BITS).filter(|_| !is_difference);
+                out.stored_or_none(storage_number, &vib, month);
+            }
+        }
     }
     let mut end = month_end.filter(Date::is_month_end);
     for storage_number in (FIRST_MONTH..=LAST_MONTH).rev() {
@@ -108,7 +117,11 @@ const DATA_SET: [u8; 6] = [0x0d, 0xff, 0x5f, 0x35, 0x00, 0x82];
 /// Without the two octets above.
 const LENGTH: usize = 51;
 /// The kind of meter, and the VIFs it may have.
-const KINDS: &[(u8, &[u8])] = &[(0xb0, &[0x6e]), (0xc0, &[0x05, 0x06, 0x0d, 0x0e]), (0xc1, &[0x13])];
+const KINDS: &[(u8, &[u8])] = &[(ALLOCATOR, &[0x6e]), (0xc0, &[0x05, 0x06, 0x0d, 0x0e]), (0xc1, &[0x13])];
+
+const ALLOCATOR: u8 = 0xb0;
+/// The standard's mark in signed words.
+const INVALID: u16 = 0x8000;
 
 const CI_RECORDS: u8 = 0x78;
 /// The device type of a radio converter on the meter's side.

@@ -722,6 +722,34 @@ fn itron_remembers_smoke() {
     check(&framed(&[&head, &hex!("0f"), &moments, &hex!("0700 0800 09")]), None, &expected);
 }
 
+/// What the tester of the walk-by set heard: 40000 tenths of a kilowatt-hour in a month, and no value in another.
+#[test]
+fn months_of_qundis_are_not_negative() {
+    let set = |kind: &[u8], months: &[u8]| {
+        let head = hex!("44 9344 22121140 46 04 78 0dff5f35 0082 44 0000 11 01 07");
+        let values = hex!("ffff 00674500 1f3c 00004000 3e36 00004400");
+        let rest = hex!("6400").repeat(12 - months.len() / 2);
+        lines(&framed(&[&head, kind, &values, &rest, months, &hex!("2f")]), None).1
+    };
+    let months = hex!("0080 ffff 409c ff7f");
+    let heat = set(&hex!("c0 05"), &months);
+    let expected = [
+        "energy 100e2 Wh s9 per_month",
+        "energy invalid Wh s10 per_month",
+        "energy none Wh s11 per_month",
+        "energy 40000e2 Wh s12 per_month",
+        "energy 32767e2 Wh s13 per_month",
+    ];
+    assert_eq!(heat[12..17], expected, "{heat:?}");
+    // An allocator that began anew has a difference there that is no consumption.
+    let allocator = set(&hex!("b0 6e"), &hex!("23ff ffff 2100"));
+    assert_eq!(
+        allocator[14..17],
+        ["hca_units none s11 per_month", "hca_units none s12 per_month", "hca_units 33 s13 per_month"],
+        "{allocator:?}"
+    );
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();

@@ -115,6 +115,12 @@ impl<'a> Translation<'a> {
     }
 }
 
+/// The number of so many bits; None where all of them are set: memory that was never written, or a mark that there is no
+/// value. What is counted does not get there.
+pub(super) const fn counted(number: u32, bits: u32) -> Option<u32> {
+    if number == u32::MAX >> (u32::BITS - bits) { None } else { Some(number) }
+}
+
 /// A day of the years from 2000 on, two BCD digits each; None where there is no such day.
 pub(super) fn bcd_date(year: u8, month: u8, day: u8) -> Option<Date> {
     Date::new(2000 + u16::from(two_digits(year)?), two_digits(month)?, two_digits(day)?)
