@@ -10,9 +10,10 @@
 //! f h     flags of now, of the reading before
 //! 16-2    0F  TTTTTTTT FFFFFF (ii ..) x n FF ..        or 80 in place of 0F
 //! F i     faults, registers by their id: see `BODIES`   T  clock, of a form not published
+//!         FF is the padding: a number whose highest octet is FF is none, its octets were not sent
 //! E.ITN   A0 GG .... pppp SSSS cccc DDDD tttt uuuu     CI-field A0 is the first octet, or B6 has it behind a header
 //! G S D   season's start (high octet first), day the seal was broken, clock: ..yyyyym mmmddddd
-//! p c t u units of the season before, of this one, mean temperatures of both, 1/256 degree
+//! p c t u units of the season before, of this one, mean temperatures of both, 1/256 degree; 8000 is none
 //! ```
 //!
 //! Known from public decoders. Not known: what else 08 and 17-2 send, the other registers of 16-2 and its CI-field B6.
@@ -21,7 +22,7 @@ use bytes::Buf;
 
 use super::field::{Field, Row};
 use super::layout::{Fault, Layout, Maker, Place, Sent};
-use super::translation::Translation;
+use super::translation::{Translation, counted};
 use crate::record::{DataField, Date, DateTime, Draft, Unit, Value};
 use crate::{Address, Reject, security};
 
@@ -57,12 +58,14 @@ fn water(link: &Address, rest: &[u8]) -> Option<Address> {
 }
 
 fn thirds_of_litres(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    out.number(VIB_MILLILITRES, third(i64::from(buf.try_get_u32_le()?) * 1_000));
+    let thirds = counted(buf.try_get_u32_le()?, u32::BITS);
+    out.number_or_none(VIB_MILLILITRES, thirds.map(|thirds| third(i64::from(thirds) * 1_000)));
     Ok(())
 }
 
 fn thirds_of_cubic_metres(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    out.number(VIB_MILLILITRES, third(i64::from(buf.try_get_u32_le()?) * 1_000_000));
+    let thirds = counted(buf.try_get_u32_le()?, u32::BITS);
+    out.number_or_none(VIB_MILLILITRES, thirds.map(|thirds| third(i64::from(thirds) * 1_000_000)));
     Ok(())
 }
 
@@ -143,9 +146,9 @@ fn registers(sent: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Resul
         }
     }
     let register = register.ok_or(Reject::ManufacturerLayout("a register before the one of volume"))?;
-    out.number(&[VIF_LITRES], register);
+    out.number_or_none(&[VIF_LITRES], Some(register).filter(|register| register >> 24 != PADDING));
     if let Some(days) = days {
-        out.number(VIB_ON_TIME, days);
+        out.number_or_none(VIB_ON_TIME, Some(days).filter(|days| u32::from(days >> 8) != PADDING));
     }
     out.flags(faults.last_chunk::<3>().ok_or(Fault::LENGTH)?);
     Ok(())
@@ -174,17 +177,18 @@ fn allocator(sent: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Resul
     }
     let season_start = date(buf.try_get_u16()?);
     let _unknown = buf.try_get_u16()?;
-    let before = buf.try_get_u16_le()?;
+    let before = counted(buf.try_get_u16_le()?.into(), u16::BITS);
     let seal = buf.try_get_u16_le()?;
-    out.number(VIB_UNITS, buf.try_get_u16_le()?);
+    out.number_or_none(VIB_UNITS, counted(buf.try_get_u16_le()?.into(), u16::BITS));
     out.date(0, date(buf.try_get_u16_le()?));
-    out.stored(1, VIB_UNITS, before);
+    out.stored_or_none(1, VIB_UNITS, before);
     out.own_date(0, SEASON_START, season_start);
     if seal != 0 {
         out.own_date(0, SEAL_BROKEN, date(seal));
     }
     for storage_number in [1, 0] {
-        out.stored(storage_number, VIB_MEAN_TEMPERATURE, i64::from(buf.try_get_i16_le()?) * PER_256);
+        let mean = Some(buf.try_get_i16_le()?).filter(|mean| *mean != i16::MIN);
+        out.stored_or_none(storage_number, VIB_MEAN_TEMPERATURE, mean.map(|mean| i64::from(mean) * PER_256));
     }
     Ok(())
 }
@@ -201,6 +205,8 @@ const CHECK: u8 = 0x2f;
 /// The years 2010 to 2049.
 const CLOCK: std::ops::Range<u32> = 315_619_200..1_577_923_200;
 
+/// Behind the registers of 16-2.
+const PADDING: u32 = 0xff;
 const ID_REGISTER: u8 = 0x10;
 const ID_DAYS: u8 = 0x43;
 /// Registers of 16-2: first and last id, octets behind it.

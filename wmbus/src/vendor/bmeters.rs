@@ -3,8 +3,8 @@
 //! ```text
 //! hydrodigit   0F MM [0b] [ttYYMMDD] [YYMMDD] [bbbbbbbb] [vvvvvv x 12]
 //! M  which fields follow: 0 battery, 1 fraud, 7 leak, 2 back flow, 4 months, in this order
-//! b  battery by the table, back flow in litres    t  kind of fraud    Y M D  BCD    v  register at the ends of the
-//! calendar's months, January first, 10 litres; from ten million on: none
+//! b  battery by the table, back flow in litres, all bits set is none    t  kind of fraud    Y M D  BCD, but see
+//! `fraud_month`    v  register at the ends of the calendar's months, January first, 10 litres; from ten million on: none
 //!
 //! RFM-TX1      7A NN SS 0610 ssssssssssss .. (7) ssmmhhDDMMYY ..
 //! N  access number: with the table's row of its low nibble it hides a data record 0C 13 in six octets
@@ -29,7 +29,7 @@ use bytes::Buf;
 
 use super::field::{Field, Row};
 use super::layout::{Fault, Layout, Maker, Place, Sent};
-use super::translation::{Translation, bcd_date, two_digits};
+use super::translation::{Translation, bcd_date, counted, two_digits};
 use crate::Reject;
 use crate::record::{DataField, Date, DateTime, Draft, Function, Quantity, Records, Time, Unit, Value};
 
@@ -126,7 +126,7 @@ const FIELDS: &[(u8, ReadField)] = &[
         Ok(())
     }),
     (0x04, |_, buf, out| {
-        out.number(VIB_BACKWARD, buf.try_get_u32_le()?);
+        out.number_or_none(VIB_BACKWARD, counted(buf.try_get_u32_le()?, u32::BITS));
         Ok(())
     }),
     (0x10, |sent, buf, out| {
@@ -197,10 +197,10 @@ fn hydroclima(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Res
         0x10 => {
             out.temperature(0, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
             greatest(0, &mut buf, out)?;
-            out.own(0, MEASUREMENTS, buf.try_get_u16_le()?);
+            out.own_or_none(0, MEASUREMENTS, counted(buf.try_get_u16_le()?.into(), u16::BITS));
             out.temperature(1, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
             out.temperature(1, VIB_MEAN_HEATER, buf.try_get_i16_le()?);
-            out.own(0, INDICATION, buf.try_get_u16_le()?);
+            out.own_or_none(0, INDICATION, counted(buf.try_get_u16_le()?.into(), u16::BITS));
         }
         0x11 => {
             out.own_date(0, OPENED_DATE, date(&mut buf)?);
@@ -210,7 +210,7 @@ fn hydroclima(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Res
             out.temperature(1, VIB_MEAN_HEATER, buf.try_get_i16_le()?);
             out.temperature(1, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
             for storage_number in 2..6 {
-                out.stored(storage_number, VIB_UNITS, buf.try_get_u16_le()?);
+                out.stored_or_none(storage_number, VIB_UNITS, counted(buf.try_get_u16_le()?.into(), u16::BITS));
             }
             for storage_number in 2..5 {
                 out.temperature(storage_number, VIB_MEAN_AMBIENT, buf.try_get_i16_le()?);
@@ -219,13 +219,13 @@ fn hydroclima(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Res
         }
         _ => return Err(Fault::Other),
     }
-    out.own(0, TOTAL, buf.try_get_uint_le(3)? as u32);
+    out.own_or_none(0, TOTAL, counted(buf.try_get_uint_le(3)? as u32, 24));
     Ok(())
 }
 
 fn rkn9(mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     for storage_number in 2..14 {
-        out.stored(storage_number, VIB_TENTHS_OF_UNITS, buf.try_get_u16_le()?);
+        out.stored_or_none(storage_number, VIB_TENTHS_OF_UNITS, counted(buf.try_get_u16_le()?.into(), u16::BITS));
     }
     out.own_date(0, OPENED_DATE, date(&mut buf)?);
     out.date(0, date(&mut buf)?);

@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
-use super::translation::Translation;
+use super::translation::{Translation, counted};
 use crate::record::{DataRecord, Date, Function, Quantity, Records, Value};
 use crate::{Address, Key, Reject};
 
@@ -92,9 +92,9 @@ fn prios(sent: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(
     })?;
     out.is_decrypted = true;
     // All known meters count litres, also those whose unit says another power of ten.
-    out.number(VIB_LITRES, values.register);
+    out.number_or_none(VIB_LITRES, counted(values.register, u32::BITS));
     if let Some(due) = values.due {
-        out.stored(1, VIB_LITRES, due);
+        out.stored_or_none(1, VIB_LITRES, counted(due, u32::BITS));
     }
     if let Some(date) = values.date {
         out.date(1, Date::parse(date));

@@ -11,6 +11,7 @@
 //! S  status, 0 smoke   D  due date, form A      R  running date, form B, without a year
 //! p  at the due date   c  since the due date    T  day, form A
 //! t  room temperature  u  radiator temperature  v  register    a b  halves of a month
+//! p, c, v with all bits set are none; so is a temperature of 8000
 //! form A  yyyyyyym mmmddddd    form B  ...mmmmd dddd....
 //! ```
 //!
@@ -22,7 +23,7 @@ use bytes::Buf;
 
 use super::field::{ANY, Field, Row};
 use super::layout::{Fault, Layout, Maker, Place, Sent, Translate};
-use super::translation::Translation;
+use super::translation::{Translation, counted};
 use crate::record::{Date, Unit};
 
 pub(super) const MAKER: Maker = Maker { manufacturers: &["TCH"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
@@ -80,37 +81,38 @@ fn heat_24(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<()
 #[derive(Debug, Clone, Copy)]
 struct Sums {
     due_date: Option<Date>,
-    due: u32,
+    due: Option<u32>,
     date: Option<Date>,
-    since: u32,
+    since: Option<u32>,
 }
 
 impl Sums {
     fn parse_16(buf: &mut &[u8]) -> Result<Self, Fault> {
         buf.try_get_u8()?;
         let due_date = form_a(buf.try_get_u16_le()?);
-        let due = buf.try_get_u16_le()?.into();
+        let due = counted(buf.try_get_u16_le()?.into(), u16::BITS);
         let running = buf.try_get_u16_le()?;
         let date = form_b(running, due_date);
-        Ok(Self { due_date, due, date, since: buf.try_get_u16_le()?.into() })
+        Ok(Self { due_date, due, date, since: counted(buf.try_get_u16_le()?.into(), u16::BITS) })
     }
 
     fn parse_24(buf: &mut &[u8]) -> Result<Self, Fault> {
         buf.try_get_u8()?;
         let due_date = form_a(buf.try_get_u16_le()?);
-        let due = buf.try_get_uint_le(3)? as u32;
+        let due = counted(buf.try_get_uint_le(3)? as u32, 24);
         let month = buf.try_get_u8()? >> 3 & 0x0f;
-        let since = buf.try_get_uint_le(3)? as u32;
+        let since = counted(buf.try_get_uint_le(3)? as u32, 24);
         let day = (buf.try_get_u16_le()? >> 7) as u8 & 0x1f;
         Ok(Self { due_date, due, date: after(due_date, month, day), since })
     }
 
     /// The register is not sent: it is the sum, as long as it never overflowed.
     fn emit(&self, vib: &[u8], since: &[u8], out: &mut Translation<'_>) {
-        out.number(vib, self.due + self.since);
+        let sum = self.due.zip(self.since).map(|(due, since)| due + since);
+        out.number_or_none(vib, sum);
         out.date(0, self.date);
-        out.own(0, since, self.since);
-        out.stored(1, vib, self.due);
+        out.own_or_none(0, since, self.since);
+        out.stored_or_none(1, vib, self.due);
         out.date(1, self.due_date);
     }
 }
@@ -118,9 +120,9 @@ impl Sums {
 /// Units since the due date, at which the counter begins anew; temperatures behind so many unknown octets.
 fn allocator(mut buf: &[u8], temperatures: Option<usize>, out: &mut Translation<'_>) -> Result<(), Fault> {
     let Sums { due_date, due, date, since } = Sums::parse_16(&mut buf)?;
-    out.number(VIB_UNITS, since);
+    out.number_or_none(VIB_UNITS, since);
     out.date(0, date);
-    out.stored(1, VIB_UNITS, due);
+    out.stored_or_none(1, VIB_UNITS, due);
     out.date(1, due_date);
     if let Some(unknown) = temperatures {
         for _ in 0..unknown {
@@ -137,7 +139,7 @@ fn allocator(mut buf: &[u8], temperatures: Option<usize>, out: &mut Translation<
 fn water_by_month(_: &Sent<'_>, mut buf: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
     buf.try_get_u16_le()?;
     let date = form_a(buf.try_get_u16_le()?);
-    out.number(VIB_100_LITRES, buf.try_get_uint_le(3)? as u32);
+    out.number_or_none(VIB_100_LITRES, counted(buf.try_get_uint_le(3)? as u32, 24));
     out.date(0, date);
     let Some(date) = date else { return Ok(()) };
     let mut end = date;

@@ -750,6 +750,73 @@ fn months_of_qundis_are_not_negative() {
     );
 }
 
+#[test]
+fn the_padding_of_apator_16_2_is_no_register() {
+    let head = hex!("44 0106 78563412 05 07 7a 2a 00 0000 0f 0a734393 000000");
+    let read = |stream: &[u8]| lines(&framed(&[&head, stream, &hex!("ffffffffffff")]), None).1;
+    for stream in [&hex!("10")[..], &hex!("10 39"), &hex!("10 3930"), &hex!("10 393000"), &hex!("10 ffffffff")] {
+        assert_eq!(read(stream), ["volume none m3", "error_flags 000000"], "{stream:02x?}");
+    }
+    for stream in [&hex!("10 39300000 43")[..], &hex!("10 39300000 43 2c"), &hex!("10 39300000 43 ffff")] {
+        assert_eq!(read(stream), ["volume 12345e-3 m3", "on_time none d", "error_flags 000000"], "{stream:02x?}");
+    }
+}
+
+#[test]
+fn all_bits_set_is_no_value_of_a_maker() {
+    let read = |parts: &[&[u8]]| lines(&framed(parts), None).1;
+    let hydrodigit = read(&[&hex!("44 b409 78563412 13 07 7a 2a 00 0000 0413 39300000 0f 04 ffffffff")]);
+    assert_eq!(hydrodigit[1], "volume none m3 backward");
+    let zenner = |block: &[u8]| read(&[&hex!("44 496a 78563412 0b 16 7a 2a 00 0000 0f 00000000"), block, &[0]]);
+    assert_eq!(zenner(&hex!("ffffffff ffffffff"))[..2], ["volume none m3", "volume none m3 s1"]);
+    assert_eq!(zenner(&hex!("ffffffff 00020000"))[..2], ["volume 200000000e-11 m3", "volume none m3 s1"]);
+    assert_eq!(read(&[&hex!("44 1486 78563412 0f 0f a0 ffffffff 0102")]), ["volume none m3"]);
+    assert_eq!(read(&[&hex!("44 1486 78563412 04 11 a0 ffffffff 0102")]), ["volume none m3"]);
+    let own_key = hex!("0001020304050607");
+    let clear = hex!("44 2423 85 07 78563412 a2 41 0a 80 13");
+    let (_, prios) = lines(&ciphered(&clear, &hex!("4b ffffffff ffffffff ffff"), own_key), Some(&KEY));
+    assert_eq!(prios[..3], ["volume none m3", "volume none m3 s1", "date none s1"]);
+    let none = |record: &str| read(&[&hex::decode(record.replace(' ', "")).unwrap()]);
+    let water = none("44 6850 78563412 74 62 a2 00 9f2f ffff 5006 1e00 00 00 0304");
+    assert_eq!(
+        (water[0].as_str(), water[2].as_str(), water[3].as_str()),
+        ("volume none m3", "manufacturer_specific ff 01 30", "volume none m3 s1")
+    );
+    let water = none("44 6850 78563412 74 62 a2 00 9f2f 6400 5006 ffff 00 00 0304");
+    assert_eq!(
+        (water[0].as_str(), water[2].as_str(), water[3].as_str()),
+        ("volume none m3", "manufacturer_specific ff 01 none", "volume 100e-1 m3 s1")
+    );
+    let heat = none("44 6850 78563412 45 c3 a2 00 9f2f ffffff 1d 102700 8002");
+    assert_eq!((heat[0].as_str(), heat[3].as_str()), ("energy none Wh", "energy none Wh s1"));
+    let allocator = none("44 6850 78563412 64 80 a0 00 9f2f ffff 5006 ffff 6aff");
+    assert_eq!((allocator[0].as_str(), allocator[2].as_str()), ("hca_units none", "hca_units none s1"));
+    let months = none(&("44 6850 78563412 50 72 a2 0000 6a30 ffffff".to_owned() + &"00".repeat(36)));
+    assert_eq!(months[0], "volume none m3");
+    let itn = none("44 0186 78563412 04 08 a0 a1 0000 ffff 0000 ffff 322d 0080 b415");
+    assert_eq!(
+        (itn[0].as_str(), itn[2].as_str(), itn[4].as_str()),
+        ("hca_units none", "hca_units none s1", "external_temperature none Cel s1 average")
+    );
+    let bfw = [&hex!("ffffff")[..], &hex!("010203").repeat(7), &hex!("fff21d")].concat();
+    let bfw = read(&[&hex!("44 d708 78563412 02 08 7a 2a 00 0000 2f2f 0000 ffff ffff 0000"), &bfw, &hex!("280221")]);
+    assert_eq!((bfw[0].as_str(), bfw[2].as_str()), ("hca_units none", "hca_units none s1"));
+    assert_eq!(
+        (bfw[3].as_str(), bfw[4].as_str(), bfw[20].as_str()),
+        ("hca_units 541 s2", "hca_units none s3", "hca_units none s19")
+    );
+    let hydroclima = hex!("44 b009 78563412 53 08 7a 2a 00 0000 036e 2a0000");
+    let block = hex!("0f 10 0043 106a 7d2c 4a07 8f12 bf2c ffff 0080 d306 ffff ffffff");
+    let hydroclima = read(&[&hydroclima, &block]);
+    for (at, line) in [
+        (6, "manufacturer_specific ff 08 none"),
+        (9, "manufacturer_specific ff 06 none"),
+        (10, "manufacturer_specific ff 07 none"),
+    ] {
+        assert_eq!(hydroclima[at], line);
+    }
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();

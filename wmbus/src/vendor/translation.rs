@@ -63,6 +63,10 @@ impl<'a> Translation<'a> {
         }
     }
 
+    pub(super) fn number_or_none(&mut self, vib: &[u8], number: Option<impl Into<i64>>) {
+        self.stored_or_none(0, vib, number);
+    }
+
     /// The day of the values with the same storage number; where there is none, a record without data says so.
     pub(super) fn date(&mut self, storage_number: u64, date: Option<Date>) {
         let (data_field, value) =
@@ -78,8 +82,12 @@ impl<'a> Translation<'a> {
 
     /// A number behind VIF 7F: a [`super::field::Row`] of the manufacturer names it.
     pub(super) fn own(&mut self, storage_number: u64, vifes: &[u8], number: impl Into<i64>) {
+        self.own_or_none(storage_number, vifes, Some(number));
+    }
+
+    pub(super) fn own_or_none(&mut self, storage_number: u64, vifes: &[u8], number: Option<impl Into<i64>>) {
         let vib: Vec<u8> = std::iter::once(VIF_OWN).chain(vifes.iter().copied()).collect();
-        self.stored(storage_number, &vib, number);
+        self.stored_or_none(storage_number, &vib, number);
     }
 
     /// A day that is not the one of the storage number.

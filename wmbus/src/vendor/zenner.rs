@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 0F SSSSSSSS dddddddd vvvvvvvv (2F)
-//! S  status, 0 is well    d  at the end of the month before    v  register, both in 1/256 litre
+//! S  status, 0 is well    d  at the end of the month before    v  register, both in 1/256 litre;
+//! all bits set is none
 //! 2F fills the last block of the cipher
 //! 04 6D ..     clock, whose hundred years are not to be trusted
 //! ```
@@ -14,7 +15,7 @@ use bytes::Buf;
 
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::qundis::WALK_BY;
-use super::translation::Translation;
+use super::translation::{Translation, counted};
 
 pub(super) const MAKER: Maker = Maker { manufacturers: &["ZRI"], layouts: &[LAYOUTS, WALK_BY], ..Maker::PLAIN };
 
@@ -31,8 +32,9 @@ fn water(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
     if is_fill(register, buf) {
         return Err(Fault::LENGTH);
     }
-    out.number(VIB_VOLUME, i64::from(register) * PER_256);
-    out.stored(1, VIB_VOLUME, i64::from(due) * PER_256);
+    let volume = |number| counted(number, u32::BITS).map(|number| i64::from(number) * PER_256);
+    out.number_or_none(VIB_VOLUME, volume(register));
+    out.stored_or_none(1, VIB_VOLUME, volume(due));
     out.flags(&status.to_le_bytes());
     // They stay for who looks at them.
     out.octets(octets);
