@@ -115,9 +115,11 @@ const FIELDS: &[(u8, ReadField)] = &[
     }),
     (0x02, |_, buf, out| {
         let kind = buf.try_get_u8()?;
-        let (year, month, day) = (buf.try_get_u8()?, buf.try_get_u8()? & 0x0f, buf.try_get_u8()?);
+        let (year, month, day) = (buf.try_get_u8()?, buf.try_get_u8()?, buf.try_get_u8()?);
         out.own(0, FRAUD, kind);
-        out.own_date(0, FRAUD_DATE, bcd_date(year, month, day));
+        let year = two_digits(year).map(|year| 2000 + u16::from(year));
+        let date = year.zip(fraud_month(month)).zip(two_digits(day));
+        out.own_date(0, FRAUD_DATE, date.and_then(|((year, month), day)| Date::new(year, month, day)));
         Ok(())
     }),
     (0x80, |_, buf, out| {
@@ -146,6 +148,15 @@ const FIELDS: &[(u8, ReadField)] = &[
         Ok(())
     }),
 ];
+
+/// Told to be BCD, and to be in the low nibble alone: the month where both can be, and where only one of them is a month.
+fn fraud_month(octet: u8) -> Option<u8> {
+    let units = octet & 0x0f;
+    let is_month = |month: &u8| (1..=12).contains(month);
+    let by_nibble = Some(units).filter(is_month);
+    let by_tens = Some(units + 10).filter(|month| octet & TENS != 0 && is_month(month));
+    if by_nibble.is_some() && by_tens.is_some() { None } else { by_nibble.or(by_tens) }
+}
 
 /// The day of the record 04 6D.
 fn date_of(application: &[u8]) -> Option<Date> {
@@ -247,6 +258,8 @@ fn date(buf: &mut &[u8]) -> Result<Option<Date>, Fault> {
     Ok(Date::parse(buf.try_get_u16()?.to_be_bytes()))
 }
 
+/// The lowest bit of the upper digit.
+const TENS: u8 = 0x10;
 /// Hundredths of a volt by the battery's level.
 const VOLTS: [u16; 14] = [FULL, 190, 210, 220, 230, 240, 250, 265, 280, 290, 305, 320, 335, 350];
 const FULL: u16 = 370;

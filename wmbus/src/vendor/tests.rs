@@ -817,6 +817,27 @@ fn all_bits_set_is_no_value_of_a_maker() {
     }
 }
 
+/// The public decoders read the month of a fraud as BCD, and by its low nibble alone.
+#[test]
+fn the_month_of_a_fraud_is_one_by_whatever_reading() {
+    let day = |month: u8| {
+        let head = hex!("44 b409 78563412 13 07 7a 2a 00 0000 0413 39300000 0f 02 80 25");
+        let record = lines(&framed(&[&head, &[month, 0x14]]), None).1.pop().unwrap();
+        let number: i64 = record.rsplit(' ').next().unwrap().parse().unwrap();
+        Date::parse((number as u16).to_le_bytes()).map(|date| date.month)
+    };
+    for month in 1..=12 {
+        assert_eq!(day(month), Some(month));
+    }
+    for (octet, month) in [(0x10, 10), (0x15, 5), (0x1b, 11), (0xd5, 5), (0x21, 1), (0x22, 2)] {
+        assert_eq!(day(octet), Some(month), "{octet:02x}");
+    }
+    // November or January, December or February.
+    for octet in [0x11, 0x12, 0xd1, 0x00, 0x0d, 0x20, 0x1f] {
+        assert_eq!(day(octet), None, "{octet:02x}");
+    }
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();
