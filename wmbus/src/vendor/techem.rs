@@ -128,8 +128,8 @@ fn allocator(mut buf: &[u8], temperatures: Option<usize>, out: &mut Translation<
         for _ in 0..unknown {
             buf.try_get_u8()?;
         }
-        out.number(VIB_ROOM, buf.try_get_i16_le()?);
-        out.number(VIB_RADIATOR, buf.try_get_i16_le()?);
+        out.temperature(0, VIB_ROOM, buf.try_get_i16_le()?);
+        out.temperature(0, VIB_RADIATOR, buf.try_get_i16_le()?);
         let _counter = buf.try_get_u8()?;
     }
     Ok(())

@@ -838,6 +838,17 @@ fn the_month_of_a_fraud_is_one_by_whatever_reading() {
     }
 }
 
+#[test]
+fn a_sensor_of_techem_that_fails_has_no_temperature() {
+    for (head, octets) in
+        [(hex!("69 80 a0"), &hex!("0080 0080 1000")[..]), (hex!("94 80 a2"), &hex!("77 0080 0080 1000"))]
+    {
+        let frame = framed(&[&hex!("44 6850 78563412"), &head, &hex!("00 9f2f 6400 5006 1e00"), octets]);
+        let (_, records) = lines(&frame, None);
+        assert_eq!(records[4..], ["external_temperature invalid Cel", "flow_temperature invalid Cel"]);
+    }
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();
