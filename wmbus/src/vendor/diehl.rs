@@ -203,14 +203,14 @@ impl Values {
         Some(Self { register, due, date: due.and(buf.first_chunk().copied()) })
     }
 
-    /// One check octet fits by chance once in 256 times.
+    /// One check octet fits by chance once in 256 times, and a register that a meter can have once in 43 of those.
     fn is_plausible(&self) -> bool {
         let is_date = |date: [u8; 2]| match Date::parse(date) {
             Some(date) => YEARS.contains(&date.year),
             // There was no due date yet.
             None => matches!(date, [0x00, 0x00] | [0xff, 0xff]) && self.due == Some(0),
         };
-        self.register < NINE_DIGITS && self.due.is_none_or(|due| due <= self.register) && self.date.is_none_or(is_date)
+        self.register < EIGHT_DIGITS && self.due.is_none_or(|due| due <= self.register) && self.date.is_none_or(is_date)
     }
 }
 
@@ -281,6 +281,9 @@ static DEFAULT_KEY: LazyLock<Key> = LazyLock::new(|| {
 const CHECK: u8 = 0x4b;
 /// Bits of the sum of all octets that are in the configuration's high octet.
 const SUM: u8 = 0xef;
+/// Litres: 100,000 m3. A flat has 100 m3 a year, a house of forty flats comes near that bound in twenty years. A meter that
+/// has more is read where its maker's key is given as its own.
+const EIGHT_DIGITS: u32 = 100_000_000;
 const NINE_DIGITS: u32 = 1_000_000_000;
 /// Of records of RealData: more than any of these meters is known to have, and less than chance has.
 const STORAGES: u32 = 31;

@@ -849,6 +849,25 @@ fn a_sensor_of_techem_that_fails_has_no_temperature() {
     }
 }
 
+#[test]
+fn prios_under_the_makers_keys_has_counted_what_such_meters_can() {
+    let clear = hex!("44 2423 85 07 78563412 a2 41 0a 80 13");
+    // 99,999.999 m3, and a litre more.
+    for (register, verdict) in [(99_999_999_u32, Verdict::Ok), (100_000_000, Verdict::NoKey)] {
+        let plain = [&hex!("4b")[..], &register.to_le_bytes()].concat();
+        assert_eq!(lines(&ciphered(&clear, &plain, DEFAULT_1), None).0, Some(verdict), "{register}");
+        assert_eq!(lines(&ciphered(&clear, &plain, hex!("0001020304050607")), Some(&KEY)).0, Some(Verdict::Ok));
+    }
+    // Meters with keys of their own, of whom we have none.
+    let mut keys = Random::new(11);
+    let believed = (0..20_000).filter(|_| {
+        let key = keys.next_u64().to_be_bytes();
+        lines(&ciphered(&clear, &hex!("4b 39300000"), key), None).0 == Some(Verdict::Ok)
+    });
+    let believed = believed.count();
+    assert!(believed <= 8, "{believed}");
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();
