@@ -110,7 +110,8 @@ struct Na1 {
 }
 
 impl Na1 {
-    /// None where it makes no sense. There is one check octet: the clock has to be one as well.
+    /// None where it makes no sense. There is one check octet: clock, register and consumption have to be some as well,
+    /// and still one block in 10,000 is under a wrong key.
     fn parse(mut buf: &[u8]) -> Option<Self> {
         if buf.try_get_u8().ok()? != CHECK {
             return None;
@@ -124,8 +125,12 @@ impl Na1 {
         let flags = [buf.try_get_u8().ok()?, buf.try_get_u8().ok()?];
         let age = u16::from(shared >> 2) << 8 | u16::from(age);
         let before = seconds.checked_sub(3_600 * u32::from(age))?;
-        let is_sound = decrease <= register && CLOCK.contains(&seconds);
         let exponent = first >> 4 & 3;
+        let litres = |count: i64| count * 10_i64.pow(exponent.into());
+        let is_sound = decrease <= register
+            && litres(register) < MOST_LITRES
+            && litres(decrease) <= MOST_LITRES_AN_HOUR * (i64::from(age) + 1)
+            && CLOCK.contains(&seconds);
         let (time, before) = (DateTime::since_2000(seconds), DateTime::since_2000(before));
         is_sound.then_some(Self { register, decrease, exponent, time, before, age, flags })
     }
@@ -202,6 +207,10 @@ const WATER: u8 = 0x07;
 const NA_1_MBUS: &[(u8, u8)] = &[(0x15, WATER)];
 /// The first octet of a block of NA-1, in all that were ever seen.
 const CHECK: u8 = 0x2f;
+/// 100,000 cubic metres: these meters sit on the pipes of dwellings, and have eight digits.
+const MOST_LITRES: i64 = 100_000_000;
+/// What a meter of DN 40 at most lets through.
+const MOST_LITRES_AN_HOUR: i64 = 20_000;
 /// The years 2010 to 2049.
 const CLOCK: std::ops::Range<u32> = 315_619_200..1_577_923_200;
 

@@ -868,6 +868,28 @@ fn prios_under_the_makers_keys_has_counted_what_such_meters_can() {
     assert!(believed <= 8, "{believed}");
 }
 
+#[test]
+fn apator_na_1_under_another_key_is_not_believed_for_its_check_octet() {
+    let address = Address { manufacturer: 0x0601, identification: 0x1234_5678, version: 0x14, device_type: 0x07 };
+    let frame = |mut block: [u8; 16], key: &Key| {
+        security::cbc_encrypt(key.octets(), &security::mode_5_iv(&address, 0x2a), &mut block);
+        lines(&framed(&[&hex!("44 0106 78563412 14 07 a0 2a 01"), &block]), Some(&KEY)).0.unwrap()
+    };
+    // Ten to the power of three litres a count: 99,999 m3, and one more.
+    assert_eq!(frame(hex!("2f 3f 691800 2cb0912d 21 08 000000 00 00"), &KEY), Verdict::Ok);
+    assert_eq!(frame(hex!("2f 30 6a1800 2cb0912d 21 08 000000 00 00"), &KEY), Verdict::WrongKey);
+    // More in an hour than such a pipe lets through.
+    assert_eq!(frame(hex!("2f 12 4e5400 2cb0912d 01 00 881300 00 00"), &KEY), Verdict::WrongKey);
+    let sound = hex!("2f 12 4e5400 2cb0912d 21 09 a52b00 00 80");
+    let mut keys = Random::new(8);
+    let believed = (0..20_000).filter(|_| {
+        let octets = [keys.next_u64().to_be_bytes(), keys.next_u64().to_be_bytes()].concat();
+        frame(sound, &Key::new(octets.try_into().unwrap())) == Verdict::Ok
+    });
+    let believed = believed.count();
+    assert!(believed <= 4, "{believed}");
+}
+
 #[track_caller]
 fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
     let address = Address::parse(&mut &*address).unwrap();
