@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 use wmbus::spec::{device_type_name, standard_device_type};
 use wmbus::tpl::{ApplicationStatus, Status};
-use wmbus::{Formats, Key, Keys, Reject, Scratch, Telegram, Verdict};
+use wmbus::vendor::has_own_status;
+use wmbus::{Address, Formats, Key, Keys, Reject, Scratch, Telegram, Verdict};
 
 use self::held::Held;
 use crate::cli::text::printable;
@@ -192,10 +193,18 @@ struct Security {
     authenticated: bool,
 }
 
-/// The status octet, raw and decoded. The manufacturer's three bits have no common names.
+/// The status octet, raw and decoded.
 #[derive(Debug, Serialize)]
 struct StatusLine {
     raw: u8,
+    /// None where the meter's maker has another meaning for the bits: it is among the readings.
+    #[serde(flatten)]
+    standard: Option<StandardStatus>,
+}
+
+/// The manufacturer's three bits have no common names.
+#[derive(Debug, Serialize)]
+struct StandardStatus {
     application: &'static str,
     power_low: bool,
     permanent_error: bool,
@@ -239,7 +248,7 @@ impl Answer {
                 mode: telegram.security.mode.to_string(),
                 authenticated: telegram.security.authenticated,
             }),
-            status: telegram.status().map(StatusLine::from),
+            status: telegram.status().map(|status| StatusLine::of(status, &address)),
             access_number: telegram.access_number(),
             meter_time: source.meter_time.map(|time| time.civil.to_string()),
             readings: ReadingLine::of(&readings),
@@ -293,10 +302,16 @@ impl Answer {
     }
 }
 
-impl From<Status> for StatusLine {
+impl StatusLine {
+    fn of(status: Status, address: &Address) -> Self {
+        let standard = (!has_own_status(address)).then(|| StandardStatus::from(status));
+        Self { raw: status.0, standard }
+    }
+}
+
+impl From<Status> for StandardStatus {
     fn from(status: Status) -> Self {
         Self {
-            raw: status.0,
             application: match status.application() {
                 ApplicationStatus::NoError => "no_error",
                 ApplicationStatus::Busy => "busy",
@@ -315,11 +330,12 @@ impl std::fmt::Display for StatusLine {
     /// `status 0c: power low, permanent error`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "status {:02x}", self.raw)?;
-        let application = (self.application != "no_error").then_some(self.application);
+        let Some(standard) = &self.standard else { return Ok(()) };
+        let application = (standard.application != "no_error").then_some(standard.application);
         let flags = [
-            (self.power_low, "power low"),
-            (self.permanent_error, "permanent error"),
-            (self.temporary_error, "temporary error"),
+            (standard.power_low, "power low"),
+            (standard.permanent_error, "permanent error"),
+            (standard.temporary_error, "temporary error"),
         ];
         let mut separator = ": ";
         for word in application.into_iter().chain(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| *word)) {

@@ -17,9 +17,10 @@
 //! m D  greatest, its date    n  measurements    u T  units, in all    O  housing opened    temperatures in 0.01 degrees,
 //! 8000 is none
 //!
-//! RFM-AMB      status: 2 battery low, 3 module removed, 4 sensor not read, 5 temperature, 6 humidity out of range
+//! RFM-AMB      status: 0 busy, 1 error of the application, 2 battery low, 3 module removed, 4 sensor not read,
+//!              5 temperature, 6 humidity out of range
 //! IWM-TX5      status: 6 tampered
-//! Hydrocal M3  status: 7 sabotage
+//! Hydrocal M3  status: 7 sabotage. Records with the VIFs 06 and 13 are repeated: heating, cooling, first and second input
 //! ```
 //!
 //! Known from public decoders; how the time t of Hydroclima is laid out, nobody tells: it stays out, as do the bits of its
@@ -53,10 +54,18 @@ const LAYOUTS: &[Layout] = &[
     },
     Layout { models: &[(0x05, 0x07)], place: Place::Protected, translate: rfm_tx1 },
     Layout { models: &[(0x53, 0x08), (0x85, 0x08)], place: Place::Tail, translate: hydroclima },
-    Layout { models: HAS_STATUS, place: Place::Status, translate: status },
+    Layout { models: RFM_AMB, place: Place::Status(0x7f), translate: status },
+    Layout { models: IWM_TX5, place: Place::Status(0x40), translate: status },
+    Layout { models: HYDROCAL_M3, place: Place::Status(0x80), translate: status },
+    Layout::repeated(HYDROCAL_M3, &[0x06], HEAT_COLD_INPUTS),
+    Layout::repeated(HYDROCAL_M3, &[0x13], HEAT_COLD_INPUTS),
 ];
 
-const HAS_STATUS: &[(u8, u8)] = &[(0x10, 0x1b), (0x18, 0x06), (0x18, 0x07), (0x0b, 0x0d)];
+const RFM_AMB: &[(u8, u8)] = &[(0x10, 0x1b)];
+const IWM_TX5: &[(u8, u8)] = &[(0x18, 0x06), (0x18, 0x07)];
+const HYDROCAL_M3: &[(u8, u8)] = &[(0x0b, 0x0d)];
+/// Tariff and subunit as Hydrocal M4 has them, after the first, which is of heating.
+const HEAT_COLD_INPUTS: &[(u32, u16)] = &[(1, 0), (0, 1), (0, 2)];
 
 const ROWS: &[Row] = &[
     Row {
@@ -72,9 +81,11 @@ const ROWS: &[Row] = &[
     Row { models: &[], vifes: MEASUREMENTS, fields: &[Field::whole("measurements", Unit::None)] },
     Row { models: &[], vifes: TOTAL, fields: &[Field::whole("hca_units_total", Unit::None)] },
     Row {
-        models: &[(0x10, 0x1b)],
+        models: RFM_AMB,
         vifes: STATUS,
         fields: &[
+            Field::bits("busy", 0, 1),
+            Field::bits("application_error", 1, 1),
             Field::bits("low_battery", 2, 1),
             Field::bits("module_removed", 3, 1),
             Field::bits("sensor_error", 4, 1),
@@ -82,8 +93,8 @@ const ROWS: &[Row] = &[
             Field::bits("humidity_out_of_range", 6, 1),
         ],
     },
-    Row { models: &[(0x18, 0x06), (0x18, 0x07)], vifes: STATUS, fields: &[Field::bits("tampered", 6, 1)] },
-    Row { models: &[(0x0b, 0x0d)], vifes: STATUS, fields: &[Field::bits("sabotage", 7, 1)] },
+    Row { models: IWM_TX5, vifes: STATUS, fields: &[Field::bits("tampered", 6, 1)] },
+    Row { models: HYDROCAL_M3, vifes: STATUS, fields: &[Field::bits("sabotage", 7, 1)] },
 ];
 
 /// Also of a meter without errors: that is what the bits then say.

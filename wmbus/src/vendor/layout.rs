@@ -43,8 +43,10 @@ impl Wanted {
             while at < of_list.len() {
                 match of_list[at].place {
                     Place::Tail => (wanted.is_tail, parts) = (true, parts + 1),
-                    Place::Status => parts += 1,
-                    Place::Record([first, rest @ ..]) | Place::Vib([first, rest @ ..], _) => {
+                    Place::Status(_) => parts += 1,
+                    Place::Record([first, rest @ ..])
+                    | Place::Vib([first, rest @ ..], _)
+                    | Place::Repeated([first, rest @ ..], _) => {
                         wanted.firsts[*first as usize >> 6] |= 1 << (*first & 0x3f);
                         parts += 1;
                         match (wanted.pair, rest) {
@@ -110,12 +112,14 @@ pub(super) enum Place {
     Alarm,
     /// What follows DIF 0F or 1F, without the fill of the last block.
     Tail,
-    /// The status octet of the header before data records, whose bits do not mean what the standard says.
-    Status,
+    /// The status octet of the header before data records, of which the maker lays out these bits.
+    Status(u8),
     /// One data record whose VIB begins with these octets.
     Record(&'static [u8]),
     /// One data record with the first of these VIBs; what it means is the second.
     Vib(&'static [u8], &'static [u8]),
+    /// Data records with this VIB: those that repeat an earlier one tell of other tariffs and subunits, in this order.
+    Repeated(&'static [u8], &'static [(u32, u16)]),
 }
 
 impl Layout {
@@ -124,10 +128,15 @@ impl Layout {
         Self { models, place: Place::Vib(sent, meant), translate: |_, _, _| Err(Fault::Other) }
     }
 
+    /// Data records that tell of something else each time that they are repeated.
+    pub(super) const fn repeated(models: &'static [(u8, u8)], vib: &'static [u8], of: &'static [(u32, u16)]) -> Self {
+        Self { models, place: Place::Repeated(vib, of), translate: |_, _, _| Err(Fault::Other) }
+    }
+
     fn is_about(&self, vib: &[u8]) -> bool {
         match self.place {
             Place::Record(own) => vib.starts_with(own),
-            Place::Vib(own, _) => vib == own,
+            Place::Vib(own, _) | Place::Repeated(own, _) => vib == own,
             _ => false,
         }
     }
@@ -140,6 +149,18 @@ impl Layout {
                 let mut data = record.octets;
                 let dib = Dib::parse(&mut data)?;
                 out.sent(dib, meant, data.strip_prefix(vib).ok_or(Fault::Other)?);
+                Ok(())
+            }
+            Place::Repeated(vib, of) if record.vib.octets == vib => {
+                let header = record.header();
+                let before = Records::new(sent.application).flatten();
+                let before = before.take_while(|before| !std::ptr::eq(before.octets, record.octets));
+                let times = before.filter(|before| before.header() == header).count();
+                let (tariff, subunit) =
+                    times.checked_sub(1).and_then(|time| of.get(time)).copied().ok_or(Fault::Other)?;
+                let mut data = record.octets;
+                let dib = Dib { tariff, subunit, ..Dib::parse(&mut data)? };
+                out.sent(dib, vib, data.strip_prefix(vib).ok_or(Fault::Other)?);
                 Ok(())
             }
             _ => Err(Fault::Other),
@@ -234,7 +255,9 @@ impl Maker {
             for layout in layouts.iter().filter(|layout| is_model(layout.models, model)) {
                 match layout.place {
                     Place::Records | Place::Alarm => is_whole = true,
-                    Place::Tail | Place::Status | Place::Record(_) | Place::Vib(..) => is_part = true,
+                    Place::Tail | Place::Status(_) | Place::Record(_) | Place::Vib(..) | Place::Repeated(..) => {
+                        is_part = true;
+                    }
                     Place::Ci(_) | Place::Protected => {}
                 }
             }
@@ -256,7 +279,7 @@ impl Maker {
     /// The layout of the status octet, and the octet.
     fn status_layout(&self, sent: &Sent<'_>) -> Option<(&'static Layout, [u8; 1])> {
         let tpl = sent.tpl.filter(|tpl| tpl.content == Content::Records && !tpl.to_meter)?;
-        let layout = self.layouts(sent.model()).find(|layout| layout.place == Place::Status)?;
+        let layout = self.layouts(sent.model()).find(|layout| matches!(layout.place, Place::Status(_)))?;
         Some((layout, [tpl.header?.status.0]))
     }
 

@@ -33,7 +33,7 @@ use std::cell::Cell;
 pub use field::{Field, Meaning};
 pub(crate) use layout::{Answer, Sent};
 
-use layout::{Fault, Maker, Wanted};
+use layout::{Fault, Maker, Place, Wanted};
 use translation::Translation;
 
 use crate::record::{DataRecord, Own};
@@ -160,6 +160,13 @@ pub fn fields(address: &Address, record: &DataRecord<'_>) -> &'static [Field] {
     rows.iter().find(|row| row.is_for(model, vifes)).map_or(&[], |row| row.fields)
 }
 
+/// The meter's maker has a meaning of its own for bits of the status octet that the standard has one for.
+pub fn has_own_status(address: &Address) -> bool {
+    let is_own = |place| matches!(place, Place::Status(bits) if bits & STANDARD_STATUS != 0);
+    maker(address)
+        .is_some_and(|maker| maker.layouts((address.version, address.device_type)).any(|layout| is_own(layout.place)))
+}
+
 /// A maker, and what is to be looked for in its telegrams.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
@@ -211,6 +218,9 @@ const fn index() -> [u8; 1 << 15] {
     }
     index
 }
+
+/// The bits of the status octet that are not left to makers.
+const STANDARD_STATUS: u8 = 0x1f;
 
 /// Bit 15 of the manufacturer: the address is not unique world-wide.
 const NOT_UNIQUE: u16 = 0x8000;

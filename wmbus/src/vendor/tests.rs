@@ -499,6 +499,8 @@ fn bmeters_has_bits_of_its_own_in_the_status() {
         &hex!("b409 78563412 10 1b"),
         &hex!("04 ffff09 28000000"),
         &[
+            ("busy", 0, 0, Unit::None),
+            ("application_error", 0, 0, Unit::None),
             ("low_battery", 0, 0, Unit::None),
             ("module_removed", 1, 0, Unit::None),
             ("sensor_error", 0, 0, Unit::None),
@@ -888,6 +890,55 @@ fn apator_na_1_under_another_key_is_not_believed_for_its_check_octet() {
     });
     let believed = believed.count();
     assert!(believed <= 4, "{believed}");
+}
+
+#[test]
+fn a_status_of_the_makers_own_has_none_of_the_standards_meaning() {
+    let address = |octets: &[u8]| Address::parse(&mut &*octets).unwrap();
+    for (octets, is_own) in [
+        (hex!("b409 78563412 10 1b"), true),
+        // Only bits that are left to makers.
+        (hex!("b409 78563412 18 07"), false),
+        (hex!("b409 78563412 0b 0d"), false),
+        (hex!("b409 78563412 13 07"), false),
+        (hex!("2d2c 78563412 10 1b"), false),
+    ] {
+        assert_eq!(super::has_own_status(&address(&octets)), is_own, "{octets:02x?}");
+    }
+}
+
+#[test]
+fn a_record_that_is_repeated_tells_of_something_else() {
+    let hydrocalm = |records: &[u8]| {
+        let head = hex!("44 b409 78563412 0b 0d 7a 2a 00 0000");
+        lines(&framed(&[&head, records]), None).1.split_off(1)
+    };
+    assert_eq!(
+        hydrocalm(&hex!(
+            "0406 39300000 0406 11000000 0413 07000000 4406 05000000 0413 08000000 0413 09000000 0413 0a000000 4406 06000000"
+        )),
+        [
+            "energy 12345e3 Wh",
+            "energy 17e3 Wh t1",
+            "volume 7e-3 m3",
+            "energy 5e3 Wh s1",
+            "volume 8e-3 m3 t1",
+            "volume 9e-3 m3 u1",
+            "volume 10e-3 m3 u2",
+            "energy 6e3 Wh s1 t1"
+        ]
+    );
+    // What says itself what it is of stays so, and a fifth has no place.
+    assert_eq!(
+        hydrocalm(&hex!("0413 07000000 841013 08000000 0413 09000000")),
+        ["volume 7e-3 m3", "volume 8e-3 m3 t1", "volume 9e-3 m3 t1"]
+    );
+    let water = hex!("44 8e2c 78563412 01 07 7a 2a 00 0000 0413 39300000 0413 11000000 4413 07000000 4413 08000000");
+    let expected = ["volume 12345e-3 m3", "volume 17e-3 m3 u1", "volume 7e-3 m3 s1", "volume 8e-3 m3 s1 u1"];
+    check(&framed(&[&water]), None, &expected);
+    // Others keep what they repeat.
+    let another = hex!("44 b409 78563412 1a 0d 7a 2a 00 0000 0406 39300000 0406 11000000");
+    check(&framed(&[&another]), None, &["energy 12345e3 Wh", "energy 17e3 Wh"]);
 }
 
 #[track_caller]

@@ -206,6 +206,22 @@ fn an_answer_has_the_keys_that_scripts_rely_on() {
 }
 
 #[test]
+fn a_status_that_the_maker_lays_out_is_told_once() {
+    // RFM-AMB with 08: the module was removed; IWM-TX5 with 48, of which 40 alone is the maker's.
+    let answers = json("1244b40999003412101b7a0108000002658a08\n1244b4099900341218077a0148000002130100\n");
+    assert_eq!(answers[0]["status"], serde_json::json!({"raw": 8}));
+    let mut readings = answers[0]["readings"].as_array().unwrap().iter();
+    assert!(readings.any(|reading| reading["quantity"] == "module_removed" && reading["value"] == "1"));
+    assert_eq!(answers[1]["status"]["permanent_error"], true);
+    let text = decode(
+        Args { telegrams: vec!["1244b40999003412101b7a0108000002658a08".to_owned()], keys: None, json: false },
+        "",
+    )
+    .unwrap();
+    assert!(text.contains("status 08\n"), "{text}");
+}
+
+#[test]
 fn for_a_person_the_meter_comes_first() {
     let text = decode(
         Args { telegrams: vec![telegram(Protection::None, Form::Stripped)], keys: None, json: false },
