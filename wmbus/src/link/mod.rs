@@ -67,6 +67,7 @@ pub(crate) struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
+    #[inline(always)]
     pub(crate) fn of(known: Option<Form>, octets: &'a [u8]) -> Result<Self, Reject> {
         let form = known.map_or_else(|| Form::recognise(octets), Ok)?;
         let frame = octets.first().and_then(|l_field| octets.get(..1 + usize::from(*l_field)));

@@ -3,9 +3,9 @@
 //! The L-field comes first: what is behind it is no part of the telegram, and what it counts as the CRC of format B is
 //! one. Where the telegram then is not whole and is so the other way, the L-field was wrong, or the CRC right by chance.
 
-use super::{Scratch, Telegram, Verdict};
+use super::{Room, Scratch, Telegram, Verdict};
 use crate::link::Ways;
-use crate::{Form, Formats, Keys, Reject};
+use crate::{Address, Form, Formats, Key, Keys, Reject};
 
 impl<'a> Telegram<'a> {
     /// Decodes a frame whose form is not known. An `Err` says that not even the sender could be read.
@@ -28,13 +28,43 @@ impl<'a> Telegram<'a> {
     ) -> Result<Self, Reject> {
         let Ways { first: (form, own), other } = Ways::of(form, octets)?;
         let Scratch { first, second } = scratch;
-        let telegram = Self::decode_one(form, own, keys, formats, first);
-        match other {
-            None => telegram,
-            Some((other, octets)) => telegram_or(telegram, form, || {
-                Self::decode_one(other, octets, keys, formats, second.get_or_insert_default())
-            }),
-        }
+        // Made where it is wanted: a telegram that is moved costs as much as a record.
+        let Some((other, others)) = other else { return Self::decode_one(form, own, keys, formats, first) };
+        Self::decode_either((form, own, first), (other, others, second), &Other(keys), formats)
+    }
+
+    /// Code of its own, so that what most frames need stays in one piece.
+    #[cold]
+    #[inline(never)]
+    fn decode_either(
+        (form, octets, room): (Form, &'a [u8], &'a mut Room),
+        (other, others, second): (Form, &'a [u8], &'a mut Option<Box<Room>>),
+        keys: &Other<'_>,
+        formats: &Formats,
+    ) -> Result<Self, Reject> {
+        let telegram = Self::decode_one(form, octets, keys, formats, room);
+        telegram_or(telegram, form, || Self::decode_one(other, others, keys, formats, second.get_or_insert_default()))
+    }
+}
+
+/// Keys of whatever kind.
+struct Other<'k>(&'k dyn Keys);
+
+impl Keys for Other<'_> {
+    fn key(&self, address: &Address) -> Option<&Key> {
+        self.0.key(address)
+    }
+
+    fn is_for_all(&self, address: &Address) -> bool {
+        self.0.is_for_all(address)
+    }
+
+    fn numbered_key(&self, address: &Address, key_id: u8) -> Option<&Key> {
+        self.0.numbered_key(address, key_id)
+    }
+
+    fn network_key(&self, network: u8) -> Option<&Key> {
+        self.0.network_key(network)
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Security {
     /// Encrypted by its header, and open as it was heard: some receivers decrypt by themselves. Nothing proves that.
     pub came_open: bool,
     /// Octets at the end of the application's that were sent in the clear behind what was encrypted; no MAC covers them.
-    pub in_the_clear: usize,
+    pub in_the_clear: u16,
     /// The counter that must never fall: AFL.MCR, the counter of mode 10, or the session number of the ELL.
     pub counter: Option<u32>,
 }
@@ -131,6 +131,7 @@ struct Room {
 
 impl<'a> Telegram<'a> {
     /// Decodes a frame read in one way.
+    #[inline(always)]
     fn decode_one(
         form: Form,
         octets: &'a [u8],
@@ -230,7 +231,7 @@ impl<'a> Telegram<'a> {
     /// The record stood in the clear behind what was encrypted: whoever sent it needed no key.
     pub fn is_in_the_clear(&self, record: &DataRecord<'_>) -> bool {
         let len = record.octets.len();
-        let at = self.application.len().saturating_sub(self.security.in_the_clear);
+        let at = self.application.len().saturating_sub(self.security.in_the_clear.into());
         let (sealed, clear) = self.application.split_at_checked(at).unwrap_or_default();
         if clear.iter().all(|octet| *octet == FILLER) || len == 0 {
             return false;

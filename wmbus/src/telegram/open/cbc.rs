@@ -92,7 +92,7 @@ impl Opening {
             (Some(opened), mac) => {
                 self.verified(mac);
                 if mac.is_none() {
-                    self.security.in_the_clear = payload.len() - 16 * configuration.blocks();
+                    self.security.in_the_clear = (payload.len() - 16 * configuration.blocks()) as u16;
                 }
                 Ok(opened)
             }

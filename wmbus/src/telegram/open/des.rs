@@ -22,7 +22,7 @@ impl Opening {
         let encrypted = plain.get_mut(..len).ok_or(Reject::Truncated)?;
         let Some(key) = key.des() else { return Err(self.cut_or(Verdict::WrongKey).into()) };
         security::des_decrypt(&key, encrypted);
-        self.security.in_the_clear = sealed.payload.len() - len;
+        self.security.in_the_clear = (sealed.payload.len() - len) as u16;
         plain.strip_prefix(&CHECK).ok_or(self.cut_or(Verdict::WrongKey).into())
     }
 }
