@@ -189,8 +189,8 @@ impl TwoWay {
         self.unheard.contains_key(&meter.identity()) || self.gateway.concerns(meter)
     }
 
-    /// Takes what a meter sent just now ([`Self::is_live`]); what is to be sent to it in the window that begins now comes back. `is_prompt`: the host
-    /// sends it, and at once.
+    /// Takes what a meter sent just now ([`Self::is_live`]); what is to be sent to it in the window that begins now comes
+    /// back. `is_prompt`: the host sends it, and at once.
     pub fn hear(
         &mut self,
         telegram: &Telegram<'_>,

@@ -1,10 +1,11 @@
 //! Outages as the mesh sees them: many nodes of one phase or branch fall silent at once while others answer, and that is
 //! one event that names what they have in common; so is their return.
 //!
-//! Nobody tells that a phase is gone. A node that does not answer is evidence, and so is one that does: where a few nodes
-//! are silent that have something in common, others are probed, few at a time, until it is clear how far it reaches; where
-//! one is, those who would tell whether it is alone. Who comes back is asked again one after the other. It sends nothing: actions are carried out by its owner. The goal, to
-//! name it within two minutes, and few probes at once: `../shared/facts/plc-routes.md`, 4.
+//! Nobody tells that a phase is gone. A node that does not answer is evidence, and so is one that does: where a few
+//! nodes are silent that have something in common, others are probed, few at a time, until it is clear how far it
+//! reaches; where one is, those who would tell whether it is alone. Who comes back is asked again one after the other.
+//! It sends nothing: actions are carried out by its owner. The goal, to name it within two minutes, and few probes at
+//! once: `../shared/facts/plc-routes.md`, 4.
 
 mod confirm;
 mod open;

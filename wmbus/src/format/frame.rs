@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut};
 
 use super::{header, signature};
 use crate::link::crc;
-use crate::record::DataField;
+use crate::record::{DataField, IDLE};
 use crate::{Reject, record};
 
 /// The application layer of a compact frame.
@@ -84,5 +84,3 @@ fn signed_chain(mut octets: &[u8]) -> Option<&[u8]> {
     let mut chains = (octets.len() - fillers..=octets.len()).filter_map(|end| octets.get(..end));
     chains.find(|chain| !chain.is_empty() && signature(chain) == sent)
 }
-
-const IDLE: u8 = 0x2f;

@@ -7,6 +7,7 @@ use aes::cipher::KeyInit;
 use super::{Command, Proof};
 use crate::afl::Afl;
 use crate::ell::Ell;
+use crate::record::IDLE;
 use crate::security::{self, Purpose};
 use crate::spec::Content;
 use crate::tpl::{Configuration, Extension, ShortHeader, Status, Tpl};
@@ -131,5 +132,4 @@ fn framed(meter: &Address, body: &[u8]) -> Frame {
 
 const CI_LINK: u8 = 0x80;
 const CHECK: [u8; 2] = [0x2f, 0x2f];
-const IDLE: u8 = 0x2f;
 const KDF_A: u8 = 0x10;

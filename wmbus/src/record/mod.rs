@@ -348,4 +348,4 @@ fn add_offset<'a>(integer: i64, exponent: i8, offset: i8) -> (Value<'a>, i8) {
 // EN 13757-3:2018, table 3: special functions.
 const MANUFACTURER: u8 = 0x0f;
 const MANUFACTURER_AND_MORE: u8 = 0x1f;
-const IDLE: u8 = 0x2f;
+pub(crate) const IDLE: u8 = 0x2f;

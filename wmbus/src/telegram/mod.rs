@@ -14,7 +14,7 @@ use crate::afl::Afl;
 use crate::application::Notice;
 use crate::ell::Ell;
 use crate::link::Body;
-use crate::record::{DataRecord, Records, Unit, Value};
+use crate::record::{DataRecord, IDLE, Records, Unit, Value};
 use crate::spec::Content;
 use crate::tpl::{Status, Tpl};
 use crate::vendor::{self, Answer};
@@ -233,7 +233,7 @@ impl<'a> Telegram<'a> {
         let len = record.octets.len();
         let at = self.application.len().saturating_sub(self.security.in_the_clear.into());
         let (sealed, clear) = self.application.split_at_checked(at).unwrap_or_default();
-        if clear.iter().all(|octet| *octet == FILLER) || len == 0 {
+        if clear.iter().all(|octet| *octet == IDLE) || len == 0 {
             return false;
         }
         match self.application.as_ptr_range().contains(&record.octets.as_ptr()) {
@@ -388,6 +388,3 @@ impl fmt::Display for Telegram<'_> {
         Ok(())
     }
 }
-
-/// What meters put between records.
-const FILLER: u8 = 0x2f;

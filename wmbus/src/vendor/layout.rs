@@ -6,7 +6,7 @@ use bytes::TryGetError;
 
 use super::field::{Row, is_model};
 use super::translation::Translation;
-use crate::record::{DataRecord, Dib, Outline, Records, outlines};
+use crate::record::{DataRecord, Dib, IDLE, Outline, Records, outlines};
 use crate::spec::Content;
 use crate::tpl::{ShortHeader, Tpl};
 use crate::{Address, Key, Reject, SecurityMode, Verdict};
@@ -223,7 +223,7 @@ impl Sent<'_> {
         let mode = self.tpl.and_then(|tpl| tpl.header).map(|header| SecurityMode::of(header.configuration.mode()));
         let is_in_blocks =
             matches!(mode, Some(SecurityMode::DesCbc | SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv));
-        let is_last = |octet: &u8| !is_in_blocks || *octet != FILL;
+        let is_last = |octet: &u8| !is_in_blocks || *octet != IDLE;
         octets.get(..octets.iter().rposition(is_last).map_or(0, |last| last + 1)).unwrap_or(octets)
     }
 
@@ -379,6 +379,3 @@ impl Fault {
         }
     }
 }
-
-/// The DIF of an idle filler.
-const FILL: u8 = 0x2f;

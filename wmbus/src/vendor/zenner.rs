@@ -16,6 +16,7 @@ use bytes::Buf;
 use super::layout::{Fault, Layout, Maker, Place, Sent};
 use super::qundis::WALK_BY;
 use super::translation::{Translation, counted};
+use crate::record::IDLE;
 
 pub(super) const MAKER: Maker = Maker { manufacturers: &["ZRI"], layouts: &[LAYOUTS, WALK_BY], ..Maker::PLAIN };
 
@@ -43,7 +44,7 @@ fn water(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
 
 /// The block ended before its register did. One octet of fill on top is believed: it is in registers from 3,080 m3 on.
 fn is_fill(register: u32, behind: &[u8]) -> bool {
-    register.to_le_bytes().ends_with(&[FILL; 2]) && behind.iter().all(|octet| *octet == FILL)
+    register.to_le_bytes().ends_with(&[IDLE; 2]) && behind.iter().all(|octet| *octet == IDLE)
 }
 
 /// Type F with the hundred years of 2100, which are not those of the dates beside it.
@@ -58,7 +59,6 @@ fn clock(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), F
 
 /// The DIF before data of the manufacturer's own.
 const MANUFACTURER: u8 = 0x0f;
-const FILL: u8 = 0x2f;
 const VIB_DATE_TIME: &[u8] = &[0x6d];
 const HUNDRED_YEARS: u8 = 0x60;
 const YEARS_2100: u8 = 0x40;
