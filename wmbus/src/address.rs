@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use bytes::{Buf, BufMut};
+use bytes::BufMut;
 
 use crate::Reject;
 
@@ -22,12 +22,9 @@ pub struct Address {
 impl Address {
     /// Reads eight octets in the order of the link layer (M-field, then A-field). EN 13757-4:2019, 12.5.
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
-        Ok(Self {
-            manufacturer: buf.try_get_u16_le()?,
-            identification: buf.try_get_u32_le()?,
-            version: buf.try_get_u8()?,
-            device_type: buf.try_get_u8()?,
-        })
+        let &[m, n, a, b, c, d, version, device_type] = Self::octets(buf)?;
+        let (manufacturer, identification) = (u16::from_le_bytes([m, n]), u32::from_le_bytes([a, b, c, d]));
+        Ok(Self { manufacturer, identification, version, device_type })
     }
 
     /// Appends what [`Self::parse`] reads.
@@ -40,13 +37,16 @@ impl Address {
 
     /// Reads eight octets in the order of the long transport header. EN 13757-7:2018, 7.4.
     pub fn parse_long(buf: &mut &[u8]) -> Result<Self, Reject> {
-        let identification = buf.try_get_u32_le()?;
-        Ok(Self {
-            manufacturer: buf.try_get_u16_le()?,
-            identification,
-            version: buf.try_get_u8()?,
-            device_type: buf.try_get_u8()?,
-        })
+        let &[a, b, c, d, m, n, version, device_type] = Self::octets(buf)?;
+        let (manufacturer, identification) = (u16::from_le_bytes([m, n]), u32::from_le_bytes([a, b, c, d]));
+        Ok(Self { manufacturer, identification, version, device_type })
+    }
+
+    #[inline(always)]
+    fn octets<'a>(buf: &mut &'a [u8]) -> Result<&'a [u8; 8], Reject> {
+        let (octets, rest) = buf.split_first_chunk().ok_or(Reject::Truncated)?;
+        *buf = rest;
+        Ok(octets)
     }
 
     /// Appends what [`Self::parse_long`] reads.

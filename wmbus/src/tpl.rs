@@ -63,6 +63,7 @@ pub enum Extension {
 
 impl Tpl {
     /// Reads CI-field and header and leaves `buf` at the application data.
+    #[inline(always)]
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
         let ci_field = buf.try_get_u8()?;
         let row = spec::tpl(ci_field).ok_or(match CI_MANUFACTURER.contains(&ci_field) {
@@ -92,12 +93,11 @@ impl Tpl {
 }
 
 impl ShortHeader {
+    #[inline(always)]
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
-        Ok(Self {
-            access_number: buf.try_get_u8()?,
-            status: Status(buf.try_get_u8()?),
-            configuration: Configuration::parse(buf)?,
-        })
+        let (&[access_number, status], rest) = buf.split_first_chunk().ok_or(Reject::Truncated)?;
+        *buf = rest;
+        Ok(Self { access_number, status: Status(status), configuration: Configuration::parse(buf)? })
     }
 
     pub fn emit(&self, out: &mut Vec<u8>) {
@@ -108,6 +108,7 @@ impl ShortHeader {
 
 impl Configuration {
     /// Reads the field and, for modes 7 and 10, its extension.
+    #[inline(always)]
     pub fn parse(buf: &mut &[u8]) -> Result<Self, Reject> {
         let field = buf.try_get_u16_le()?;
         let extension = match Self::mode_of(field) {

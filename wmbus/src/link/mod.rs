@@ -59,29 +59,27 @@ pub(crate) struct Body<'a> {
     pub(crate) is_cut: bool,
 }
 
-/// The form and the octets of a frame, and others where these are not certain.
+/// The form and the octets of a frame, and others, since these are not certain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ways<'a> {
     pub(crate) first: (Form, &'a [u8]),
-    pub(crate) other: Option<(Form, &'a [u8])>,
+    pub(crate) other: (Form, &'a [u8]),
 }
 
 impl<'a> Ways<'a> {
+    /// None where all octets are a frame of the form, and nothing else.
     #[inline(always)]
-    pub(crate) fn of(known: Option<Form>, octets: &'a [u8]) -> Result<Self, Reject> {
-        let form = known.map_or_else(|| Form::recognise(octets), Ok)?;
-        let frame = octets.first().and_then(|l_field| octets.get(..1 + usize::from(*l_field)));
-        Ok(match (form, frame) {
+    pub(crate) fn of(form: Form, is_told: bool, octets: &'a [u8]) -> Option<Self> {
+        let frame = octets.get(..1 + usize::from(*octets.first()?))?;
+        match form {
             // Some receivers append octets; some rewrite the L-field, and then all octets are the frame's.
-            (Form::Stripped, Some(frame)) if frame.len() < octets.len() => {
-                Self { first: (form, frame), other: Some((form, octets)) }
-            }
+            Form::Stripped if frame.len() < octets.len() => Some(Self { first: (form, frame), other: (form, octets) }),
             // One CRC may be right by chance.
-            (Form::FormatB, Some(frame)) if known.is_none() && frame.len() <= FIRST_BLOCK_B => {
-                Self { first: (form, octets), other: Some((Form::Stripped, frame)) }
+            Form::FormatB if !is_told && frame.len() <= FIRST_BLOCK_B => {
+                Some(Self { first: (form, octets), other: (Form::Stripped, frame) })
             }
-            _ => Self { first: (form, octets), other: None },
-        })
+            _ => None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The L-field comes first: what is behind it is no part of the telegram, and what it counts as the CRC of format B is
 //! one. Where the telegram then is not whole and is so the other way, the L-field was wrong, or the CRC right by chance.
 
-use super::{Room, Scratch, Telegram, Verdict};
+use super::{Scratch, Telegram, Verdict};
 use crate::link::Ways;
 use crate::{Address, Form, Formats, Key, Keys, Reject};
 
@@ -26,24 +26,34 @@ impl<'a> Telegram<'a> {
         formats: &Formats,
         scratch: &'a mut Scratch,
     ) -> Result<Self, Reject> {
-        let Ways { first: (form, own), other } = Ways::of(form, octets)?;
-        let Scratch { first, second } = scratch;
-        // Made where it is wanted: a telegram that is moved costs as much as a record.
-        let Some((other, others)) = other else { return Self::decode_one(form, own, keys, formats, first) };
-        Self::decode_either((form, own, first), (other, others, second), &Other(keys), formats)
+        let is_told = form.is_some();
+        let form = form.map_or_else(|| Form::recognise(octets), Ok)?;
+        match Ways::of(form, is_told, octets) {
+            // Made where it is wanted: a telegram that is moved costs as much as a record.
+            None => Self::decode_one(form, octets, keys, formats, &mut scratch.first),
+            Some(ways) => {
+                let mut either = Err(Reject::Truncated);
+                Self::decode_either(&mut either, ways, &Other(keys), formats, scratch);
+                either
+            }
+        }
     }
 
-    /// Code of its own, so that what most frames need stays in one piece.
+    /// Code of its own, so that what most frames need stays in one piece. It writes to a place of its own, too: the
+    /// telegram of most frames need not have one.
     #[cold]
     #[inline(never)]
     fn decode_either(
-        (form, octets, room): (Form, &'a [u8], &'a mut Room),
-        (other, others, second): (Form, &'a [u8], &'a mut Option<Box<Room>>),
+        out: &mut Result<Self, Reject>,
+        Ways { first: (form, octets), other: (other, others) }: Ways<'a>,
         keys: &Other<'_>,
         formats: &Formats,
-    ) -> Result<Self, Reject> {
-        let telegram = Self::decode_one(form, octets, keys, formats, room);
-        telegram_or(telegram, form, || Self::decode_one(other, others, keys, formats, second.get_or_insert_default()))
+        Scratch { first, second }: &'a mut Scratch,
+    ) {
+        let telegram = Self::decode_one(form, octets, keys, formats, first);
+        *out = telegram_or(telegram, form, || {
+            Self::decode_one(other, others, keys, formats, second.get_or_insert_default())
+        });
     }
 }
 

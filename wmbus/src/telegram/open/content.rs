@@ -4,11 +4,11 @@ use super::{Opened, Opening, Stop};
 use crate::format::{CompactFrame, FormatFrame};
 use crate::spec::Content;
 use crate::telegram::Compact;
-use crate::tpl::Tpl;
 use crate::{Formats, Reject};
 
 impl Opening {
     /// The application octets, those of the full frame where they came as a compact one.
+    #[inline(always)]
     pub(super) fn content<'a>(
         &mut self,
         application: &'a [u8],
@@ -16,11 +16,11 @@ impl Opening {
         full: &'a mut Vec<u8>,
     ) -> Opened<'a> {
         let cut = self.lacks_octets().then_some(Stop::from(Reject::Truncated));
-        let Some(tpl) = self.tpl else { return (application, cut) };
+        let Some(tpl) = &mut self.tpl else { return (application, cut) };
         match tpl.content {
             Content::CompactFrame => match self.full_frame(application, formats, full) {
                 Ok(()) => {
-                    self.tpl = Some(Tpl { content: Content::Records, ..tpl });
+                    self.tpl.iter_mut().for_each(|tpl| tpl.content = Content::Records);
                     (full, None)
                 }
                 Err(reject) => (application, Some(cut.unwrap_or(reject.into()))),

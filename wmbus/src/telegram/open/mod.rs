@@ -139,7 +139,10 @@ impl Opening {
         }
         let tpdu = rest;
         let tpl = match Tpl::parse(&mut rest) {
-            Ok(tpl) => *self.tpl.insert(tpl),
+            Ok(tpl) => {
+                self.tpl = Some(tpl);
+                tpl
+            }
             Err(reject @ (Reject::ManufacturerCi(ci_field) | Reject::UnsupportedCi(ci_field))) => {
                 // What the manufacturer sends is there for those who know it.
                 self.tpl = Some(Tpl::bare(ci_field));
