@@ -9,6 +9,7 @@ mod fault;
 pub mod plc;
 mod raw;
 mod read;
+mod receivers;
 pub mod similar;
 mod values;
 mod words;

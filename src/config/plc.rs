@@ -10,6 +10,7 @@ use plc::g3::adp::Band;
 use super::ReceiverSource;
 use super::fault::Problem;
 use super::raw::Table;
+use super::receivers::Taken;
 use super::values::{duration_within, one_of, path_from, port_problem};
 use super::words::{host_and_port, topic_level};
 
@@ -56,20 +57,18 @@ pub enum Unlisted {
     Decline,
 }
 
-pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path) -> Vec<Plc> {
+pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path, taken: &mut Taken) -> Vec<Plc> {
     let mut networks = Vec::new();
     let mut names = BTreeSet::new();
     let mut pans = BTreeSet::new();
-    let mut sources = BTreeSet::new();
     for (n, mut table) in tables.into_iter().enumerate() {
         let name = table.read("name", format!("plc{n}"), topic_level);
         if !names.insert(name.clone()) {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another network")));
         }
         let source = source(&mut table, base);
-        if let Some(source) = source.as_ref().filter(|source| !sources.insert(source.to_string())) {
-            let key = if matches!(source, ReceiverSource::Tcp(_)) { "tcp" } else { "port" };
-            table.blame(key, Problem::wrong(format!("\"{source}\" is another network's")));
+        if let Some((key, problem)) = source.as_ref().and_then(|source| taken.by(source, format!("network {name:?}"))) {
+            table.blame(key, problem);
         }
         let band = table.read("band", Band::default(), band);
         let pan_id = table.required("pan_id", pan_id);

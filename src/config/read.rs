@@ -6,19 +6,15 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use wmbus::receiver::{KINDS, Kind, Mode};
-
 use super::electricity::electricity;
 use super::fault::{Fault, Faults, Problem};
 use super::plc::networks;
 use super::raw::Table;
-use super::values::{
-    duration_within, file_from, one_of, path_from, port_problem, secret_from, size_within, table_from,
-};
-use super::words::{broker, host_and_port, medium, of_type, socket, topic_level, word, zone};
+use super::receivers::{Taken, receivers};
+use super::values::{duration_within, file_from, one_of, path_from, secret_from, size_within, table_from};
+use super::words::{broker, medium, of_type, socket, topic_level, word, zone};
 use super::{
-    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Receiver, ReceiverSource, Span, Store, Time,
-    Tls, Unit, Uplink,
+    Acknowledge, Broker, Config, Control, DAY, HOUR, Log, MINUTE, Meters, Span, Store, Time, Tls, Unit, Uplink,
 };
 use crate::clock;
 use crate::reading::raw::RawLimits;
@@ -32,9 +28,10 @@ pub(super) fn config(text: &str, base: &Path) -> (Config, Vec<Fault>) {
     let mut root = Table::root(text, &faults);
     let has_uplink = root.contains("uplink");
     let unit = unit(root.table("unit"), base, has_uplink);
-    let wmbus = receivers(root.tables("wmbus"), base);
+    let mut taken = Taken::default();
+    let wmbus = receivers(root.tables("wmbus"), base, &mut taken);
     let meters = meters(root.table("meters"), base);
-    let plc = networks(root.tables("plc"), base);
+    let plc = networks(root.tables("plc"), base, &mut taken);
     let electricity = electricity(root.table("electricity"), &plc, base);
     let store = store(root.table("store"));
     let uplink = root.optional_table("uplink").and_then(|table| uplink(table, base));
@@ -67,89 +64,6 @@ fn unit(mut table: Table<'_>, base: &Path, has_uplink: bool) -> Unit {
     Unit { utility, id: id.unwrap_or(default.id), state_dir, address }
 }
 
-fn receivers(tables: Vec<Table<'_>>, base: &Path) -> Vec<Receiver> {
-    let kinds: Vec<(&str, &'static Kind)> = KINDS.iter().map(|kind| (kind.name, kind)).collect();
-    let mut receivers = Vec::new();
-    let mut names = BTreeSet::new();
-    for (n, mut table) in tables.into_iter().enumerate() {
-        let name = table.read("name", format!("wmbus{n}"), word);
-        if !names.insert(name.clone()) {
-            table.blame("name", Problem::wrong(format!("{name:?} is the name of another receiver")));
-        }
-        let kind = table.required("kind", one_of(&kinds));
-        let default = kind.map_or(Mode::default(), Kind::default_mode);
-        let mode = table.read("mode", default, one_of(&Mode::ALL.map(|mode| (mode.name(), mode))));
-        if let Some(kind) = kind.filter(|kind| !kind.modes.is_empty() && !kind.modes.contains(&mode)) {
-            table.blame("mode", Problem::wrong(format!("a receiver of kind {:?} cannot listen to {mode}", kind.name)));
-        }
-        let source = source(&mut table, kind, base);
-        let reenumerate = table.flag("reenumerate", false);
-        if reenumerate && !matches!(source, None | Some(ReceiverSource::Serial { .. })) {
-            table.blame("reenumerate", Problem::wrong("has no use without a `port`"));
-        }
-        table.finish();
-        if let (Some(kind), Some(source)) = (kind, source) {
-            receivers.push(Receiver { name, kind, source, mode, reenumerate });
-        }
-    }
-    receivers
-}
-
-/// Exactly one of `port`, `tcp`, `udp` and `command`.
-fn source(table: &mut Table<'_>, kind: Option<&Kind>, base: &Path) -> Option<ReceiverSource> {
-    let given = ["port", "tcp", "udp", "command"].into_iter().filter(|key| table.contains(key)).count();
-    let baud = table.integer("baud", 300..4_000_001).unwrap_or(kind.map_or(57_600, |kind| kind.baud));
-    let port = table.optional("port", path_from(base));
-    if let Some(problem) = port.as_deref().and_then(port_problem) {
-        table.blame("port", problem);
-    }
-    let tcp = table.optional("tcp", host_and_port);
-    let udp = table.optional("udp", host_and_port);
-    let command = table.texts("command");
-    if given != 1 {
-        table.blame(
-            "port",
-            Problem::wrong("exactly one of `port`, `tcp`, `udp` and `command` says where the octets come from"),
-        );
-        return None;
-    }
-    if table.contains("command") && command.first().is_none_or(String::is_empty) {
-        table.blame("command", Problem::wrong("is empty: the first word is the program"));
-        return None;
-    }
-    let is_missing = |program: &&String| program.contains('/') && !Path::new(program).exists();
-    if let Some(program) = command.first().filter(is_missing) {
-        table.blame("command", Problem::absent(format!("{program:?} does not exist")));
-    }
-    let serial = port.map(|path| ReceiverSource::Serial { path, baud });
-    let source = serial.or(tcp.map(ReceiverSource::Tcp)).or(udp.map(ReceiverSource::Udp));
-    let source = source.or((!command.is_empty()).then_some(ReceiverSource::Command(command)));
-    if let (Some(kind), Some(source)) = (kind, &source) {
-        if let Some((key, text)) = misfit(kind, source) {
-            table.blame(key, Problem::wrong(format!("a receiver of kind {:?} {text}", kind.name)));
-        }
-    }
-    source
-}
-
-/// Why receivers of this kind are not to be had from there: the key and the reason.
-fn misfit(kind: &Kind, source: &ReceiverSource) -> Option<(&'static str, &'static str)> {
-    let key = match source {
-        ReceiverSource::Serial { .. } => return None,
-        ReceiverSource::Tcp(_) => "tcp",
-        ReceiverSource::Udp(_) => "udp",
-        ReceiverSource::Command(_) => "command",
-    };
-    // A receiver that is told its mode has to be spoken to.
-    let is_spoken_to = !kind.modes.is_empty();
-    match kind.name {
-        "auto" => Some((key, "has a `port`: only there the speed can be changed")),
-        "raw" if key == "udp" => Some((key, "does not come in lines")),
-        _ if is_spoken_to && key != "tcp" => Some((key, "has a `port` or a `tcp` address")),
-        _ => None,
-    }
-}
-
 fn meters(mut table: Table<'_>, base: &Path) -> Meters {
     let default = Meters::default();
     let keys = table.optional("keys", secret_from(base));
@@ -162,13 +76,18 @@ fn meters(mut table: Table<'_>, base: &Path) -> Meters {
             .read("raw_size", default.raw.octets, |text| size_within(64 << 10, 1 << 30)(text).map(|n| n as usize)),
     };
     let everybody = treatment(&mut table, default.groups.default);
-    let named = table.tables("group").into_iter().enumerate().map(|(n, table)| group(n, table, &everybody)).collect();
+    let mut names = BTreeSet::new();
+    let groups = table.tables("group").into_iter().enumerate();
+    let named = groups.map(|(n, table)| group(n, table, &everybody, &mut names)).collect();
     table.finish();
     Meters { keys, limit, silent_after, raw, groups: Groups { named, default: everybody } }
 }
 
-fn group(n: usize, mut table: Table<'_>, everybody: &Group) -> Group {
+fn group(n: usize, mut table: Table<'_>, everybody: &Group, names: &mut BTreeSet<String>) -> Group {
     let name = table.read("name", format!("group{n}"), word);
+    if !names.insert(name.clone()) {
+        table.blame("name", Problem::wrong(format!("{name:?} is the name of another group")));
+    }
     let members = members(&mut table);
     let group = Group { name: name.into(), members, ..treatment(&mut table, everybody.clone()) };
     table.finish();

@@ -177,7 +177,7 @@ retenton = "60d"
         &[
             "dcu.toml:3: unit.id: \"unit/7\" may have letters, digits, `-`, `_` and `.` only",
             "dcu.toml:7: wmbus[0].port: \"/dev/ttyUSB9\" does not exist",
-            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"im170a\", \"iu891a\", \"amb8465\", \"amb3665\", \"cul\", \"rc1180\", \"auto\", \"rtl_wmbus\", \"rtl_433\", \"hex\", \"raw\"",
+            "dcu.toml:10: wmbus[1].kind: \"im817a\" is not one of \"im871a\", \"im170a\", \"iu891a\", \"amb8465\", \"amb3665\", \"cul\", \"rc1180\", \"auto\", \"rtl_wmbus\", \"rtl_433\", \"hex\", \"raw\": did you mean \"im871a\"?",
             "dcu.toml:14: store.commit_window: \"5 minutes\" is not a duration such as \"15min\" (units: ms s min h d w)",
             "dcu.toml:15: store.retenton: unknown key, did you mean `retention`?",
         ],
@@ -235,6 +235,41 @@ fn a_receiver_is_looked_for_only_where_it_can_be() {
     for source in ["tcp = \"gateway:4001\"", "udp = \"127.0.0.1:4002\"", "command = [\"cat\"]"] {
         check("auto", source, no_port);
     }
+}
+
+#[test]
+fn a_place_has_one_receiver_or_modem_and_a_name_one_group() {
+    let check = |rest: &str, expected: &[&str]| {
+        let (_, faults) = Config::parse(&format!("[[wmbus]]\nname = \"roof\"\n{rest}"), Path::new(""));
+        let wrong = faults.iter().filter(|fault| fault.gravity == Gravity::Wrong);
+        let said: Vec<_> = wrong.map(|fault| fault.of(Path::new("dcu.toml"))).collect();
+        assert_eq!(said, expected, "{rest}");
+    };
+    let udp = "kind = \"hex\"\nudp = \"127.0.0.1:4002\"\n";
+    check(
+        &format!("{udp}[[wmbus]]\n{udp}"),
+        &["dcu.toml:7: wmbus[1].udp: \"127.0.0.1:4002\" is taken by receiver \"roof\""],
+    );
+    let command = |channel| format!("kind = \"rtl_wmbus\"\ncommand = [\"rtl\", \"{channel}\"]\n");
+    check(&format!("{}[[wmbus]]\n{}", command(0), command(1)), &[]);
+    // One port by two names.
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("by-id");
+    std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+    check(
+        &format!("kind = \"cul\"\nport = \"/dev/null\"\n[[plc]]\npan_id = \"781d\"\nport = \"{}\"\n", link.display()),
+        &[&format!("dcu.toml:7: plc[0].port: \"{}\" is taken by receiver \"roof\"", link.display())],
+    );
+    let group = "[[meters.group]]\nname = \"gas\"\nmedium = [\"gas\"]\n";
+    check(&format!("{udp}{group}{group}"), &["dcu.toml:9: meters.group[1].name: \"gas\" is the name of another group"]);
+}
+
+#[test]
+fn a_byte_order_mark_in_front_of_a_file_is_none_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("dcu.toml");
+    fs::write(&path, "\u{feff}[log]\r\nlevel = \"debug\"\r\n").unwrap();
+    assert_eq!(Config::load(&path).unwrap().0.log.level, "debug");
 }
 
 #[test]
@@ -602,9 +637,9 @@ channel = "feeder"
             "dcu.toml:7: plc[1].port: exactly one of `port` and `tcp` says where the modem is",
             "dcu.toml:8: plc[1].name: \"a\" is the name of another network",
             "dcu.toml:9: plc[1].pan_id: \"791d\" has bits of 0300 set, which no PAN id may; 781d has not",
-            "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"rf\"",
+            "dcu.toml:10: plc[1].band: \"cenelec\" is not one of \"cenelec-a\", \"cenelec-b\", \"fcc\", \"rf\": did you mean \"cenelec-a\"?",
             "dcu.toml:11: plc[1].key_index: 2 is not between 0 and 1",
-            "dcu.toml:15: plc[2].tcp: \"192.0.2.1:4001\" is another network's",
+            "dcu.toml:15: plc[2].tcp: \"192.0.2.1:4001\" is taken by network \"a\"",
             "dcu.toml:16: plc[2].pan_id: 781d is another network's",
             "dcu.toml:17: plc[2].eui64: \"12\" is not an EUI-64 such as \"001122ffff000001\"",
             "dcu.toml:18: plc[2].prefix: \"2001:db8::/64\" is not a prefix such as \"fd00:1:2:3::/64\"",

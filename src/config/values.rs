@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fault::{Problem, redacted};
+use super::similar::nearest;
 
 /// `200ms`, `5s`, `15min`, `1h`, `60d`: a whole number and one unit.
 ///
@@ -84,7 +85,9 @@ pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> R
         Some((_, value)) => Ok(*value),
         None => {
             let known: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            Err(Problem::wrong(format!("{text:?} is not one of {}", known.join(", "))))
+            let meant = nearest(text, words.iter().map(|(word, _)| *word));
+            let meant = meant.map_or(String::new(), |meant| format!(": did you mean {meant:?}?"));
+            Err(Problem::wrong(format!("{text:?} is not one of {}{meant}", known.join(", "))))
         }
     }
 }
@@ -214,12 +217,17 @@ pub fn text_of(path: &Path, limit: u64) -> io::Result<String> {
 pub fn text_from(source: impl Read, limit: u64) -> io::Result<String> {
     let mut text = String::new();
     source.take(limit + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > limit {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} KiB", limit >> 10))),
-        false => Ok(text),
+    if text.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} KiB", limit >> 10)));
     }
+    // Editors on Windows put one in front.
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
 }
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
 /// Of one table that is a file.
 const MOST_TABLE: u64 = 1 << 20;
 
