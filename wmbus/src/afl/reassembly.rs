@@ -122,7 +122,12 @@ impl Reassembly {
             return;
         }
         let sender = pending.sender;
-        self.pending.extend(pending.split());
+        for part in pending.split() {
+            // The first fragment of two messages, neither of which opened, is held once.
+            if !self.pending.iter().any(|pending| pending.is(&part)) {
+                self.pending.push_back(part);
+            }
+        }
         self.bound(sender);
     }
 
@@ -246,6 +251,13 @@ impl Fragment {
 }
 
 impl Pending {
+    /// The same fragments of the same meter.
+    fn is(&self, other: &Self) -> bool {
+        let ids = self.fragments.keys().eq(other.fragments.keys());
+        ids && self.sender == other.sender
+            && self.fragments.values().zip(other.fragments.values()).all(|(a, b)| a.is(b))
+    }
+
     /// A fragment without a message counter belongs to whatever it fits.
     fn may_hold(&self, afl: &Afl) -> bool {
         let counter = self.fragments.values().find_map(|fragment| fragment.afl.counter);

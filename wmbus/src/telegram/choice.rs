@@ -103,6 +103,8 @@ fn telegram_or<'a>(
 /// How well a telegram fits the way it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Belief {
+    /// Not even the sender.
+    Nothing,
     /// Octets are missing.
     Cut,
     /// Its protection does not open.
@@ -116,7 +118,7 @@ enum Belief {
 
 impl Belief {
     fn of(telegram: &Result<Telegram<'_>, Reject>) -> Self {
-        let Ok(telegram) = telegram else { return Self::Cut };
+        let Ok(telegram) = telegram else { return Self::Nothing };
         match telegram.verdict {
             Verdict::Truncated => Self::Cut,
             Verdict::WrongKey | Verdict::BadMac | Verdict::BadCrc => Self::Wrong,
@@ -184,5 +186,13 @@ mod tests {
                 check(form, &shorter, " ok: volume 28504e-3 m3");
             }
         }
+    }
+
+    #[test]
+    fn a_length_that_counts_nothing_leaves_the_sender() {
+        let octets =
+            Message::new(METER, 42, &[]).protection(Protection::AesCbcIv(&key())).emit(Form::Stripped).unwrap();
+        let octets = [&[0], &octets[1..octets.len() - 3]].concat();
+        check(None, &octets, " truncated (octets missing)");
     }
 }

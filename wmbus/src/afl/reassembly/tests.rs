@@ -95,6 +95,28 @@ fn messages_of_two_meters_and_two_counters_do_not_mix() {
 }
 
 #[test]
+fn the_first_fragment_of_two_messages_that_did_not_open_is_held_once() {
+    let frames = fragments(METER, 7, 5);
+    let mut damaged = frames[3].clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let mut forged = damaged.clone();
+    *forged.last_mut().unwrap() ^= 2;
+    let mut reassembly = Reassembly::new(Limits { per_meter: 3, ..Limits::default() });
+    let now = Instant::now();
+    for frame in [&damaged, &forged, &frames[1], &frames[2], &frames[0]] {
+        hear(&mut reassembly, frame, now);
+    }
+    assert_eq!(message(&mut reassembly), None);
+    // The two that were not right, and once the first one.
+    assert_eq!(reassembly.len(), 3);
+    assert_eq!(hear(&mut reassembly, &frames[3], now), Taken::New);
+    reassembly.handle_timeout(now + Limits::default().timeout);
+    let given_up = std::iter::from_fn(|| reassembly.poll_event());
+    let first = given_up.filter(|event| matches!(event, Event::Expired(held) if held.contains(&frames[0]))).count();
+    assert_eq!(first, 1);
+}
+
+#[test]
 fn what_is_missing_too_long_is_given_up_with_its_frames() {
     let frames = fragments(METER, 7, 5);
     let mut reassembly = Reassembly::new(Limits { timeout: 10 * SECOND, ..Limits::default() });
