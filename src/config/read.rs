@@ -32,7 +32,7 @@ pub(super) fn config(text: &str, base: &Path) -> (Config, Vec<Fault>) {
     let wmbus = receivers(root.tables("wmbus"), base, &mut taken);
     let meters = meters(root.table("meters"), base);
     let plc = networks(root.tables("plc"), base, &mut taken);
-    let electricity = electricity(root.table("electricity"), &plc, base);
+    let electricity = electricity(root.table("electricity"), &plc, base, &mut taken);
     let store = store(root.table("store"));
     let uplink = root.optional_table("uplink").and_then(|table| uplink(table, base));
     let time = time(root.table("time"));

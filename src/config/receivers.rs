@@ -20,25 +20,27 @@ pub(super) struct Taken(BTreeMap<(&'static str, String), String>);
 impl Taken {
     /// Takes a place for somebody; where it is taken, the key that names it, and what is wrong.
     pub(super) fn by(&mut self, source: &ReceiverSource, who: String) -> Option<(&'static str, Problem)> {
-        let key = key_of(source);
-        let place = match source {
-            // One port has many names below /dev/serial.
-            ReceiverSource::Serial { path, .. } => {
-                fs::canonicalize(path).unwrap_or_else(|_| path.clone()).display().to_string()
-            }
-            ReceiverSource::Tcp(address) | ReceiverSource::Udp(address) => address.to_ascii_lowercase(),
-            ReceiverSource::Command(words) => words.join("\0"),
+        let (said, place) = match source {
+            ReceiverSource::Serial { path, .. } => return self.port(path, who),
+            ReceiverSource::Tcp(address) | ReceiverSource::Udp(address) => (address, address.to_ascii_lowercase()),
+            ReceiverSource::Command(words) => (words.first()?, words.join("\0")),
         };
+        self.place(key_of(source), place, said, who)
+    }
+
+    /// The same of a serial port, which has many names below /dev/serial.
+    pub(super) fn port(&mut self, path: &Path, who: String) -> Option<(&'static str, Problem)> {
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.place("port", place.display().to_string(), &path.display().to_string(), who)
+    }
+
+    fn place(&mut self, key: &'static str, place: String, said: &str, who: String) -> Option<(&'static str, Problem)> {
         match self.0.entry((key, place)) {
             Entry::Vacant(free) => {
                 free.insert(who);
                 None
             }
-            Entry::Occupied(other) => {
-                let said = source.to_string();
-                let text = format!("{:?} is taken by {}", said.trim_start_matches("udp "), other.get());
-                Some((key, Problem::wrong(text)))
-            }
+            Entry::Occupied(other) => Some((key, Problem::wrong(format!("{said:?} is taken by {}", other.get())))),
         }
     }
 }

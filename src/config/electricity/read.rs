@@ -18,12 +18,18 @@ use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, Pr
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
+use crate::config::receivers::Taken;
 use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, table_from};
 use crate::config::words::{host_and_port, word, zone};
 use crate::config::{Companion, MINUTE};
 use crate::reading::{EventTable, MeterId, Obis};
 
-pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], base: &Path) -> Electricity {
+pub(in crate::config) fn electricity(
+    mut table: Table<'_>,
+    networks: &[Plc],
+    base: &Path,
+    taken: &mut Taken,
+) -> Electricity {
     let keys = table.optional("keys", secret_from(base));
     let peers = table.optional("peers", file_from(base));
     let system_title = table.optional("system_title", title);
@@ -32,7 +38,7 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     let push = table.optional_table("push").and_then(push);
     let files = CompanionFiles { base, read: RefCell::default() };
     let everybody = manner(&mut table, Manner::default(), &files);
-    let channels = channels(table.tables("channel"), networks, base);
+    let channels = channels(table.tables("channel"), networks, base, taken);
     let groups: Vec<(String, Manner)> =
         table.tables("group").into_iter().map(|table| group(table, &everybody, &files)).collect();
     let has_own = keys.is_some();
@@ -65,10 +71,8 @@ pub(in crate::config) fn electricity(mut table: Table<'_>, networks: &[Plc], bas
     }
     let is_named = |manner: &Manner| manner.is_ciphered() || manner.has_signatures();
     if system_title.is_none() && !table.contains("system_title") && needs(is_named) {
-        table.blame(
-            "system_title",
-            Problem::wrong("is missing: there are meters with keys, to which the unit has a name"),
-        );
+        let text = "is missing: there are meters with keys, to which the unit has a name";
+        table.blame("system_title", Problem::wrong(text));
     }
     table.finish();
     Electricity { keys, peers, system_title, retries, channels, meters, tasks, push, events, companion_events }
@@ -171,7 +175,7 @@ fn title(text: &str) -> Result<[u8; 8], Problem> {
     }
 }
 
-fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channel> {
+fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path, taken: &mut Taken) -> Vec<Channel> {
     let mut names = BTreeSet::new();
     let read = |(n, mut table): (usize, Table<'_>)| {
         let name = table.read("name", format!("channel{n}"), word);
@@ -184,6 +188,9 @@ fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path) -> Vec<Channe
         let port = table.optional("port", path_from(base));
         if let Some(problem) = port.as_deref().and_then(port_problem) {
             table.blame("port", problem);
+        }
+        if let Some((key, problem)) = port.as_ref().and_then(|port| taken.port(port, format!("channel {name:?}"))) {
+            table.blame(key, problem);
         }
         let udp = datagrams(&mut table, link);
         for (one, other) in [("port", "tcp"), ("port", "udp"), ("tcp", "udp")] {
