@@ -207,8 +207,9 @@ pub(crate) fn afl(mut octets: &[u8]) {
         let Ok(telegram) = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch) else { continue };
         look_at(&telegram);
         taken += u64::from(reassembly.handle_telegram(&telegram, now) == Taken::New);
-        reassembly.handle_timeout(now);
         came += messages(&mut reassembly, len & 0x40 != 0, now);
+        // What did not open may be too late by now.
+        reassembly.handle_timeout(now);
         assert!(reassembly.len() <= 4);
     }
     while let Some(due) = reassembly.poll_timeout() {

@@ -210,12 +210,12 @@ impl Reassembly {
 
     fn bound(&mut self, sender: Address) {
         let of_sender = |pending: &Pending| pending.sender == sender;
-        if self.pending.iter().filter(|pending| of_sender(pending)).count() > self.limits.per_meter {
-            let oldest = self.pending.iter().position(of_sender);
-            let oldest = oldest.and_then(|at| self.pending.remove(at));
+        // A message that did not open leaves two.
+        while self.pending.iter().filter(|pending| of_sender(pending)).count() > self.limits.per_meter {
+            let oldest = self.pending.iter().position(of_sender).and_then(|at| self.pending.remove(at));
             self.events.extend(oldest.map(Pending::expired));
         }
-        if self.pending.len() > self.limits.messages {
+        while self.pending.len() > self.limits.messages {
             let oldest = self.pending.pop_front();
             self.events.extend(oldest.map(Pending::expired));
         }
