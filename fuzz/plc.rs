@@ -10,7 +10,7 @@ use plc::g3::coordinator::Coordinator;
 use plc::g3::lbp;
 use plc::g3::modem::{self, Config, Counters, Generation};
 use plc::g3::pib::{ADP, Layer, MAC};
-use plc::net::{self, Datagram};
+use plc::net::{self, Datagram, Echo};
 use plc::sim::{self, Behind, Device, Nature, Pair, identity};
 use plc::usi::{Deframer, Frame, Protocol};
 use plc::{Key, Reject};
@@ -92,6 +92,11 @@ pub(crate) fn datagram(octets: &[u8]) {
         let mut out = Vec::new();
         assert_eq!(datagram.emit(&mut out), Ok(()));
         assert_eq!(Datagram::parse(&out), Ok(datagram));
+    }
+    if let Ok(echo) = Echo::parse(octets) {
+        let mut out = Vec::new();
+        assert_eq!(echo.emit(&mut out), Ok(()));
+        assert_eq!(Echo::parse(&out), Ok(echo));
     }
     let long = Datagram { payload: octets, ..blank() };
     assert_eq!(long.emit(&mut Vec::new()).err(), (octets.len() > net::MAX_PAYLOAD).then_some(Reject::TooLong));

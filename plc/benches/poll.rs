@@ -95,7 +95,7 @@ fn read(nodes: u32) -> (u32, Duration, Duration) {
             std::hint::black_box((scheduler.poll_timeout(), routes.poll_timeout()));
             now += Duration::from_millis(400);
             scheduler.answered(transmit.ticket, now);
-            routes.answered(node);
+            routes.answered(node, both(now));
             answered += 1;
         }
         now = scheduler.poll_timeout().unwrap_or(now).max(now);

@@ -4,6 +4,7 @@
 //! A port that goes away is opened again, with a pause that grows; the modem is then started anew. Nodes do not notice.
 
 mod answers;
+mod echoes;
 mod line;
 mod outages;
 mod pan;
@@ -263,14 +264,11 @@ impl Plc {
             Event::Modem(event) => self.take_modem(event, now),
             Event::Bootstrap(event) => self.take_bootstrap(&event, now),
             Event::Datagram { short_addr, source_port, payload, lqi, .. } => {
-                let Some(eui64) = self.coordinator.server().member_at(short_addr).map(|member| member.eui64) else {
-                    return;
-                };
-                self.mesh.heard(eui64, lqi, now.utc_ms);
-                self.routing.routes.answered(short_addr);
-                self.node_heard(short_addr, now.mono);
-                self.polling.receive(eui64, source_port, payload, now.mono);
+                if let Some(eui64) = self.packet_came(short_addr, lqi, now) {
+                    self.polling.receive(eui64, source_port, payload, now.mono);
+                }
             }
+            Event::Echo { short_addr, lqi } => drop(self.packet_came(short_addr, lqi, now)),
             Event::PanConflict { pan_id } => self.pan_conflict(pan_id, now),
         }
     }

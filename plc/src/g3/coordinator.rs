@@ -12,7 +12,7 @@ use super::adp::{Address, Message, Request};
 use super::bootstrap::{self, Action, Server};
 use super::modem::{self, Answer, Modem, Priority, Ticket};
 use super::pib::Typed;
-use crate::net::{self, Datagram};
+use crate::net::{self, Datagram, Echo};
 use crate::{Eui64, Reject, Rejects};
 
 /// The coordinator of one network.
@@ -27,6 +27,8 @@ pub struct Coordinator {
     /// Other networks, and when they were heard last.
     foreign_pans: BTreeMap<u16, Instant>,
     rejects: Rejects,
+    /// That were asked for.
+    echoes: u16,
     events: VecDeque<Event>,
 }
 
@@ -41,6 +43,11 @@ pub enum Event {
         source_port: u16,
         destination_port: u16,
         payload: Vec<u8>,
+        lqi: u8,
+    },
+    /// A node has sent an echo back.
+    Echo {
+        short_addr: u16,
         lqi: u8,
     },
     /// Another network has our number: it is to be changed.
@@ -66,6 +73,7 @@ impl Coordinator {
             conflicts: VecDeque::new(),
             foreign_pans: BTreeMap::new(),
             rejects: Rejects::default(),
+            echoes: 0,
             events: VecDeque::new(),
         };
         coordinator.drain(now);
@@ -151,6 +159,22 @@ impl Coordinator {
         now: Instant,
     ) -> Result<Ticket, SendError> {
         let packet = self.packet(short_addr, ports, payload)?;
+        let ticket = self.modem.send_data(packet, Priority::Normal, false, deadline, now);
+        self.drain(now);
+        ticket.map_err(|_| SendError::Full)
+    }
+
+    /// Asks a node for an echo, along a route that is known.
+    ///
+    /// # Errors
+    /// See [`Self::send_datagram`].
+    pub fn send_echo(&mut self, short_addr: u16, deadline: Instant, now: Instant) -> Result<Ticket, SendError> {
+        let (source, destination) = (self.address(0), self.address(short_addr));
+        self.echoes = self.echoes.wrapping_add(1);
+        let sequence = self.echoes;
+        let echo = Echo { source, destination, is_reply: false, identifier: short_addr, sequence, data: &[] };
+        let mut packet = Vec::new();
+        echo.emit(&mut packet).map_err(|_| SendError::TooLong)?;
         let ticket = self.modem.send_data(packet, Priority::Normal, false, deadline, now);
         self.drain(now);
         ticket.map_err(|_| SendError::Full)
@@ -267,6 +291,15 @@ impl Coordinator {
     fn take_packet(&mut self, packet: &[u8], lqi: u8, now: Instant) {
         let config = self.modem.config();
         let short = |address| net::short_addr(address, config.pan_id, config.prefix);
+        if let Ok(echo) = Echo::parse(packet) {
+            return match (short(echo.source), short(echo.destination)) {
+                (Some(short_addr), Some(0)) if echo.is_reply => {
+                    self.server.heard(short_addr, now);
+                    self.events.push_back(Event::Echo { short_addr, lqi });
+                }
+                _ => self.rejects.add(Reject::Mismatch("address")),
+            };
+        }
         let taken =
             Datagram::parse(packet).and_then(|datagram| match (short(datagram.source), short(datagram.destination)) {
                 (Some(source), Some(0)) => Ok((source, datagram)),

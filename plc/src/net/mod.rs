@@ -1,9 +1,10 @@
-//! IPv6 and UDP in user space, as far as a network under one coordinator needs them: unicast between the coordinator and
-//! its nodes, packets that are never fragmented, no options. RFC 8200, RFC 768.
+//! IPv6, UDP and echoes in user space, as far as a network under one coordinator needs them: unicast between the
+//! coordinator and its nodes, packets that are never fragmented, no options. RFC 8200, RFC 768, RFC 4443.
 //!
 //! The adaptation layer takes whole packets and compresses their headers itself.
 
 mod address;
+mod echo;
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::net::Ipv6Addr;
 use bytes::Buf;
 
 pub use address::{interface_id, link_local, short_addr, unique_local};
+pub use echo::Echo;
 
 use crate::Reject;
 use crate::octets::take;
@@ -33,33 +35,18 @@ impl<'a> Datagram<'a> {
     /// # Errors
     /// `Truncated`, `BadLength`, `TooLong`; `Reserved` for what is not UDP over IPv6; `BadChecksum`.
     pub fn parse(packet: &'a [u8]) -> Result<Self, Reject> {
-        if packet.len() > MTU {
-            return Err(Reject::TooLong);
-        }
-        let buf = &mut &*packet;
-        if buf.try_get_u32()? >> 28 != 6 {
-            return Err(Reject::Reserved("ip version"));
-        }
-        let (length, next_header, _hop_limit) = (buf.try_get_u16()?, buf.try_get_u8()?, buf.try_get_u8()?);
-        if next_header != UDP {
-            return Err(Reject::Reserved("next header"));
-        }
-        let source = Ipv6Addr::from(buf.try_get_u128()?);
-        let destination = Ipv6Addr::from(buf.try_get_u128()?);
-        if buf.len() != usize::from(length) {
-            return Err(Reject::BadLength);
-        }
-        let upper = *buf;
+        let (source, destination, upper) = open(packet, UDP)?;
+        let buf = &mut &*upper;
         let (source_port, destination_port) = (buf.try_get_u16()?, buf.try_get_u16()?);
         let (udp_length, sent_checksum) = (buf.try_get_u16()?, buf.try_get_u16()?);
-        if udp_length != length {
+        if usize::from(udp_length) != upper.len() {
             return Err(Reject::BadLength);
         }
         // Over IPv6 there must be one: RFC 8200 clause 8.1.
-        if sent_checksum == 0 || checksum(source, destination, upper) != 0 {
+        if sent_checksum == 0 || checksum(source, destination, UDP, upper) != 0 {
             return Err(Reject::BadChecksum);
         }
-        let payload = take(buf, usize::from(length).saturating_sub(UDP_HEADER))?;
+        let payload = take(buf, upper.len().saturating_sub(UDP_HEADER))?;
         Ok(Self { source, destination, source_port, destination_port, payload })
     }
 
@@ -76,17 +63,12 @@ impl<'a> Datagram<'a> {
         }
         upper.extend(self.payload);
         // Zero would say that there is none.
-        let sum = match checksum(self.source, self.destination, &upper) {
+        let sum = match checksum(self.source, self.destination, UDP, &upper) {
             0 => 0xffff,
             sum => sum,
         };
         upper.iter_mut().skip(6).zip(sum.to_be_bytes()).for_each(|(octet, sum)| *octet = sum);
-        out.extend(0x6000_0000u32.to_be_bytes());
-        out.extend(length.to_be_bytes());
-        out.extend([UDP, HOP_LIMIT]);
-        out.extend(self.source.octets());
-        out.extend(self.destination.octets());
-        out.extend(upper);
+        enclose(self.source, self.destination, UDP, &upper, out);
         Ok(())
     }
 }
@@ -101,8 +83,39 @@ pub fn ends(packet: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
     is_ipv6.then_some((source, destination))
 }
 
+/// The ends of a whole packet, and what is in it.
+fn open(packet: &[u8], wanted: u8) -> Result<(Ipv6Addr, Ipv6Addr, &[u8]), Reject> {
+    if packet.len() > MTU {
+        return Err(Reject::TooLong);
+    }
+    let buf = &mut &*packet;
+    if buf.try_get_u32()? >> 28 != 6 {
+        return Err(Reject::Reserved("ip version"));
+    }
+    let (length, next_header, _hop_limit) = (buf.try_get_u16()?, buf.try_get_u8()?, buf.try_get_u8()?);
+    if next_header != wanted {
+        return Err(Reject::Reserved("next header"));
+    }
+    let source = Ipv6Addr::from(buf.try_get_u128()?);
+    let destination = Ipv6Addr::from(buf.try_get_u128()?);
+    if buf.len() != usize::from(length) {
+        return Err(Reject::BadLength);
+    }
+    Ok((source, destination, *buf))
+}
+
+/// Appends the packet around what is in it, which fits.
+fn enclose(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8, upper: &[u8], out: &mut Vec<u8>) {
+    out.extend(0x6000_0000u32.to_be_bytes());
+    out.extend((upper.len() as u16).to_be_bytes());
+    out.extend([next_header, HOP_LIMIT]);
+    out.extend(source.octets());
+    out.extend(destination.octets());
+    out.extend(upper);
+}
+
 /// Of the pseudo header and the upper layer; zero where the checksum in it is right.
-fn checksum(source: Ipv6Addr, destination: Ipv6Addr, upper: &[u8]) -> u16 {
+fn checksum(source: Ipv6Addr, destination: Ipv6Addr, next_header: u8, upper: &[u8]) -> u16 {
     let words = |octets: &[u8]| {
         octets
             .chunks(2)
@@ -113,8 +126,11 @@ fn checksum(source: Ipv6Addr, destination: Ipv6Addr, upper: &[u8]) -> u16 {
             })
             .sum::<u64>()
     };
-    let sum =
-        words(&source.octets()) + words(&destination.octets()) + words(upper) + upper.len() as u64 + u64::from(UDP);
+    let sum = words(&source.octets())
+        + words(&destination.octets())
+        + words(upper)
+        + upper.len() as u64
+        + u64::from(next_header);
     let mut folded = sum;
     while folded > 0xffff {
         folded = (folded & 0xffff) + (folded >> 16);

@@ -7,6 +7,7 @@
 //! became of them. Goals: `../shared/facts/plc-routes.md`, 4.
 
 mod budget;
+mod check;
 mod history;
 mod node;
 mod orders;
@@ -25,6 +26,7 @@ pub use policy::Limits;
 pub use way::{Alternate, Link, Medium, Way};
 
 use budget::Budget;
+use check::Check;
 use node::{Known, is_circular};
 
 /// Both clocks: one to count with, one to tell people.
@@ -42,6 +44,8 @@ pub enum Action {
     Discover { node: u16, most_hops: u8 },
     /// ADPM-PATH-DISCOVERY.
     Trace { node: u16 },
+    /// An echo of the node is wanted: `answered` tells that it came, `unheard` that it could not leave.
+    Check { node: u16 },
     /// Put this row into adpRoutingTable: the route to the node is to go this way, and goes another one.
     Pin { node: u16, way: Way },
     /// The same for a row that the modem has dropped: what disturbed the first hop may be over.
@@ -72,6 +76,8 @@ pub struct Routes {
     blacklist: BTreeSet<u16>,
     searches: Budget,
     traces: Budget,
+    checks: Budget,
+    check: Option<Check>,
     trace: Option<(u16, Instant)>,
     /// Somebody waits for answers: nobody traces.
     is_busy: bool,
@@ -100,6 +106,8 @@ impl Routes {
         Self {
             searches,
             traces: Budget::new(limits.trace_share, TRACES_SAVED, now.mono),
+            checks: Budget::new(limits.check_share, TRACES_SAVED, now.mono),
+            check: None,
             limits,
             nodes: BTreeMap::new(),
             blacklist: BTreeSet::new(),
@@ -147,7 +155,7 @@ impl Routes {
     /// The modem runs its network, or not: then nothing is under way any more.
     pub fn set_up(&mut self, is_up: bool) {
         (self.is_up, self.is_locked) = (is_up, false);
-        self.trace = None;
+        (self.trace, self.check) = (None, None);
         self.actions.clear();
         self.nodes.values_mut().for_each(|known| known.search = None);
     }
@@ -213,7 +221,7 @@ impl Routes {
 
     /// Seconds of airtime that searches and traces have taken, by the model.
     pub const fn airtime(&self) -> f64 {
-        self.searches.spent() + self.traces.spent()
+        self.searches.spent() + self.traces.spent() + self.checks.spent()
     }
 
     /// All entries, node by node: what a file needs to hold.
@@ -239,7 +247,7 @@ impl Routes {
 
     pub fn left(&mut self, node: u16, now: Now) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        (known.fault, known.search) = (None, None);
+        (known.fault, known.search, known.check_at) = (None, None, None);
         if known.way.take().is_some() {
             self.note(node, What::Gone, Why::Left, now);
         }
@@ -267,10 +275,12 @@ impl Routes {
 
     /// The modem has this way to a node now.
     pub fn goes(&mut self, node: u16, way: Way, now: Now) {
-        let (flaps, flap_time) = (self.limits.flaps, self.limits.flap_time);
+        let Limits { flaps, flap_time, check_every, .. } = self.limits;
         let known = self.nodes.entry(node).or_default();
         let before = known.way;
         known.goes(way, now.utc_ms);
+        // Nobody knows when it was used last.
+        known.check_at.get_or_insert(now.mono + check_every / 2);
         if let Some(next_hop) = known.pin.filter(|pin| *pin != way.next_hop) {
             let held = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map(|it| it.way);
             // What it costs over there nobody knows before the first frame went.

@@ -18,6 +18,9 @@ pub(super) struct Known {
     pub(super) trace: Option<(i64, Vec<Link>)>,
     /// When that was tried last.
     pub(super) traced: Option<Instant>,
+    /// When an echo of it is wanted, and how many in a row did not come.
+    pub(super) check_at: Option<Instant>,
+    pub(super) unheard: u32,
     /// Requests in a row that were not answered.
     pub(super) failures: u32,
     /// How often in a row its way was put back into the modem's table.

@@ -21,6 +21,10 @@ pub struct Limits {
     /// A search that found nobody is repeated after so long, and twice as long each time.
     pub pause: Duration,
     pub longest_pause: Duration,
+    /// The same of echoes.
+    pub check_share: f64,
+    /// An echo is wanted of a node that was not heard for so long.
+    pub check_every: Duration,
     /// A path is traced again after so long.
     pub trace_every: Duration,
     /// So often in a row is a way that the modem has dropped put back before another one is looked for.
@@ -41,6 +45,10 @@ impl Limits {
             at_once: if is_dense(nodes) { 1 } else { 2 },
             search_share: 0.05,
             trace_share: 0.01,
+            check_share: 0.03,
+            // Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL), and each echo may begin
+            // a search.
+            check_every: Duration::from_secs(4 * 3600),
             // A modem looks for the same route once in 30 s (adpRREQWait).
             pause: Duration::from_secs(32),
             longest_pause: Duration::from_secs(2 * 3600),

@@ -9,7 +9,8 @@ use super::{Action, Failure, Now, Routes, Way};
 
 impl Routes {
     /// Something of the node came back.
-    pub fn answered(&mut self, node: u16) {
+    pub fn answered(&mut self, node: u16, now: Now) {
+        self.used(node, now);
         let Some(known) = self.nodes.get_mut(&node) else { return };
         known.count(true);
         (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
@@ -127,11 +128,12 @@ impl Routes {
             }
             self.actions.push_back(Action::Trace { node });
         }
+        self.check_ways(now);
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let open = self.nodes.values().filter_map(|known| known.search);
-        let open = open.chain(self.trace.map(|(_, at)| at)).map(|at| at + LOST).min();
+        let open = open.chain(self.trace.map(|(_, at)| at)).map(|at| at + LOST).chain(self.check_due()).min();
         if !self.is_up {
             return open;
         }

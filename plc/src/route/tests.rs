@@ -22,7 +22,7 @@ fn way(next_hop: u16, hops: u8) -> Way {
 }
 
 fn routes(nodes: usize, now: Now) -> Routes {
-    let mut routes = Routes::new(Limits { trace_share: 0.0, ..Limits::of(nodes, 8) }, now);
+    let mut routes = Routes::new(Limits { trace_share: 0.0, check_share: 0.0, ..Limits::of(nodes, 8) }, now);
     routes.set_up(true);
     routes
 }
@@ -178,7 +178,7 @@ fn a_way_that_the_modem_dropped_is_put_back_some_times_before_another_one_is_loo
     assert_eq!(actions(&mut routes, later), [Action::PutBack { node: 6, way: way(7, 2) }]);
 
     // An answer begins it anew; nothing goes over who is blacklisted, or where the modem takes no rows.
-    routes.answered(6);
+    routes.answered(6, now);
     assert!(!routes.may_search(6, true, later));
     routes.set_blacklisted(7, true, later);
     assert!(routes.may_search(6, false, later));
@@ -199,7 +199,7 @@ fn a_path_that_comes_through_a_node_twice_is_told_and_mended() {
     assert_eq!(routes.fault(6), Some(Why::Circular));
     assert_eq!(actions(&mut routes, now), [Action::Discover { node: 6, most_hops: 8 }]);
     // An answer that came all the same does not mend it.
-    routes.answered(6);
+    routes.answered(6, now);
     assert_eq!(routes.fault(6), Some(Why::Circular));
     routes.discovered(6, true, now);
     assert_eq!(routes.fault(6), None);
@@ -265,7 +265,7 @@ fn what_was_noted_survives_and_a_restart_is_no_change() {
 #[test]
 fn paths_are_traced_one_after_the_other_within_their_share_and_not_while_others_wait() {
     let now = begin();
-    let mut routes = Routes::new(Limits::of(1_000, 8), now);
+    let mut routes = Routes::new(Limits { check_share: 0.0, ..Limits::of(1_000, 8) }, now);
     routes.set_up(true);
     routes.table((1..=1_000).map(|node| (node, way(node % 10 + 1, 3))), now);
     routes.set_busy(true);
@@ -283,6 +283,71 @@ fn paths_are_traced_one_after_the_other_within_their_share_and_not_while_others_
     }
     assert_eq!(traced.len(), 1_000);
     assert!(routes.airtime() < 0.011 * 86_400.0, "{}", routes.airtime());
+}
+
+/// Who is asked for an echo in so many hours, and when first and last.
+fn echoes(routes: &mut Routes, from: Now, hours: u32, answers: bool) -> BTreeMap<u16, Vec<Instant>> {
+    let (mut at, mut asked) = (from, BTreeMap::<u16, Vec<Instant>>::new());
+    while at.mono < from.mono + hours * 3_600 * SECOND {
+        for action in actions(routes, at) {
+            let Action::Check { node } = action else { panic!("{action:?}") };
+            asked.entry(node).or_default().push(at.mono);
+            at = after(at, SECOND);
+            match answers {
+                true => routes.answered(node, at),
+                false => routes.unheard(node, at),
+            }
+        }
+        at.mono = routes.poll_timeout().unwrap().max(at.mono);
+    }
+    asked
+}
+
+#[test]
+fn a_way_that_nobody_uses_is_used_before_meters_forget_it() {
+    let now = begin();
+    let mut routes = Routes::new(Limits { trace_share: 0.0, ..Limits::of(1_000, 8) }, now);
+    routes.set_up(true);
+    routes.table((1..=1_000).map(|node| (node, way(node % 10 + 1, 2))), now);
+    // One that is read every hour needs none.
+    let often = |routes: &mut Routes, at| routes.answered(1_000, at);
+    let mut asked = BTreeMap::<u16, Vec<Instant>>::new();
+    for hour in 0..24 {
+        let at = after(now, hour * 3_600 * SECOND);
+        often(&mut routes, at);
+        echoes(&mut routes, at, 1, true).into_iter().for_each(|(node, at)| asked.entry(node).or_default().extend(at));
+    }
+    assert_eq!(asked.keys().copied().collect::<Vec<_>>(), (1..1_000).collect::<Vec<_>>());
+    let forgotten = 6 * 3_600 * SECOND;
+    for (node, times) in &asked {
+        let end = now.mono + 24 * 3_600 * SECOND;
+        let times: Vec<Instant> = [now.mono].into_iter().chain(times.iter().copied()).chain([end]).collect();
+        assert!(times.windows(2).all(|two| two[1] - two[0] < forgotten), "{node}");
+        assert!(times[1] - times[0] >= 2 * 3_600 * SECOND, "{node} was heard just now");
+    }
+    assert!(routes.airtime() < 0.031 * 86_400.0, "{}", routes.airtime());
+}
+
+#[test]
+fn who_sends_no_echo_is_asked_less_and_less_often_and_nobody_is_while_others_wait() {
+    let now = begin();
+    let mut routes = Routes::new(Limits { trace_share: 0.0, ..Limits::of(1, 8) }, now);
+    routes.set_up(true);
+    routes.table([(6, way(5, 2))], now);
+    let asked = echoes(&mut routes, now, 24, false).remove(&6).unwrap();
+    let pauses: Vec<u64> = asked.windows(2).map(|two| (two[1] - two[0]).as_secs()).collect();
+    assert!(pauses.is_sorted() && pauses[0] == 33 && pauses.ends_with(&[14_401]), "{pauses:?}");
+    let later = after(now, 48 * 3_600 * SECOND);
+    routes.set_busy(true);
+    assert_eq!((actions(&mut routes, later), routes.poll_timeout()), (vec![], None));
+    routes.set_busy(false);
+    assert_eq!(actions(&mut routes, later), [Action::Check { node: 6 }]);
+    // It is waited for, and then counts as one that did not come.
+    assert_eq!(routes.poll_timeout(), Some(later.mono + 25 * SECOND));
+    assert_eq!(actions(&mut routes, after(later, 25 * SECOND)), []);
+    // Who has left is asked for nothing.
+    routes.left(6, later);
+    assert_eq!((actions(&mut routes, after(later, 25 * 3_600 * SECOND)), routes.poll_timeout()), (vec![], None));
 }
 
 #[test]
@@ -317,7 +382,7 @@ proptest! {
                 2 => routes.goes(node, way(other, 1 + u8::from(node != other)), now),
                 3 => routes.failed(node, Failure::NoRoute { searched: random.chance(0.5) }, now),
                 4 => routes.failed(node, Failure::NoAnswer, now),
-                5 => routes.answered(node),
+                5 => routes.answered(node, now),
                 6 => {
                     let nodes = (0..=random.under(3)).map(|_| 1 + random.under(12) as u16).chain([node]);
                     let links: Vec<Link> =

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use super::Random;
 use super::modem::{Happening, Modem, Stage};
 use super::network::{Load, Owed};
-use crate::Eui64;
 use crate::g3::adp::{Address, Hop, Message, Path, Value};
 use crate::g3::modem::Generation;
 use crate::g3::pib::{Layer, Neighbour, Pos, PosRf, Prefix, Route, Typed, adp, mac};
 use crate::g3::{AdpStatus, MacStatus, lbp};
 use crate::net::{self, Datagram};
+use crate::{Eui64, Reject};
 
 impl Modem {
     /// Sends a message of the bootstrap server to the node that it names, and tells the host of the one with a handle.
@@ -150,8 +150,8 @@ impl Modem {
     }
 
     pub(super) fn device_takes(&mut self, place: usize, packet: &[u8], now: Instant) {
-        let Ok(datagram) = Datagram::parse(packet) else { return };
         let Some(device) = self.devices.get(place).filter(|device| device.is_on) else { return };
+        let Ok(datagram) = Datagram::parse(packet) else { return self.echoes(place, packet, now) };
         self.statistics.datagrams += 1;
         let Some(payload) = (self.behind.0)(device.eui64, datagram.destination_port, datagram.payload) else { return };
         let answer = Datagram {
@@ -161,7 +161,7 @@ impl Modem {
             destination_port: datagram.source_port,
             payload: &payload,
         };
-        self.leave(place, &answer, now);
+        self.leave(place, |out| answer.emit(out), now);
     }
 
     /// What stands behind a node sends a datagram to the coordinator, unasked. Lost where the node is in no network.
@@ -175,12 +175,12 @@ impl Modem {
         };
         let (source, destination) = (address(short_addr), address(0));
         let datagram = Datagram { source, destination, source_port: port, destination_port: port, payload };
-        self.leave(place, &datagram, now);
+        self.leave(place, |out| datagram.emit(out), now);
     }
 
-    fn leave(&mut self, place: usize, datagram: &Datagram<'_>, now: Instant) {
+    pub(super) fn leave(&mut self, place: usize, emit: impl FnOnce(&mut Vec<u8>) -> Result<(), Reject>, now: Instant) {
         let mut octets = Vec::new();
-        if datagram.emit(&mut octets).is_err() {
+        if emit(&mut octets).is_err() {
             return;
         }
         if self.network.is_some() {

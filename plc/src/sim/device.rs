@@ -1,7 +1,10 @@
 //! An emulated node: it asks for admission, proves its key, takes what it gets, and keeps it.
 
-use super::Random;
+use std::time::Instant;
+
+use super::{Modem, Random};
 use crate::g3::lbp::{self, Parameter, eap, psk};
+use crate::net::Echo;
 use crate::{Eui64, Key};
 
 /// A node behind an emulated modem.
@@ -197,6 +200,15 @@ impl Device {
     fn set(&mut self, index: u8, key: Option<Key>) {
         if let Some(place) = self.keys.get_mut(usize::from(index)) {
             *place = key;
+        }
+    }
+}
+
+impl Modem {
+    /// A node that is asked for an echo sends it, as each one does that speaks IPv6.
+    pub(super) fn echoes(&mut self, place: usize, packet: &[u8], now: Instant) {
+        if let Some(echo) = Echo::parse(packet).ok().filter(|echo| !echo.is_reply) {
+            self.leave(place, |out| echo.reply().emit(out), now);
         }
     }
 }

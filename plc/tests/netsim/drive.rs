@@ -271,8 +271,23 @@ impl<P: Poller> Drive<P> {
                         false => self.watch.silent(node, now),
                     }
                 }
-                Some(Output::Confirmed { tag, is_sent: false, .. }) if self.watch.ended(tag, false, self.now()) => {}
-                Some(Output::Answered { tag, .. }) if self.watch.ended(tag, true, self.now()) => {}
+                Some(Output::Confirmed { tag, is_sent: false, .. })
+                    if tag < ECHOES && self.watch.ended(tag, false, self.now()) => {}
+                Some(Output::Answered { tag, .. }) if tag < ECHOES && self.watch.ended(tag, true, self.now()) => {}
+                Some(Output::Confirmed { tag, is_sent, .. }) if tag >= ECHOES => {
+                    let (node, both) = ((tag - ECHOES) as u16, self.both());
+                    if let (Some(host), false) = (&mut self.host, is_sent) {
+                        host.failed(node, Failure::NoRoute { searched: false }, both);
+                        host.unheard(node, both);
+                    }
+                }
+                Some(Output::Answered { tag, node, .. }) if tag >= ECHOES => {
+                    let (way, both) = (self.world.way(node), self.both());
+                    if let Some(host) = &mut self.host {
+                        host.answered(node as u16, both);
+                        way.into_iter().for_each(|way| host.goes(node as u16, way, both));
+                    }
+                }
                 Some(Output::Confirmed { tag, is_sent, .. }) => {
                     let both = self.both();
                     match self.wanted.get(&tag).filter(|_| !is_sent) {
@@ -292,9 +307,9 @@ impl<P: Poller> Drive<P> {
                     let Some(wanted) = self.wanted.remove(&tag) else { continue };
                     let Wanted { node, priority, asked, rest, attempts, sent, exchange, .. } = wanted;
                     self.watch.heard(node, &self.world, now);
-                    let way = self.world.way(node).map(|way| (way, self.both()));
+                    let (way, now_both) = (self.world.way(node).map(|way| (way, self.both())), self.both());
                     if let Some(host) = &mut self.host {
-                        host.answered(node as u16);
+                        host.answered(node as u16, now_both);
                         way.into_iter().for_each(|(way, now)| host.goes(node as u16, way, now));
                     }
                     self.answered += 1;
@@ -331,6 +346,7 @@ impl<P: Poller> Drive<P> {
         }
         self.watch.act(&mut self.world, now);
         let Some(host) = &mut self.host else { return };
+        host.set_busy(!self.wanted.is_empty());
         host.handle_timeout(both);
         while let Some(action) = host.poll_action() {
             match action {
@@ -338,6 +354,10 @@ impl<P: Poller> Drive<P> {
                 Action::PutBack { node, way } => {
                     let (medium, minutes) = (Medium::Plc, host.limits().route_minutes());
                     self.world.write_route(node.into(), way.next_hop.into(), medium, minutes);
+                }
+                Action::Check { node } => {
+                    let tag = ECHOES + u64::from(node);
+                    self.world.request(node.into(), Request { tag, octets: ECHO, answer: ECHO, discovers: false });
                 }
                 Action::Trace { .. } | Action::Pin { .. } => {}
             }
@@ -371,3 +391,6 @@ fn micros(duration: Duration) -> Micros {
 const PATIENCE: Duration = Duration::from_secs(20);
 const TRIES: u32 = 3;
 const HEADERS: u16 = 33;
+/// Tags of echoes, with the node; and their length from the IPv6 header on.
+const ECHOES: u64 = 1 << 49;
+const ECHO: u16 = 48;

@@ -285,7 +285,7 @@ const ANSWER: u16 = 250;
 /// A request that has no turn for so long is not wanted any more.
 const WAIT: Duration = Duration::from_secs(600);
 /// A message that could not leave the modem for so long is not waited for.
-const LEAVE: Duration = Duration::from_secs(60);
+pub(super) const LEAVE: Duration = Duration::from_secs(60);
 /// A message that finds no way is tried once more.
 const ATTEMPTS: u32 = 2;
 /// Requests that wait: more than all conversations of the largest network have.

@@ -3,6 +3,7 @@
 
 mod put_back;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(super) struct Routing {
     read_due: Option<Instant>,
     /// Circular routes that the modem has counted.
     circles: u32,
+    /// Requests for echoes that are on their way, and to whom.
+    pub(super) echoes: BTreeMap<Ticket, u16>,
 }
 
 impl Routing {
@@ -37,7 +40,7 @@ impl Routing {
         let mut routes = Routes::new(Limits::of(0, max_hops), both(now));
         let log = RouteLog::open(directory, &mut routes);
         let log = log.inspect_err(|error| warn!(err = %chain(error), "route history is not kept: move it away")).ok();
-        Self { routes, log, write_due: None, read_due: None, circles: 0 }
+        Self { routes, log, write_due: None, read_due: None, circles: 0, echoes: BTreeMap::new() }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -86,6 +89,7 @@ impl Plc {
         self.routing.routes.set_up(true);
         self.watch.outages.set_up(true, now);
         self.routing.circles = 0;
+        self.routing.echoes.clear();
         for (attribute, value) in wanted {
             let value = value.to_value();
             let asked = self.coordinator.with_modem(now, |modem| modem.set(Layer::Adp, attribute, 0, value, now));
@@ -151,10 +155,10 @@ impl Plc {
 
     /// What became of a message: a node without a way is looked for.
     pub(super) fn message_sent(&mut self, ticket: Ticket, delivery: Delivery, now: Now) {
-        let Some((node, searched)) = self.polling.sent(ticket, delivery, now.mono) else { return };
-        let is_lost =
-            matches!(delivery, Delivery::Refused(AdpStatus::ROUTE_ERROR | AdpStatus::FAILED | AdpStatus::TIMEOUT));
-        if let Some(member) = self.coordinator.server().member(node).filter(|_| is_lost) {
+        let Some((node, searched)) = self.polling.sent(ticket, delivery, now.mono) else {
+            return self.echo_asked_for(ticket, delivery, now);
+        };
+        if let Some(member) = self.coordinator.server().member(node).filter(|_| had_no_way(delivery)) {
             let node = member.short_addr;
             self.routing.routes.failed(node, Failure::NoRoute { searched }, both(now));
             match searched {
@@ -193,6 +197,7 @@ impl Plc {
                     let asked = self.coordinator.with_modem(now.mono, |modem| modem.discover_path(node, now.mono));
                     self.wait_for(asked, Asked::Trace(node, None));
                 }
+                Action::Check { node } => self.ask_for_echo(node),
                 Action::Pin { node, way } => self.write_route(node, way, None),
                 Action::PutBack { node, way } => self.put_back(node, way),
             }
@@ -375,6 +380,11 @@ impl Plc {
     fn read_soon(&mut self, now: Instant) {
         self.routing.read_due.get_or_insert(now + READ_AGAIN);
     }
+}
+
+/// The modem found no way for a message, or nobody on it who took it.
+pub(super) fn had_no_way(delivery: Delivery) -> bool {
+    matches!(delivery, Delivery::Refused(AdpStatus::ROUTE_ERROR | AdpStatus::FAILED | AdpStatus::TIMEOUT))
 }
 
 /// The time as `plc::route` wants it.

@@ -61,6 +61,28 @@ fn data_goes_there_and_back_and_a_dead_node_is_said_to_be_one() {
 }
 
 #[test]
+fn an_echo_comes_back_from_who_is_there() {
+    let mut house = House::new(nature(Generation::HostLbs), 0..3);
+    assert!(house.until(|house| house.pair.modem.joined() == 3));
+    let (deadline, now) = (house.pair.now + MINUTE, house.pair.now);
+    let at = |house: &House, number| house.pair.coordinator.server().member(identity(number).0).unwrap().short_addr;
+    let (near, dead) = (at(&house, 0), at(&house, 2));
+    house.pair.modem.switch(2, false, now);
+    let first = house.pair.coordinator.send_echo(near, deadline, now).unwrap();
+    let second = house.pair.coordinator.send_echo(dead, deadline, now).unwrap();
+    house.run(MINUTE);
+    let sent = |ticket, delivery| Event::Modem(modem::Event::Sent(ticket, delivery));
+    assert!(house.events.contains(&sent(first, Delivery::Confirmed)));
+    assert!(house.events.contains(&sent(second, Delivery::Refused(crate::g3::AdpStatus::ROUTE_ERROR))));
+    let echoes = house.events.iter().filter_map(|event| match event {
+        Event::Echo { short_addr, .. } => Some(*short_addr),
+        _ => None,
+    });
+    assert_eq!(echoes.collect::<Vec<_>>(), [near]);
+    assert_eq!(house.pair.coordinator.rejects().iter().count(), 0, "nothing is refused");
+}
+
+#[test]
 fn who_is_not_who_it_says_does_not_come_in() {
     let flawed = [
         (Flaw::WrongPsk, Reject::BadMac),

@@ -7,7 +7,7 @@ use plc::Eui64;
 use plc::g3::adp::{Message, Request, Value};
 use plc::g3::modem::Generation;
 use plc::route::{Failure, Limits};
-use plc::sim::{Behind, Modem, Nature};
+use plc::sim::{Behind, Device, Modem, Nature, identity};
 use plc::usi::{Deframer, Frame, Protocol};
 use tempfile::TempDir;
 
@@ -15,9 +15,11 @@ use super::super::both;
 use super::*;
 use crate::config::plc::{PanConflict, Unlisted};
 use crate::config::{self, ReceiverSource};
+use crate::control::{MeshAsk, NodeSecret};
 use crate::reading::TimeQuality;
 use crate::store::{Options, Store};
 use crate::task::plc::Dark;
+use crate::task::plc::answers::Question;
 
 struct Bench {
     plc: Plc,
@@ -38,8 +40,13 @@ struct Bench {
 
 impl Bench {
     /// With routes to 5 and to 6 over 5, to 7, and to 8 over 7.
-    #[expect(clippy::disallowed_methods, reason = "where the test's own clock begins")]
     fn new() -> Self {
+        Self::with(Vec::new())
+    }
+
+    /// The same, and these nodes are there.
+    #[expect(clippy::disallowed_methods, reason = "where the test's own clock begins")]
+    fn with(devices: Vec<Device>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let quality = TimeQuality::Synchronised;
         let now = Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: 1_760_000_000_000, quality };
@@ -68,7 +75,7 @@ impl Bench {
         let nature = Nature { generation: Generation::ModemLbs, ..Nature::default() };
         let mut bench = Self {
             plc,
-            modem: Modem::new(nature, Vec::new(), Behind::nothing(), begin),
+            modem: Modem::new(nature, devices, Behind::nothing(), begin),
             now,
             line: Deframer::default(),
             table: [row(5, 5), row(6, 5), row(7, 7), row(8, 7)].to_vec(),
@@ -251,7 +258,7 @@ fn it_is_put_back_some_times_in_a_row_and_then_looked_for_and_an_answer_begins_a
         bench.has_no_way(8).len()
     };
     (0..most).for_each(|time| assert_eq!((lose(&mut bench), bench.searched.len()), (1, 0), "{time}"));
-    bench.plc.routing.routes.answered(8);
+    bench.plc.routing.routes.answered(8, both((bench.plc.clock)()));
     (0..most).for_each(|time| assert_eq!((lose(&mut bench), bench.searched.len()), (1, 0), "{time}"));
     assert_eq!(lose(&mut bench), 0);
     assert_eq!(bench.searched, [8]);
@@ -294,4 +301,35 @@ fn a_modem_that_does_not_answer_is_asked_again_with_the_next_row() {
     bench.pass(Duration::from_secs(60));
     bench.reads_table();
     assert_eq!((bench.has_no_way(8).len(), bench.searched.as_slice(), bench.plc.view.starts), (1, &[][..], 1));
+}
+
+#[test]
+fn of_a_node_whose_way_nobody_used_for_hours_an_echo_is_wanted() {
+    let (eui64, psk) = identity(1);
+    let mut bench = Bench::with(vec![Device::new(eui64, psk)]);
+    let node = NodeSecret { eui64: eui64.to_string(), psk: hex::encode(psk.0), meter: String::new() };
+    let (reply, _said) = tokio::sync::oneshot::channel();
+    bench.plc.answer(Question::Ask(MeshAsk::Import { nodes: vec![node], part: None }, reply));
+    bench.pass(Duration::from_secs(600));
+    let member = *bench.plc.coordinator.server().member(eui64).filter(|member| member.is_joined).unwrap();
+    bench.table = vec![row(member.short_addr, member.short_addr)];
+    bench.reads_table();
+    let of_way = |bench: &Bench| {
+        let ways = bench.plc.routing.routes.alternates(member.short_addr);
+        ways.first().map(|way| (way.answered, way.failed)).unwrap()
+    };
+    let every = bench.plc.routing.routes.limits().check_every;
+    assert_eq!(of_way(&bench), (0, 0));
+    bench.pass(every / 2 + Duration::from_secs(60));
+    assert_eq!(of_way(&bench), (1, 0), "nobody knows when it was used last");
+    bench.pass(every - Duration::from_secs(120));
+    assert_eq!(of_way(&bench), (1, 0), "it was used");
+    bench.pass(Duration::from_secs(180));
+    assert_eq!(of_way(&bench), (2, 0));
+    // What does not leave is told like any message that finds no way.
+    let now = bench.time().mono;
+    bench.modem.switch(0, false, now);
+    bench.pass(every - Duration::from_secs(100));
+    assert_eq!(of_way(&bench), (2, 1));
+    assert!(bench.plc.routing.echoes.is_empty() && bench.searched.is_empty());
 }
