@@ -42,7 +42,8 @@ struct Series {
     base: Date,
     /// The storage number whose value is of the base date.
     base_storage: u32,
-    /// The last storage number of the series.
+    /// The first and the last storage number of the series.
+    first: u32,
     last: u32,
     step: Span,
 }
@@ -60,25 +61,27 @@ impl Series {
             _ => return None,
         };
         let base = sent_for(readings, interval)?;
-        Some(Self { base: civil(base.date)?, base_storage: interval.register.storage, last: u32::MAX, step })
+        let base_storage = interval.register.storage;
+        Some(Self { base: civil(base.date)?, base_storage, first: base_storage, last: u32::MAX, step })
     }
 
     /// By what is known of the model.
     fn of_model(readings: &[Reading]) -> Option<Self> {
         let id = readings.first()?.source.meter;
         let model = MODELS.iter().find(|model| model.is(&id))?;
-        let base = match model.base {
-            Base::Clock => readings.first()?.source.meter_time?.civil.date,
+        let (base, first) = match model.base {
+            // Storage number 1 is that of the due date, which the meter sends or has not yet.
+            Base::Clock => (readings.first()?.source.meter_time?.civil.date, 2),
             Base::SetDate => {
                 let is_set_date = |reading: &&Reading| reading.register.storage == 1 && moment(reading).is_some();
-                moment(readings.iter().find(is_set_date)?)?.date
+                (moment(readings.iter().find(is_set_date)?)?.date, 1)
             }
         };
-        Some(Self { base: civil(base)?, base_storage: 1, last: model.last, step: 1.month() })
+        Some(Self { base: civil(base)?, base_storage: 1, first, last: model.last, step: 1.month() })
     }
 
     fn date(&self, storage: u32) -> Option<Date> {
-        if storage > self.last {
+        if !(self.first..=self.last).contains(&storage) {
             return None;
         }
         let steps = i64::from(storage.checked_sub(self.base_storage)?);

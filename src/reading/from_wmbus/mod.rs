@@ -217,20 +217,26 @@ fn reading(
 /// The reading of a manufacturer's own record by its meaning; beside it where it has several.
 fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) -> impl Iterator<Item = Reading> {
     let fields = match record.value {
-        record::Value::Integer(_) => vendor::fields(address, record),
+        record::Value::Integer(_) | record::Value::Invalid => vendor::fields(address, record),
         _ => &[],
     };
     let is_whole = fields.iter().any(vendor::Field::is_whole);
-    let number = if let record::Value::Integer(number) = record.value { number } else { 0 };
-    let template = (!fields.is_empty()).then(|| own.clone());
+    let template = (!fields.is_empty()).then(|| {
+        // What is no value of type B may be one of a maker's own.
+        let quality = own.quality.without(Quality::INVALID);
+        Reading { quality, ..own.clone() }
+    });
     let meanings = template.into_iter().flat_map(move |template| {
-        fields.iter().map(move |field| {
-            let (value, quality) = match field.of(number) {
+        fields.iter().filter_map(move |field| {
+            let (value, quality) = match field.of(record)? {
                 vendor::Meaning::Number(mantissa) => {
                     (Value::Decimal { mantissa, scaler: field.exponent }, template.quality)
                 }
+                vendor::Meaning::Octets(octets) => (Value::Octets(octets.into()), template.quality),
                 vendor::Meaning::Date(Some(date)) => (Value::Date(civil_date(date)), template.quality),
-                vendor::Meaning::Date(None) => (Value::None, template.quality.with(Quality::INVALID)),
+                vendor::Meaning::Date(None) | vendor::Meaning::None => {
+                    (Value::None, template.quality.with(Quality::INVALID))
+                }
             };
             let register = Register {
                 quantity: Quantity::Borrowed(field.name),
@@ -238,7 +244,7 @@ fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) 
                 modifier: Arc::default(),
                 ..template.register.clone()
             };
-            Reading { register, value, quality, ..template.clone() }
+            Some(Reading { register, value, quality, ..template.clone() })
         })
     });
     Some(own).filter(|_| !is_whole).into_iter().chain(meanings)

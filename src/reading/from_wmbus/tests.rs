@@ -533,3 +533,24 @@ fn a_repeaters_copy_is_the_same_telegram_with_a_hop() {
         assert_ne!(convert(&next).digest, direct.digest);
     }
 }
+
+#[test]
+fn what_is_no_value_of_type_b_may_be_one_of_a_maker() {
+    let kamstrup = wmbus::Address { manufacturer: 0x2c2d, identification: 1, version: 0x1b, device_type: WATER };
+    for (octets, expected) in [
+        (&[0x02, 0xff, 0x20, 0x00, 0x80][..], "info_codes 32768 good"),
+        (&[0x04, 0xff, 0x07, 0xff, 0xff, 0xff, 0xff], "volume_times_flow_temperature none invalid"),
+        (&[0x02, 0xff, 0x7e, 0x00, 0x80], "manufacturer_specific none invalid"),
+    ] {
+        let record = DataRecord::parse(&mut &*octets).unwrap();
+        let own = reading(&record, sent(&record), &source(), WATER, UnmarkedGas::default());
+        let readings: Vec<_> = with_fields(own, &record, &kamstrup).collect();
+        let [reading] = readings.as_slice() else { panic!("{readings:?}") };
+        let value = match reading.value {
+            Value::Decimal { mantissa, scaler: 0 } => mantissa.to_string(),
+            Value::None => "none".to_owned(),
+            _ => panic!("{reading:?}"),
+        };
+        assert_eq!(format!("{} {value} {}", reading.register.quantity, reading.quality), expected);
+    }
+}

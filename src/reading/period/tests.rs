@@ -80,7 +80,7 @@ fn models_that_send_no_dates_have_them_by_their_rule() {
     let clock = Draft::new(DataField::Integer32, DATE_TIME, Sent::DateTime(clock));
     check(
         "DWZ-20050666-00-06",
-        &[clock, volume(2), volume(3), volume(16), volume(17)],
+        &[clock, volume(1), volume(2), volume(3), volume(16), volume(17)],
         &[(2, "2020-11-30"), (3, "2020-10-31"), (16, "2019-09-30")],
     );
     check("MAD-93573086-00-04", &[date(1, (2020, 12, 31)), volume(3)], &[(3, "2020-10-31")]);

@@ -28,7 +28,7 @@ pub(super) fn is_full_block_a(octets: &[u8]) -> bool {
 /// A CRC of format A is right, whatever the L-field says.
 pub(super) fn is_any_a(octets: &[u8]) -> bool {
     let rest = octets.get(FIRST_BLOCK_A + 2..).unwrap_or_default();
-    is_first_block_a(octets) || rest.chunks(BLOCK_A + 2).any(|block| block.len() > 2 && checked(block).is_ok())
+    is_first_block_a(octets) || rest.chunks(BLOCK_A + 2).any(tells)
 }
 
 /// There are CRCs of format A, whatever the L-field says, and the first is wrong: two of them, or all others.
@@ -36,7 +36,7 @@ pub(super) fn is_damaged_a(octets: &[u8]) -> bool {
     let Some(rest) = octets.get(FIRST_BLOCK_A + 2..) else { return false };
     let blocks = rest.chunks(BLOCK_A + 2);
     let others = blocks.len();
-    let right = blocks.filter(|block| block.len() > 2 && checked(block).is_ok()).take(2).count();
+    let right = blocks.filter(|block| tells(block)).take(2).count();
     right == 2 || right == 1 && others == 1
 }
 
@@ -62,10 +62,10 @@ pub(super) fn strip_a(octets: &[u8], out: &mut Vec<u8>) -> Result<bool, Reject> 
 /// Whether all CRCs of format B are right; a `Reject` where one of two is.
 pub(super) fn check_b(octets: &[u8]) -> Result<bool, Reject> {
     let Some((first, second)) = blocks_b(octets) else { return Ok(false) };
-    match (checked(first).is_ok(), second.map(|second| checked(second).is_ok())) {
+    match (checked(first).is_ok(), second.map(|second| (checked(second).is_ok(), tells(second)))) {
         (first, None) => Ok(first),
-        (true, Some(true)) => Ok(true),
-        (false, Some(false)) => Ok(false),
+        (true, Some((true, _))) => Ok(true),
+        (false, Some((_, false))) => Ok(false),
         _ => Err(Reject::BadCrc),
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn is_first_block_b(octets: &[u8]) -> bool {
 
 /// The CRC of the second block is right, were it all that is behind the first.
 pub(super) fn is_second_block_b(octets: &[u8]) -> bool {
-    octets.get(FIRST_BLOCK_B..).is_some_and(|block| block.len() > 2 && checked(block).is_ok())
+    octets.get(FIRST_BLOCK_B..).is_some_and(tells)
 }
 
 /// Octets of CRCs that were in a frame of format B of which so many are left.
@@ -140,6 +140,12 @@ fn blocks_b(octets: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 fn checked(block: &[u8]) -> Result<&[u8], Reject> {
     let (data, sent) = block.split_last_chunk().ok_or(Reject::BadCrc)?;
     if crc(data) == u16::from_be_bytes(*sent) { Ok(data) } else { Err(Reject::BadCrc) }
+}
+
+/// The CRC is right, and is not FFFF, which that of nothing and of zeros is: meters that fill what they do not use send as
+/// much without CRCs.
+fn tells(block: &[u8]) -> bool {
+    checked(block).is_ok_and(|data| data.iter().any(|octet| *octet != 0))
 }
 
 fn push_crc(out: &mut Vec<u8>, start: usize) {

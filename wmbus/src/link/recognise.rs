@@ -17,8 +17,17 @@ impl Form {
         let frame_len = 1 + usize::from(*octets.first().ok_or(Reject::Truncated)?);
         let len = octets.len();
         // As many octets may be behind a frame without CRCs as the CRCs would be.
-        if len == block::len_a(frame_len) && (block::is_any_a(octets) || may_have_crc(octets)) {
-            return Ok(Self::FormatA);
+        if len == block::len_a(frame_len) {
+            if block::is_any_a(octets) {
+                return Ok(Self::FormatA);
+            }
+            // Of those that somebody put behind format B there may be as many.
+            if block::check_b(octets) == Ok(true) {
+                return Ok(Self::FormatB);
+            }
+            if may_have_crc(octets) {
+                return Ok(Self::FormatA);
+            }
         }
         if len == frame_len {
             return if block::check_b(octets)? {
@@ -110,6 +119,26 @@ mod tests {
                 let is_taken = matches!(told, Ok(Form::Stripped | Form::FormatB));
                 assert!(!is_taken, "{form:?} of {len}, {length}: {told:?}");
             }
+        }
+    }
+
+    #[test]
+    fn octets_behind_format_b_do_not_make_it_another() {
+        for len in [20, 40, 200] {
+            let octets = frame(Form::FormatB, &body(len)).unwrap();
+            for more in 1..40 {
+                check(&[&octets[..], &vec![0xa1; more]].concat(), Some(Form::FormatB));
+            }
+        }
+    }
+
+    #[test]
+    fn the_crc_of_nothing_and_of_zeros_is_none() {
+        for len in 129..=146 {
+            let mut octets = frame(Form::Stripped, &body(len)).unwrap();
+            octets[128..].fill(0);
+            octets[len - 1..].fill(0xff);
+            check(&octets, Some(Form::Stripped));
         }
     }
 

@@ -118,6 +118,19 @@ impl DataField {
         }
     }
 
+    /// Octets of a binary integer.
+    pub(crate) const fn binary_size(self) -> Option<usize> {
+        match self {
+            Self::Integer8
+            | Self::Integer16
+            | Self::Integer24
+            | Self::Integer32
+            | Self::Integer48
+            | Self::Integer64 => Some(self.fixed_size()),
+            _ => None,
+        }
+    }
+
     /// [`Self::size`], 0 where the data itself tells.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "the table has a place for each data field")]

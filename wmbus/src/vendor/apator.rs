@@ -38,13 +38,13 @@ const LAYOUTS: &[Layout] = &[
 ];
 
 const ROWS: &[Row] = &[
-    row(FRAME_STATUS, &[Field::whole("frame_status", Unit::None)]),
-    row(AGE, &[Field::whole("previous_reading_age", Unit::Hour)]),
+    row(FRAME_STATUS, &[Field::word("frame_status")]),
+    row(AGE, &[Field::count("previous_reading_age", Unit::Hour)]),
     row(SEASON_START, &[Field::date("season_start_date")]),
     row(SEAL_BROKEN, &[Field::date("seal_broken_date")]),
-    Row { models: NA_1_MBUS, vifes: &[0x0a], fields: &[Field::whole("optical_diagnostics", Unit::None)] },
-    Row { models: NA_1_MBUS, vifes: &[0x0b], fields: &[Field::whole("oscillator_diagnostics", Unit::None)] },
-    Row { models: NA_1_MBUS, vifes: &[0x0c], fields: &[Field::whole("power_diagnostics", Unit::None)] },
+    Row { models: NA_1_MBUS, vifes: &[0x0a], fields: &[Field::word("optical_diagnostics")] },
+    Row { models: NA_1_MBUS, vifes: &[0x0b], fields: &[Field::word("oscillator_diagnostics")] },
+    Row { models: NA_1_MBUS, vifes: &[0x0c], fields: &[Field::word("power_diagnostics")] },
 ];
 
 const fn row(vifes: &'static [u8], fields: &'static [Field]) -> Row {

@@ -14,7 +14,7 @@ use crate::record::Unit;
 pub(super) const MAKER: Maker = Maker {
     manufacturers: &["AXI"],
     layouts: &[&[Layout { models: &[], place: Place::Record(VIB_BATTERY), translate: battery }]],
-    rows: &[Row { models: &[], vifes: BATTERY, fields: &[Field::whole("battery_level", Unit::Percent)] }],
+    rows: &[Row { models: &[], vifes: BATTERY, fields: &[Field::count("battery_level", Unit::Percent)] }],
     ..Maker::PLAIN
 };
 

@@ -1,6 +1,6 @@
 //! Numbers and dates in records of a manufacturer's own: what stands behind VIF 7F.
 
-use crate::record::{Date, Unit};
+use crate::record::{DataRecord, Date, Unit, Value};
 
 /// A meaning in a manufacturer's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +11,9 @@ pub struct Field {
     /// Power of ten by which the number is multiplied.
     pub exponent: i8,
     pub(super) first_bit: u32,
-    /// 0 where the field is the whole number of the record, signed.
+    /// 0 where the field is the whole number of the record.
     pub(super) bits: u32,
+    pub(super) sign: Sign,
     pub(super) factor: i64,
     pub(super) offset: i64,
     pub(super) is_date: bool,
@@ -27,17 +28,55 @@ pub(super) struct Row {
     pub(super) fields: &'static [Field],
 }
 
+/// What the highest bit of a whole binary number is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// A sign; alone, it says that there is no value.
+    Signed,
+    /// Of a count, of which all bits say that there is none.
+    Count,
+    /// A bit like the others.
+    Word,
+}
+
 /// What a field says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+pub enum Meaning<'a> {
     Number(i64),
+    /// A number that is too large.
+    Octets(&'a [u8]),
+    /// The meter says that there is none.
+    None,
     /// None where the meter has no such day to tell.
     Date(Option<Date>),
 }
 
 impl Field {
-    /// The field of the record's number.
-    pub const fn of(&self, number: i64) -> Meaning {
+    /// The field of a record; None where this holds no number.
+    pub fn of<'a>(&self, record: &DataRecord<'a>) -> Option<Meaning<'a>> {
+        let len = record.data_field.binary_size().unwrap_or_default();
+        let data = record.octets.get(record.octets.len().saturating_sub(len)..).unwrap_or_default();
+        let unused = 64 - 8 * len as u32;
+        let number = match record.value {
+            Value::Integer(number) => number,
+            Value::Invalid if data.is_empty() || self.is_whole() && self.sign == Sign::Signed => {
+                return Some(Meaning::None);
+            }
+            // The mark of type B: its highest bit alone.
+            Value::Invalid => i64::MIN.wrapping_shr(unused),
+            _ => return None,
+        };
+        if !self.is_whole() || self.is_date || self.sign == Sign::Signed || data.is_empty() {
+            return Some(self.within(number));
+        }
+        let number = (number as u64).wrapping_shl(unused).wrapping_shr(unused);
+        if self.sign == Sign::Count && number == u64::MAX.wrapping_shr(unused) {
+            return Some(Meaning::None);
+        }
+        Some(i64::try_from(number).map_or(Meaning::Octets(data), |number| self.within(number)))
+    }
+
+    const fn within(&self, number: i64) -> Meaning<'static> {
         if self.is_date {
             let [low, high, ..] = number.to_le_bytes();
             return Meaning::Date(Date::parse([low, high]));
@@ -54,7 +93,27 @@ impl Field {
     }
 
     pub(super) const fn whole(name: &'static str, unit: Unit) -> Self {
-        Self { name, unit, exponent: 0, first_bit: 0, bits: 0, factor: 1, offset: 0, is_date: false }
+        Self {
+            name,
+            unit,
+            exponent: 0,
+            first_bit: 0,
+            bits: 0,
+            factor: 1,
+            offset: 0,
+            is_date: false,
+            sign: Sign::Signed,
+        }
+    }
+
+    /// A number that does not fall below zero.
+    pub(super) const fn count(name: &'static str, unit: Unit) -> Self {
+        Self { sign: Sign::Count, ..Self::whole(name, unit) }
+    }
+
+    /// Bits that are told together.
+    pub(super) const fn word(name: &'static str) -> Self {
+        Self { sign: Sign::Word, ..Self::whole(name, Unit::None) }
     }
 
     /// `bits` bits, at most 32, from `first_bit` on.

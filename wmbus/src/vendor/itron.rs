@@ -30,9 +30,9 @@ const SMOKE: &[(u8, u8)] = &[(ANY, 0x1a)];
 
 const ROWS: &[Row] = &[
     Row { models: SMOKE, vifes: &[], fields: STATE },
-    Row { models: SMOKE, vifes: TESTS, fields: &[Field::whole("tests", Unit::None)] },
-    Row { models: SMOKE, vifes: PERIMETER, fields: &[Field::whole("perimeter_intrusion_days", Unit::Day)] },
-    Row { models: SMOKE, vifes: INLET, fields: &[Field::whole("inlet_blocked_days", Unit::Day)] },
+    Row { models: SMOKE, vifes: TESTS, fields: &[Field::count("tests", Unit::None)] },
+    Row { models: SMOKE, vifes: PERIMETER, fields: &[Field::count("perimeter_intrusion_days", Unit::Day)] },
+    Row { models: SMOKE, vifes: INLET, fields: &[Field::count("inlet_blocked_days", Unit::Day)] },
 ];
 
 /// The least significant octet is sent first.

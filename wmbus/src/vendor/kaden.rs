@@ -26,6 +26,6 @@ const LAYOUTS: &[Layout] = &[
 ];
 
 const ROWS: &[Row] = &[
-    Row { models: &[], vifes: &[0xff, 0x01], fields: &[Field::whole("no_measurement_duration", Unit::Minute)] },
-    Row { models: &[], vifes: &[0xff, 0x02], fields: &[Field::whole("tampering_duration", Unit::Second)] },
+    Row { models: &[], vifes: &[0xff, 0x01], fields: &[Field::count("no_measurement_duration", Unit::Minute)] },
+    Row { models: &[], vifes: &[0xff, 0x02], fields: &[Field::count("tampering_duration", Unit::Second)] },
 ];

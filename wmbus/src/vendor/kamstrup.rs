@@ -40,16 +40,16 @@ const EM24: &[(u8, u8)] = &[(0x33, 0x02), (0x00, 0x02)];
 const HEAT_602: &[(u8, u8)] = &[(0x1c, ANY)];
 
 const ROWS: &[Row] = &[
-    row(&[0x07], &[Field::whole("volume_times_flow_temperature", Unit::CubicMetreCelsius)]),
-    row(&[0x08], &[Field::whole("volume_times_return_temperature", Unit::CubicMetreCelsius)]),
-    row(&[0xff, 0x01], &[Field::whole("input_a_counter", Unit::None)]),
-    row(&[0xff, 0x02], &[Field::whole("input_b_counter", Unit::None)]),
-    row(&[0x11], &[Field::whole("configuration_number", Unit::None)]),
-    row(&[0x1a], &[Field::whole("type_number", Unit::None)]),
-    row(&[0x20], &[Field::whole("info_codes", Unit::None)]),
-    row(&[0x21], &[Field::whole("info_codes", Unit::None)]),
-    row(&[0x22], &[Field::whole("info_codes", Unit::None)]),
-    row(&[0x23], &[Field::whole("info_codes", Unit::None)]),
+    row(&[0x07], &[Field::count("volume_times_flow_temperature", Unit::CubicMetreCelsius)]),
+    row(&[0x08], &[Field::count("volume_times_return_temperature", Unit::CubicMetreCelsius)]),
+    row(&[0xff, 0x01], &[Field::count("input_a_counter", Unit::None)]),
+    row(&[0xff, 0x02], &[Field::count("input_b_counter", Unit::None)]),
+    row(&[0x11], &[Field::word("configuration_number")]),
+    row(&[0x1a], &[Field::word("type_number")]),
+    row(&[0x20], &[Field::word("info_codes")]),
+    row(&[0x21], &[Field::word("info_codes")]),
+    row(&[0x22], &[Field::word("info_codes")]),
+    row(&[0x23], &[Field::word("info_codes")]),
 ];
 
 const fn row(vifes: &'static [u8], fields: &'static [Field]) -> Row {

@@ -19,6 +19,7 @@ mod bmeters;
 mod diehl;
 mod ebz;
 mod ei_electronics;
+mod engelmann;
 mod gwf;
 mod itron;
 mod kaden;
@@ -49,6 +50,7 @@ const MAKERS: &[&Maker] = &[
     &diehl::SAPPEL,
     &ebz::MAKER,
     &ei_electronics::MAKER,
+    &engelmann::MAKER,
     &gwf::MAKER,
     &itron::MAKER,
     &kaden::MAKER,

@@ -942,11 +942,11 @@ fn a_record_that_is_repeated_tells_of_something_else() {
 }
 
 #[track_caller]
-fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
+fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning<'_>)]) {
     let address = Address::parse(&mut &*address).unwrap();
     let record = DataRecord::parse(&mut &*record).unwrap();
-    let Value::Integer(number) = record.value else { panic!("{record}") };
-    let found: Vec<_> = fields(&address, &record).iter().map(|field| (field.name, field.of(number))).collect();
+    let found: Vec<_> =
+        fields(&address, &record).iter().map(|field| (field.name, field.of(&record).unwrap())).collect();
     assert_eq!(found, expected);
 }
 
@@ -954,9 +954,9 @@ fn check_meaning(address: &[u8], record: &[u8], expected: &[(&str, Meaning)]) {
 fn check_fields(address: &[u8], record: &[u8], expected: &[(&str, i64, i8, Unit)]) {
     let address = Address::parse(&mut &*address).unwrap();
     let record = DataRecord::parse(&mut &*record).unwrap();
-    let Value::Integer(number) = record.value else { panic!("{record}") };
     let found = fields(&address, &record).iter();
-    let found: Vec<_> = found.map(|field| (field.name, field.of(number), field.exponent, field.unit)).collect();
+    let found: Vec<_> =
+        found.map(|field| (field.name, field.of(&record).unwrap(), field.exponent, field.unit)).collect();
     let expected: Vec<_> = expected
         .iter()
         .map(|(name, number, exponent, unit)| (*name, Meaning::Number(*number), *exponent, *unit))
@@ -970,7 +970,7 @@ fn records_of_known_makers_have_a_meaning() {
     let kamstrup = hex!("2d2c 78563412 40 0c");
     let m3_celsius = Unit::CubicMetreCelsius;
     check_fields(&kamstrup, &hex!("04ff07 c6570200"), &[("volume_times_flow_temperature", 153_542, 0, m3_celsius)]);
-    check_fields(&kamstrup, &hex!("04ff08 ffffffff"), &[("volume_times_return_temperature", -1, 0, m3_celsius)]);
+    check_meaning(&kamstrup, &hex!("04ff08 ffffffff"), &[("volume_times_return_temperature", Meaning::None)]);
     check_fields(&kamstrup, &hex!("04ff09 01000000"), &[]);
     check_fields(&hex!("2d30 78563412 40 0c"), &hex!("04ff07 01000000"), &[]);
     let heat_602 = hex!("2d2c 78563412 1c 04");
@@ -1065,4 +1065,40 @@ proptest! {
         let (_, records) = lines(&frame, has_key.then_some(&KEY));
         prop_assert!(records.len() <= 200);
     }
+}
+
+#[test]
+fn words_of_bits_have_no_sign_and_counts_no_negative_number() {
+    let kamstrup = hex!("2d2c 78563412 1b 16");
+    let abb = hex!("4204 78563412 20 02");
+    for (address, record, name, expected) in [
+        (kamstrup, &hex!("02ff20 0080")[..], "info_codes", Meaning::Number(0x8000)),
+        (kamstrup, &hex!("04ff22 ffffffff"), "info_codes", Meaning::Number(0xffff_ffff)),
+        (kamstrup, &hex!("01ff21 80"), "info_codes", Meaning::Number(0x80)),
+        (kamstrup, &hex!("04ff11 00000080"), "configuration_number", Meaning::Number(0x8000_0000)),
+        (kamstrup, &hex!("04ff07 ffffffff"), "volume_times_flow_temperature", Meaning::None),
+        (kamstrup, &hex!("04ff07 feffffff"), "volume_times_flow_temperature", Meaning::Number(0xffff_fffe)),
+        (kamstrup, &hex!("0cff07 12000000"), "volume_times_flow_temperature", Meaning::Number(12)),
+        (abb, &hex!("07ffa600 0000000000000080"), "error_word", Meaning::Octets(&[0, 0, 0, 0, 0, 0, 0, 0x80])),
+        (abb, &hex!("07ffa600 0000000000000040"), "error_word", Meaning::Number(1 << 62)),
+        // What has a sign keeps its mark.
+        (abb, &hex!("02ffd200 f6ff"), "phase_angle", Meaning::Number(-10)),
+        (abb, &hex!("02ffd200 0080"), "phase_angle", Meaning::None),
+    ] {
+        check_meaning(&address, record, &[(name, expected)]);
+    }
+}
+
+#[test]
+fn hca_e2_stores_differences() {
+    let octets = hex!("44 c514 78563412 31 08 7a 2a 00 0000 036e391000 426e2200 c2016e2200 c2026ef6ff");
+    let expected = [
+        "hca_units 4153",
+        "hca_units 34 s1",
+        "manufacturer_specific ff 01 34 s3",
+        "manufacturer_specific ff 01 -10 s5",
+    ];
+    check(&framed(&[&octets]), None, &expected);
+    let difference = [("hca_units_difference", Meaning::Number(-10))];
+    check_meaning(&hex!("c514 78563412 31 08"), &hex!("c202ffff01 f6ff"), &difference);
 }
