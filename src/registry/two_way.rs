@@ -5,15 +5,16 @@
 //! meter protects its own telegrams. Message counters of the gateway are reserved ahead and never used twice.
 
 mod live;
+mod protected;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use live::Live;
-use wmbus::gateway::{Command, End, Event, Frame, Gateway, Hearing, Job, Protection, Refused};
+use wmbus::gateway::{Command, End, Event, Frame, Gateway, Hearing, Protection, Refused};
 use wmbus::record::{Date, DateTime, Time};
-use wmbus::{Address, Key, Keys, SecurityMode, Telegram};
+use wmbus::{Address, Keys, Telegram};
 
 use super::orders::{Action, Entry, Order, State};
 use crate::clock::Now;
@@ -250,61 +251,6 @@ impl TwoWay {
         self.fault.take()
     }
 
-    /// Gives the gateway the orders of a meter that is heard, with the protection that the meter itself has.
-    fn take_up(&mut self, telegram: &Telegram<'_>, is_prompt: bool, keys: &impl Keys, now: Now) {
-        let meter = telegram.address.identity();
-        let Some(ids) = self.unheard.get(&meter) else { return };
-        let key = keys.key(&meter);
-        let kind = match (telegram.security.mode, key) {
-            (SecurityMode::AesCbcIv, Some(key)) if telegram.verdict == wmbus::Verdict::Ok => Kind::Mode5(key.clone()),
-            (SecurityMode::AesCbcNoIv, Some(key)) if telegram.security.authenticated => Kind::Mode7(key.clone()),
-            (SecurityMode::None, None) => Kind::None,
-            // A meter with a key says now and then something that needs none; what it is protected with is another frame's.
-            (SecurityMode::None, Some(_)) | (SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv, _) => return,
-            _ => Kind::Unsupported,
-        };
-        let ids = ids.clone();
-        self.unheard.remove(&meter);
-        for id in ids {
-            let Some(order) = self.orders.get(&id).cloned() else { continue };
-            if order.action == Action::SetClock && !is_prompt {
-                self.change(id, State::NotTimed, now);
-                continue;
-            }
-            let protection = match &kind {
-                Kind::Unsupported if order.action != Action::RequestData => {
-                    self.change(id, State::Unsupported, now);
-                    continue;
-                }
-                Kind::None | Kind::Unsupported => Protection::None,
-                Kind::Mode5(key) => Protection::AesCbcIv(key.clone()),
-                Kind::Mode7(key) => match self.counter(&meter) {
-                    Ok(counter) => Protection::AesCbcNoIv { key: key.clone(), counter },
-                    Err(error) => {
-                        self.fault = Some(error);
-                        self.unheard.entry(meter).or_default().push_back(id);
-                        continue;
-                    }
-                },
-            };
-            let left = u64::try_from(order.expires_ms - now.utc_ms).unwrap_or(0);
-            let expires = now.mono + Duration::from_millis(left);
-            let is_resumed = order.state != State::Queued && order.action.valve().is_some();
-            let job = Job { id, command: told(order.action, now), protection, expires, is_resumed };
-            if self.gateway.request(meter, job).is_err() {
-                self.unheard.entry(meter).or_default().push_back(id);
-            }
-        }
-    }
-
-    /// A message counter that was never used.
-    fn counter(&mut self, meter: &Address) -> Result<u32, JournalError> {
-        let mut name = Vec::with_capacity(8);
-        meter.emit(&mut name);
-        // Four thousand million commands to one meter: the last one would be repeated, and refused by the meter.
-        self.counters.next(&name).map(|counter| u32::try_from(counter).unwrap_or(u32::MAX))
-    }
-
     fn drain(&mut self, now: Now) {
         while let Some(event) = self.gateway.poll_event() {
             match event {
@@ -350,14 +296,6 @@ impl TwoWay {
             Err(error) => self.fault = Some(error),
         }
     }
-}
-
-/// How a meter protects itself.
-enum Kind {
-    None,
-    Mode5(Key),
-    Mode7(Key),
-    Unsupported,
 }
 
 fn told(action: Action, now: Now) -> Command {

@@ -2,7 +2,7 @@
 
 use hex_literal::hex;
 use wmbus::sim::TwoWayMeter;
-use wmbus::{Form, Scratch};
+use wmbus::{Form, Key, Scratch};
 
 use super::*;
 use crate::reading::{Group, from_wmbus, meter_id};
