@@ -1,6 +1,6 @@
 //! What the gateway wants to know of a meter's frame.
 
-use super::{Valve, command, valve_state};
+use super::{ACC_DMD, ACK, RSP_UD, TYPE, Valve, command, valve_state};
 use crate::{Address, SecurityMode, Telegram, Verdict};
 
 /// A frame of a meter, as far as the gateway cares.
@@ -21,6 +21,8 @@ pub struct Hearing {
     /// The code of an application error.
     pub error: Option<u8>,
     pub rssi_dbm: Option<i16>,
+    /// The meter has said it before, and listens again: what is sent again for it is no further try.
+    pub is_repetition: bool,
 }
 
 /// What protected a frame of a meter. What comes back about a command must be proven as well as the command was protected.
@@ -53,7 +55,23 @@ impl Hearing {
             valve: valve_state(telegram),
             error: command::application_error(telegram),
             rssi_dbm,
+            is_repetition: false,
         })
+    }
+
+    /// It comes because the meter was spoken to.
+    pub const fn is_answer(&self) -> bool {
+        matches!(self.c_field & TYPE, RSP_UD | ACK)
+    }
+
+    /// It says something of the link alone, which nothing protects: an acknowledgement, a demand.
+    pub const fn is_link(&self) -> bool {
+        self.c_field & TYPE == ACK || self.is_demand()
+    }
+
+    /// Sent again as it was until it is acknowledged.
+    pub const fn is_demand(&self) -> bool {
+        self.c_field == ACC_DMD
     }
 }
 

@@ -145,6 +145,17 @@ impl Gateway {
         false
     }
 
+    /// Protects what was queued or sent with less than `least` as `better` says, where that says something. False: some
+    /// command has less still, and must not leave.
+    pub fn raise(&mut self, meter: &Address, least: Proof, mut better: impl FnMut() -> Option<Protection>) -> bool {
+        let Some(session) = self.sessions.get_mut(&meter.identity()) else { return true };
+        let weak = session.jobs().filter(|job| job.command != Command::RequestData && job.protection.demands() < least);
+        weak.fold(true, |is_enough, job| {
+            job.protection = better().unwrap_or_else(|| job.protection.clone());
+            is_enough && job.protection.demands() >= least
+        })
+    }
+
     /// Whether a frame of this meter is worth a look.
     pub fn concerns(&self, meter: &Address) -> bool {
         self.sessions.contains_key(&meter.identity()) || self.to_bind.contains_key(&meter.identity())
@@ -182,11 +193,15 @@ impl Gateway {
             }
             _ => {}
         }
-        let is_answer = matches!(c_field & TYPE, RSP_UD | ACK);
+        let is_answer = hearing.is_answer();
         if is_answer {
             self.answered(hearing);
         }
         let session = self.sessions.get_mut(&meter.identity())?;
+        // Nothing protects it: one that belongs to nothing that was asked may be anybody's.
+        if c_field & TYPE == ACK && !session.is_unknown && !session.knows(access_number) {
+            return None;
+        }
         if !session.is_in_cycle {
             // Whatever was before, the meter counts anew.
             session.frame_count_bit = true;
@@ -199,7 +214,7 @@ impl Gateway {
             session.is_in_cycle = true;
             return self.end_cycle(&meter, hearing);
         }
-        let next = self.advance(&meter, hearing.rssi_dbm);
+        let next = self.advance(hearing);
         if next.is_none() {
             return self.end_cycle(&meter, hearing);
         }
@@ -268,6 +283,7 @@ impl Gateway {
         });
         let Some(mut open) = session.open.take_if(|_| is_awaited) else { return };
         session.frame_count_bit = !session.frame_count_bit;
+        session.answered = open.access_number;
         let Some(job) = open.job.take() else { return };
         let end = match (open.step, hearing.error) {
             (_, Some(code)) => Some(End::Failed(code)),
@@ -296,17 +312,18 @@ impl Gateway {
     }
 
     /// The next request of a meter that listens: the open one again, or a new one.
-    fn advance(&mut self, meter: &Address, rssi_dbm: Option<i16>) -> Option<Frame> {
+    fn advance(&mut self, hearing: &Hearing) -> Option<Frame> {
+        let Hearing { meter, is_repetition, rssi_dbm, .. } = hearing;
         let session = self.sessions.get_mut(&meter.identity())?;
-        if session.open.as_ref().is_some_and(|open| open.tries >= TRIES) {
+        if !is_repetition && session.open.as_ref().is_some_and(|open| open.tries >= TRIES) {
             session.give_up(&mut self.events);
         }
         self.open(meter)?;
         let session = self.sessions.get_mut(&meter.identity())?;
         let open = session.open.as_mut()?;
-        open.tries += 1;
+        open.tries += u32::from(!is_repetition || open.tries == 0);
         session.is_in_cycle = true;
-        Some(open.frame(meter, &self.own, session.frame_count_bit, rssi_dbm))
+        Some(open.frame(meter, &self.own, session.frame_count_bit, *rssi_dbm))
     }
 
     /// Makes the next job of the meter, where none is open, the open one; from now on it may leave at any moment.
@@ -344,7 +361,7 @@ impl Gateway {
     }
 }
 
-/// A request is sent so often, with the same frame count bit.
+/// A request is sent so often, with the same frame count bit; and once more for each repetition of what the meter said.
 const TRIES: u32 = 5;
 /// So long after its last frame a meter ends its cycle by itself.
 const CYCLE: Duration = Duration::from_secs(88);

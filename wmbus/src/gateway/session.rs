@@ -17,6 +17,8 @@ pub(super) struct Session {
     /// The meter may be in a cycle of an earlier run, with a frame count bit that nobody knows.
     pub(super) is_unknown: bool,
     pub(super) heard: Option<Instant>,
+    /// The request that was answered last.
+    pub(super) answered: Option<u8>,
 }
 
 /// A request that waits for its answer.
@@ -41,6 +43,16 @@ pub(super) enum Step {
 }
 
 impl Session {
+    /// An acknowledgement that has this number is of this cycle: of the open request, or of the one before, once more.
+    pub(super) fn knows(&self, access_number: u8) -> bool {
+        let open = self.open.as_ref().filter(|open| open.tries > 0).and_then(|open| open.access_number);
+        self.is_in_cycle && (open == Some(access_number) || self.answered == Some(access_number))
+    }
+
+    pub(super) fn jobs(&mut self) -> impl Iterator<Item = &mut Job> {
+        self.open.iter_mut().filter_map(|open| open.job.as_mut()).chain(&mut self.queue)
+    }
+
     pub(super) fn give_up(&mut self, events: &mut VecDeque<Event>) {
         if let Some(Exchange { job: Some(job), step, access_number, .. }) = self.open.take() {
             let is_sent = access_number.is_some() || step != Step::Command;

@@ -160,6 +160,54 @@ fn a_meter_that_never_answers_is_given_up_after_five_tries() {
 }
 
 #[test]
+fn what_a_meter_repeats_is_answered_again_and_uses_up_no_try() {
+    let mut pair = Pair::new(WATER, Some(&KEY), true);
+    pair.request(WATER, 1, Command::Valve(Valve::Closed), mode_7(1));
+    // The meter has the command; its acknowledgement is heard, and the question after it is not.
+    pair.lost = [false, false, false, true].into();
+    pair.announce();
+    assert_eq!(pair.said, ["meter 44", "gateway 73", "meter 00", "gateway 5b"]);
+    let ack = Hearing {
+        meter: WATER,
+        c_field: ACK,
+        access_number: 0,
+        is_accessible: true,
+        is_fast: true,
+        is_open: true,
+        proof: Proof::Nothing,
+        valve: None,
+        error: None,
+        rssi_dbm: None,
+        is_repetition: true,
+    };
+    for _ in 0..2 * TRIES {
+        let again = pair.gateway.handle_hearing(&ack, pair.now).expect("it listens again");
+        assert_eq!(again.octets[1], 0x5b);
+        // An old one, of another request.
+        let old = Hearing { access_number: 0x80, is_repetition: false, ..ack };
+        assert_eq!(pair.gateway.handle_hearing(&old, pair.now), None);
+    }
+    pair.repeat();
+    assert_eq!(pair.events.last(), Some(&Event::Ended(1, End::Succeeded)));
+    // The cycle is over: nothing of it opens another.
+    pair.request(WATER, 2, Command::RequestData, Protection::None);
+    assert_eq!(pair.gateway.handle_hearing(&ack, pair.now), None);
+}
+
+#[test]
+fn what_waits_is_protected_better_when_the_meter_is() {
+    let mut pair = Pair::new(WATER, Some(&KEY), true);
+    pair.request(WATER, 1, Command::RequestData, Protection::None);
+    pair.request(WATER, 2, Command::Valve(Valve::Closed), Protection::AesCbcIv(KEY.clone()));
+    assert!(pair.gateway.raise(&WATER, Proof::Encrypted, || panic!("it is well enough")));
+    assert!(!pair.gateway.raise(&WATER, Proof::Authenticated, || None));
+    assert!(pair.gateway.raise(&WATER, Proof::Authenticated, || Some(mode_7(1))));
+    pair.announce();
+    let witness = pair.meter.witness();
+    assert_eq!((witness.executed, witness.refused, pair.events.len()), (1, 0, 4), "{:?}", pair.events);
+}
+
+#[test]
 fn what_is_late_is_never_sent() {
     let mut pair = Pair::new(WATER, Some(&KEY), true);
     let job =
@@ -205,6 +253,7 @@ fn the_same_request_is_answered_once_and_a_flood_of_them_is_not() {
         valve: None,
         error: None,
         rssi_dbm: None,
+        is_repetition: false,
     };
     // Seconds, C-field, access number, and whether it is answered.
     let check = |pair: &mut Pair, rows: &[(u64, u8, u8, bool)]| {
@@ -378,6 +427,7 @@ fn a_forged_or_unreadable_answer_ends_nothing() {
         valve: None,
         error: None,
         rssi_dbm: None,
+        is_repetition: false,
     };
     pair.gateway.handle_hearing(&hearing, pair.now);
     pair.gateway.handle_hearing(&Hearing { is_open: true, access_number: 9, ..hearing }, pair.now);
@@ -410,7 +460,7 @@ proptest! {
             let hearing = Hearing {
                 meter: WATER, c_field, access_number, is_accessible, is_fast: true, is_open,
                 proof: if is_open { Proof::Authenticated } else { Proof::Nothing },
-                valve: None, error: None, rssi_dbm: None,
+                valve: None, error: None, rssi_dbm: None, is_repetition: false,
             };
             if let Some(frame) = pair.gateway.handle_hearing(&hearing, pair.now) {
                 prop_assert_eq!(usize::from(frame.octets[0]) + 1, frame.octets.len());
