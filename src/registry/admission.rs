@@ -120,6 +120,11 @@ impl Admission {
         self.guard.is_past(id, mark, || keys.fingerprint(id))
     }
 
+    /// The strength that a telegram of this meter must have: what its group demands, and what it has shown before.
+    pub fn least(&self, id: &MeterId, group: &Group) -> u8 {
+        group.minimum_security.strength().max(self.guard.best(id).strength()).unwrap_or(0)
+    }
+
     /// What must survive a power cut since the last time, to be made durable with the next records: names and values.
     pub fn changes(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.guard.changes()

@@ -120,6 +120,11 @@ impl Guard {
         self.meters.get(id).is_some_and(|seen| !seen.is_before(mark) && seen.key == key())
     }
 
+    /// The best protection that the meter has shown.
+    pub(super) fn best(&self, id: &MeterId) -> Security {
+        self.meters.get(id).map_or(Security::Plain, |seen| seen.best)
+    }
+
     /// The last counter that was accepted.
     pub(super) fn counter(&self, id: &MeterId) -> Option<u32> {
         Some(self.meters.get(id)?.highest?.counter)

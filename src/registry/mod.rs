@@ -39,7 +39,7 @@ pub use network::{Imported, Listed, METER_LIMIT as NODE_METER_LIMIT, NODES as NO
 pub use orders::{Action, Order, State as OrderState};
 pub use rhythm::Rhythm;
 pub use route_log::RouteLog;
-pub use two_way::{News, OrderError, TwoWay};
+pub use two_way::{Known, News, OrderError, TwoWay};
 pub use ways::Ways;
 
 use crate::clock::Now;

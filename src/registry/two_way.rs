@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use live::Known;
 use live::Live;
 use wmbus::gateway::{Command, End, Event, Frame, Gateway, Hearing, Protection, Refused};
 use wmbus::record::{Date, DateTime, Time};
@@ -200,8 +201,12 @@ impl TwoWay {
         keys: &impl Keys,
         now: Now,
     ) -> Option<Frame> {
-        let hearing = Hearing::of(telegram, rssi_dbm)?;
+        let is_repetition = self.live.is_repetition(&telegram.address);
+        let hearing = Hearing { is_repetition, ..Hearing::of(telegram, rssi_dbm)? };
         self.take_up(telegram, is_prompt, keys, now);
+        if !self.raise(telegram, keys) {
+            return None;
+        }
         let frame = self.gateway.handle_hearing(&hearing, now.mono);
         self.drain(now);
         frame.filter(|_| self.is_written())

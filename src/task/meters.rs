@@ -138,7 +138,7 @@ impl Meters {
     fn gather(&mut self, heard: Heard) {
         if self.talk.concerns(&heard) {
             let now = (self.clock)();
-            block_in_place(|| self.talk.hear(&heard, &self.keys, &self.admission, now));
+            block_in_place(|| self.talk.hear(&heard, &self.keys, &self.groups, &self.admission, now));
             self.tell_of_talk(now);
         }
         let Heard { receiver, frame, form, rssi_dbm, at } = heard;

@@ -314,7 +314,8 @@ fn civil_time(time: &record::DateTime) -> CivilTime {
     CivilTime { date: civil_date(time.date), hour: time.hour, minute: time.minute, second: time.second }
 }
 
-fn security(telegram: &Telegram<'_>) -> Security {
+/// How a telegram is protected, or why it is not to be believed.
+pub fn security(telegram: &Telegram<'_>) -> Security {
     match Security::from(telegram.verdict) {
         Security::Plain if telegram.security.authenticated => Security::Authenticated,
         Security::Plain if is_encrypted(telegram) && !telegram.security.came_open => Security::Decrypted,

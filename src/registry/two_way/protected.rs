@@ -1,13 +1,14 @@
-//! How what a meter is told is protected: as the meter protects its own telegrams.
+//! How what a meter is told is protected: as the meter protects its own telegrams, never less than it has shown before or
+//! its group demands.
 
 use std::time::Duration;
 
 use wmbus::gateway::{Job, Protection};
-use wmbus::{Address, Key, Keys, SecurityMode, Telegram};
+use wmbus::{Address, Key, Keys, SecurityMode, Telegram, Verdict};
 
 use super::{TwoWay, told};
 use crate::clock::Now;
-use crate::journal::JournalError;
+use crate::journal::{Counters, JournalError};
 use crate::registry::orders::{Action, State};
 
 impl TwoWay {
@@ -15,15 +16,7 @@ impl TwoWay {
     pub(super) fn take_up(&mut self, telegram: &Telegram<'_>, is_prompt: bool, keys: &impl Keys, now: Now) {
         let meter = telegram.address.identity();
         let Some(ids) = self.unheard.get(&meter) else { return };
-        let key = keys.key(&meter);
-        let kind = match (telegram.security.mode, key) {
-            (SecurityMode::AesCbcIv, Some(key)) if telegram.verdict == wmbus::Verdict::Ok => Kind::Mode5(key.clone()),
-            (SecurityMode::AesCbcNoIv, Some(key)) if telegram.security.authenticated => Kind::Mode7(key.clone()),
-            (SecurityMode::None, None) => Kind::None,
-            // A meter with a key says now and then something that needs none; what it is protected with is another frame's.
-            (SecurityMode::None, Some(_)) | (SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv, _) => return,
-            _ => Kind::Unsupported,
-        };
+        let Some(kind) = kind(telegram, keys) else { return };
         let ids = ids.clone();
         self.unheard.remove(&meter);
         for id in ids {
@@ -37,10 +30,8 @@ impl TwoWay {
                     self.change(id, State::Unsupported, now);
                     continue;
                 }
-                Kind::None | Kind::Unsupported => Protection::None,
-                Kind::Mode5(key) => Protection::AesCbcIv(key.clone()),
-                Kind::Mode7(key) => match self.counter(&meter) {
-                    Ok(counter) => Protection::AesCbcNoIv { key: key.clone(), counter },
+                kind => match protection(kind, &meter, &mut self.counters) {
+                    Ok(protection) => protection,
                     Err(error) => {
                         self.fault = Some(error);
                         self.unheard.entry(meter).or_default().push_back(id);
@@ -58,12 +49,16 @@ impl TwoWay {
         }
     }
 
-    /// A message counter that was never used.
-    fn counter(&mut self, meter: &Address) -> Result<u32, JournalError> {
-        let mut name = Vec::with_capacity(8);
-        meter.emit(&mut name);
-        // Four thousand million commands to one meter: the last one would be repeated, and refused by the meter.
-        self.counters.next(&name).map(|counter| u32::try_from(counter).unwrap_or(u32::MAX))
+    /// What was taken up before the meter showed more than that is protected anew, as it does now. False: a command is
+    /// protected less than the meter has shown or its group demands, and must not leave.
+    pub(super) fn raise(&mut self, telegram: &Telegram<'_>, keys: &impl Keys) -> bool {
+        let meter = telegram.address.identity();
+        let Self { gateway, counters, fault, live, .. } = self;
+        let kind = kind(telegram, keys);
+        gateway.raise(&meter, live.least(&meter), || {
+            let better = protection(kind.as_ref()?, &meter, counters);
+            better.map_err(|error| *fault = Some(error)).ok()
+        })
     }
 }
 
@@ -73,4 +68,35 @@ enum Kind {
     Mode5(Key),
     Mode7(Key),
     Unsupported,
+}
+
+/// None where that is another frame's to say.
+fn kind(telegram: &Telegram<'_>, keys: &impl Keys) -> Option<Kind> {
+    let is_authenticated = telegram.security.authenticated;
+    match (telegram.security.mode, keys.key(&telegram.address.identity())) {
+        // With a MAC, which commands in mode 5 do not have here.
+        (SecurityMode::AesCbcIv, Some(_)) if is_authenticated => Some(Kind::Unsupported),
+        (SecurityMode::AesCbcIv, Some(key)) if telegram.verdict == Verdict::Ok => Some(Kind::Mode5(key.clone())),
+        (SecurityMode::AesCbcNoIv, Some(key)) if is_authenticated => Some(Kind::Mode7(key.clone())),
+        (SecurityMode::None, None) => Some(Kind::None),
+        // A meter with a key says now and then something that needs none.
+        (SecurityMode::None, Some(_)) | (SecurityMode::AesCbcIv | SecurityMode::AesCbcNoIv, _) => None,
+        _ => Some(Kind::Unsupported),
+    }
+}
+
+fn protection(kind: &Kind, meter: &Address, counters: &mut Counters) -> Result<Protection, JournalError> {
+    Ok(match kind {
+        Kind::None | Kind::Unsupported => Protection::None,
+        Kind::Mode5(key) => Protection::AesCbcIv(key.clone()),
+        Kind::Mode7(key) => Protection::AesCbcNoIv { key: key.clone(), counter: unused(meter, counters)? },
+    })
+}
+
+/// A message counter that was never used.
+fn unused(meter: &Address, counters: &mut Counters) -> Result<u32, JournalError> {
+    let mut name = Vec::with_capacity(8);
+    meter.emit(&mut name);
+    // Four thousand million commands to one meter: the last one would be repeated, and refused by the meter.
+    counters.next(&name).map(|counter| u32::try_from(counter).unwrap_or(u32::MAX))
 }

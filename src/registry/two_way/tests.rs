@@ -5,7 +5,7 @@ use wmbus::sim::TwoWayMeter;
 use wmbus::{Form, Key, Scratch};
 
 use super::*;
-use crate::reading::{Group, from_wmbus, meter_id};
+use crate::reading::{Group, Security, from_wmbus};
 use crate::registry::{Admission, MeterKeys};
 
 const OWN: Address = Address { manufacturer: 0x1000, identification: 1, version: 1, device_type: 0x31 };
@@ -22,6 +22,7 @@ struct Bench {
     two_way: Option<TwoWay>,
     meter: TwoWayMeter,
     admission: Admission,
+    group: Group,
     keys: MeterKeys,
     now: Now,
 }
@@ -34,7 +35,15 @@ impl Bench {
         let directory = tempfile::tempdir().unwrap();
         let meter = TwoWayMeter::new(WATER, Some(key()), is_mode_7, WINDOW);
         let keys = MeterKeys::read("12345678 000102030405060708090a0b0c0d0e0f").unwrap();
-        let mut bench = Self { directory, two_way: None, meter, admission: Admission::fresh(10), keys, now };
+        let mut bench = Self {
+            directory,
+            two_way: None,
+            meter,
+            admission: Admission::fresh(10),
+            group: Group::default(),
+            keys,
+            now,
+        };
         bench.restart();
         bench
     }
@@ -78,18 +87,17 @@ impl Bench {
     fn hear(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         let mut scratch = Scratch::default();
         let telegram = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut scratch).unwrap();
-        let Self { two_way, admission, keys, now, .. } = self;
+        let Self { two_way, admission, group, keys, now, .. } = self;
         let two_way = two_way.as_mut().unwrap();
-        let is_past = |mark| admission.is_past(&meter_id(&telegram.address), mark, keys);
-        let is_live = two_way.is_live(&telegram, is_past, *now);
+        let is_live = two_way.is_live(&telegram, &Known { admission, group, keys }, *now);
         is_live.then(|| two_way.hear(&telegram, None, true, keys, *now))?.map(|frame| frame.octets)
     }
 
     fn admit(&mut self, frame: &[u8]) {
         let mut scratch = Scratch::default();
         let telegram = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut scratch).unwrap();
-        let mut converted = from_wmbus::convert(&telegram, self.now.received(), vec![], &Group::default());
-        self.admission.judge(&mut converted, &Group::default(), &self.keys, self.now);
+        let mut converted = from_wmbus::convert(&telegram, self.now.received(), vec![], &self.group);
+        self.admission.judge(&mut converted, &self.group, &self.keys, self.now);
     }
 
     /// What the meter says next; somebody may record it.
@@ -194,6 +202,120 @@ fn a_meter_that_repeats_itself_in_its_cycle_is_answered_again() {
     assert_eq!(bench.states(), ["succeeded", "succeeded"]);
     bench.pass(Duration::from_secs(2));
     assert_eq!(bench.hear(&answer), None, "the cycle is over");
+}
+
+#[test]
+fn what_was_played_back_uses_up_no_try() {
+    for is_mode_7 in [true, false] {
+        let mut bench = Bench::new(is_mode_7);
+        bench.order(Action::CloseValve).unwrap();
+        let frame = bench.said();
+        assert!(bench.hear(&frame).is_some(), "the meter does not hear it, and is in no cycle");
+        bench.admit(&frame);
+        for _ in 0..20 {
+            bench.pass(Duration::from_secs(2));
+            assert_eq!(bench.hear(&frame), None, "mode 7: {is_mode_7}");
+        }
+        assert_eq!(bench.states(), ["sent"]);
+        bench.speak(9);
+        assert_eq!((bench.states(), bench.meter.witness().executed), (vec!["succeeded"], 1));
+    }
+}
+
+#[test]
+fn repetitions_in_a_cycle_are_answered_so_often_and_use_up_no_try() {
+    let mut bench = Bench::new(true);
+    bench.order(Action::RequestData).unwrap();
+    bench.order(Action::CloseValve).unwrap();
+    let frame = bench.said();
+    let request = bench.hear(&frame).unwrap();
+    bench.meter.hear(&request, bench.now.mono);
+    let answer = bench.meter.poll_air().unwrap();
+    let command = bench.hear(&answer).expect("the command, which the meter does not hear");
+    for (row, (after_ms, is_answered)) in
+        [(500, false), (1_500, true), (500, false), (1_500, true), (2_000, true), (2_000, true), (2_000, false)]
+            .into_iter()
+            .enumerate()
+    {
+        bench.pass(Duration::from_millis(after_ms));
+        assert_eq!(bench.hear(&answer), is_answered.then(|| command.clone()), "row {row}");
+    }
+    // Four more tries, each with a frame that is none of the copies.
+    for _ in 0..4 {
+        let frame = bench.said();
+        assert_eq!(bench.hear(&frame), Some(command.clone()));
+    }
+    assert_eq!(bench.states(), ["succeeded", "sent"]);
+    bench.said();
+    let frame = bench.said();
+    assert!(bench.hear(&frame).is_some(), "SND-NKE");
+    assert_eq!(bench.states(), ["succeeded", "indeterminate"]);
+}
+
+#[test]
+fn what_is_weaker_than_the_meter_has_shown_or_must_be_opens_nothing() {
+    let weak = |bench: &Bench| TwoWayMeter::new(WATER, Some(bench.keys.key(&WATER).unwrap().clone()), false, WINDOW);
+    // The meter has shown mode 7: its frame was judged, or has only just come; or its group demands it.
+    let rows = [
+        (false, true, Security::Plain),
+        (true, false, Security::Plain),
+        (true, true, Security::Plain),
+        (false, false, Security::Authenticated),
+    ];
+    let actions = [None, Some(Action::RequestData), Some(Action::CloseValve)];
+    for (action, (row, (is_heard, is_judged, minimum_security))) in
+        actions.into_iter().flat_map(|action| rows.into_iter().enumerate().map(move |row| (action, row)))
+    {
+        let mut bench = Bench::new(true);
+        bench.group.minimum_security = minimum_security;
+        bench.it().bind(WATER, true).unwrap();
+        let shown = bench.said();
+        if is_heard {
+            bench.hear(&shown);
+        }
+        if is_judged {
+            bench.admit(&shown);
+        }
+        action.map(|action| bench.order(action).unwrap());
+        let queued = bench.states();
+        let mut recorded = weak(&bench);
+        for is_restarted in [false, true] {
+            recorded.announce(bench.now.mono);
+            recorded.ask_to_be_bound(bench.now.mono);
+            while let Some(frame) = recorded.poll_air() {
+                bench.pass(Duration::from_secs(3));
+                assert_eq!(bench.hear(&frame), None, "row {row}, restarted: {is_restarted}");
+                bench.admit(&frame);
+            }
+            assert_eq!(bench.states(), queued, "row {row}, restarted: {is_restarted}");
+            if !is_judged && minimum_security == Security::Plain {
+                break;
+            }
+            bench.restart();
+        }
+        bench.speak(9);
+        assert_eq!(bench.states(), vec!["succeeded"; queued.len()], "row {row}");
+        let witness = bench.meter.witness();
+        assert_eq!(
+            (witness.executed, witness.refused),
+            (u32::from(action == Some(Action::CloseValve)), 0),
+            "row {row}"
+        );
+    }
+}
+
+#[test]
+fn what_was_sent_before_the_meter_showed_more_is_protected_as_it_shows_now() {
+    let mut bench = Bench::new(false);
+    bench.order(Action::CloseValve).unwrap();
+    let frame = bench.said();
+    assert!(bench.hear(&frame).is_some());
+    bench.admit(&frame);
+    // Another meter would not take a command in mode 5: it counts what it refuses.
+    bench.meter = TwoWayMeter::new(WATER, Some(key()), true, WINDOW);
+    bench.speak(9);
+    assert_eq!((bench.states(), bench.meter.witness().executed), (vec!["succeeded"], 1));
+    assert_eq!(bench.meter.witness().refused, 0);
 }
 
 #[test]

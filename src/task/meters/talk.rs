@@ -18,8 +18,8 @@ use super::airtime::Airtime;
 use crate::clock::Now;
 use crate::control::{OrderLine, Refusal, RefusalKind};
 use crate::reading::meter_id;
-use crate::reading::{EventKind, MeterId, TimeQuality};
-use crate::registry::{Action, Admission, MeterKeys, News, Order, OrderError, TwoWay};
+use crate::reading::{EventKind, Groups, MeterId, TimeQuality};
+use crate::registry::{Action, Admission, Known, MeterKeys, News, Order, OrderError, TwoWay};
 use crate::task::receiver::{At, Heard, Outgoing};
 
 /// One receiver, seen as a sender.
@@ -106,7 +106,7 @@ impl Talk {
     }
 
     /// Takes a frame as soon as one receiver has it: the meter will not wait for the others.
-    pub(super) fn hear(&mut self, heard: &Heard, keys: &MeterKeys, admission: &Admission, now: Now) {
+    pub(super) fn hear(&mut self, heard: &Heard, keys: &MeterKeys, groups: &Groups, admission: &Admission, now: Now) {
         let Some(own) = self.address else { return };
         let at = self.ports.iter().position(|port| port.name == heard.receiver);
         let Some(port) = at.and_then(|at| self.ports.get_mut(at)).filter(|port| !port.kind.sends.is_empty()) else {
@@ -126,8 +126,8 @@ impl Talk {
             let modem = at.and_then(|at| u8::try_from(at).ok()).unwrap_or(0);
             port.pong(&telegram, heard, &wize::Mailbox::new(&own, modem, port.mode), keys);
         } else if let Ok(two_way) = &mut self.two_way {
-            let is_past = |mark| admission.is_past(&meter_id(&telegram.address), mark, keys);
-            if two_way.is_live(&telegram, is_past, now) {
+            let group = groups.of(&meter_id(&telegram.address));
+            if two_way.is_live(&telegram, &Known { admission, group, keys }, now) {
                 port.answer(&telegram, heard, two_way, keys, now);
             } else {
                 // Its module does not look at counters: what it had is gone.
