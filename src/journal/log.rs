@@ -99,22 +99,34 @@ impl Journal {
     /// # Errors
     /// The payload is too long or the disk failed: the entry is then not in the journal.
     pub fn append(&mut self, payload: &[u8]) -> Result<(), JournalError> {
-        if payload.len() > Self::LIMIT {
-            return Err(JournalError::TooLong { path: self.path.clone(), octets: payload.len(), limit: Self::LIMIT });
+        self.append_all([payload])
+    }
+
+    /// Adds entries at the price of one; they are durable when this returns. Of those that a power cut tore the file may
+    /// also be found damaged: for what may be salvaged.
+    ///
+    /// # Errors
+    /// A payload is too long or the disk failed: none of them is in the journal.
+    pub fn append_all<'a>(&mut self, payloads: impl IntoIterator<Item = &'a [u8]>) -> Result<(), JournalError> {
+        let mut entries = Vec::new();
+        for payload in payloads {
+            if payload.len() > Self::LIMIT {
+                let (path, octets) = (self.path.clone(), payload.len());
+                return Err(JournalError::TooLong { path, octets, limit: Self::LIMIT });
+            }
+            emit_entry(payload, &mut entries);
         }
         if self.dirty {
             self.cut()?;
             self.dirty = false;
         }
-        let mut entry = Vec::with_capacity(OVERHEAD + payload.len());
-        emit_entry(payload, &mut entry);
         self.dirty = true;
         self.file
-            .write_all(&entry)
+            .write_all(&entries)
             .and_then(|()| self.file.sync_data())
             .map_err(JournalError::io("append to", &self.path))?;
         self.dirty = false;
-        self.length += entry.len() as u64;
+        self.length += entries.len() as u64;
         Ok(())
     }
 

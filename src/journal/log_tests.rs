@@ -69,6 +69,22 @@ fn a_flipped_bit_in_any_octet_is_damage_or_says_what_it_cut() {
 }
 
 #[test]
+fn entries_are_added_together_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let mut entries = filled(&path);
+    let (mut journal, _) = Journal::open(&path, KIND).unwrap();
+    journal.append_all([&b"one"[..], b"", b"two"]).unwrap();
+    journal.append_all([]).unwrap();
+    let long = vec![0; Journal::LIMIT + 1];
+    assert!(matches!(journal.append_all([&b"three"[..], &long]), Err(JournalError::TooLong { .. })));
+    journal.append(b"four").unwrap();
+    entries.extend([&b"one"[..], b"", b"two", b"four"].map(<[u8]>::to_vec));
+    assert_eq!(journal.octets(), std::fs::metadata(&path).unwrap().len());
+    assert_eq!(Journal::open(&path, KIND).unwrap().1, Recovered { entries, torn: 0 });
+}
+
+#[test]
 fn compaction_leaves_only_what_it_was_given() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");
