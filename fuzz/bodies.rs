@@ -206,7 +206,7 @@ pub(crate) fn afl(mut octets: &[u8]) {
         let mut scratch = Scratch::default();
         let Ok(telegram) = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch) else { continue };
         look_at(&telegram);
-        taken += u64::from(reassembly.handle_telegram(&telegram, now) == Taken::New);
+        taken += u64::from(reassembly.handle_telegram(&telegram, 0, now) == Taken::New);
         came += messages(&mut reassembly, len & 0x40 != 0, now);
         // What did not open may be too late by now.
         reassembly.handle_timeout(now);

@@ -125,6 +125,16 @@ impl Admission {
         group.minimum_security.strength().max(self.guard.best(id).strength()).unwrap_or(0)
     }
 
+    /// What a meter is worth where there is no room for all: 2 where the key file names it, or it has proven itself; less
+    /// where it has a key with others, or a proof that anybody can give; 0 for whoever is invented.
+    pub fn worth(&self, id: &MeterId, keys: &MeterKeys) -> u8 {
+        if keys.names(id) {
+            return 2;
+        }
+        let has_own = id.address().is_some_and(|address| keys.has_own(&address));
+        self.guard.worth(id).max(u8::from(has_own))
+    }
+
     /// What must survive a power cut since the last time, to be made durable with the next records: names and values.
     pub fn changes(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.guard.changes()
@@ -239,6 +249,30 @@ mod tests {
             let is_doubted = is_refused || security == BadMac || code == Some("meter.downgraded");
             assert_eq!(telegram.source.status.is_empty(), is_doubted, "row {row}");
         }
+    }
+
+    #[test]
+    fn a_meter_is_worth_what_is_known_of_it() {
+        let line = |pattern: &str, first: u8| format!("{pattern} {first:02x}112233445566778899aabbccddeeff\n");
+        let keys = |text: String| MeterKeys::read(&text).unwrap();
+        let id = telegram(Security::Plain, None, 0).source.meter;
+        let (none, all, own) = (MeterKeys::default(), keys(line("*", 1)), keys(line("KAM", 1) + &line("*", 2)));
+        let named = keys(line("00000001", 1));
+        let worth = |admission: &Admission| [&none, &all, &own, &named].map(|keys| admission.worth(&id, keys));
+        let mut admission = Admission::fresh(10);
+        assert_eq!(worth(&admission), [0, 0, 1, 2]);
+        // What opens under no key of ours, anybody can send.
+        for (keys, security, expected) in [
+            (&all, Security::WrongKey, [0, 0, 1, 2]),
+            (&all, Security::Plain, [0, 0, 1, 2]),
+            (&none, Security::Decrypted, [1, 1, 1, 2]),
+        ] {
+            admission.judge(&mut telegram(security, None, 1), &Group::default(), keys, start());
+            assert_eq!(worth(&admission), expected, "{security:?}");
+        }
+        let mut admission = Admission::fresh(10);
+        admission.judge(&mut telegram(Security::Authenticated, Some(1), 1), &Group::default(), &all, start());
+        assert_eq!(worth(&admission), [2; 4]);
     }
 
     #[test]

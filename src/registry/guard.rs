@@ -130,6 +130,11 @@ impl Guard {
         Some(self.meters.get(id)?.highest?.counter)
     }
 
+    /// What is known of the meter: 2 where it was protected under a key of ours, 1 where it was at all.
+    pub(super) fn worth(&self, id: &MeterId) -> u8 {
+        self.meters.get(id).map_or(0, Seen::worth)
+    }
+
     /// Something is worth saving since the last `emit`.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed

@@ -130,6 +130,16 @@ impl MeterKeys {
         self.key(address).is_some() && !self.is_for_all(address)
     }
 
+    /// Whether a line is for this meter and for no other number.
+    pub fn names(&self, id: &MeterId) -> bool {
+        let exact = MeterPattern::exactly(id);
+        let patterns = self.shapes.iter().filter_map(|shape| exact.map(|exact| exact.masked(*shape)));
+        let has_numbered = |pattern| (0..=LAST_ID).any(|id| self.numbered.contains_key(&(pattern, id)));
+        patterns
+            .filter(|pattern| pattern.identification.is_some())
+            .any(|pattern| self.keys.contains_key(&pattern) || (!self.numbered.is_empty() && has_numbered(pattern)))
+    }
+
     /// Tells the meter's key from others without telling it; 0 without a key.
     pub fn fingerprint(&self, id: &MeterId) -> u32 {
         self.of(id).map_or(0, Key::fingerprint)
@@ -231,7 +241,7 @@ fn entry(line: &str) -> Result<Option<Line>, String> {
 }
 
 fn key_id(word: &str) -> Result<u8, String> {
-    let id = word.strip_prefix("id=").and_then(|number| number.parse().ok()).filter(|id| *id <= 15);
+    let id = word.strip_prefix("id=").and_then(|number| number.parse().ok()).filter(|id| *id <= LAST_ID);
     id.ok_or_else(|| "behind the key there may be id=N only, N from 0 to 15".into())
 }
 
@@ -241,6 +251,8 @@ fn listed(faults: &[KeyFault]) -> String {
     if more == 0 { shown.join("; ") } else { format!("{}; and {more} more faults", shown.join("; ")) }
 }
 
+/// The last of the numbers that a key may have.
+const LAST_ID: u8 = 15;
 /// Octets; some hundred thousand meters.
 pub(super) const LIMIT: u64 = 16 << 20;
 /// Faults that one message lists.
@@ -295,6 +307,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_with_a_number_names_a_meter() {
+        let keys = MeterKeys::read(&format!("* {KEY}\nKAM {KEY}\nELS-*-01 {KEY} id=1\n12345678 {KEY}\n")).unwrap();
+        let numbered = MeterKeys::read(&format!("ELS-12345678 {KEY} id=15\n")).unwrap();
+        for (id, is_named, is_numbered) in [
+            ("KAM-12345678-1b-16", true, false),
+            ("ELS-12345678-01-07", true, true),
+            ("KAM-12345679-1b-16", false, false),
+            ("ELS-12345679-01-07", false, false),
+        ] {
+            let id: MeterId = id.parse().unwrap();
+            assert_eq!((keys.names(&id), numbered.names(&id)), (is_named, is_numbered), "{id}");
+        }
+    }
+
+    #[test]
     fn a_meter_without_a_line_has_no_key() {
         let keys = MeterKeys::read(&format!("12345678 {KEY}")).unwrap();
         assert!(keys.key(&address("KAM-12345679-1b-16")).is_none());
@@ -326,6 +353,7 @@ mod tests {
         let keys = MeterKeys::read(&format!("wize=9 {KEY}\n12345678 {KEY} id=1\n")).unwrap();
         assert_eq!((keys.network_key(9), keys.network_key(8)), (Some(&parse_key(KEY).unwrap()), None));
         assert!(keys.key(&address("KAM-12345678-01-03")).is_none());
+        assert!(keys.names(&"KAM-12345678-01-03".parse().unwrap()));
         check(
             &format!("wize=9 {KEY}\nwize=9 {KEY}\nwize=256 {KEY}\nwize=1 {KEY} id=1\nwize=2 00\n"),
             &[

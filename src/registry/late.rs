@@ -1,12 +1,13 @@
 //! Frames that are decoded later: compact frames until their format is known, fragments until their message is whole;
 //! and the formats that were learned.
 //!
-//! All of it is bounded, and survives a restart in an append file. An entry is an octet that says what it is, then a
-//! format as `wmbus` writes it, or a frame with its reception.
+//! All of it is bounded, and survives a restart in an append file. It becomes durable within a window of time, at the price of
+//! one write: a power cut takes from it what it takes from records. An entry is an octet that says what it is, then a format as
+//! `wmbus` writes it, or a frame with its reception.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wmbus::afl::reassembly::{Event, Limits, Reassembly, Taken};
 use wmbus::format::Model;
@@ -30,6 +31,9 @@ pub struct Late {
     /// Entries that are to be written, and whether the file is to be written anew instead.
     unwritten: Vec<Vec<u8>>,
     is_stale: bool,
+    /// How long they may wait for others, and until when they do.
+    window: Duration,
+    write_at: Option<Instant>,
     fault: Option<JournalError>,
 }
 
@@ -74,15 +78,24 @@ impl Late {
             journal: None,
             unwritten: Vec::new(),
             is_stale: false,
+            window: Duration::ZERO,
+            write_at: None,
             fault: None,
         }
     }
 
-    /// Goes on with what the file holds. A damaged file is replaced by what is whole in it, and kept beside it.
+    /// Goes on with what the file holds. A damaged file is replaced by what is whole in it, and kept beside it. What changes is
+    /// written within `window`; `worth` is what a sender is worth where there is no room for the fragments of all.
     ///
     /// # Errors
     /// The file is newer, not ours, or cannot be read or written: nothing will survive the next restart.
-    pub fn open(path: &Path, keys: &impl Keys, now: Instant) -> Result<(Self, Option<PathBuf>), JournalError> {
+    pub fn open(
+        path: &Path,
+        keys: &impl Keys,
+        worth: impl Fn(&Address) -> u8,
+        window: Duration,
+        now: Instant,
+    ) -> Result<(Self, Option<PathBuf>), JournalError> {
         let (journal, entries, aside) = match Journal::open(path, KIND) {
             Ok((journal, recovered)) => (journal, recovered.entries, None),
             Err(JournalError::Damaged { .. }) => {
@@ -93,7 +106,7 @@ impl Late {
             }
             Err(error) => return Err(error),
         };
-        let mut late = Self::fresh();
+        let mut late = Self { window, ..Self::fresh() };
         let mut frames = Vec::new();
         for entry in &entries {
             match entry.split_first() {
@@ -111,7 +124,7 @@ impl Late {
         for kept in frames {
             let form = Some(Form::Stripped);
             match Telegram::decode_with(form, &kept.frame, keys, &late.formats, &mut scratch) {
-                Ok(telegram) if late.place(&telegram, &kept, now) == Place::None => late.due.push_back(kept),
+                Ok(telegram) if late.place(&telegram, &kept, &worth, now) == Place::None => late.due.push_back(kept),
                 _ => {}
             }
         }
@@ -125,12 +138,18 @@ impl Late {
         &self.formats
     }
 
-    /// Takes what is to be decoded later, and learns from all else. Write and drain the polls after it.
-    pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, kept: impl FnOnce() -> Kept, now: Instant) -> Place {
-        match telegram.reject {
+    /// Takes what is to be decoded later, and learns from all else. Drain the polls after it.
+    pub fn handle_telegram(
+        &mut self,
+        telegram: &Telegram<'_>,
+        kept: impl FnOnce() -> Kept,
+        worth: impl Fn(&Address) -> u8,
+        now: Instant,
+    ) -> Place {
+        let place = match telegram.reject {
             Some(Reject::Fragment | Reject::CompactFrame) => {
                 let kept = kept();
-                let place = self.place(telegram, &kept, now);
+                let place = self.place(telegram, &kept, worth, now);
                 if place != Place::None {
                     self.append(FRAME, |out| kept.emit(out));
                 }
@@ -143,28 +162,32 @@ impl Late {
                 }
                 Place::None
             }
-        }
+        };
+        self.wait(now);
+        place
     }
 
-    /// Gives up fragments whose message did not become whole in time. Write and drain the polls after it.
+    /// Gives up fragments whose message did not become whole in time. Write what is due and drain the polls after it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.fragments.handle_timeout(now);
         self.drain();
+        self.wait(now);
     }
 
-    /// There is something to make durable: one telegram in thousands.
-    pub fn is_unwritten(&self) -> bool {
-        self.is_stale || !self.unwritten.is_empty()
+    /// The time has come to make durable what has changed.
+    pub fn is_write_due(&self, now: Instant) -> bool {
+        self.write_at.is_some_and(|at| at <= now)
     }
 
     /// Makes durable what has changed; blocks. What cannot be written is told by `poll_fault`, and held in memory only.
     pub fn write(&mut self) {
         let unwritten = std::mem::take(&mut self.unwritten);
         let is_stale = std::mem::take(&mut self.is_stale);
+        self.write_at = None;
         let Some(journal) = &mut self.journal else { return };
         let mut result = Ok(());
-        if !is_stale {
-            result = unwritten.iter().try_for_each(|entry| journal.append(entry));
+        if !is_stale && !unwritten.is_empty() {
+            result = journal.append_all(unwritten.iter().map(Vec::as_slice));
         }
         if is_stale || (result.is_ok() && journal.octets() > OCTETS) {
             result = self.write_anew();
@@ -175,7 +198,7 @@ impl Late {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.fragments.poll_timeout()
+        [self.fragments.poll_timeout(), self.write_at].into_iter().flatten().min()
     }
 
     /// A message whose last fragment came.
@@ -184,10 +207,11 @@ impl Late {
     }
 
     /// Says of the doubtful message that was polled whether it opened. Where it did not, its fragments go on waiting for
-    /// theirs. Write after it.
+    /// theirs.
     pub fn settle(&mut self, has_opened: bool, now: Instant) {
         self.fragments.settle(has_opened, now);
         self.drain();
+        self.wait(now);
     }
 
     /// A frame that can be decoded now.
@@ -200,15 +224,15 @@ impl Late {
         self.expired.pop_front()
     }
 
-    /// Why the last entry is not durable; told once.
+    /// Why the last entries are not durable; told once.
     pub fn poll_fault(&mut self) -> Option<JournalError> {
         self.fault.take()
     }
 
-    fn place(&mut self, telegram: &Telegram<'_>, kept: &Kept, now: Instant) -> Place {
+    fn place(&mut self, telegram: &Telegram<'_>, kept: &Kept, worth: impl Fn(&Address) -> u8, now: Instant) -> Place {
         match (telegram.reject, telegram.compact) {
             (Some(Reject::Fragment), _) => {
-                let taken = self.fragments.handle_telegram(telegram, now);
+                let taken = self.fragments.handle_telegram(telegram, worth(&telegram.address), now);
                 if taken == Taken::New {
                     self.held.push_back(kept.clone());
                 }
@@ -263,10 +287,22 @@ impl Late {
     }
 
     fn append(&mut self, kind: u8, emit: impl FnOnce(&mut Vec<u8>)) {
-        if self.journal.is_some() {
+        // A file that is written anew holds it as well.
+        if self.journal.is_some() && !self.is_stale {
             let mut entry = vec![kind];
             emit(&mut entry);
             self.unwritten.push(entry);
+            self.is_stale = self.unwritten.len() > UNWRITTEN;
+        }
+    }
+
+    /// What is to be written waits for what comes after it; where all is written anew, the entries are in it.
+    fn wait(&mut self, now: Instant) {
+        if self.is_stale {
+            self.unwritten.clear();
+        }
+        if self.is_stale || !self.unwritten.is_empty() {
+            self.write_at.get_or_insert(now + self.window);
         }
     }
 
@@ -296,6 +332,8 @@ const FORMATS: usize = 1024;
 /// Compact frames that wait: of one meter, and of all.
 const PER_METER: usize = 8;
 const WAITING: usize = 512;
+/// Entries that wait to be written: with more of them the file is written anew.
+const UNWRITTEN: usize = 1024;
 /// Octets at which the file is written anew: more than all that is remembered takes.
 const OCTETS: u64 = 1 << 20;
 

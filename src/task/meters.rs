@@ -15,7 +15,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::block_in_place;
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 use tracing::{debug, warn};
-use wmbus::{Form, Scratch, Telegram};
+use wmbus::{Address, Form, Scratch, Telegram};
 
 use super::receiver::Heard;
 use super::waiting::Waiting;
@@ -49,7 +49,7 @@ pub(super) enum Question {
 /// Everything the task owns.
 pub(super) struct Meters {
     pub(super) clock: ReadClock,
-    pub(super) keys: MeterKeys,
+    pub(super) keys: Arc<MeterKeys>,
     pub(super) groups: Arc<Groups>,
     pub(super) registry: Registry,
     pub(super) admission: Admission,
@@ -103,7 +103,7 @@ impl Meters {
                     let now = (self.clock)();
                     self.selector.handle_timeout(now);
                     self.late.handle_timeout(now.mono);
-                    self.write_late();
+                    self.write_late(now);
                     block_in_place(|| self.talk.handle_timeout(now));
                     self.tell_of_talk(now);
                     self.give_up_fragments(now);
@@ -119,6 +119,7 @@ impl Meters {
             }
         }
         self.release((self.clock)().mono, true);
+        block_in_place(|| self.late.write());
         self.save();
         self.selector.finish((self.clock)());
         self.select();
@@ -158,7 +159,7 @@ impl Meters {
         let links = heard.links.clone();
         let port = heard.links.first().map_or("", |link| &*link.receiver);
         let scratch = &mut self.scratch;
-        let decoded = Telegram::decode_with(heard.form, &heard.frame, &self.keys, self.late.formats(), scratch);
+        let decoded = Telegram::decode_with(heard.form, &heard.frame, &*self.keys, self.late.formats(), scratch);
         let telegram = match decoded {
             Ok(telegram) => telegram,
             Err(reject) => {
@@ -196,10 +197,10 @@ impl Meters {
             false => {
                 let source = &converted.source;
                 let kept = || Kept { received, links: source.links.clone(), frame: telegram.stripped() };
-                self.late.handle_telegram(&telegram, kept, heard.at.mono)
+                let worth = |sender: &Address| self.admission.worth(&meter_id(sender), &self.keys);
+                self.late.handle_telegram(&telegram, kept, worth, heard.at.mono)
             }
         };
-        self.write_late();
         let raw = raw.filter(|_| place != Place::Fragment);
         let part = if place == Place::Fragment { Part::Fragment } else { part };
         self.decode_due();
@@ -233,7 +234,6 @@ impl Meters {
             if is_doubtful {
                 let has_opened = self.is_genuine(&frame);
                 self.late.settle(has_opened, heard.at.mono);
-                self.write_late();
                 if !has_opened {
                     continue;
                 }
@@ -245,7 +245,7 @@ impl Meters {
 
     /// A message whose fragments may be of two is one: its MAC proves that, or nobody here could.
     fn is_genuine(&mut self, frame: &[u8]) -> bool {
-        let message = Telegram::decode_as(Form::Stripped, frame, &self.keys, &mut self.scratch);
+        let message = Telegram::decode_as(Form::Stripped, frame, &*self.keys, &mut self.scratch);
         message.is_ok_and(|it| it.security.authenticated || it.verdict == wmbus::Verdict::NoKey)
     }
 

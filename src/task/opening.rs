@@ -1,6 +1,7 @@
 //! What the last run left behind, opened; what is damaged is set aside, told and an alarm, and the unit goes on.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::task::block_in_place;
 use tracing::{error, info, warn};
@@ -12,7 +13,7 @@ use crate::clock::Now;
 use crate::config;
 use crate::control::{Alarm, MeshState, MeshStatus, Severity};
 use crate::journal::{Audit, Commands, Counters, JournalError};
-use crate::reading::{Event, EventKind, MeterId};
+use crate::reading::{Event, EventKind, MeterId, meter_id};
 use crate::registry::{Admission, Late, MeterKeys, Registry, TwoWay};
 use crate::store::{self, Body, Lane, Start, Store};
 
@@ -119,8 +120,9 @@ pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarm
 }
 
 /// What waits to be decoded, and the formats learned so far: worth a warning, never a reason not to start.
-pub(super) fn late(path: &Path, keys: &MeterKeys, now: Now) -> Late {
-    match block_in_place(|| Late::open(path, keys, now.mono)) {
+pub(super) fn late(path: &Path, keys: &MeterKeys, admission: &Admission, window: Duration, now: Now) -> Late {
+    let worth = |sender: &Address| admission.worth(&meter_id(sender), keys);
+    match block_in_place(|| Late::open(path, keys, worth, window, now.mono)) {
         Ok((late, None)) => late,
         Ok((late, Some(aside))) => {
             warn!(path = %aside.display(), "learned formats damaged: what is whole in them is used");

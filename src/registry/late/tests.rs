@@ -20,11 +20,23 @@ fn key() -> Key {
     Key::new([7; 16])
 }
 
+/// The meter is one that is known, all others are invented.
+fn worth(sender: &Address) -> u8 {
+    u8::from(*sender == METER)
+}
+
+fn open(path: &Path, now: Instant) -> Result<(Late, Option<PathBuf>), JournalError> {
+    Late::open(path, &key(), worth, WINDOW, now)
+}
+
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// What is heard is made durable at once, as after its window.
 fn hear(late: &mut Late, frame: &[u8], now: Instant) -> (Place, Verdict) {
     let mut scratch = Scratch::default();
     let formats = late.formats().clone();
     let telegram = Telegram::decode_with(Some(Form::Stripped), frame, &key(), &formats, &mut scratch).unwrap();
-    let place = late.handle_telegram(&telegram, || kept(frame), now);
+    let place = late.handle_telegram(&telegram, || kept(frame), worth, now);
     late.write();
     (place, telegram.verdict)
 }
@@ -58,13 +70,13 @@ fn compact_frames_wait_for_their_format_and_formats_stay_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late");
     let now = Instant::now();
-    let (mut late, aside) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, aside) = open(&path, now).unwrap();
     assert_eq!(aside, None);
     assert_eq!(hear(&mut late, &frame(1, Layout::Compact), now), (Place::Waits, Verdict::Unsupported));
     assert_eq!(hear(&mut late, &frame(2, Layout::Compact), now), (Place::Waits, Verdict::Unsupported));
     drop(late);
 
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert_eq!(late.poll_due(), None);
     assert_eq!(hear(&mut late, &frame(3, Layout::Full), now), (Place::None, Verdict::Ok));
     assert_eq!(late.poll_due(), Some(kept(&frame(1, Layout::Compact))));
@@ -72,7 +84,7 @@ fn compact_frames_wait_for_their_format_and_formats_stay_across_restarts() {
     assert_eq!(late.poll_due(), None);
     drop(late);
 
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert_eq!((late.poll_due(), late.formats().len()), (None, 1));
     assert_eq!(hear(&mut late, &frame(1, Layout::Compact), now), (Place::None, Verdict::Ok));
 }
@@ -83,29 +95,29 @@ fn fragments_become_a_message_across_a_restart_and_expire_without_one() {
     let path = directory.path().join("late");
     let now = Instant::now();
     let frames = fragments();
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
     drop(late);
 
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert_eq!(hear(&mut late, &frames[0], now).0, Place::None, "it is there already");
     assert_eq!(late.poll_message(), None);
     assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
     let message = late.poll_message().unwrap();
     assert!(!message.is_doubtful);
     assert_eq!(hear(&mut late, &message.frame, now).1, Verdict::Ok);
-    let (mut again, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut again, _) = open(&path, now).unwrap();
     assert_eq!(again.poll_timeout(), None, "what became a message is not kept");
 
     assert_eq!(hear(&mut again, &frames[1], now).0, Place::Fragment);
     let due = again.poll_timeout().unwrap();
     again.handle_timeout(due);
-    assert!(again.is_unwritten());
+    assert!(again.is_write_due(due + WINDOW) && !again.is_write_due(due));
     again.write();
-    assert!(!again.is_unwritten());
+    assert!(!again.is_write_due(due + WINDOW));
     assert_eq!((again.poll_expired(), again.poll_timeout()), (Some(kept(&frames[1])), None));
     let later = due + Duration::from_secs(1);
-    assert_eq!(Late::open(&path, &key(), later).unwrap().0.poll_timeout(), None);
+    assert_eq!(open(&path, later).unwrap().0.poll_timeout(), None);
 }
 
 #[test]
@@ -113,7 +125,7 @@ fn a_message_is_not_made_once_more_where_another_meter_s_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late");
     let now = Instant::now();
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     let other = fragments_of(Address { identification: 2, ..METER });
     for frame in [&other[0], &fragments()[0], &fragments()[1]] {
         assert_eq!(hear(&mut late, frame, now).0, Place::Fragment);
@@ -121,7 +133,7 @@ fn a_message_is_not_made_once_more_where_another_meter_s_is_waited_for() {
     assert!(late.poll_message().is_some());
     drop(late);
 
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert_eq!(late.poll_message(), None);
     assert_eq!(hear(&mut late, &other[1], now).0, Place::Fragment);
     assert!(late.poll_message().is_some());
@@ -132,7 +144,7 @@ fn a_fragment_that_is_left_over_is_kept_apart_and_expires_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late");
     let now = Instant::now();
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     let (left, frames) = (fragments_of_counter(1), fragments_of_counter(2));
     assert_eq!(hear(&mut late, &left[1], now).0, Place::Fragment);
     assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
@@ -144,7 +156,7 @@ fn a_fragment_that_is_left_over_is_kept_apart_and_expires_alone() {
     drop(late);
 
     // It does not spoil the message after a restart either.
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     assert!(late.poll_message().is_some_and(|mixed| mixed.is_doubtful));
     late.settle(false, now);
     assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
@@ -153,7 +165,63 @@ fn a_fragment_that_is_left_over_is_kept_apart_and_expires_alone() {
     late.handle_timeout(late.poll_timeout().unwrap());
     assert_eq!((late.poll_expired(), late.poll_expired()), (Some(kept(&left[1])), None));
     late.write();
-    assert_eq!(Late::open(&path, &key(), now).unwrap().0.poll_timeout(), None);
+    assert_eq!(open(&path, now).unwrap().0.poll_timeout(), None);
+}
+
+#[test]
+fn what_changes_is_written_once_in_a_window() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let start = Instant::now();
+    let (mut late, _) = open(&path, start).unwrap();
+    let on_disk = || std::fs::read(&path).unwrap();
+    let (mut now, mut before, mut writes) = (start, on_disk(), 0);
+    let mut scratch = Scratch::default();
+    // A flood: each takes the place of another one.
+    for identification in 0..1000 {
+        let frame = &fragments_of(Address { identification, ..METER })[0];
+        let telegram =
+            Telegram::decode_with(Some(Form::Stripped), frame, &key(), &Formats::new(1), &mut scratch).unwrap();
+        assert_eq!(late.handle_telegram(&telegram, || kept(frame), worth, now), Place::Fragment);
+        if late.is_write_due(now) {
+            late.write();
+            writes += 1;
+        }
+        let after = on_disk();
+        assert_eq!(after != before, writes > 0 && late.write_at.is_none(), "telegram {identification}");
+        before = after;
+        assert!(late.poll_timeout().is_none_or(|due| due > now && due <= now + Duration::from_secs(600)));
+        assert!(late.unwritten.len() <= 64 && late.held.len() <= 64);
+        now += Duration::from_millis(10);
+    }
+    assert_eq!(writes, 1);
+    let due = late.poll_timeout().unwrap();
+    assert_eq!((due <= now + WINDOW, late.is_write_due(due)), (true, true));
+    late.write();
+    let (late, _) = open(&path, now).unwrap();
+    assert_eq!(late.held.len(), 64);
+}
+
+#[test]
+fn a_message_of_a_meter_that_is_known_becomes_whole_among_invented_ones_also_across_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, _) = open(&path, now).unwrap();
+    let frames = fragments();
+    assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
+    let flood = |late: &mut Late, begin: u32| {
+        for identification in begin..begin + 200 {
+            hear(late, &fragments_of(Address { identification, ..METER })[0], now);
+        }
+    };
+    flood(&mut late, 0);
+    drop(late);
+    let (mut late, _) = open(&path, now).unwrap();
+    flood(&mut late, 1000);
+    assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
+    let message = late.poll_message().unwrap();
+    assert_eq!(hear(&mut late, &message.frame, now).1, Verdict::Ok);
 }
 
 #[test]
@@ -174,14 +242,14 @@ fn a_damaged_file_is_set_aside_and_what_is_whole_in_it_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late");
     let now = Instant::now();
-    let (mut late, _) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, _) = open(&path, now).unwrap();
     hear(&mut late, &frame(1, Layout::Compact), now);
     hear(&mut late, &frame(2, Layout::Compact), now);
     drop(late);
     let mut octets = std::fs::read(&path).unwrap();
     octets[30] ^= 1;
     std::fs::write(&path, &octets).unwrap();
-    let (mut late, aside) = Late::open(&path, &key(), now).unwrap();
+    let (mut late, aside) = open(&path, now).unwrap();
     assert_eq!(aside, Some(path.with_extension("damaged")));
     hear(&mut late, &frame(3, Layout::Full), now);
     assert_eq!(late.due.len(), 1);

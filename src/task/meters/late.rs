@@ -11,9 +11,9 @@ use crate::reading::{RawTelegram, Security, meter_id};
 use crate::registry::Kept;
 
 impl Meters {
-    /// Blocking costs a thread, which a burst of telegrams would multiply: only where there is something to write.
-    pub(super) fn write_late(&mut self) {
-        if self.late.is_unwritten() {
+    /// Blocking costs a thread, and the disk a rest, which a burst of telegrams would multiply: only where the time has come.
+    pub(super) fn write_late(&mut self, now: Now) {
+        if self.late.is_write_due(now.mono) {
             block_in_place(|| self.late.write());
         }
     }
@@ -25,7 +25,7 @@ impl Meters {
         }
         while let Some(Kept { received, links, frame }) = self.late.poll_due() {
             let (form, formats) = (Some(Form::Stripped), self.late.formats());
-            let Ok(telegram) = Telegram::decode_with(form, &frame, &self.keys, formats, &mut self.scratch) else {
+            let Ok(telegram) = Telegram::decode_with(form, &frame, &*self.keys, formats, &mut self.scratch) else {
                 continue;
             };
             let group = self.groups.of(&meter_id(&telegram.address));
@@ -42,7 +42,7 @@ impl Meters {
     /// Fragments without their message go the way of all that is not decoded.
     pub(super) fn give_up_fragments(&mut self, now: Now) {
         while let Some(Kept { received, links, frame: octets }) = self.late.poll_expired() {
-            let telegram = Telegram::decode_as(Form::Stripped, &octets, &self.keys, &mut self.scratch).ok();
+            let telegram = Telegram::decode_as(Form::Stripped, &octets, &*self.keys, &mut self.scratch).ok();
             let meter = telegram.map(|telegram| meter_id(&telegram.address));
             meter.iter().for_each(|meter| self.registry.given_up(meter));
             self.keep_raw(

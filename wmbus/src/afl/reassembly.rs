@@ -32,7 +32,7 @@ pub struct Limits {
     pub timeout: Duration,
     /// Messages of one meter.
     pub per_meter: usize,
-    /// Messages of all meters.
+    /// Messages of all meters; of those who are worth least the oldest makes room.
     pub messages: usize,
     /// Octets of the fragments of one message.
     pub octets: usize,
@@ -76,8 +76,9 @@ impl Reassembly {
         }
     }
 
-    /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]).
-    pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, now: Instant) -> Taken {
+    /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]). What is worth less takes no place from what is
+    /// worth more: whoever invents meters pushes out none that is known.
+    pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, worth: u8, now: Instant) -> Taken {
         let (Some(afl), Some(sender), Some(Reject::Fragment)) =
             (telegram.afl, telegram.link.address(), telegram.reject)
         else {
@@ -92,7 +93,7 @@ impl Reassembly {
         self.heard += 1;
         let (octets, frame) = (telegram.application.to_vec(), telegram.stripped());
         let fragment = Fragment { afl, head, octets, frame, number: self.heard, at: now };
-        let taken = self.place(sender.identity(), fragment, now);
+        let taken = self.place(sender.identity(), worth, fragment, now);
         if taken == Taken::New {
             self.complete(now);
             self.bound(sender.identity());
@@ -150,7 +151,7 @@ impl Reassembly {
         held.into_iter().any(|fragment| fragment.frame == frame)
     }
 
-    fn place(&mut self, sender: Address, fragment: Fragment, now: Instant) -> Taken {
+    fn place(&mut self, sender: Address, worth: u8, fragment: Fragment, now: Instant) -> Taken {
         let id = fragment.afl.fragment_id();
         self.done.retain(|done| now.saturating_duration_since(done.last) < LATE);
         if self
@@ -180,7 +181,7 @@ impl Reassembly {
         if taken == Taken::New || fragment.octets.len() > self.limits.octets {
             return taken;
         }
-        let mut pending = conflict.unwrap_or_else(|| Pending { sender, fragments: BTreeMap::new(), last: now });
+        let mut pending = conflict.unwrap_or_else(|| Pending { sender, worth, fragments: BTreeMap::new(), last: now });
         pending.insert(id, fragment);
         self.pending.push_back(pending);
         Taken::New
@@ -202,10 +203,10 @@ impl Reassembly {
     }
 
     fn finish(&mut self, pending: Pending, now: Instant) {
-        if self.done.len() >= self.limits.messages {
-            self.done.pop_front();
-        }
         self.done.push_back(Pending { last: now, ..pending });
+        while self.done.len() > self.limits.messages {
+            least(&self.done).and_then(|at| self.done.remove(at));
+        }
     }
 
     fn bound(&mut self, sender: Address) {
@@ -216,16 +217,23 @@ impl Reassembly {
             self.events.extend(oldest.map(Pending::expired));
         }
         while self.pending.len() > self.limits.messages {
-            let oldest = self.pending.pop_front();
+            let oldest = least(&self.pending).and_then(|at| self.pending.remove(at));
             self.events.extend(oldest.map(Pending::expired));
         }
     }
+}
+
+/// Where the oldest is of those that are worth least.
+fn least(messages: &VecDeque<Pending>) -> Option<usize> {
+    messages.iter().enumerate().min_by_key(|(_, pending)| pending.worth).map(|(at, _)| at)
 }
 
 /// A message of which some fragments are there.
 #[derive(Debug, Clone)]
 struct Pending {
     sender: Address,
+    /// What the sender is worth.
+    worth: u8,
     fragments: BTreeMap<u8, Fragment>,
     last: Instant,
 }
@@ -277,13 +285,13 @@ impl Pending {
 
     /// What came before the first fragment, and the others.
     fn split(self) -> impl Iterator<Item = Self> {
-        let Self { sender, fragments, .. } = self;
+        let Self { sender, worth, fragments, .. } = self;
         let first = fragments.values().next().map(|first| first.number);
         let (before, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             fragments.into_iter().partition(|(_, fragment)| Some(fragment.number) < first);
         [before, others].into_iter().filter_map(move |fragments| {
             let last = fragments.values().map(|fragment| fragment.at).max()?;
-            Some(Self { sender, fragments, last })
+            Some(Self { sender, worth, fragments, last })
         })
     }
 

@@ -20,9 +20,13 @@ fn fragments(meter: Address, counter: u32, value: i64) -> Vec<Vec<u8>> {
 }
 
 fn hear(reassembly: &mut Reassembly, frame: &[u8], now: Instant) -> Taken {
+    hear_of(reassembly, frame, 0, now)
+}
+
+fn hear_of(reassembly: &mut Reassembly, frame: &[u8], worth: u8, now: Instant) -> Taken {
     let mut scratch = Scratch::default();
     let telegram = Telegram::decode_as(Form::Stripped, frame, &KEY, &mut scratch).unwrap();
-    reassembly.handle_telegram(&telegram, now)
+    reassembly.handle_telegram(&telegram, worth, now)
 }
 
 /// The values of the first message that comes out and is authenticated; all others are taken out before it.
@@ -211,6 +215,47 @@ fn memory_is_bounded_by_meter_and_altogether() {
     assert_eq!(hear(&mut narrow, &fragments(METER, 1, 5)[1], now), Taken::No);
 }
 
+#[test]
+fn meters_that_are_worth_less_take_no_place_from_others() {
+    for at in [0, 1] {
+        let mut reassembly = Reassembly::new(Limits::default());
+        let now = Instant::now();
+        let frames = fragments(METER, 7, 5);
+        for frame in &frames[..3] {
+            assert_eq!(hear_of(&mut reassembly, frame, 1, now), Taken::New);
+        }
+        for identification in 0..200 {
+            let invented = Address { identification, ..METER };
+            assert_eq!(hear(&mut reassembly, &fragments(invented, 7, 5)[at], now), Taken::New);
+        }
+        assert_eq!(reassembly.len(), Limits::default().messages);
+        assert_eq!(hear_of(&mut reassembly, &frames[3], 1, now), Taken::New);
+        assert_eq!(message(&mut reassembly), Some(vec![5; 12]));
+
+        // Nor are late copies of it taken for something new.
+        for identification in 0..100 {
+            let invented = Address { identification: 1000 + identification, ..METER };
+            fragments(invented, 7, 5).iter().for_each(|frame| {
+                hear(&mut reassembly, frame, now);
+            });
+        }
+        assert_eq!(hear_of(&mut reassembly, &frames[3], 1, now + SECOND), Taken::Repeated);
+        assert!(reassembly.done.len() <= Limits::default().messages);
+
+        // Among those who are worth more the oldest makes room.
+        for identification in 0..70 {
+            let known = Address { identification: 2000 + identification, ..METER };
+            assert_eq!(hear_of(&mut reassembly, &fragments(known, 7, 5)[0], 1, now), Taken::New);
+        }
+        assert_eq!(reassembly.len(), Limits::default().messages);
+        let is_left = |of: u32| {
+            let frame = &fragments(Address { identification: of, ..METER }, 7, 5)[0];
+            reassembly.holds(frame)
+        };
+        assert_eq!((is_left(2005), is_left(2006)), (false, true));
+    }
+}
+
 proptest! {
     #[test]
     fn any_losses_duplicates_and_flips_end_in_the_message_or_in_nothing(
@@ -227,7 +272,7 @@ proptest! {
             }
             let mut scratch = Scratch::default();
             if let Ok(telegram) = Telegram::decode_as(Form::Stripped, &frame, &KEY, &mut scratch) {
-                reassembly.handle_telegram(&telegram, now);
+                reassembly.handle_telegram(&telegram, 0, now);
             }
             prop_assert!(reassembly.len() <= 2);
         }
