@@ -49,7 +49,7 @@ impl Registry {
         while !rest.is_empty() && self.meters.len() < self.limit {
             let meter = meter(&mut rest, is_old).ok_or(Damaged)?;
             self.index.insert(meter.id, self.meters.len());
-            self.meters.push(meter);
+            self.meters.push(Meter { is_named: self.keys.names(&meter.id), ..meter });
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The meters that were heard: when, by whom, how well, with what verdict, and what they said last; and their keys.
 //!
-//! Bounded: for one meter more than the limit the longest silent one is forgotten. For a known meter a telegram costs
-//! one look-up and no memory beyond the last readings. Nothing here reads a clock.
+//! Bounded: for one meter more than the limit the longest silent one is forgotten, of those that the key file names last.
+//! For a known meter a telegram costs one look-up and no memory beyond the last readings. Nothing here reads a clock.
 
 mod admission;
 mod budget;
@@ -49,6 +49,7 @@ use crate::reading::{Link, MeterId, Reading, Received, Security, Source};
 #[derive(Debug)]
 pub struct Registry {
     limit: usize,
+    keys: Arc<MeterKeys>,
     index: HashMap<MeterId, usize>,
     meters: Vec<Meter>,
     verdicts: [u64; Security::ALL.len()],
@@ -81,6 +82,8 @@ pub struct Meter {
     recent: [Option<Recent>; RECENT],
     pub rhythm: Rhythm,
     is_silent: bool,
+    /// In the key file, by its number.
+    is_named: bool,
 }
 
 /// A frame, and when it was heard first.
@@ -126,6 +129,7 @@ impl Registry {
     pub fn new(limit: usize) -> Self {
         Self {
             limit: limit.max(1),
+            keys: Arc::default(),
             index: HashMap::new(),
             meters: Vec::new(),
             verdicts: [0; Security::ALL.len()],
@@ -136,6 +140,12 @@ impl Registry {
         }
     }
 
+    /// Meters that these keys name are not forgotten for others.
+    #[must_use]
+    pub fn naming(self, keys: Arc<MeterKeys>) -> Self {
+        Self { keys, ..self }
+    }
+
     /// Notes a telegram whose sender is known, whatever its verdict. What is one of several frames is counted by them.
     pub fn heard(&mut self, converted: &Converted, part: Part, now: Now) -> Novelty {
         let source = &converted.source;
@@ -143,27 +153,33 @@ impl Registry {
             return self.assembled(converted);
         }
         let received = now.received();
-        let at = self.place(source.meter, received);
-        let Some(meter) = self.meters.get_mut(at) else { return Novelty::New };
-        meter.hear(source, received);
-        let window = if source.access_number.is_some() { REPEATER } else { SIMULTANEOUS };
-        let is_same = |recent: &Recent| {
-            let age = Duration::from_millis(received.boot_ms.saturating_sub(recent.boot_ms));
-            recent.digest == converted.digest && age <= window
-        };
-        if meter.last.boot_id == received.boot_id && meter.recent.iter().flatten().any(is_same) {
-            self.repeated += 1;
-            return Novelty::Repeated;
+        if let Some(meter) = self.place(source.meter, received) {
+            meter.hear(source, received);
+            let window = if source.access_number.is_some() { REPEATER } else { SIMULTANEOUS };
+            let is_same = |recent: &Recent| {
+                let age = Duration::from_millis(received.boot_ms.saturating_sub(recent.boot_ms));
+                recent.digest == converted.digest && age <= window
+            };
+            if meter.last.boot_id == received.boot_id && meter.recent.iter().flatten().any(is_same) {
+                self.repeated += 1;
+                return Novelty::Repeated;
+            }
+            meter.note(converted, received);
+            if part == Part::Whole {
+                meter.judge(converted);
+            }
         }
-        meter.note(converted, received);
         self.telegrams += 1;
         self.repeated += source.links.len().saturating_sub(1) as u64;
         if part == Part::Whole {
-            meter.judge(converted);
-            self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
-            count(&mut self.verdicts, source.security);
+            self.judged(converted);
         }
         Novelty::New
+    }
+
+    fn judged(&mut self, converted: &Converted) {
+        self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
+        count(&mut self.verdicts, converted.source.security);
     }
 
     /// Notes what came of the frames of a message, each of which was noted when it was heard.
@@ -171,8 +187,7 @@ impl Registry {
         if let Some(meter) = self.index.get(&converted.source.meter).and_then(|at| self.meters.get_mut(*at)) {
             meter.judge(converted);
         }
-        self.readings += u64::try_from(converted.readings.len()).unwrap_or(u64::MAX);
-        count(&mut self.verdicts, converted.source.security);
+        self.judged(converted);
         Novelty::New
     }
 
@@ -189,8 +204,7 @@ impl Registry {
     /// Notes that the last telegram of a meter was heard once more.
     pub fn heard_again(&mut self, source: &Source, now: Now) {
         let received = now.received();
-        let at = self.place(source.meter, received);
-        if let Some(meter) = self.meters.get_mut(at) {
+        if let Some(meter) = self.place(source.meter, received) {
             meter.hear(source, received);
         }
         self.repeated += 1;
@@ -224,32 +238,30 @@ impl Registry {
         self.repeated
     }
 
-    /// Where the meter is; a new one takes the place of the longest silent one when there is no other.
-    fn place(&mut self, id: MeterId, received: Received) -> usize {
+    /// What is known of the meter; a new one takes the place of the longest silent one when there is no other. None: all
+    /// places are taken by meters that the key file names, and it does not name this one.
+    fn place(&mut self, id: MeterId, received: Received) -> Option<&mut Meter> {
         if let Some(at) = self.index.get(&id) {
-            return *at;
+            return self.meters.get_mut(*at);
         }
-        let meter = Meter::new(id, received);
-        let is_full = self.meters.len() >= self.limit;
+        let meter = Meter { is_named: self.keys.names(&id), ..Meter::new(id, received) };
+        if self.meters.len() < self.limit {
+            self.index.insert(id, self.meters.len());
+            self.meters.push(meter);
+            return self.meters.last_mut();
+        }
         // Whoever invents meters pushes out others that were hardly heard, and in the clear, before those that are there.
         let worth = |meter: &Meter| {
-            (meter.telegrams > HARDLY || meter.security.and_then(Security::strength) > Some(0), meter.last.boot_ms)
+            let is_there = meter.telegrams > HARDLY || meter.security.and_then(Security::strength) > Some(0);
+            (meter.is_named, is_there, meter.last.boot_ms)
         };
-        let silent = is_full.then(|| self.meters.iter_mut().enumerate().min_by_key(|(_, meter)| worth(meter)));
-        let at = match silent.flatten() {
-            Some((at, silent)) => {
-                self.index.remove(&silent.id);
-                *silent = meter;
-                self.forgotten += 1;
-                at
-            }
-            None => {
-                self.meters.push(meter);
-                self.meters.len() - 1
-            }
-        };
+        let silent = self.meters.iter_mut().enumerate().min_by_key(|(_, meter)| worth(meter));
+        let (at, silent) = silent.filter(|(_, silent)| meter.is_named || !silent.is_named)?;
+        self.index.remove(&silent.id);
+        *silent = meter;
+        self.forgotten += 1;
         self.index.insert(id, at);
-        at
+        Some(silent)
     }
 }
 
@@ -269,6 +281,7 @@ impl Meter {
             recent: [None; RECENT],
             rhythm: Rhythm::default(),
             is_silent: false,
+            is_named: false,
         }
     }
 

@@ -178,6 +178,50 @@ fn invented_meters_push_out_each_other() {
 }
 
 #[test]
+fn a_meter_that_the_key_file_names_is_not_forgotten_for_others() {
+    let keys = MeterKeys::read(&format!("11111111 {0}\n* {0}\n", "07".repeat(16))).unwrap();
+    let keys = Arc::new(keys);
+    let is_there = |registry: &Registry, id: &str| registry.meter(&id.parse().unwrap()).is_some();
+    let invent = |registry: &mut Registry, begin: u64| {
+        for number in 10..90_u64 {
+            let invented = format!("KAM-000000{number}-01-07");
+            // Often enough to be there.
+            for time in 0..5 {
+                let digest = 10 * number + time;
+                registry.heard(
+                    &telegram(&invented, "roof", digest, Security::Decrypted, &[0]),
+                    Part::Whole,
+                    now(begin + digest),
+                );
+            }
+        }
+    };
+    let mut registry = Registry::new(3).naming(Arc::clone(&keys));
+    registry.heard(&telegram(A, "roof", 1, Security::WrongKey, &[]), Part::Whole, now(1000));
+    invent(&mut registry, 100_000);
+    assert!(is_there(&registry, A));
+    assert_eq!((registry.len(), registry.forgotten()), (3, 78));
+
+    // Nor after a restart.
+    let mut restored = Registry::new(3).naming(Arc::clone(&keys));
+    restored.restore(&registry.emit()).unwrap();
+    invent(&mut restored, 100_000);
+    let meter = restored.meter(&A.parse().unwrap()).unwrap();
+    assert_eq!(meter.security, Some(Security::WrongKey));
+
+    // Where it has the only place others are counted, and not remembered; one that is named as well takes it.
+    let mut narrow = Registry::new(1).naming(keys);
+    narrow.heard(&telegram(A, "roof", 1, Security::WrongKey, &[]), Part::Whole, now(1000));
+    assert_eq!(narrow.heard(&telegram(B, "roof", 2, Security::Plain, &[0]), Part::Whole, now(2000)), Novelty::New);
+    assert_eq!((is_there(&narrow, A), is_there(&narrow, B), narrow.forgotten()), (true, false, 0));
+    let counts = narrow.counts(now(2000));
+    assert_eq!((counts.telegrams, counts.readings), (2, 1));
+    let other = "ELS-11111111-03-03";
+    narrow.heard(&telegram(other, "roof", 3, Security::NoKey, &[]), Part::Whole, now(3000));
+    assert_eq!((is_there(&narrow, A), is_there(&narrow, other), narrow.forgotten()), (false, true, 1));
+}
+
+#[test]
 fn the_registry_answers_what_is_asked_of_it() {
     let mut registry = Registry::new(10);
     registry.heard(&telegram(A, "roof", 1, Security::Authenticated, &[0]), Part::Whole, now(1000));

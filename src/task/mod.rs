@@ -185,7 +185,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     let groups = Arc::new(config.meters.groups.clone());
     let (limit, keys) = (config.meters.limit as usize, Arc::new(keys));
     let files = meters::Files { meters: state_dir.join("meters"), counters: state_dir.join("counters") };
-    let opening::Known { registry, admission } = opening::meters(&files, limit, &store, started, &mut alarms);
+    let opening::Known { registry, admission } = opening::meters(&files, &keys, limit, &store, started, &mut alarms);
     let ways = Arc::new(Mutex::new(Ways::new(Arc::clone(&groups))));
     let late = opening::late(&state_dir.join("late"), &keys, &admission, config.store.commit_window, started);
     let meters = meters::Meters {

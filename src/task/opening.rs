@@ -1,6 +1,7 @@
 //! What the last run left behind, opened; what is damaged is set aside, told and an alarm, and the unit goes on.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::block_in_place;
@@ -80,7 +81,14 @@ pub(super) fn commands(path: &Path, store: &Store, now: Now, alarms: &mut Vec<Al
 }
 
 /// What the last run left of its meters; where it is damaged it begins anew, and that is told.
-pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarms: &mut Vec<Alarm>) -> Known {
+pub(super) fn meters(
+    files: &Files,
+    keys: &Arc<MeterKeys>,
+    limit: usize,
+    store: &Store,
+    now: Now,
+    alarms: &mut Vec<Alarm>,
+) -> Known {
     let mut lost = |path: &Path, why: &str, meaning: &str, code: &str| {
         let detail = format!("{}: {why}: {meaning}", path.display());
         error!(err = why, path = %path.display(), "what was known of the meters is lost");
@@ -92,7 +100,7 @@ pub(super) fn meters(files: &Files, limit: usize, store: &Store, now: Now, alarm
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     };
-    let mut registry = Registry::new(limit);
+    let mut registry = Registry::new(limit).naming(Arc::clone(keys));
     let restored = read(&files.meters)
         .and_then(|left| left.map_or(Ok(()), |left| registry.restore(&left).map_err(|error| chain(&error))));
     if let Err(why) = restored {
