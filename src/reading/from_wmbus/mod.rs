@@ -239,6 +239,7 @@ fn with_fields(own: Reading, record: &DataRecord<'_>, address: &wmbus::Address) 
                 }
             };
             let register = Register {
+                obis: None,
                 quantity: Quantity::Borrowed(field.name),
                 unit: unit::unit(field.unit, None),
                 modifier: Arc::default(),

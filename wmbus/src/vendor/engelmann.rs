@@ -6,29 +6,15 @@
 //!
 //! Known from public decoders.
 
-use super::field::{Field, Row};
-use super::layout::{Fault, Layout, Maker, Place, Sent};
-use super::translation::Translation;
-use crate::record::{Dib, Unit};
+use super::field::{Field, Stored};
+use super::layout::Maker;
+use crate::record::Unit;
 
-pub(super) const MAKER: Maker = Maker { manufacturers: &["EFE"], layouts: &[LAYOUTS], rows: ROWS, ..Maker::PLAIN };
+pub(super) const MAKER: Maker = Maker { manufacturers: &["EFE"], stored: STORED, ..Maker::PLAIN };
 
-const LAYOUTS: &[Layout] = &[Layout { models: &[(0x31, 0x08)], place: Place::Record(UNITS), translate: difference }];
-
-const ROWS: &[Row] =
-    &[Row { models: &[], vifes: DIFFERENCE, fields: &[Field::whole("hca_units_difference", Unit::None)] }];
-
-fn difference(_: &Sent<'_>, octets: &[u8], out: &mut Translation<'_>) -> Result<(), Fault> {
-    let mut data = octets;
-    let dib = Dib::parse(&mut data)?;
-    if !(2..=31).contains(&dib.storage_number) {
-        return Err(Fault::Other);
-    }
-    let data = data.strip_prefix(UNITS).ok_or(Fault::Other)?;
-    out.sent(dib, VIB, data);
-    Ok(())
-}
-
-const VIB: &[u8] = &[0xff, 0xff, 0x01];
-const UNITS: &[u8] = &[0x6e];
-const DIFFERENCE: &[u8] = &[0xff, 0x01];
+const STORED: &[Stored] = &[Stored {
+    models: &[(0x31, 0x08)],
+    vib: &[0x6e],
+    storages: (2, 31),
+    fields: &[Field::whole("hca_units_difference", Unit::None)],
+}];

@@ -28,6 +28,17 @@ pub(super) struct Row {
     pub(super) fields: &'static [Field],
 }
 
+/// Records of the standard that mean something else under some storage numbers.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Version and device type; empty for all.
+    pub(super) models: &'static [(u8, u8)],
+    pub(super) vib: &'static [u8],
+    /// The first and the last.
+    pub(super) storages: (u32, u32),
+    pub(super) fields: &'static [Field],
+}
+
 /// What the highest bit of a whole binary number is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sign {
@@ -124,6 +135,13 @@ impl Field {
     /// A day, type G of EN 13757-3 annex A.
     pub(super) const fn date(name: &'static str) -> Self {
         Self { is_date: true, ..Self::whole(name, Unit::None) }
+    }
+}
+
+impl Stored {
+    pub(super) fn is_for(&self, model: (u8, u8), record: &DataRecord<'_>) -> bool {
+        let (first, last) = self.storages;
+        is_model(self.models, model) && self.vib == record.vib.octets && (first..=last).contains(&record.storage_number)
     }
 }
 

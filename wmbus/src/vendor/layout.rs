@@ -4,7 +4,7 @@
 
 use bytes::TryGetError;
 
-use super::field::{Row, is_model};
+use super::field::{Row, Stored, is_model};
 use super::translation::Translation;
 use crate::record::{DataRecord, Dib, IDLE, Outline, Records, outlines};
 use crate::spec::Content;
@@ -21,6 +21,7 @@ pub(super) struct Maker {
     pub(super) default_key: Option<fn() -> &'static Key>,
     pub(super) layouts: &'static [&'static [Layout]],
     pub(super) rows: &'static [Row],
+    pub(super) stored: &'static [Stored],
 }
 
 /// What a maker's layouts look for among data records, of whatever model.
@@ -241,7 +242,7 @@ impl Sent<'_> {
 impl Maker {
     /// Nothing but the standard.
     pub(super) const PLAIN: Self =
-        Self { manufacturers: &[], address: None, default_key: None, layouts: &[], rows: &[] };
+        Self { manufacturers: &[], address: None, default_key: None, layouts: &[], rows: &[], stored: &[] };
 
     pub(super) fn layouts(&self, model: (u8, u8)) -> impl Iterator<Item = &'static Layout> + Clone + use<> {
         let layouts = self.layouts;

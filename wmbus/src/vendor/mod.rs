@@ -154,12 +154,17 @@ pub(crate) fn translate<'a>(known: &Known, sent: &Sent<'_>, keys: &impl Keys, ou
     }
 }
 
-/// What is in a record of the meter's maker; nothing where that is not known.
+/// What is in a record of the meter's maker, or in one that means something else there; nothing where that is not known.
 pub fn fields(address: &Address, record: &DataRecord<'_>) -> &'static [Field] {
-    let Some(Own::Manufacturer(vifes)) = record.vib.own() else { return &[] };
+    let Some(maker) = maker(address) else { return &[] };
     let model = (address.version, address.device_type);
-    let rows = maker(address).map_or(&[][..], |maker| maker.rows);
-    rows.iter().find(|row| row.is_for(model, vifes)).map_or(&[], |row| row.fields)
+    match record.vib.own() {
+        Some(Own::Manufacturer(vifes)) => {
+            maker.rows.iter().find(|row| row.is_for(model, vifes)).map_or(&[], |row| row.fields)
+        }
+        Some(_) => &[],
+        None => maker.stored.iter().find(|it| it.is_for(model, record)).map_or(&[], |it| it.fields),
+    }
 }
 
 /// The meter's maker has a meaning of its own for bits of the status octet that the standard has one for.
