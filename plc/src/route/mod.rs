@@ -276,6 +276,7 @@ impl Routes {
     /// The modem has this way to a node now.
     pub fn goes(&mut self, node: u16, way: Way, now: Now) {
         let Limits { flaps, flap_time, check_every, .. } = self.limits;
+        let hop_medium = self.nodes.get(&node).and_then(|known| known.pin).and_then(|pin| self.hop_medium(pin));
         let known = self.nodes.entry(node).or_default();
         let before = known.way;
         known.goes(way, now.utc_ms);
@@ -284,7 +285,8 @@ impl Routes {
         if let Some(next_hop) = known.pin.filter(|pin| *pin != way.next_hop) {
             let held = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map(|it| it.way);
             // What it costs over there nobody knows before the first frame went.
-            let way = held.unwrap_or(Way { next_hop, hops: way.hops.max(2), ..way });
+            let medium = hop_medium.or(way.medium);
+            let way = held.unwrap_or(Way { next_hop, hops: way.hops.max(2), medium, ..way });
             self.actions.push_back(Action::Pin { node, way });
         }
         let is_same = before.is_some_and(|before| before.next_hop == way.next_hop && before.medium == way.medium);

@@ -1,6 +1,6 @@
 //! What somebody wants of routes: that they go over a neighbour, or not over a node.
 
-use super::{Now, Routes, Way, What, Why};
+use super::{Medium, Now, Routes, Way, What, Why};
 
 /// Why a route cannot be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +41,23 @@ impl Routes {
         if node != next_hop && self.nodes.get(&next_hop).is_some_and(|known| known.leads_through(node)) {
             return Err(PinError::Loop);
         }
+        let hop_medium = self.hop_medium(next_hop);
         let known = self.nodes.entry(node).or_default();
         known.pin = Some(next_hop);
         known.cause = Some(Why::Asked);
         let hops = if node == next_hop { 1 } else { 2 };
-        let unknown = Way { next_hop, hops, cost: 0, weak_links: 0, medium: known.way.and_then(|way| way.medium) };
+        let medium = hop_medium.or(known.way.and_then(|way| way.medium));
+        let unknown = Way { next_hop, hops, cost: 0, weak_links: 0, medium };
         let way = known.alternates.iter().find(|it| it.way.next_hop == next_hop).map_or(unknown, |it| it.way);
         self.note(node, What::Pinned { next_hop }, Why::Asked, now);
         Ok(way)
+    }
+
+    /// Over which medium a neighbour itself is reached: by the other one, over which other nodes are, it may not be heard.
+    pub(super) fn hop_medium(&self, next_hop: u16) -> Option<Medium> {
+        let known = self.nodes.get(&next_hop)?;
+        let ways = known.way.into_iter().chain(known.alternates.iter().map(|it| it.way));
+        ways.filter(|way| way.next_hop == next_hop).find_map(|way| way.medium)
     }
 
     /// Lets the modem choose again; false where nothing was held.

@@ -55,6 +55,21 @@ fn each_change_has_its_cause_and_its_time() {
 }
 
 #[test]
+fn a_route_is_held_over_the_medium_of_its_neighbour() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    let over = |way, medium| Way { medium: Some(medium), ..way };
+    let rows = [(5, over(way(5, 1), Medium::Rf)), (7, over(way(7, 1), Medium::Plc)), (6, over(way(5, 2), Medium::Rf))];
+    routes.table(rows, now);
+    let held = Way { cost: 0, ..over(way(7, 2), Medium::Plc) };
+    assert_eq!(routes.hold(6, 7, true, now), Ok(held));
+    // And when the modem has a way over somebody else again.
+    routes.goes(6, rows[2].1, now);
+    let wanted = Way { cost: 20, ..held };
+    assert_eq!(routes.poll_action(), Some(Action::Pin { node: 6, way: wanted }));
+}
+
+#[test]
 fn a_broken_route_is_looked_for_and_what_is_found_says_why() {
     let now = begin();
     let mut routes = routes(20, now);
