@@ -5,7 +5,7 @@
 //! meters near them hear together. Both differ over the band, so that the links are seen through an effective
 //! signal to noise. Model: `../shared/facts/plc-routes.md`, 5 and 7; Sanz, Cortes et al. validated one like it.
 
-use super::phy::{Medium, Micros};
+use super::phy::{FLOOR_DBM, Medium, Micros};
 use super::site::{Phase, Site};
 use crate::sim::random::{Random, of_pair};
 
@@ -18,7 +18,7 @@ pub(super) struct Channel {
     /// By receiver.
     noise: Vec<Bands>,
     floor: Vec<Bands>,
-    /// By sender: what its surroundings take now.
+    /// By sender: what its surroundings take now, of those on the power line.
     access: Vec<f64>,
     sources: Vec<Source>,
 }
@@ -75,11 +75,14 @@ impl Channel {
         let count = site.nodes.len();
         let floor: Vec<Bands> = (0..count)
             .map(|_| {
+                // Noise of the mains; what a radio hears where nobody sends is its own, as towns are quieter at 868 MHz.
+                if medium == Medium::Rf {
+                    return [0.0; BANDS];
+                }
                 let level = 5.0 * random.normal();
-                let tilt = if medium == Medium::Plc { 3.0 } else { 0.0 };
                 // Low frequencies are noisier.
                 std::array::from_fn(|band| {
-                    level + tilt * (1.0 - 2.0 * band as f64 / (BANDS - 1) as f64) + random.normal()
+                    level + 3.0 * (1.0 - 2.0 * band as f64 / (BANDS - 1) as f64) + random.normal()
                 })
             })
             .collect();
@@ -88,9 +91,18 @@ impl Channel {
             Medium::Plc => sources(site, (count as f64 * conditions.sources / 100.0).ceil() as usize, &mut random),
             Medium::Rf => Vec::new(),
         };
-        let mut channel = Self { medium, links, noise: floor.clone(), floor, access: vec![0.0; count], sources };
+        // What is plugged in beside a sender loads the mains, and no antenna.
+        let access = if medium == Medium::Plc { vec![0.0; count] } else { Vec::new() };
+        let mut channel = Self { medium, links, noise: floor.clone(), floor, access, sources };
         channel.step(0, 12.0, &mut random);
         channel
+    }
+
+    /// From now on a sender is heard by nobody, or all are.
+    #[cfg(test)]
+    pub(super) fn cut(&mut self, sender: Option<usize>) {
+        let is_meant = |number: usize| sender.is_none_or(|sender| sender == number);
+        self.links.iter_mut().enumerate().filter(|(number, _)| is_meant(*number)).for_each(|(_, links)| links.clear());
     }
 
     /// Who may hear a sender.
@@ -169,7 +181,9 @@ fn links(medium: Medium, site: &Site, seed: u64, offset: f64) -> Vec<Vec<Link>> 
     let purpose = if medium == Medium::Plc { 0 } else { 100 };
     let ways: Vec<Vec<(f64, u32)>> = (0..site.cabinets.len()).map(|cabinet| site.ways(cabinet)).collect();
     let mut impedance = Random::new(seed ^ 0x7a);
-    let senders: Vec<f64> = site.nodes.iter().map(|_| 4.0 * impedance.normal()).collect();
+    // Of a radio both directions lose the same.
+    let spread = if medium == Medium::Plc { 4.0 } else { 0.0 };
+    let senders: Vec<f64> = site.nodes.iter().map(|_| spread * impedance.normal()).collect();
     let quietest = medium.sensitivity() - MARGIN;
     let link = |from: usize, to: usize| {
         let (a, b) = (site.nodes.get(from)?, site.nodes.get(to)?);
@@ -186,8 +200,12 @@ fn links(medium: Medium, site: &Site, seed: u64, offset: f64) -> Vec<Vec<Link>> 
                 let taps = 3.0 * f64::from(*passed);
                 TRANSMIT - 0.06 * metres - taps - houses - bar - coupling(a.phase, b.phase, seed, from, to) - fading
             }
-            // 14 dBm, walls at both ends, a floor of -107 dBm; the straight way is shorter than the cable.
-            Medium::Rf => 14.0 + 107.0 - 40.0 - 24.0 - 35.0 * (0.6 * metres).max(2.0).log10() - fading,
+            // 14 dBm; the straight way is shorter than the cable. ITU-R P.2109 has 14 dB in the middle for the way into an
+            // ordinary house; who is behind the same cabinet is in the same one, on the power line, too.
+            Medium::Rf => {
+                let walls = if a.cabinet == b.cabinet { 0.0 } else { 24.0 };
+                14.0 - FLOOR_DBM - 40.0 - walls - 35.0 * (0.6 * metres).max(2.0).log10() - fading
+            }
         };
         let level = level + offset - senders.get(from)?;
         if level <= quietest {
@@ -285,6 +303,22 @@ mod tests {
         let evening = noise(&channel);
         let louder = morning.iter().zip(&evening).filter(|(before, after)| after > before).count();
         assert!(louder > site.nodes.len() / 2, "{louder}");
+    }
+
+    #[test]
+    fn radios_hear_each_other_alike() {
+        let site = Site::draw(&Shape::town(100), &mut Random::new(3));
+        let mut channel = Channel::new(Medium::Rf, &site, &Conditions::default(), 3);
+        channel.step(3_600_000_000, 20.0, &mut Random::new(1));
+        let pairs = (0..site.nodes.len()).flat_map(|from| channel.links(from).iter().map(move |link| (from, link)));
+        let both = pairs.filter_map(|(from, link)| Some((from, link, channel.link(link.to, from)?)));
+        let snr = |from, link| channel.effective(from, link, 0.0);
+        let levels: Vec<(f64, f64)> = both.map(|(from, link, back)| (snr(from, link), snr(link.to, back))).collect();
+        assert!(
+            levels.len() > 500 && levels.iter().all(|(there, back)| (there - back).abs() < 1e-6),
+            "{}",
+            levels.len()
+        );
     }
 
     #[test]

@@ -16,18 +16,39 @@ impl Duty {
         if medium == Medium::Plc {
             return true;
         }
-        let share = if node == 0 { 10 } else { 100 };
-        let most = HOUR / share;
-        let earned = i64::try_from((now - self.credited) / share.unsigned_abs()).unwrap_or(i64::MAX);
-        self.credit = if self.credited == 0 { most } else { self.credit.saturating_add(earned).min(most) };
-        self.credited = now.max(1);
-        let length = i64::try_from(length).unwrap_or(i64::MAX);
-        let may = self.credit >= length;
+        let may = self.left(node, now) >= i64::try_from(length).unwrap_or(i64::MAX);
         if may {
-            self.credit -= length;
+            self.spend(medium, node, length, now);
         }
         may
     }
+
+    /// What is sent whether there is airtime left or not: acknowledgements.
+    pub(super) fn spend(&mut self, medium: Medium, node: NodeNo, length: Micros, now: Micros) {
+        if medium == Medium::Rf {
+            let length = i64::try_from(length).unwrap_or(i64::MAX);
+            (self.credit, self.credited) = (self.left(node, now).saturating_sub(length), now.max(1));
+        }
+    }
+
+    /// macDutyCycleUsageRF: percent of what may be sent that was.
+    pub(super) fn usage(&self, medium: Medium, node: NodeNo, now: Micros) -> u8 {
+        if medium == Medium::Plc {
+            return 0;
+        }
+        let most = HOUR / share(node);
+        (100 * (most - self.left(node, now)) / most).clamp(0, 100) as u8
+    }
+
+    fn left(&self, node: NodeNo, now: Micros) -> i64 {
+        let most = HOUR / share(node);
+        let earned = i64::try_from(now.saturating_sub(self.credited)).unwrap_or(i64::MAX) / share(node);
+        if self.credited == 0 { most } else { self.credit.saturating_add(earned).min(most) }
+    }
+}
+
+const fn share(node: NodeNo) -> i64 {
+    if node == 0 { 10 } else { 100 }
 }
 
 const HOUR: i64 = 3_600_000_000;
@@ -45,6 +66,12 @@ mod tests {
         };
         // 36 s of credit and 4 s that are earned meanwhile; the coordinator has ten times as much.
         assert_eq!((sends(1), sends(0)), (39, 399));
+        let mut duty = Duty::default();
+        let used = [0, 9, 18, 36].map(|seconds| {
+            duty.spend(Medium::Rf, 1, seconds * second, 0);
+            duty.usage(Medium::Rf, 1, 1)
+        });
+        assert_eq!((used, duty.usage(Medium::Rf, 1, 3_600 * second)), ([0, 25, 75, 100], 75));
         let mut duty = Duty::default();
         assert!((0..400).all(|number| duty.may_send(Medium::Plc, 1, second, number * second)));
     }

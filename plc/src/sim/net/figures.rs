@@ -20,6 +20,9 @@ pub struct Figures {
     pub overflows: u64,
     /// A radio had used up its share of the hour.
     pub duty_refusals: u64,
+    /// Frames that were given to the other medium, as one had failed, and those that both did not bring through.
+    pub backups: u64,
+    pub backups_in_vain: u64,
     pub scans: u64,
     /// Pauses before scans and joins that were begun again, as others were heard to join.
     pub rests_again: u64,
@@ -146,6 +149,11 @@ impl fmt::Display for Figures {
         write!(f, ", unacknowledged {}, no access {}", self.unacknowledged, self.access_failures)?;
         write!(f, ", scans {}, rests begun again {}", self.scans, self.rests_again)?;
         write!(f, ", joins not sent {}, not answered {}", self.joins_unsent, self.joins_unanswered)?;
-        write!(f, ", waited for a place {}", self.no_place)
+        write!(f, ", waited for a place {}", self.no_place)?;
+        if self.backups + self.duty_refusals > 0 {
+            write!(f, ", over the other medium {} ({} in vain)", self.backups, self.backups_in_vain)?;
+            write!(f, ", no airtime of a radio left {}", self.duty_refusals)?;
+        }
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@
 use super::join::Join;
 use super::message::{Data, Load, NodeNo, Parcel};
 use super::options::Options;
-use super::phy::{Medium, Micros, lqi};
-use super::route::Route;
+use super::phy::{Medium, Micros};
+use super::route::{MEDIA, Route};
 use super::site::{Phase, Site};
 use super::world::{Event, World};
 use crate::route::Way;
@@ -106,12 +106,12 @@ impl World {
     /// Puts a neighbour of the coordinator on its blacklist for the time that firmware keeps it.
     pub fn blacklist(&mut self, node: NodeNo) {
         let now = self.now;
-        self.node(0).table.blacklist(node, now);
+        (0..MEDIA).for_each(|channel| self.node(0).table.blacklist(node, channel, now));
     }
 
     fn step(&self, from: NodeNo, to: NodeNo, channel: usize) -> Option<Step> {
         let there = self.channels.get(channel)?;
-        let lqi = there.link(from, to).map_or(0, |link| lqi(there.effective(from, link, 0.0)));
+        let lqi = there.link(from, to).map_or(0, |link| there.medium.lqi(there.effective(from, link, 0.0)));
         let phase = |node: NodeNo| self.site.nodes.get(node).map_or(0, |place| place.phase.sixths());
         let phase = (6 + phase(to) - phase(from)) % 6;
         Some(Step { from, to, medium: there.medium, lqi, phase })

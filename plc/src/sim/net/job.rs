@@ -16,12 +16,21 @@ pub(super) struct Job {
     pub(super) has_arrived: bool,
     /// The segments before were acknowledged: this one needs no contention.
     pub(super) goes_on: bool,
+    /// The channel that has not brought it through, and whether its receiver has it all the same.
+    pub(super) backup_of: Option<usize>,
+    pub(super) was_heard: bool,
 }
 
 impl Job {
     pub(super) fn new(frame: Frame) -> Self {
         let modulation = Modulation::Robo;
-        Self { frame, attempts: 0, left: 0, segment: 0, modulation, has_arrived: false, goes_on: false }
+        let (has_arrived, goes_on, backup_of, was_heard) = (false, false, None, false);
+        Self { frame, attempts: 0, left: 0, segment: 0, modulation, has_arrived, goes_on, backup_of, was_heard }
+    }
+
+    /// The same for another medium.
+    pub(super) fn again(self, channel: usize) -> Self {
+        Self { backup_of: Some(channel), was_heard: self.was_heard, ..Self::new(self.frame) }
     }
 
     /// Cuts what is left anew where another modulation is used.

@@ -5,7 +5,7 @@
 
 use super::message::{Bootstrap, Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank};
 use super::options::Manner;
-use super::phy::Micros;
+use super::phy::{Medium, Micros};
 use super::routing::HOPS;
 use super::world::{Event, World};
 
@@ -55,7 +55,8 @@ struct Habits {
     before_join: [(Micros, Micros); 2],
     before_another: [(Micros, Micros); 2],
     scan: Micros,
-    least_lqi: u8,
+    /// Below that an agent is not taken, by the power line and by radio.
+    least_lqi: [u8; 2],
     /// Joins by the same agent before another scan.
     tries: u8,
 }
@@ -146,26 +147,32 @@ impl World {
         }
     }
 
-    pub(super) fn hear_beacon_request(&mut self, node: NodeNo) {
-        // One beacon answers all that ask while it waits for its turn.
-        if self.is_joined(node) && !std::mem::replace(&mut self.node(node).owes_beacon, true) {
+    pub(super) fn hear_beacon_request(&mut self, node: NodeNo, channel: usize) {
+        // One beacon answers all that ask while it waits for its turn, over the medium by which they do: each MAC layer
+        // answers for itself.
+        let is_joined = self.is_joined(node);
+        let Some(owes) = self.node(node).owes_beacon.get_mut(channel).filter(|_| is_joined) else { return };
+        if !std::mem::replace(owes, true) {
             let after = self.random.under(BEACON_WINDOW);
-            self.at(self.now + after, Event::Beacon { node });
+            self.at(self.now + after, Event::Beacon { node, channel });
         }
     }
 
-    pub(super) fn send_beacon(&mut self, node: NodeNo) {
-        self.node(node).owes_beacon = false;
+    pub(super) fn send_beacon(&mut self, node: NodeNo, channel: usize) {
+        self.node(node).owes_beacon.iter_mut().skip(channel).take(1).for_each(|owes| *owes = false);
         let now = self.now;
         if let Join::Joined = self.node(node).join {
             let route = self.node(node).table.to(0, now).map(|route| route.rank.cost);
             let cost = if node == 0 { Some(0) } else { route };
-            self.broadcast(node, Message::Beacon { cost: cost.unwrap_or(NO_ROUTE) });
+            let message = Message::Beacon { cost: cost.unwrap_or(NO_ROUTE) };
+            self.send(node, channel, Frame { to: None, message });
         }
     }
 
     pub(super) fn hear_beacon(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, cost: u16) {
-        if cost == NO_ROUTE || lqi < self.options.manner.habits().least_lqi {
+        let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
+        let [least, least_rf] = self.options.manner.habits().least_lqi;
+        if cost == NO_ROUTE || lqi < if medium == Medium::Plc { least } else { least_rf } {
             return;
         }
         if let Join::Scanning { best } = &mut self.node(node).join {
@@ -280,7 +287,7 @@ const PATIENT: Habits = Habits {
     before_join: [(100_000, 2_000_000), (2_500_000, 10_000_000)],
     before_another: [(100_000, 2_000_000), (2_500_000, 10_000_000)],
     scan: 15_000_000,
-    least_lqi: 53,
+    least_lqi: [53, 95],
     tries: 3,
 };
 
@@ -290,6 +297,6 @@ const EAGER: Habits = Habits {
     before_join: [(0, 0), (0, 0)],
     before_another: [(0, 0), (30_000_000, 30_000_000)],
     scan: 16_000_000,
-    least_lqi: 52,
+    least_lqi: [52, 95],
     tries: 10,
 };

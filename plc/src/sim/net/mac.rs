@@ -7,10 +7,11 @@ use super::channel::{disturbance, linear};
 use super::contention::Contention;
 use super::duty::Duty;
 use super::figures::{Loss, Sent};
+use super::hybrid::NEAR_TTL;
 use super::job::Job;
 use super::join::Join;
-use super::message::{Frame, Message, NodeNo};
-use super::phy::{Micros, Modulation, lqi};
+use super::message::{Frame, NodeNo};
+use super::phy::{Medium, Micros, Modulation};
 use super::world::{Event, World};
 
 /// One node on one medium.
@@ -22,7 +23,7 @@ pub(super) struct Mac {
     contention: Contention,
     /// What it is receiving.
     receiving: Option<Receiving>,
-    duty: Duty,
+    pub(super) duty: Duty,
     /// Backoffs of an earlier life come to nothing.
     waits_until: Micros,
 }
@@ -87,20 +88,19 @@ impl Mac {
 
 impl World {
     pub(super) fn send(&mut self, node: NodeNo, channel: usize, frame: Frame) {
+        self.enqueue(node, channel, Job::new(frame));
+    }
+
+    pub(super) fn enqueue(&mut self, node: NodeNo, channel: usize, job: Job) {
         let Some(mac) = self.node(node).macs.get_mut(channel).filter(|mac| mac.is_there) else { return };
         if mac.queue.len() >= QUEUE {
             self.figures.overflows += 1;
-            return self.confirm(node, frame, false);
+            return self.ended(node, channel, job, false);
         }
-        mac.queue.push_back(Job::new(frame));
+        mac.queue.push_back(job);
         if mac.state == State::Idle {
             self.contend(node, channel);
         }
-    }
-
-    /// To everybody, over every medium.
-    pub(super) fn broadcast(&mut self, node: NodeNo, message: Message) {
-        (0..self.channels.len()).for_each(|channel| self.send(node, channel, Frame { to: None, message }));
     }
 
     fn contend(&mut self, node: NodeNo, channel: usize) {
@@ -124,7 +124,7 @@ impl World {
         let is_busy = !goes_on && (mac.receiving.is_some() || mac.contention.is_busy(now));
         if !is_busy {
             let Some(frame) = mac.queue.front().map(|job| job.frame) else { return };
-            let refreshed = self.refresh(node, frame);
+            let refreshed = self.refresh(node, channel, frame);
             let Some(mac) = self.node(node).macs.get_mut(channel) else { return };
             return match (refreshed, mac.queue.front_mut()) {
                 (Some(frame), Some(job)) => {
@@ -149,19 +149,20 @@ impl World {
         let Some(mac) = sender.macs.get_mut(channel) else { return };
         let Some(job) = mac.queue.front_mut() else { return };
         let frame = job.frame;
-        let known = frame.to.and_then(|to| sender.tones.get(&to)).filter(|tones| tones.until > now);
+        let known = frame.to.and_then(|to| sender.tones.get(&(to, channel))).filter(|tones| tones.until > now);
         // The last attempts are as safe as they can be.
         let modulation = known.filter(|_| job.attempts < SAFE_FROM).map_or(Modulation::Robo, |tones| tones.modulation);
         job.cut(frame.message.octets(medium), modulation, medium.segment(modulation));
         let (segment, is_repeated) = (job.segment, job.attempts > 0);
         let one = medium.airtime(modulation, segment);
         let answered = if frame.to.is_some() { medium.acknowledgement() } else { 0 };
-        // The receiver tells what it hears where that is not known.
-        let tones = if frame.to.is_some() && known.is_none() { medium.airtime(Modulation::Robo, 20) } else { 0 };
+        // The receiver tells what it hears where that is not known; of a radio there are no tones.
+        let is_asked = frame.to.is_some() && known.is_none() && medium == Medium::Plc;
+        let tones = if is_asked { medium.airtime(Modulation::Robo, 20) } else { 0 };
         let length = one + answered;
         // What follows without contention is announced too.
         let goes_on = if job.left > 1 { medium.silence() + medium.detection() } else { 0 };
-        if !mac.duty.may_send(medium, node, length, now) {
+        if !mac.duty.may_send(medium, node, one, now) {
             figures.duty_refusals += 1;
             return self.finish(node, channel, false);
         }
@@ -225,7 +226,7 @@ impl World {
         };
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
         let mut heard = Vec::new();
-        let mut overheard = Vec::new();
+        let (mut overheard, mut near) = (Vec::new(), Vec::new());
         let mut is_sniffed = from == 0;
         {
             let Self { nodes, channels, random, sniffer, .. } = self;
@@ -237,8 +238,12 @@ impl World {
                 let Some(receiving) = mac.receiving.filter(|receiving| receiving.air == number) else { continue };
                 mac.receiving = None;
                 let snr = there.effective(from, link, receiving.interference);
-                if is_out && snr >= modulation.threshold() {
+                let is_read = snr >= medium.threshold(modulation);
+                if is_out && is_read {
                     overheard.push(link.to);
+                }
+                if is_read && channels.len() > 1 {
+                    near.push(link.to);
                 }
                 if link.to == 0 {
                     is_sniffed = sniffer.chance(medium.success(modulation, segment, snr));
@@ -252,6 +257,7 @@ impl World {
         }
         self.figures.sniffed(frame.message.kind(), is_sniffed);
         overheard.into_iter().for_each(|node| self.overhear(node, &frame.message));
+        near.into_iter().for_each(|node| self.note_near(node, from, channel));
         let is_alive = self.nodes.get(from).is_some_and(|node| node.is_up);
         let is_ours = |mac: &&mut Mac| mac.state == State::Sending && is_alive;
         if frame.to.is_none() {
@@ -261,7 +267,7 @@ impl World {
             }
             for (node, snr, _, arrives) in heard {
                 if arrives {
-                    self.hear(node, from, channel, lqi(snr), frame.message);
+                    self.hear(node, from, channel, medium.lqi(snr), frame.message);
                 }
             }
             return;
@@ -308,24 +314,29 @@ impl World {
         job.has_arrived |= is_new;
         let is_acknowledged = job.has_arrived && random.chance(acknowledgement);
         let is_whole = is_new && job.left == 1;
+        // What came over the other medium already is known by what is in it.
+        let is_news = is_whole && !(job.backup_of.is_some() && job.was_heard);
+        job.was_heard |= is_whole;
+        let is_answered = job.has_arrived;
         if is_acknowledged {
             mac.contention.succeeded(medium);
             (job.left, job.attempts, job.has_arrived) = (job.left - 1, 0, false);
-            let lqi = lqi(snr);
+            let (lqi, until) = (medium.lqi(snr), now + if medium == Medium::Plc { TONES_TTL } else { NEAR_TTL });
             // A safe attempt got through: the next one may be a faster one again.
-            sender
-                .tones
-                .insert(to, Tones { modulation: Modulation::for_snr(snr - MARGIN), lqi, until: now + TONES_TTL });
+            sender.tones.insert((to, channel), Tones { modulation: Modulation::for_snr(snr - MARGIN), lqi, until });
         } else {
-            sender.tones.remove(&to);
+            sender.tones.remove(&(to, channel));
         }
         let is_over = is_acknowledged && job.left == 0;
         if is_lost {
             let would_arrive = drawn < there.medium.success(modulation, segment, alone);
             self.lose(channel, modulation, segment, frame, if would_arrive { Loss::Collision } else { Loss::Noise });
         }
-        if is_whole {
-            self.hear(to, from, channel, lqi(snr), frame.message);
+        if let Some(mac) = self.node(to).macs.get_mut(channel).filter(|_| is_answered) {
+            mac.duty.spend(medium, to, medium.acknowledgement() - medium.silence(), now);
+        }
+        if is_news {
+            self.hear(to, from, channel, medium.lqi(snr), frame.message);
         }
         match (is_over, is_acknowledged) {
             (true, _) => self.finish(from, channel, true),
@@ -374,7 +385,7 @@ impl World {
         if mac.queued() > 0 {
             self.contend(node, channel);
         }
-        self.confirm(node, job.frame, is_sent);
+        self.ended(node, channel, job, is_sent);
     }
 }
 

@@ -11,6 +11,7 @@ mod duty;
 mod feeder;
 mod figures;
 mod hosted;
+mod hybrid;
 mod job;
 mod join;
 mod mac;

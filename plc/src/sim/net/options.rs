@@ -1,8 +1,8 @@
 //! What can be chosen of a simulated network, and what firmware does by default.
 
 use super::channel::Conditions;
-use super::phy::Micros;
-use super::route::{Metric, WEAK};
+use super::phy::{Medium, Micros};
+use super::route::{Metric, WEAK, WEAK_RF};
 use crate::g3::bootstrap;
 use crate::sim::random::Random;
 
@@ -55,8 +55,9 @@ pub struct Flood {
 
 #[derive(Debug, Clone, Copy)]
 pub struct Cluster {
-    /// adpClusterMinLQI.
+    /// adpClusterMinLQI, and the same of radios.
     pub least_lqi: u8,
+    pub least_lqi_rf: u8,
     /// adpClusterTrickleK.
     pub redundancy: u8,
 }
@@ -87,21 +88,33 @@ impl Flood {
         Self { delay: (100_000, 0), cluster: None, unicast: false }
     }
 
-    pub(super) fn delay(&self, lqi: u8, random: &mut Random) -> Micros {
+    pub(super) fn delay(&self, lqi: u8, medium: Medium, random: &mut Random) -> Micros {
         let (low, high) = self.delay;
-        let better = u64::from(lqi.saturating_sub(WEAK).min(SPAN));
-        let most = low - (low - high.min(low)) * better / u64::from(SPAN);
+        let (least, span) = if medium == Medium::Plc { (WEAK, SPAN) } else { (JITTER_RF, SPAN_RF) };
+        let better = u64::from(lqi.saturating_sub(least).min(span));
+        let most = low - (low - high.min(low)) * better / u64::from(span);
         most / 2 + random.under(most / 2 + 1)
     }
 }
 
+impl Cluster {
+    /// A copy that is heard so well comes from close by.
+    pub(super) fn is_near(&self, lqi: u8, medium: Medium) -> bool {
+        lqi >= if medium == Medium::Plc { self.least_lqi } else { self.least_lqi_rf }
+    }
+}
+
 impl Default for Flood {
-    /// Delays as in public sample firmware; one copy of the cluster is enough.
+    /// Delays as in public sample firmware, of the radio, too (Microchip's `app_g3_management.h`); one copy of the cluster
+    /// is enough, which is who hears the other one well.
     fn default() -> Self {
-        let cluster = Some(Cluster { least_lqi: WEAK, redundancy: 1 });
+        let cluster = Some(Cluster { least_lqi: WEAK, least_lqi_rf: WEAK_RF, redundancy: 1 });
         Self { delay: (1_500_000, 100_000), cluster, unicast: true }
     }
 }
 
 /// Above the weakest link quality by so much, a link is as good as can be.
 const SPAN: u8 = 88;
+/// adpRREQJitterLowLQIRF, and how far above it adpRREQJitterHighLQIRF is.
+const JITTER_RF: u8 = 100;
+const SPAN_RF: u8 = 70;

@@ -132,13 +132,18 @@ impl Medium {
         }
     }
 
+    /// Signal to noise, in dB, from which on frames in this modulation are worth sending.
+    pub fn threshold(self, modulation: Modulation) -> f64 {
+        match self {
+            Self::Plc => modulation.threshold(),
+            Self::Rf => 8.0,
+        }
+    }
+
     /// The chance that `octets` arrive at `snr` dB.
     pub fn success(self, modulation: Modulation, octets: u16, snr: f64) -> f64 {
-        let middle = match self {
-            // Three dB below where it is chosen, half of the frames of 100 octets are lost.
-            Self::Plc => modulation.threshold() - 3.0,
-            Self::Rf => 5.0,
-        };
+        // Three dB below where it is chosen, half of the frames of 100 octets are lost.
+        let middle = self.threshold(modulation) - 3.0;
         let lost = 1.0 / (1.0 + ((snr - middle) / 1.5).exp());
         (1.0 - lost).powf(f64::from(octets.max(20)) / 100.0)
     }
@@ -146,6 +151,15 @@ impl Medium {
     /// The chance that a preamble with its control header is heard.
     pub fn is_heard(self, snr: f64) -> bool {
         snr > self.sensitivity()
+    }
+
+    /// The link quality indicator: on the power line quarters of a dB from -10 dB on; of a radio the level in dBm from
+    /// -174 on (Microchip's `pal_rf_rm.c`), which is told from the floor here.
+    pub(super) fn lqi(self, snr: f64) -> u8 {
+        match self {
+            Self::Plc => ((snr + 10.0) * 4.0).clamp(0.0, 255.0) as u8,
+            Self::Rf => (snr + FLOOR_DBM + 174.0).clamp(0.0, 254.0) as u8,
+        }
     }
 
     /// Signal to noise, in dB, from which on a transmission keeps the others from sending.
@@ -157,11 +171,8 @@ impl Medium {
     }
 }
 
-/// The link quality indicator: quarters of a dB from -10 dB on.
-pub(super) fn lqi(snr: f64) -> u8 {
-    ((snr + 10.0) * 4.0).clamp(0.0, 255.0) as u8
-}
-
+/// What a radio hears where nobody sends.
+pub(super) const FLOOR_DBM: f64 = -107.0;
 const SYMBOL: Micros = 695;
 const CARRIERS: u64 = 36;
 const PREAMBLE: Micros = 6_080;
@@ -198,6 +209,16 @@ mod tests {
 
     #[test]
     fn a_link_quality_of_52_is_3_db() {
+        let lqi = |snr| Medium::Plc.lqi(snr);
         assert_eq!((lqi(3.0), lqi(-30.0), lqi(99.0)), (52, 0, 255));
+    }
+
+    #[test]
+    fn a_radio_tells_link_qualities_by_the_level() {
+        // 95 is -79 dBm.
+        let lqi = |dbm: f64| Medium::Rf.lqi(dbm - FLOOR_DBM);
+        assert_eq!((lqi(-79.0), lqi(-180.0), lqi(90.0)), (95, 0, 254));
+        let worth_sending = Medium::Rf.threshold(Modulation::Robo);
+        assert!((0.85..0.9).contains(&Medium::Rf.success(Modulation::Robo, 100, worth_sending)));
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::join::Join;
 use super::message::{NodeNo, Rank};
-use super::phy::{Medium, Modulation, lqi};
+use super::phy::{Medium, Modulation};
+use super::route::Quality;
 use super::routing::HOPS;
 use super::site::{Phase, Place};
 use super::world::World;
@@ -29,11 +30,18 @@ impl World {
                 self.node(node).join = Join::Joined;
                 self.know(node, parent, channel, rank);
             }
+            if self.channels.len() > 1 {
+                // They have all heard each other lately.
+                let heard: Vec<(NodeNo, usize)> =
+                    self.good_links(node).map(|(to, channel, ..)| (to, channel)).collect();
+                heard.into_iter().for_each(|(to, channel)| self.note_near(node, to, channel));
+            }
             let hops = rank.hops;
             let next = self
                 .good_links(node)
                 .filter(|_| hops < HOPS)
-                .map(|(to, channel, lqi, medium)| (metric.extend(rank, lqi, lqi, medium), to, node, channel));
+                .map(|(to, channel, lqi, medium)| (to, channel, Quality { lqi, back: lqi, duty: 0 }, medium))
+                .map(|(to, channel, quality, medium)| (metric.extend(rank, quality, medium), to, node, channel));
             open.extend(next);
         }
         joined
@@ -134,7 +142,8 @@ impl World {
             channel.links(from).iter().filter_map(move |link| {
                 let back = channel.link(link.to, from).filter(|_| has(from) && has(link.to))?;
                 let worst = channel.effective(from, link, 0.0).min(channel.effective(link.to, back, 0.0));
-                (worst >= Modulation::Robo.threshold()).then_some((link.to, number, lqi(worst), channel.medium))
+                let medium = channel.medium;
+                (worst >= medium.threshold(Modulation::Robo)).then_some((link.to, number, medium.lqi(worst), medium))
             })
         })
     }

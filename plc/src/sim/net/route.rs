@@ -24,7 +24,8 @@ pub(super) struct Table {
     routes: BTreeMap<NodeNo, Route>,
     /// What of a request was heard, so that only a better copy goes on.
     seen: BTreeMap<(NodeNo, u16), Seen>,
-    blacklist: BTreeMap<NodeNo, Micros>,
+    /// By neighbour and channel.
+    blacklist: BTreeMap<(NodeNo, usize), Micros>,
     sequence: u16,
 }
 
@@ -32,10 +33,11 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     best: Rank,
-    /// A copy waits for its turn to be passed on.
-    is_pending: bool,
-    /// Copies from close by that made passing it on needless.
-    redundant: u8,
+    /// Copies wait for their turn to be passed on, by channel, and none of them has had it.
+    pending: [bool; MEDIA],
+    is_untouched: bool,
+    /// Copies from close by that made passing it on needless, by the channel that they came over.
+    redundant: [u8; MEDIA],
     until: Micros,
 }
 
@@ -133,48 +135,62 @@ impl Table {
         self.routes.remove(&dest);
     }
 
-    /// A copy of a request came this way; `is_near` when its sender is of the same cluster.
-    pub(super) fn copy(&mut self, origin: NodeNo, sequence: u16, rank: Rank, is_near: bool, now: Micros) -> News {
+    /// A copy of a request came this way; `near` over which channel, when its sender is of the same cluster there.
+    pub(super) fn copy(&mut self, origin: NodeNo, sequence: u16, rank: Rank, near: Option<usize>, now: Micros) -> News {
         if self.seen.len() > SEEN {
             self.seen.retain(|_, seen| seen.until > now);
         }
-        let new = Seen { best: rank, is_pending: false, redundant: 0, until: now + SEEN_TTL };
+        let (pending, redundant) = ([false; MEDIA], [0; MEDIA]);
+        let new = Seen { best: rank, pending, is_untouched: false, redundant, until: now + SEEN_TTL };
         match self.seen.get_mut(&(origin, sequence)).filter(|seen| seen.until > now) {
             None => {
                 self.seen.insert((origin, sequence), new);
                 News::First
             }
             Some(seen) => {
-                seen.redundant = seen.redundant.saturating_add(u8::from(is_near));
+                if let Some(redundant) = near.and_then(|channel| seen.redundant.get_mut(channel)) {
+                    *redundant = redundant.saturating_add(1);
+                }
                 if seen.best <= rank {
                     return News::None;
                 }
                 seen.best = rank;
-                if seen.is_pending { News::Replaces } else { News::Better }
+                if seen.is_untouched { News::Replaces } else { News::Better }
             }
         }
     }
 
-    /// A copy will be passed on after a while.
-    pub(super) fn defer(&mut self, origin: NodeNo, sequence: u16) {
+    /// A copy will be passed on after a while, over each of these channels.
+    pub(super) fn defer(&mut self, origin: NodeNo, sequence: u16, channels: [bool; MEDIA]) {
         if let Some(seen) = self.seen.get_mut(&(origin, sequence)) {
-            (seen.is_pending, seen.redundant) = (true, 0);
+            (seen.pending, seen.is_untouched, seen.redundant) = (channels, true, [0; MEDIA]);
         }
     }
 
-    /// The best way so far of a request whose turn has come, and how many copies came from close by meanwhile.
-    pub(super) fn turn(&mut self, origin: NodeNo, sequence: u16) -> Option<(Rank, u8)> {
-        let seen = self.seen.get_mut(&(origin, sequence)).filter(|seen| seen.is_pending)?;
-        seen.is_pending = false;
-        Some((seen.best, seen.redundant))
+    /// The best way so far of a request whose turn has come, and how many copies came from close by meanwhile. To all
+    /// it goes over each channel in its own time; along a route over one, and then it is through with.
+    pub(super) fn turn(&mut self, origin: NodeNo, sequence: u16, channel: Option<usize>) -> Option<(Rank, u8)> {
+        let seen = self.seen.get_mut(&(origin, sequence)).filter(|seen| seen.pending.contains(&true))?;
+        let redundant = match channel {
+            None => {
+                seen.pending = [false; MEDIA];
+                0
+            }
+            Some(channel) => {
+                seen.pending.get_mut(channel).filter(|pending| **pending).map(std::mem::take)?;
+                seen.redundant.get(channel).copied().unwrap_or(0)
+            }
+        };
+        seen.is_untouched = false;
+        Some((seen.best, redundant))
     }
 
-    pub(super) fn blacklist(&mut self, node: NodeNo, now: Micros) {
-        self.blacklist.insert(node, now + BLACKLIST_TTL);
+    pub(super) fn blacklist(&mut self, node: NodeNo, channel: usize, now: Micros) {
+        self.blacklist.insert((node, channel), now + BLACKLIST_TTL);
     }
 
-    pub(super) fn is_blacklisted(&self, node: NodeNo, now: Micros) -> bool {
-        self.blacklist.get(&node).is_some_and(|until| *until > now)
+    pub(super) fn is_blacklisted(&self, node: NodeNo, channel: usize, now: Micros) -> bool {
+        self.blacklist.get(&(node, channel)).is_some_and(|until| *until > now)
     }
 }
 
@@ -186,33 +202,59 @@ pub struct Metric {
     /// adpKq and adpKh: what a link costs by its quality at worst, and as a hop.
     pub kq: u16,
     pub kh: u16,
+    /// The same of a radio, and adpKdcRF: what it costs that its airtime is used up.
+    pub weak_lqi_rf: u8,
+    pub kq_rf: u16,
+    pub kh_rf: u16,
+    pub kdc_rf: u16,
+}
+
+/// How good a link is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quality {
+    /// As it is heard, and in the other direction.
+    pub(super) lqi: u8,
+    pub(super) back: u8,
+    /// Of the airtime that a radio may use, percent that are used: of the end that has less left. Each tells the other
+    /// (macPOSTableRF has it of each neighbour).
+    pub(super) duty: u8,
 }
 
 impl Metric {
-    /// A way that is longer by a link: heard with `lqi`, and with `back` in the other direction.
-    pub(super) fn extend(self, rank: Rank, lqi: u8, back: u8, medium: Medium) -> Rank {
+    /// A way that is longer by a link.
+    pub(super) fn extend(self, rank: Rank, quality: Quality, medium: Medium) -> Rank {
+        let weak_lqi = if medium == Medium::Plc { self.weak_lqi } else { self.weak_lqi_rf };
         Rank {
-            weak: rank.weak.saturating_add(u8::from(lqi < self.weak_lqi)),
-            cost: rank.cost.saturating_add(self.cost(lqi.min(back), medium)),
+            weak: rank.weak.saturating_add(u8::from(quality.lqi < weak_lqi)),
+            cost: rank.cost.saturating_add(self.cost(quality, medium)),
             hops: rank.hops.saturating_add(1),
         }
     }
 
-    /// adpKh is twice as much for a radio: the default of public sample firmware.
-    pub(super) fn cost(self, lqi: u8, medium: Medium) -> u16 {
-        let quality = (self.kq * (255 - u16::from(lqi)) + 127) / 255;
-        quality + if medium == Medium::Plc { self.kh } else { 2 * self.kh }
+    fn cost(self, Quality { lqi, back, duty }: Quality, medium: Medium) -> u16 {
+        let missing = 255 - u16::from(lqi.min(back));
+        match medium {
+            Medium::Plc => (self.kq * missing + 127) / 255 + self.kh,
+            Medium::Rf => {
+                (self.kq_rf * missing + 127) / 255 + (self.kdc_rf * u16::from(duty.min(100)) + 49) / 100 + self.kh_rf
+            }
+        }
     }
 }
 
 impl Default for Metric {
+    /// Of the radio as in Microchip's sample firmware (`app_g3_management.h`), which joins by radio from a quality of 95
+    /// on, as by the power line from one above what is weak there.
     fn default() -> Self {
-        Self { weak_lqi: WEAK, kq: 10, kh: 4 }
+        Self { weak_lqi: WEAK, kq: 10, kh: 4, weak_lqi_rf: WEAK_RF, kq_rf: 5, kh_rf: 8, kdc_rf: 10 }
     }
 }
 
 /// Of the attributes' default.
 pub(super) const WEAK: u8 = 52;
+pub(super) const WEAK_RF: u8 = 94;
+/// Channels that there are at most.
+pub(super) const MEDIA: usize = 2;
 const SEEN: usize = 64;
 const SEEN_TTL: Micros = 120_000_000;
 const BLACKLIST_TTL: Micros = 600_000_000;
@@ -250,14 +292,43 @@ mod tests {
     #[test]
     fn only_a_better_copy_goes_on() {
         let mut table = Table::new(150, TTL);
-        assert_eq!(table.copy(1, 1, FAR, false, 0), News::First);
-        table.defer(1, 1);
-        assert_eq!(table.copy(1, 1, FAR, true, 0), News::None);
-        assert_eq!(table.copy(1, 1, NEAR, false, 0), News::Replaces);
-        assert_eq!(table.turn(1, 1), Some((NEAR, 1)));
-        assert_eq!(table.turn(1, 1), None);
-        assert_eq!(table.copy(1, 1, Rank::default(), false, 0), News::Better);
-        assert_eq!(table.copy(1, 2, FAR, false, 0), News::First);
+        assert_eq!(table.copy(1, 1, FAR, None, 0), News::First);
+        table.defer(1, 1, [true, false]);
+        assert_eq!(table.copy(1, 1, FAR, Some(0), 0), News::None);
+        assert_eq!(table.copy(1, 1, NEAR, None, 0), News::Replaces);
+        assert_eq!(table.turn(1, 1, Some(0)), Some((NEAR, 1)));
+        assert_eq!(table.turn(1, 1, Some(0)), None);
+        assert_eq!(table.copy(1, 1, Rank::default(), None, 0), News::Better);
+        assert_eq!(table.copy(1, 2, FAR, None, 0), News::First);
+    }
+
+    #[test]
+    fn each_medium_has_its_own_turn_and_its_own_copies_from_close_by() {
+        let mut table = Table::new(150, TTL);
+        table.copy(1, 1, FAR, None, 0);
+        table.defer(1, 1, [true, true]);
+        table.copy(1, 1, FAR, Some(1), 0);
+        assert_eq!(table.turn(1, 1, Some(1)), Some((FAR, 1)));
+        // What has gone over one medium goes again when it has become better, over the other one once.
+        assert_eq!(table.copy(1, 1, NEAR, None, 0), News::Better);
+        assert_eq!(table.turn(1, 1, Some(0)), Some((NEAR, 0)));
+        assert_eq!((table.turn(1, 1, Some(0)), table.turn(1, 1, Some(1))), (None, None));
+        // Along a route it goes once.
+        table.defer(1, 1, [true, true]);
+        assert_eq!(table.turn(1, 1, None), Some((NEAR, 0)));
+        assert_eq!((table.turn(1, 1, Some(0)), table.turn(1, 1, None)), (None, None));
+    }
+
+    #[test]
+    fn a_radio_costs_more_the_less_airtime_it_has_left() {
+        let metric = Metric::default();
+        let rank = |lqi, duty, medium| metric.extend(Rank::default(), Quality { lqi, back: 255, duty }, medium);
+        let costs = [0, 50, 100].map(|duty| rank(120, duty, Medium::Rf).cost);
+        assert_eq!(costs, [11, 16, 21]);
+        assert_eq!(rank(120, 100, Medium::Plc).cost, 9);
+        // What is weak is not the same number on both media.
+        let weak = |lqi| [Medium::Plc, Medium::Rf].map(|medium| rank(lqi, 0, medium).weak);
+        assert_eq!((weak(51), weak(60), weak(95)), ([1, 1], [0, 1], [0, 0]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::message::{
     Bootstrap, Data, Frame, Hosted, Load, Message, NodeNo, Output, Parcel, Rank, RouteReply, RouteRequest,
 };
 use super::phy::Micros;
-use super::route::News;
+use super::route::{News, Quality};
 use super::world::{Event, World};
 
 /// A node looks for a route.
@@ -45,7 +45,7 @@ impl World {
     /// A frame arrived at a node; it came from a neighbour.
     pub(super) fn hear(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, message: Message) {
         match message {
-            Message::BeaconRequest => self.hear_beacon_request(node),
+            Message::BeaconRequest => self.hear_beacon_request(node, channel),
             Message::Beacon { cost } => self.hear_beacon(node, from, channel, lqi, cost),
             Message::Bootstrap(step) => self.hear_bootstrap(node, from, step),
             _ if !self.is_joined(node) => {}
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// What became of a frame that a node sent.
-    pub(super) fn confirm(&mut self, node: NodeNo, frame: Frame, is_sent: bool) {
+    pub(super) fn confirm(&mut self, node: NodeNo, channel: usize, frame: Frame, is_sent: bool) {
         let now = self.now;
         match frame.message {
             Message::Data(data) if is_sent => {
@@ -86,7 +86,7 @@ impl World {
             Message::RouteReply(reply) if is_sent => self.node(node).table.used(reply.origin, now),
             Message::RouteReply(reply) => {
                 let table = &mut self.node(node).table;
-                frame.to.into_iter().for_each(|next| table.blacklist(next, now));
+                frame.to.into_iter().for_each(|next| table.blacklist(next, channel, now));
                 table.forget(reply.origin);
             }
             Message::RouteRequest(request) if frame.to.is_some() && !is_sent => {
@@ -197,15 +197,16 @@ impl World {
     fn hear_request(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, request: RouteRequest) {
         let now = self.now;
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        let (policy, metric) = (self.options.flood, self.options.metric);
+        let (policy, metric, duty) = (self.options.flood, self.options.metric, self.duty(node, from, channel));
         let there = self.node(node);
-        if request.origin == node || there.table.is_blacklisted(from, now) {
+        if request.origin == node || there.table.is_blacklisted(from, channel, now) {
             return;
         }
-        let back = there.tones.get(&from).filter(|tones| tones.until > now).map_or(lqi, |tones| tones.lqi);
-        let rank = metric.extend(request.rank, lqi, back, medium);
-        let is_near = policy.cluster.is_some_and(|cluster| lqi >= cluster.least_lqi);
-        let news = there.table.copy(request.origin, request.sequence, rank, is_near, now);
+        let tones = there.tones.get(&(from, channel)).filter(|tones| tones.until > now);
+        let back = tones.map_or(lqi, |tones| tones.lqi);
+        let rank = metric.extend(request.rank, Quality { lqi, back, duty }, medium);
+        let near = policy.cluster.filter(|cluster| cluster.is_near(lqi, medium)).map(|_| channel);
+        let news = there.table.copy(request.origin, request.sequence, rank, near, now);
         if news == News::None {
             return;
         }
@@ -216,10 +217,11 @@ impl World {
                 self.at(now + REPLY_WAIT, Event::Reply { node, origin });
             }
         } else if request.hops_left > 1 && news != News::Replaces {
-            there.table.defer(request.origin, request.sequence);
+            let channels = std::array::from_fn(|channel| there.macs.get(channel).is_some_and(|mac| mac.is_there));
+            there.table.defer(request.origin, request.sequence, channels);
             let route = there.table.to(request.dest, now).filter(|route| request.is_unicast && route.next != from);
             let along = route.map(|route| (route.next, route.medium));
-            let after = policy.delay(lqi, &mut self.random);
+            let after = policy.delay(lqi, medium, &mut self.random);
             let request = RouteRequest { rank, hops_left: request.hops_left - 1, ..request };
             self.at(now + after, Event::Forward { node, request, along });
         }
@@ -240,14 +242,15 @@ impl World {
     }
 
     /// A frame's turn at the head of the queue has come: as it is now, or none where it is needless.
-    pub(super) fn refresh(&mut self, node: NodeNo, frame: Frame) -> Option<Frame> {
+    pub(super) fn refresh(&mut self, node: NodeNo, channel: usize, frame: Frame) -> Option<Frame> {
         let Message::RouteRequest(request) = frame.message else { return Some(frame) };
         if request.origin == node {
             return Some(frame);
         }
-        let Some((rank, redundant)) = self.node(node).table.turn(request.origin, request.sequence) else {
-            // The other medium's, or another attempt.
-            return (self.channels.len() > 1 || frame.to.is_some()).then_some(frame);
+        let channel = Some(channel).filter(|_| frame.to.is_none());
+        let Some((rank, redundant)) = self.node(node).table.turn(request.origin, request.sequence, channel) else {
+            // Another attempt; to all it has gone.
+            return frame.to.is_some().then_some(frame);
         };
         let is_needless = self.options.flood.cluster.is_some_and(|cluster| redundant >= cluster.redundancy);
         if is_needless && frame.to.is_none() {
@@ -268,7 +271,8 @@ impl World {
     fn hear_reply(&mut self, node: NodeNo, from: NodeNo, channel: usize, lqi: u8, reply: RouteReply) {
         let now = self.now;
         let Some(medium) = self.channels.get(channel).map(|channel| channel.medium) else { return };
-        let rank = self.options.metric.extend(reply.rank, lqi, lqi, medium);
+        let duty = self.duty(node, from, channel);
+        let rank = self.options.metric.extend(reply.rank, Quality { lqi, back: lqi, duty }, medium);
         let there = self.node(node);
         there.table.learn(reply.dest, (from, channel), rank, (reply.sequence, true), now);
         if node == reply.origin {

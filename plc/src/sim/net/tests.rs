@@ -238,6 +238,95 @@ fn so_many_bootstraps_go_on_at_once_and_what_is_not_answered_is_said_so_often() 
     assert!(world.waiting.is_empty() && world.conversations.is_empty());
 }
 
+/// The coordinator and a few meters, all with a radio, who have heard each other over both media. The first meter is
+/// asked by one of them and answers by another one.
+fn hybrid(there: Medium, back: usize) -> World {
+    let site = Site::draw(&Shape::town(3), &mut Random::new(1));
+    let mut options = Options { seed: 1, hybrid: 1.0, ..Options::default() };
+    options.conditions.offset = 30.0;
+    let mut world = World::new(site, options);
+    assert_eq!(world.commission(), 3);
+    assert!(world.near(Medium::Plc).chain(world.near(Medium::Rf)).filter(|step| step.from == 1).count() == 2);
+    world.write_route(1, 1, there, 60);
+    world.node(1).table.write(0, (0, back), 60, 0);
+    world
+}
+
+/// Asks the first meter, and counts its answers.
+fn asked(world: &mut World) -> usize {
+    world.request(1, Request { tag: 7, octets: 90, answer: 90, discovers: false });
+    let until = world.now() + MINUTE;
+    outputs(world, until).iter().filter(|output| matches!(output, Output::Answered { tag: 7, .. })).count()
+}
+
+const PLC: usize = 0;
+const RF: usize = 1;
+
+#[test]
+fn what_one_medium_does_not_bring_through_goes_over_the_other() {
+    let mut world = hybrid(Medium::Plc, RF);
+    world.channels[PLC].cut(None);
+    assert_eq!((asked(&mut world), world.figures().backups, world.figures().searches), (1, 1, 0));
+    // Whom the other medium has not heard it is not sent to.
+    let mut world = hybrid(Medium::Plc, RF);
+    world.channels[PLC].cut(None);
+    world.node(0).near.clear();
+    assert_eq!((asked(&mut world), world.figures().backups), (0, 0));
+}
+
+#[test]
+fn a_frame_that_came_over_both_media_is_taken_once() {
+    let mut world = hybrid(Medium::Plc, RF);
+    // The meter hears the coordinator, which does not hear its acknowledgements.
+    world.channels[PLC].cut(Some(1));
+    assert_eq!((asked(&mut world), world.figures().backups, world.figures().backups_in_vain), (1, 1, 0));
+}
+
+#[test]
+fn a_radio_without_airtime_leaves_it_to_the_power_line() {
+    let mut world = hybrid(Medium::Rf, RF);
+    assert_eq!((asked(&mut world), world.figures().backups), (1, 0));
+    let now = world.now();
+    world.node(1).macs[RF].duty.spend(Medium::Rf, 1, 36_000_000, now);
+    assert_eq!((asked(&mut world), world.figures().backups, world.figures().duty_refusals), (1, 1, 1));
+    assert!(world.duty(0, 1, RF) >= 98 && world.duty(0, 1, PLC) == 0 && world.duty(0, 2, RF) <= 1);
+}
+
+#[test]
+fn what_is_known_of_one_medium_says_nothing_of_the_other() {
+    let mut world = hybrid(Medium::Rf, RF);
+    assert_eq!(asked(&mut world), 1);
+    let known = |world: &mut World, channel| world.node(0).tones.contains_key(&(1, channel));
+    assert!(known(&mut world, RF) && !known(&mut world, PLC));
+    // Of a radio nobody asks for tones.
+    assert_eq!(world.figures().of(Kind::Data).tones, 0);
+    let table = &mut world.node(0).table;
+    table.blacklist(1, RF, 0);
+    assert!(table.is_blacklisted(1, RF, 1) && !table.is_blacklisted(1, PLC, 1));
+}
+
+#[test]
+fn a_beacon_goes_over_the_medium_that_asked_for_it() {
+    let mut world = hybrid(Medium::Plc, PLC);
+    world.hear(0, 1, RF, 200, Message::BeaconRequest);
+    world.hear(0, 2, RF, 200, Message::BeaconRequest);
+    let until = world.now() + MINUTE;
+    outputs(&mut world, until);
+    let Count { sent, airtime, .. } = world.figures().of(Kind::Beacon);
+    assert_eq!((sent, airtime), (1, Medium::Rf.airtime(Modulation::Robo, 38)));
+}
+
+#[test]
+fn links_of_radios_are_good_where_frames_arrive() {
+    let site = Site::draw(&Shape::town(100), &mut Random::new(1));
+    let world = World::new(site, Options { seed: 1, hybrid: 0.5, ..Options::default() });
+    let all = || (0..=100).flat_map(|node| world.good_links(node));
+    let radios: Vec<u8> = all().filter(|(.., medium)| *medium == Medium::Rf).map(|(_, _, lqi, _)| lqi).collect();
+    // Eight dB above -107 dBm.
+    assert!(radios.len() > 100 && radios.iter().all(|lqi| *lqi >= 75), "{}", radios.len());
+    assert!((30..70).contains(&(1..=100).filter(|node| world.nodes[*node].macs[RF].is_there).count()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

@@ -10,7 +10,7 @@ use super::mac::{Air, Mac, Tones};
 use super::message::{Data, Load, NodeNo, Output, Parcel, Request, RouteRequest};
 use super::options::Options;
 use super::phy::{Medium, Micros};
-use super::route::Table;
+use super::route::{MEDIA, Table};
 use super::routing::Search;
 use super::server::Conversation;
 use super::site::Site;
@@ -45,11 +45,14 @@ pub(super) struct Node {
     pub(super) join: Join,
     /// Of the last join's step; earlier ones come to nothing.
     pub(super) timer: u32,
-    pub(super) owes_beacon: bool,
+    /// By channel.
+    pub(super) owes_beacon: [bool; MEDIA],
     pub(super) table: Table,
     /// By channel.
     pub(super) macs: Vec<Mac>,
-    pub(super) tones: BTreeMap<NodeNo, Tones>,
+    /// By neighbour and channel, and until when somebody counts as heard.
+    pub(super) tones: BTreeMap<(NodeNo, usize), Tones>,
+    pub(super) near: BTreeMap<(NodeNo, usize), Micros>,
     pub(super) searches: BTreeMap<NodeNo, Search>,
     /// Before that it begins no other search.
     pub(super) next_search: Micros,
@@ -72,6 +75,7 @@ pub(super) enum Event {
     },
     Beacon {
         node: NodeNo,
+        channel: usize,
     },
     /// A join goes on, or is given up.
     Join {
@@ -134,13 +138,14 @@ impl World {
                 is_up: node == 0,
                 join: if node == 0 { Join::Joined } else { Join::Out },
                 timer: 0,
-                owes_beacon: false,
+                owes_beacon: [false; MEDIA],
                 table: match node {
                     0 => Table::new(options.routes.0, options.route_ttl.0),
                     _ => Table::new(options.routes.1, options.route_ttl.1),
                 },
                 macs: macs.collect(),
                 tones: BTreeMap::new(),
+                near: BTreeMap::new(),
                 searches: BTreeMap::new(),
                 next_search: 0,
             }
@@ -234,6 +239,7 @@ impl World {
             node.join = Join::Out;
             node.table.clear();
             node.tones.clear();
+            node.near.clear();
             node.searches.clear();
             node.macs.iter_mut().for_each(Mac::reset);
         }
@@ -269,7 +275,7 @@ impl World {
             }
             Event::Try { node, channel } => self.attempt(node, channel),
             Event::End { air } => self.end(air),
-            Event::Beacon { node } => self.send_beacon(node),
+            Event::Beacon { node, channel } => self.send_beacon(node, channel),
             Event::Join { node, timer } => self.join_goes_on(node, timer),
             Event::Bootstrap { device } => self.bootstrap_due(device),
             Event::Forward { node, request, along } => self.forward_request(node, request, along),
