@@ -7,9 +7,10 @@
 #                                     OFFSETS (dB) and KILLED (share of the relays), HOURS (12) simulated; no seed of a
 #                                     case is begun after MINUTES (60)
 #   tests/netsim-long.sh sensitivity  the same of 100 and 400 meters and the published feeders, 6 dB worse and better
-#   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (2)
+#   tests/netsim-long.sh formation    SIZE, SEED, HOURS, MANNER (patient or eager), SLOTS (2), HYBRID (share with a radio)
 #   tests/netsim-long.sh pair         scheduler and one by one: SIZE, SEEDS (the last), FROM (the first), KILLED, LARGE=1
 #                                     (blocks of 1 kB), COMPRESSED=1 (rows by nulls), OPEN=1 (associations that are open),
+#                                     HYBRID=share (of the meters that have a radio),
 #                                     SERVICE=1 (with what the service asks besides, no release), WINDOW (so much at once)
 #                                     and WHO reads: scheduler, hosted, watched, naive, alike, idle (nobody but one on
 #                                     demand every five minutes)

@@ -352,7 +352,8 @@ impl<P: Poller> Drive<P> {
             match action {
                 Action::Discover { node, most_hops } => self.world.discover(node.into(), most_hops),
                 Action::PutBack { node, way } => {
-                    let (medium, minutes) = (Medium::Plc, host.limits().route_minutes());
+                    let medium = if way.medium == Some(route::Medium::Rf) { Medium::Rf } else { Medium::Plc };
+                    let minutes = host.limits().route_minutes();
                     self.world.write_route(node.into(), way.next_hop.into(), medium, minutes);
                 }
                 Action::Check { node } => {

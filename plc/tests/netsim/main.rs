@@ -30,6 +30,8 @@ struct Case {
     seed: u64,
     /// Added to every signal, in dB.
     offset: f64,
+    /// The share of the meters that have a radio beside the power line.
+    hybrid: f64,
     /// This share of the relays loses its power ten minutes after the begin of the read.
     killed: f64,
 }
@@ -56,7 +58,7 @@ struct Read {
 impl Case {
     fn options(self, flood: Flood) -> Options {
         let mut options = Options { seed: self.seed, flood, switch_on: 10 * MINUTE, ..Options::default() };
-        options.conditions.offset = self.offset;
+        (options.conditions.offset, options.hybrid) = (self.offset, self.hybrid);
         options
     }
 
@@ -214,8 +216,12 @@ impl Case {
     }
 
     fn name(self, nodes: usize, hours: f64) -> String {
-        let Case { ground, seed, offset, killed } = self;
-        format!("{:22} {nodes:5} {seed:4} {offset:3} {killed:4.2} {hours:4}", ground.name())
+        let Case { ground, seed, offset, hybrid, killed } = self;
+        let site = match hybrid > 0.0 {
+            true => format!("{}_hybrid_{:.0}", ground.name(), 100.0 * hybrid),
+            false => ground.name().to_owned(),
+        };
+        format!("{site:22} {nodes:5} {seed:4} {offset:3} {killed:4.2} {hours:4}")
     }
 }
 
@@ -264,7 +270,20 @@ fn table(cases: &[(Case, f64)]) -> Vec<Row> {
 /// Nodes, loss and churn.
 fn cases(ground: Ground, hours: f64) -> Vec<(Case, f64)> {
     let all = [(0.0, 0.0), (0.0, 0.1), (-6.0, 0.0), (-6.0, 0.1)];
-    all.map(|(offset, killed)| (Case { ground, seed: 1, offset, killed }, hours)).to_vec()
+    all.map(|(offset, killed)| (Case { ground, seed: 1, offset, hybrid: 0.0, killed }, hours)).to_vec()
+}
+
+/// Towns of which all meters have a radio, and half of them.
+fn hybrid_cases(meters: usize, hours: f64) -> [(Case, f64); 2] {
+    [1.0, 0.5].map(|hybrid| (Case { ground: Ground::Town(meters), seed: 1, offset: 0.0, hybrid, killed: 0.0 }, hours))
+}
+
+fn hybrid_cases_of_seconds() -> Vec<(Case, f64)> {
+    [(100, 4.0), (400, 0.25)].into_iter().flat_map(|(meters, hours)| hybrid_cases(meters, hours)).collect()
+}
+
+fn hybrid_cases_of_minutes() -> Vec<(Case, f64)> {
+    [(400, 12.0), (1_000, 12.0)].into_iter().flat_map(|(meters, hours)| hybrid_cases(meters, hours)).collect()
 }
 
 /// Small networks, and what there is of large ones after minutes.
@@ -296,9 +315,22 @@ fn golden_rows_of_minutes_are_as_they_were() {
 }
 
 #[test]
+fn golden_rows_of_hybrid_towns_are_as_they_were() {
+    compare(&table(&hybrid_cases_of_seconds()));
+}
+
+#[test]
+#[ignore = "minutes; tests/netsim-long.sh runs it"]
+fn golden_rows_of_large_hybrid_towns_are_as_they_were() {
+    compare(&table(&hybrid_cases_of_minutes()));
+}
+
+#[test]
 fn each_golden_row_is_of_a_case() {
     let name = |(case, hours): (Case, f64)| case.name(case.ground.site(case.seed).nodes.len() - 1, hours);
-    let cases: BTreeSet<String> = cases_of_seconds().into_iter().chain(cases_of_minutes()).map(name).collect();
+    let town = [cases_of_seconds(), cases_of_minutes()].concat();
+    let hybrid = [hybrid_cases_of_seconds(), hybrid_cases_of_minutes()].concat();
+    let cases: BTreeSet<String> = town.into_iter().chain(hybrid).map(name).collect();
     assert_eq!(golden().into_keys().collect::<BTreeSet<_>>(), cases);
 }
 
@@ -313,7 +345,7 @@ struct Decimated {
 
 /// A tenth of the relays loses its power. A host that looks after routes has so long to read whoever still has a way.
 fn decimate(meters: usize, seed: u64, until: Micros) -> Decimated {
-    let world = Case { ground: Ground::Town(meters), seed, offset: 0.0, killed: 0.1 }.hosted();
+    let world = Case { ground: Ground::Town(meters), seed, offset: 0.0, hybrid: 0.0, killed: 0.1 }.hosted();
     let joined: Vec<NodeNo> = world.meters().filter(|node| world.is_joined(*node)).collect();
     let is_relay = |relay: &NodeNo| joined.iter().any(|node| world.next_hop(*relay, *node).is_some());
     let relays: Vec<NodeNo> = joined.iter().copied().filter(is_relay).collect();
@@ -374,7 +406,7 @@ fn those_who_still_have_a_way_are_reached_within_two_periods_of_maintenance() {
 fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     let seeds = std::env::var("SEEDS").map_or(3, |number| number.parse().unwrap());
     let of_seed = |seed| {
-        let case = Case { ground: Ground::Town(800), seed, offset: 0.0, killed: 0.0 };
+        let case = Case { ground: Ground::Town(800), seed, offset: 0.0, hybrid: 0.0, killed: 0.0 };
         let mut before = 0.0;
         let all = (1..=8).map(|window| {
             let read = case.read(Flood::plain(), Naive::new(window), daily(), 3 * HOUR);
@@ -397,7 +429,7 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
 /// with a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
 /// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, with rows of a profile compressed by nulls
 /// where `COMPRESSED` is, within open associations where `OPEN` is, with the questions that the service asks besides, and no
-/// release, where `SERVICE` is. Who is `idle` reads nobody but one meter on demand every five minutes, for twelve hours, of
+/// release, where `SERVICE` is; `HYBRID` is the share of the meters that have a radio. Who is `idle` reads nobody but one meter on demand every five minutes, for twelve hours, of
 /// which routes that nobody uses last six. `FROM` is the first seed, `SEEDS` the last one, `WINDOW` how much the scheduler
 /// has under way at once.
 #[test]
@@ -414,7 +446,8 @@ fn the_scheduler_and_one_by_one() {
     };
     let mut on_demand: BTreeMap<String, OnDemand> = BTreeMap::new();
     for seed in (number("FROM") as u64).max(1)..=number("SEEDS") as u64 {
-        let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: number("KILLED") };
+        let (hybrid, killed) = (number("HYBRID"), number("KILLED"));
+        let case = Case { ground: Ground::Town(size), seed, offset: 0.0, hybrid, killed };
         for who in who.split_whitespace() {
             if who == "idle" {
                 let idle = case.idle(12 * HOUR);
@@ -442,7 +475,7 @@ fn the_scheduler_and_one_by_one() {
 }
 
 /// How a network forms, and where its airtime goes: of meters that go about it as `MANNER` says, with so many `SLOTS` for
-/// bootstraps at the same time.
+/// bootstraps at the same time; `HYBRID` is the share of them that have a radio.
 #[test]
 #[ignore = "minutes; tests/netsim-long.sh runs it"]
 fn formation_and_its_airtime() {
@@ -452,7 +485,8 @@ fn formation_and_its_airtime() {
         _ => Manner::Patient,
     };
     let seed = number("SEED", 1) as u64;
-    let case = Case { ground: Ground::Town(number("SIZE", 1_000)), seed, offset: 0.0, killed: 0.0 };
+    let hybrid = share("HYBRID");
+    let case = Case { ground: Ground::Town(number("SIZE", 1_000)), seed, offset: 0.0, hybrid, killed: 0.0 };
     let mut options = Options { manner, ..case.options(Flood::default()) };
     options.server.joins = number("SLOTS", options.server.joins);
     let world = World::new(case.ground.site(seed), options);
@@ -483,7 +517,9 @@ fn many_seeds() {
         let ground = Ground::of(site).unwrap_or_else(|| panic!("no site {site}"));
         for (offset, killed) in offsets.iter().flat_map(|offset| kills.iter().map(move |killed| (*offset, *killed))) {
             let begin = Instant::now();
-            let of_seed = |seed| Case { ground, seed, offset, killed }.row(hours, &mut Formation::default());
+            let of_seed = |seed| {
+                Case { ground, seed, offset, hybrid: share("HYBRID"), killed }.row(hours, &mut Formation::default())
+            };
             let rows = (1..=seeds).take_while(|_| begin.elapsed() < minutes).map(of_seed);
             let rows: Vec<Row> = rows.inspect(|row| eprintln!("{row}")).collect();
             for row in summary(&format!("{site} {offset} dB {killed} x{}", rows.len()), &rows) {
@@ -506,7 +542,7 @@ fn outages_are_named() {
     for what in ["phase", "phase of a feeder", "feeder", "all"] {
         let mut firsts = Vec::new();
         for seed in 1..=number("SEEDS", 4) {
-            let case = Case { ground: Ground::Town(size), seed, offset: 0.0, killed: 0.0 };
+            let case = Case { ground: Ground::Town(size), seed, offset: 0.0, hybrid: 0.0, killed: 0.0 };
             let mut drive = Drive::new(case.hosted(), scheduler()).with_host().watched();
             let mut random = Random::new(seed);
             let mut order: Vec<NodeNo> = drive.world.meters().filter(|node| drive.world.is_joined(*node)).collect();
@@ -551,7 +587,7 @@ fn outages_are_named() {
 #[ignore = "seconds; tests/netsim-long.sh runs it"]
 fn an_hour() {
     let size = std::env::var("SIZE").map_or(2_000, |number| number.parse().unwrap());
-    let case = Case { ground: Ground::Town(size), seed: 1, offset: 0.0, killed: 0.0 };
+    let case = Case { ground: Ground::Town(size), seed: 1, offset: 0.0, hybrid: 0.0, killed: 0.0 };
     match std::env::var("WHAT").as_deref() {
         Ok("read") => {
             let (scheduler, spent) = Timed::new(scheduler());
@@ -562,6 +598,11 @@ fn an_hour() {
         Ok("storm") => eprintln!("{}", case.read(Flood::plain(), Naive::new(1), daily(), HOUR)),
         _ => eprintln!("{}", case.form(HOUR).4.figures()),
     }
+}
+
+/// A share that is chosen; none where it is not.
+fn share(name: &str) -> f64 {
+    std::env::var(name).map_or(0.0, |number| number.parse().expect("a share is a number"))
 }
 
 /// The value of this rank, from 1.
