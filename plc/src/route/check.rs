@@ -45,7 +45,8 @@ impl Routes {
         let due = self.checkable().filter(|(at, ..)| *at <= now.mono);
         let first = due.min_by_key(|(at, _, node)| (*at, *node));
         let Some((_, known, node)) = first else { return };
-        let cost = self.limits.trace(known.hops().unwrap_or(1));
+        // A way may be longer than a search goes; what is saved up for (`check_due`) is no more than that.
+        let cost = self.limits.trace(known.hops().unwrap_or(1).min(self.limits.max_hops));
         if self.checks.has(cost, now.mono) {
             self.checks.spend(cost);
             self.check = Some(Check { node, since: now.mono });

@@ -70,6 +70,27 @@ fn a_route_is_held_over_the_medium_of_its_neighbour() {
 }
 
 #[test]
+fn who_waits_for_echoes_over_long_ways_is_not_woken_for_nothing() {
+    let mut now = begin();
+    let mut routes = Routes::new(Limits { trace_share: 0.0, ..Limits::of(40, 8) }, now);
+    routes.set_up(true);
+    // The reply to a request may go a longer way than the request did.
+    routes.table((1..40).map(|node| (node, way(1, 12))), now);
+    let mut checks = 0;
+    while let Some(at) = routes.poll_timeout().filter(|_| checks < 39) {
+        let is_idle = at <= now.mono;
+        now = after(now, at.saturating_duration_since(now.mono));
+        let nodes = actions(&mut routes, now).into_iter();
+        let nodes: Vec<u16> =
+            nodes.filter_map(|it| if let Action::Check { node } = it { Some(node) } else { None }).collect();
+        assert!(!is_idle || !nodes.is_empty(), "woken for nothing after {checks} echoes");
+        nodes.iter().for_each(|node| routes.answered(*node, now));
+        checks += nodes.len();
+    }
+    assert_eq!(checks, 39);
+}
+
+#[test]
 fn a_broken_route_is_looked_for_and_what_is_found_says_why() {
     let now = begin();
     let mut routes = routes(20, now);
