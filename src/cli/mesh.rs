@@ -78,6 +78,12 @@ impl Common {
         }
     }
 
+    /// The clock of the unit, by which it dates what it says; where it does not say that, ours.
+    pub(super) fn unit_now(&self) -> Result<i64, Failure> {
+        let MeshSaid::Status(status) = self.ask(MeshAsk::Status)? else { return Err(strange()) };
+        Ok(unit_now(&status))
+    }
+
     /// Asks the network that is meant.
     pub(super) fn ask(&self, ask: MeshAsk) -> Result<MeshSaid, Failure> {
         let network = self.network()?;
@@ -111,7 +117,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 is_up &= status.state == MeshState::Up;
                 match common.json {
                     true => out.json(&status)?,
-                    false => out.text(print(&status, super::meter::now_ms()))?,
+                    false => out.text(print(&status, unit_now(&status)))?,
                 }
             }
             Ok(if is_up { Exit::Done } else { Exit::Degraded })
@@ -131,6 +137,10 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             Ok(Exit::Done)
         }
     }
+}
+
+pub(super) fn unit_now(status: &MeshStatus) -> i64 {
+    if status.at_ms > 0 { status.at_ms } else { super::meter::now_ms() }
 }
 
 fn hundredths(percent: u32) -> String {
@@ -171,6 +181,13 @@ fn print(status: &MeshStatus, now: i64) -> String {
     if *unlisted > 0 {
         items.row([String::new(), format!("{} asked and not listed", counted(*unlisted as u64, "node"))]);
     }
+    if status.out + status.unreachable > 0 {
+        let MeshStatus { out, unreachable, .. } = status;
+        let silent = out + unreachable;
+        let words =
+            format!("{silent} of them not answering: {out} in outages, {unreachable} with an unreachable meter");
+        items.row([String::new(), words]);
+    }
     for OutageLine { scope, since_ms, out, back } in &status.outages {
         let back = if *back > 0 { format!(", {back} back") } else { String::new() };
         let out = counted(*out as u64, "node");
@@ -208,4 +225,20 @@ fn print(status: &MeshStatus, now: i64) -> String {
         items.row(["rejected".into(), rejected.collect::<Vec<_>>().join(", ")]);
     }
     format!("{}\n\n{}", printable(&status.network), items.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_tells_who_does_not_answer_and_counts_from_the_units_clock() {
+        let outage = OutageLine { scope: "branch behind 0017".into(), since_ms: 5_000, out: 3, back: 1 };
+        let mut status = MeshStatus { at_ms: 65_000, joined: 100, listed: 100, alive: 96, ..MeshStatus::default() };
+        assert!(!print(&status, unit_now(&status)).contains("not answering"));
+        (status.out, status.unreachable, status.outages) = (3, 2, vec![outage]);
+        let text = print(&status, unit_now(&status));
+        assert!(text.contains("5 of them not answering: 3 in outages, 2 with an unreachable meter"), "{text}");
+        assert!(text.contains("branch behind 0017: 3 nodes silent, 1 back, 1 min ago"), "{text}");
+    }
 }

@@ -7,7 +7,6 @@ use clap::Subcommand;
 use plc::Eui64;
 
 use super::mesh::{Common, strange};
-use super::meter::now_ms;
 use super::text::{Table, age, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome, unread};
 use crate::config::{private, text_from, text_of};
@@ -83,7 +82,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::List { presence, common } => {
             let mut nodes = nodes(&common)?;
             nodes.retain(|node| presence.as_ref().is_none_or(|presence| node.presence.name() == presence));
-            list(&nodes, common.json, out)
+            list(&nodes, &common, out)
         }
         Verb::Show { node, common } => {
             let nodes = nodes(&common)?;
@@ -107,7 +106,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             };
             match common.json {
                 true => out.json(line)?,
-                false => out.text(print(line, now_ms()))?,
+                false => out.text(print(line, common.unit_now()?))?,
             }
             Ok(Exit::Done)
         }
@@ -246,30 +245,26 @@ fn node(line: &str) -> Result<NodeSecret, String> {
     Ok(NodeSecret { eui64: eui64.to_string(), psk: psk.to_owned(), meter: meter.to_owned() })
 }
 
-fn list(nodes: &[NodeLine], json: bool, out: &mut Out) -> Outcome {
-    if json {
+fn list(nodes: &[NodeLine], common: &Common, out: &mut Out) -> Outcome {
+    if common.json {
         for node in nodes {
             out.json(node)?;
         }
         return Ok(Exit::Done);
     }
-    let now = now_ms();
+    let now = common.unit_now()?;
     let mut table = Table::new(&["node", "short", "meter", "presence", ">heard", ">hops", ">lqi", "remark"]);
     let figure = |figure: Option<u8>| figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string());
     for node in nodes {
         table.row([
             node.eui64.clone(),
             node.short_addr.clone().unwrap_or_else(|| "-".into()),
-            printable(if node.meter.is_empty() {
-                node.electricity_meter.as_deref().unwrap_or("")
-            } else {
-                &node.meter
-            }),
+            printable(node.name()),
             node.presence.name().to_owned(),
             node.heard_ms.map_or_else(|| "never".into(), |heard_ms| age(now, heard_ms)),
             figure(node.hops),
             figure(node.lqi),
-            node.failure.as_deref().map_or_else(String::new, printable),
+            remark(node),
         ]);
     }
     out.text(table.text())?;
@@ -277,11 +272,20 @@ fn list(nodes: &[NodeLine], json: bool, out: &mut Out) -> Outcome {
     Ok(Exit::Done)
 }
 
+fn remark(node: &NodeLine) -> String {
+    let out = node.outage.as_ref().map(|scope| format!("out: {scope}"));
+    let unreachable = node.is_unreachable.then(|| "meter unreachable".to_owned());
+    printable(&out.or(unreachable).or_else(|| node.failure.clone()).unwrap_or_default())
+}
+
 fn print(node: &NodeLine, now: i64) -> String {
     let mut items = Table::new(&["", ""]);
     let mut row = |name: &str, text: String| items.row([name.to_owned(), text]);
     let since = node.joined_ms.map_or(String::new(), |joined_ms| format!(", joined {}", ago(now, joined_ms)));
     row("presence", format!("{}{since}", node.presence.name()));
+    if node.outage.is_some() || node.is_unreachable {
+        row("not answering", remark(node));
+    }
     if let Some(meter) = node.electricity_meter.as_ref().filter(|meter| **meter != node.meter) {
         row("meter", format!("{}, as the configuration has it", printable(meter)));
     }

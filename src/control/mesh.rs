@@ -146,6 +146,9 @@ pub struct MeshStatus {
     pub source: String,
     pub state: MeshState,
     pub since_ms: i64,
+    /// The unit's clock when it said this; 0: it did not say.
+    #[serde(default)]
+    pub at_ms: i64,
     /// Why it is not up.
     pub error: Option<String>,
     /// Where the bootstrap server runs: `host` or `modem`; None before the modem has said it.
@@ -167,6 +170,12 @@ pub struct MeshStatus {
     pub joined: usize,
     /// Nodes that were heard within the last hour.
     pub alive: usize,
+    /// Of those in the network, that are part of an outage.
+    #[serde(default)]
+    pub out: usize,
+    /// Of the others, whose meter is unreachable.
+    #[serde(default)]
+    pub unreachable: usize,
     /// Nodes that asked and are not listed.
     pub unlisted: usize,
     /// Other networks in hearing.
@@ -220,6 +229,12 @@ pub struct NodeLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electricity_meter: Option<String>,
     pub presence: NodePresence,
+    /// What an outage has in common that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<String>,
+    /// The meter behind it does not answer any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unreachable: bool,
     pub joined_ms: Option<i64>,
     /// When something of it was heard last.
     pub heard_ms: Option<i64>,
@@ -326,6 +341,16 @@ pub struct HopLine {
     /// Multiples of 60 degrees between the phases of sender and receiver.
     pub phase_differential: u8,
     pub medium: String,
+}
+
+impl NodeLine {
+    /// Of its meter: as the site names it or, where it does not, as the configuration does. Empty: neither does.
+    pub fn name(&self) -> &str {
+        match self.meter.is_empty() {
+            true => self.electricity_meter.as_deref().unwrap_or_default(),
+            false => &self.meter,
+        }
+    }
 }
 
 impl MeshState {

@@ -159,16 +159,14 @@ impl Mesh {
         // The last hop is the one to the node itself.
         let last_hop = trace.and_then(|(_, links)| links.split_last());
         let changes = member.into_iter().flat_map(|member| routes.history(member.short_addr));
-        let parents = changes.filter_map(|entry| match entry.what {
-            What::Way(way) => Some(ParentLine { since_ms: at_ms(entry), next_hop: short(way.next_hop) }),
-            _ => None,
-        });
         NodeLine {
             eui64: eui64.to_string(),
             short_addr: member.map(|member| short(member.short_addr)),
             meter: listed.map_or_else(String::new, |listed| listed.meter.clone()),
             electricity_meter: None,
             presence,
+            outage: None,
+            is_unreachable: false,
             joined_ms: seen.joined_ms.filter(|_| is_joined),
             heard_ms: seen.heard_ms,
             lqi: seen.lqi,
@@ -191,7 +189,7 @@ impl Mesh {
             key_generation: member.map(|member| member.key_generation),
             failure: seen.failure.clone(),
             asked_ms: seen.asked_ms.or_else(|| self.unlisted.get(&eui64).copied()),
-            parents: parents.collect(),
+            parents: parents(changes),
             traced_ms: trace.map(|(traced_ms, _)| traced_ms),
             path: trace.iter().flat_map(|(_, links)| *links).map(hop_line).collect(),
             fault: member.and_then(|member| routes.fault(member.short_addr)).map(|why| why.name().to_owned()),
@@ -263,6 +261,17 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
         alternates: alternates.collect(),
         changes: routes.history(node).map(change).collect(),
     }
+}
+
+/// A way that was gone for a while and goes over the same neighbour again is no other parent.
+fn parents<'a>(changes: impl Iterator<Item = &'a Entry>) -> Vec<ParentLine> {
+    let parents = changes.filter_map(|entry| match entry.what {
+        What::Way(way) => Some(ParentLine { since_ms: at_ms(entry), next_hop: short(way.next_hop) }),
+        _ => None,
+    });
+    let mut parents: Vec<_> = parents.collect();
+    parents.dedup_by(|next, before| next.next_hop == before.next_hop);
+    parents
 }
 
 fn at_ms(entry: &Entry) -> i64 {
@@ -352,6 +361,16 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "any instant to count from")]
     fn no_routes() -> Routes {
         Routes::new(Limits::of(10, 8), Now { mono: std::time::Instant::now(), utc_ms: 0 })
+    }
+
+    #[test]
+    fn who_is_the_parent_again_is_told_once() {
+        let way = |next_hop| What::Way(Way { next_hop, hops: 2, cost: 9, weak_links: 0, medium: None });
+        let changes = [way(0x3f), What::Gone, way(0x3f), What::Faulty, way(0x3f), way(7), way(0x3f)];
+        let entries: Vec<Entry> =
+            (1..).zip(changes).map(|(at_s, what)| Entry { at_s, what, why: plc::route::Why::Modem }).collect();
+        let told: Vec<_> = parents(entries.iter()).into_iter().map(|it| (it.since_ms, it.next_hop)).collect();
+        assert_eq!(told, [(1_000, "003f".to_owned()), (6_000, "0007".to_owned()), (7_000, "003f".to_owned())]);
     }
 
     #[test]

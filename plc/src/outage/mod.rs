@@ -39,6 +39,8 @@ pub struct Limits {
     pub spread: Duration,
     /// An outage is looked into after so long, and at most so long.
     pub look: (Duration, Duration),
+    /// Who is still out so long after the last one came back is not waited for any more.
+    pub give_up: Duration,
     /// The first hop of a branch of which nothing was heard for so long is probed; so far apart are these probes.
     pub unheard: Duration,
     pub watch: Duration,
@@ -59,8 +61,12 @@ pub enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Began(Outage),
-    /// It is over for most of them; who is missing is silent by itself.
+    /// Some are back, and each of the others was asked since in vain; it is not over. Told once.
+    PartlyBack(Outage),
+    /// It is over: all are back that have not left.
     Restored(Outage),
+    /// Nobody is waited for any more: who is still out is silent by itself, or all have left.
+    GivenUp(Outage),
 }
 
 /// All nodes of one network.
@@ -123,6 +129,7 @@ impl Default for Limits {
             probe_time: minutes(2),
             spread: Duration::from_secs(5),
             look: (minutes(1), minutes(15)),
+            give_up: minutes(24 * 60),
             unheard: minutes(1),
             watch: Duration::from_secs(15),
             lately: Duration::from_secs(10),
@@ -157,7 +164,7 @@ impl Outages {
     pub fn left(&mut self, node: u16) {
         self.nodes.remove(&node);
         self.probing.remove(&node);
-        self.open.values_mut().for_each(|outage| outage.leave(node));
+        self.leaves(node);
     }
 
     /// A node has answered, or said something by itself.
@@ -250,6 +257,14 @@ impl Outages {
     /// Those that are not over.
     pub fn open(&self) -> impl Iterator<Item = &Outage> {
         self.open.values()
+    }
+
+    /// The one that a node is part of.
+    pub fn open_of(&self, node: u16) -> Option<&Outage> {
+        match self.nodes.get(&node)?.state {
+            State::Out(number) => self.open.get(&number),
+            State::There | State::Silent(_) => None,
+        }
     }
 
     fn take_turns(&mut self, now: Instant) {

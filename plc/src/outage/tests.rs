@@ -148,7 +148,7 @@ proptest! {
         let events = street.run(600);
         let over = restored(&events);
         prop_assert_eq!((events.len(), over.len()), (1, 1), "{:?}", events);
-        prop_assert!(over[0].back.is_subset(&meant) && over[0].back.len() * 100 >= meant.len() * 80);
+        prop_assert_eq!((&over[0].back, over[0].out.len()), (&meant, 0));
         prop_assert!(street.outages.open().next().is_none());
         prop_assert!(street.most_probing <= 3);
     }
@@ -207,20 +207,100 @@ fn a_wave_of_joins_is_asked_one_after_the_other_and_one_alone_at_once() {
     assert_eq!(street.resumed.last(), Some(&(street.now, 60)));
 }
 
-#[test]
-fn who_stays_away_is_named_as_missing_and_the_others_are_back() {
+/// A phase of a street is out, and half of it is back; what is told within an hour.
+fn half_is_back() -> (Street, BTreeSet<u16>, Vec<Event>) {
     let mut street = Street::new(4, 30, 3, 0);
     let meant = street.covered(Scope::Phase(2));
     street.dark = meant.clone();
     let events = street.run(120);
     assert_eq!(began(&events).len(), 1);
-    // Half of them are back.
-    let half: Vec<u16> = meant.iter().copied().take(meant.len() / 2).collect();
+    let half: BTreeSet<u16> = meant.iter().copied().take(meant.len() / 2).collect();
     street.dark.retain(|node| !half.contains(node));
     let events = street.run(3_600);
-    let over = restored(&events);
-    assert_eq!(over.len(), 1, "{events:?}");
-    assert_eq!((over[0].back.iter().copied().collect::<Vec<_>>(), &over[0].out), (half, &street.dark));
+    (street, half, events)
+}
+
+#[test]
+fn an_outage_is_over_when_the_last_is_back_and_that_some_are_is_told_once() {
+    let (mut street, half, events) = half_is_back();
+    let [Event::PartlyBack(partly)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&partly.back, &partly.out), (&half, &street.dark));
+    let open: Vec<_> = street.outages.open().map(|outage| (outage.number, outage.out.clone())).collect();
+    assert_eq!(open, [(partly.number, street.dark.clone())]);
+    let one = *street.dark.first().unwrap();
+    assert_eq!(street.outages.open_of(one).map(|outage| outage.number), Some(partly.number));
+    assert_eq!(street.outages.open_of(*half.first().unwrap()), None);
+    let (all, last) = (half.len() + street.dark.len(), *street.dark.last().unwrap());
+    street.dark = BTreeSet::from([last]);
+    assert_eq!(street.run(3_600), [], "one is still out");
+    street.dark.clear();
+    let events = street.run(3_600);
+    let [Event::Restored(over)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((over.number, over.back.len(), over.out.len()), (partly.number, all, 0));
+    assert_eq!(street.outages.open().count(), 0);
+}
+
+#[test]
+fn the_next_one_is_asked_when_one_comes_back_late() {
+    let (mut outages, now) = four_branches();
+    outages.set_up(true, now);
+    let out: Vec<u16> = (1..=40).filter(|node| node % 4 == 3).collect();
+    let fell = now + Duration::from_secs(60);
+    (1..=40).filter(|node| node % 4 != 3).for_each(|node| outages.heard(node, fell));
+    out.iter().for_each(|node| outages.silent(*node, fell));
+    drop(probes(&mut outages));
+    assert!(matches!(outages.poll_event(), Some(Event::Began(outage)) if outage.out.len() == 10));
+    // One is back, and all others are asked in vain until that is told.
+    let mut now = fell + Duration::from_secs(600);
+    outages.heard(3, now);
+    let partly = loop {
+        now += Duration::from_secs(5);
+        (1..=40).filter(|node| node % 4 != 3).for_each(|node| outages.heard(node, now));
+        outages.handle_timeout(now);
+        probes(&mut outages).into_iter().for_each(|node| outages.probed(node, false, now));
+        if let Some(event) = outages.poll_event() {
+            break event;
+        }
+    };
+    assert!(matches!(&partly, Event::PartlyBack(outage) if outage.out.len() == 9), "{partly:?}");
+    // Hours later another one: then the next is asked at once, and where that is back the next one, too.
+    now += Duration::from_secs(7_200);
+    outages.heard(7, now);
+    for _ in 0..8 {
+        outages.handle_timeout(now);
+        let asked = probes(&mut outages);
+        assert_eq!(asked.len(), 1);
+        outages.probed(asked[0], true, now);
+    }
+    assert!(matches!(outages.poll_event(), Some(Event::Restored(outage)) if outage.back.len() == 10));
+}
+
+#[test]
+fn who_is_out_a_day_after_the_others_came_back_is_silent_by_itself() {
+    let (mut street, half, _) = half_is_back();
+    let still_out = street.dark.clone();
+    let events = street.run(26 * 3_600);
+    let [Event::GivenUp(outage)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&outage.back, &outage.out), (&half, &still_out));
+    assert_eq!(street.outages.open().count(), 0);
+}
+
+#[test]
+fn an_outage_ends_when_those_that_are_out_have_left() {
+    let (mut street, half, _) = half_is_back();
+    for node in std::mem::take(&mut street.dark) {
+        street.outages.left(node);
+    }
+    let events: Vec<_> = std::iter::from_fn(|| street.outages.poll_event()).collect();
+    assert!(matches!(events.as_slice(), [Event::Restored(outage)] if outage.back == half), "{events:?}");
+    // All of them.
+    let mut street = Street::new(4, 30, 3, 0);
+    street.dark = street.covered(Scope::Phase(2));
+    street.run(120);
+    street.dark.iter().for_each(|node| street.outages.left(*node));
+    let events: Vec<_> = std::iter::from_fn(|| street.outages.poll_event()).collect();
+    assert!(matches!(events.as_slice(), [Event::GivenUp(_)]), "{events:?}");
+    assert_eq!(street.outages.open().count(), 0);
 }
 
 #[test]

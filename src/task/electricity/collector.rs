@@ -57,7 +57,7 @@ pub(in crate::task) struct Collector {
     /// Networks in which meters are.
     pub(super) networks: Vec<mpsc::Sender<plc::Question>>,
     /// Nodes of them that are part of an outage.
-    dark: plc::Dark,
+    pub(super) dark: plc::Dark,
     /// What is read begins when the clock is known.
     is_begun: bool,
 }
@@ -203,6 +203,7 @@ impl Collector {
             known.take(&kept);
             self.bindings.extend(Binding::of(no, &kept, now));
             known.told = state;
+            known.is_dark(state, &self.dark);
         }
         for (place, known) in self.meters.iter().enumerate() {
             self.place(MeterNo(place as u32), known.answered_ms);
@@ -347,8 +348,7 @@ impl Collector {
         }
         let state = self.schedule.state(no).unwrap_or_default();
         // Of who is part of an outage, that is told.
-        let is_dark =
-            state == MeterState::Unreachable && known.party.meter.node.is_some_and(|node| self.dark.has(node));
+        let is_dark = known.is_dark(state, &self.dark);
         if let Some(code) = Some(state).filter(|_| !is_dark).and_then(|state| known.change_of_state(state)) {
             info!(meter = %meter, code, "meter not as before");
             records.push(event(code, known.detail.clone().unwrap_or_default(), meter, now));

@@ -169,6 +169,14 @@ impl Known {
         self.tasks.iter_mut().find(|member| member.task == task)
     }
 
+    /// Notes for its network whether it can be reached; true: it cannot, and the outage is told that its node is part of.
+    pub(super) fn is_dark(&self, state: MeterState, dark: &plc::Dark) -> bool {
+        let Some(node) = self.party.meter.node else { return false };
+        let is_unreachable = state == MeterState::Unreachable;
+        dark.set_reachable(node, !is_unreachable);
+        is_unreachable && dark.has(node)
+    }
+
     /// What is to be told of a meter that can or cannot be reached any more.
     pub(super) fn change_of_state(&mut self, state: MeterState) -> Option<&'static str> {
         let before = std::mem::replace(&mut self.told, state);

@@ -76,6 +76,7 @@ impl Collector {
         let known = self.meters.get_mut(no.0 as usize)?;
         known.told = state;
         known.retire();
+        known.is_dark(state, &self.dark);
         let record = event(code, detail, known.id(), now);
         self.place(no, None);
         Some(record)

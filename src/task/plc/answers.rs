@@ -64,12 +64,7 @@ impl Plc {
         };
         let said = match ask {
             MeshAsk::Status => Ok(MeshSaid::Status(Box::new(self.status(now)))),
-            MeshAsk::Nodes => {
-                let server = self.coordinator.server();
-                let member = |eui64| server.member(eui64).copied();
-                let nodes = self.mesh.lines(&self.network, member, &self.routing.routes, now.utc_ms);
-                Ok(MeshSaid::Nodes { nodes })
-            }
+            MeshAsk::Nodes => Ok(MeshSaid::Nodes { nodes: self.node_lines(now) }),
             MeshAsk::Import { nodes, part } => self.take_import(nodes, part, now),
             MeshAsk::Admit { node } => self.deny(&node, false, now),
             MeshAsk::Deny { node } => self.deny(&node, true, now),
@@ -188,7 +183,11 @@ impl Plc {
         }
         let ring = server.ring();
         let missing = |member: &&Member| member.may_be_joined() && member.key_generation < ring.generation;
+        let (out, unreachable) = self.out();
         MeshStatus {
+            at_ms: now.utc_ms,
+            out,
+            unreachable,
             network: self.name.to_string(),
             source: self.source.to_string(),
             state: self.view.state,

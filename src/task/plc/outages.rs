@@ -6,18 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use plc::Eui64;
+use plc::g3::bootstrap::Member;
 use plc::outage::{Action, Event, Limits, Outage, Outages, Place};
 use tracing::{info, warn};
 
 use super::Plc;
 use super::answers::Asked;
 use crate::clock::Now;
-use crate::control::OutageLine;
+use crate::control::{NodeLine, OutageLine};
 use crate::store::Lane;
 
-/// Nodes that are part of an outage, for who would tell of each of them.
+/// Nodes that are part of an outage, for who would tell of each of them; and those whose meter is told to be unreachable.
 #[derive(Debug, Clone, Default)]
-pub(in crate::task) struct Dark(Arc<Mutex<BTreeSet<Eui64>>>);
+pub(in crate::task) struct Dark(Arc<Mutex<Silent>>);
+
+#[derive(Debug, Default)]
+struct Silent {
+    out: BTreeSet<Eui64>,
+    unreachable: BTreeSet<Eui64>,
+}
 
 /// Outages, and who is told of them.
 #[derive(Debug)]
@@ -28,11 +35,24 @@ pub(super) struct Watch {
 
 impl Dark {
     pub(in crate::task) fn has(&self, node: Eui64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.contains(&node)
     }
 
-    fn set(&self, nodes: BTreeSet<Eui64>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+    /// Whether the meter behind a node can be reached.
+    pub(in crate::task) fn set_reachable(&self, node: Eui64, is_reachable: bool) {
+        let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_reachable {
+            true => silent.unreachable.remove(&node),
+            false => silent.unreachable.insert(node),
+        };
+    }
+
+    fn is_unreachable(&self, node: Eui64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).unreachable.contains(&node)
+    }
+
+    fn set_out(&self, nodes: BTreeSet<Eui64>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).out = nodes;
     }
 }
 
@@ -45,8 +65,13 @@ impl Watch {
 impl Plc {
     /// Something came from a node, which says where it is, too.
     pub(super) fn node_heard(&mut self, node: u16, now: Instant) {
+        let was_out = self.watch.outages.open_of(node).is_some();
         self.watch.outages.place(node, self.place(node));
         self.watch.outages.heard(node, now);
+        if was_out {
+            // Should it fall silent again, it is told of by itself.
+            self.tell_dark();
+        }
     }
 
     /// A node was asked, and did not answer.
@@ -59,7 +84,7 @@ impl Plc {
     fn tell_dark(&self) {
         let server = self.coordinator.server();
         let out = self.watch.outages.open().flat_map(|outage| &outage.out);
-        self.watch.dark.set(out.filter_map(|node| server.member_at(*node)).map(|member| member.eui64).collect());
+        self.watch.dark.set_out(out.filter_map(|node| server.member_at(*node)).map(|member| member.eui64).collect());
     }
 
     /// A path was traced, whoever wanted it, or could not be.
@@ -68,6 +93,30 @@ impl Plc {
             self.watch.outages.place(node, self.place(node));
         }
         self.watch.outages.probed(node, is_there, now);
+        self.tell_dark();
+    }
+
+    /// All nodes, and which of them do not answer any more.
+    pub(super) fn node_lines(&self, now: Now) -> Vec<NodeLine> {
+        let server = self.coordinator.server();
+        let member = |eui64| server.member(eui64).copied();
+        let mut lines = self.mesh.lines(&self.network, member, &self.routing.routes, now.utc_ms);
+        for line in &mut lines {
+            let Ok(eui64) = line.eui64.parse() else { continue };
+            let outage = member(eui64).and_then(|member| self.watch.outages.open_of(member.short_addr));
+            line.outage = outage.map(|outage| outage.scope.to_string());
+            line.is_unreachable = self.watch.dark.is_unreachable(eui64);
+        }
+        lines
+    }
+
+    /// Of the nodes in the network, how many are part of an outage, and of the others, whose meter is unreachable.
+    pub(super) fn out(&self) -> (usize, usize) {
+        let members = self.coordinator.server().members().filter(|member| member.is_joined);
+        let is_out = |member: &&Member| self.watch.outages.open_of(member.short_addr).is_some();
+        let (out, others): (Vec<&Member>, Vec<&Member>) = members.partition(is_out);
+        let unreachable = others.iter().filter(|member| self.watch.dark.is_unreachable(member.eui64)).count();
+        (out.len(), unreachable)
     }
 
     /// The routes were read: where everybody is.
@@ -125,19 +174,35 @@ impl Plc {
             let more = nodes.len().saturating_sub(LISTED);
             listed.join(" ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
         };
-        let (Event::Began(outage) | Event::Restored(outage)) = event;
+        let (Event::Began(outage) | Event::PartlyBack(outage) | Event::Restored(outage) | Event::GivenUp(outage)) =
+            event;
         let Outage { scope, asked, .. } = outage;
         let (out, back) = (named(&outage.out), named(&outage.back));
+        let (is_out, are_back) = (counted(out.len()), counted(back.len()));
+        let network = &self.name;
         let (code, detail) = match event {
             Event::Began(_) => {
-                warn!(network = %self.name, %scope, nodes = out.len(), "outage");
-                let detail = format!("{scope}: {} nodes do not answer ({asked} asked): {}", out.len(), list(&out));
-                ("plc.outage", detail)
+                warn!(%network, %scope, nodes = out.len(), "outage");
+                let do_not = if out.len() == 1 { "does not" } else { "do not" };
+                ("plc.outage", format!("{scope}: {is_out} {do_not} answer ({asked} asked): {}", list(&out)))
+            }
+            Event::PartlyBack(_) => {
+                warn!(%network, %scope, back = back.len(), missing = out.len(), "outage over for some");
+                ("plc.partly_restored", format!("{scope}: {are_back} back, {is_out} still out: {}", list(&out)))
             }
             Event::Restored(_) => {
-                info!(network = %self.name, %scope, back = back.len(), missing = out.len(), "outage over");
-                let missing = if out.is_empty() { String::new() } else { format!(", missing: {}", list(&out)) };
-                ("plc.restored", format!("{scope}: {} nodes are back{missing}", back.len()))
+                info!(%network, %scope, back = back.len(), "outage over");
+                let are = if back.len() == 1 { "is" } else { "are" };
+                ("plc.restored", format!("{scope}: {are_back} {are} back"))
+            }
+            Event::GivenUp(_) if out.is_empty() => {
+                info!(%network, %scope, "outage over as its nodes have left");
+                ("plc.outage_given_up", format!("{scope}: all its nodes have left the network"))
+            }
+            Event::GivenUp(_) => {
+                warn!(%network, %scope, back = back.len(), missing = out.len(), "outage given up");
+                let is_told = "told of by themselves from now on";
+                ("plc.outage_given_up", format!("{scope}: {are_back} back, {is_out} out, {is_told}: {}", list(&out)))
             }
         };
         self.tell_in(Lane::Outage, code, detail, now);
@@ -154,5 +219,25 @@ impl Plc {
     }
 }
 
+fn counted(nodes: usize) -> String {
+    if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
+}
+
 /// Nodes that fit an event.
 const LISTED: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_is_unreachable_until_it_is_reached_whether_its_node_is_out_or_not() {
+        let (dark, node) = (Dark::default(), Eui64([1; 8]));
+        dark.set_reachable(node, false);
+        assert!(dark.is_unreachable(node) && !dark.has(node));
+        dark.set_out(BTreeSet::from([node]));
+        assert!(dark.is_unreachable(node) && dark.has(node));
+        dark.set_reachable(node, true);
+        assert!(!dark.is_unreachable(node) && dark.has(node));
+    }
+}

@@ -53,6 +53,12 @@ async fn a_phase_that_fails_is_one_event_with_its_nodes_and_so_is_its_return() {
     let outage = street.outages().remove(0);
     assert_eq!(outage["scope"], format!("phase at {} degrees", 60 * phase));
     assert_eq!((&outage["out"], &outage["back"]), (&dark.len().into(), &0.into()));
+    assert_eq!(street.status()["out"], dark.len());
+    let topology = street.ask(&["topology"]).1.remove(0);
+    let nodes = topology["nodes"].as_array().unwrap();
+    let shown = nodes.iter().filter(|node| node["outage"] == outage["scope"]);
+    let shown: BTreeSet<_> = shown.map(|node| node["eui64"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(shown, dark.iter().map(|number| identity(*number).0.to_string()).collect());
 
     switch(&street, true);
     // Who is back first is asked by somebody; the others are asked by the service.
@@ -68,6 +74,7 @@ async fn a_phase_that_fails_is_one_event_with_its_nodes_and_so_is_its_return() {
     street.kill();
     let (began, over) = (street.told_in(Lane::Outage, "plc.outage"), street.told_in(Lane::Outage, "plc.restored"));
     assert_eq!((began.len(), over.len()), (1, 1), "{began:?} {over:?}");
+    assert!(over[0].ends_with(&format!("{} nodes are back", dark.len())), "{over:?}");
     for number in dark {
         assert!(began[0].contains(&identity(*number).0.to_string()), "{began:?}");
     }
