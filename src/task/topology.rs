@@ -50,7 +50,7 @@ pub(super) fn node(network: u32, line: &NodeLine) -> Option<MeshNode> {
         name: Some(MeshNodeName { network, eui64: eui64(&line.eui64)? }),
         presence: presence.into(),
         short_addr: line.short_addr.as_deref().and_then(short),
-        meter: line.meter.clone(),
+        meter: line.name().to_owned(),
         joined_s: seconds(line.joined_ms),
         heard_s: seconds(line.heard_ms),
         asked_s: seconds(line.asked_ms),

@@ -21,10 +21,14 @@ impl Desk {
 
     pub(super) async fn tell_topology(&self) {
         let mut snapshot = Snapshot::default();
+        let behind = behind(&self.config.electricity.meters);
         for (number, (_, network)) in (0..).zip(&self.networks) {
             let question = |ask| move |reply| plc::Question::Ask(ask, reply);
             let status = ask(network, question(MeshAsk::Status), "the network").await;
-            let nodes = ask(network, question(MeshAsk::Nodes), "the network").await;
+            let mut nodes = ask(network, question(MeshAsk::Nodes), "the network").await;
+            if let Ok(Ok(said)) = &mut nodes {
+                name(said, &behind);
+            }
             // What it was is not what it is: where one does not answer, nothing is said this time.
             let (Ok(Ok(MeshSaid::Status(status))), Ok(Ok(MeshSaid::Nodes { nodes }))) = (status, nodes) else { return };
             snapshot.networks.push(topology::network(&status));
@@ -54,9 +58,9 @@ impl Desk {
         async move {
             match (door, failed) {
                 (Some(door), _) => match ask_network(&door, ask).await {
-                    Reply::Mesh(MeshSaid::Nodes { mut nodes }) => {
-                        nodes.iter_mut().for_each(|node| node.electricity_meter = behind.get(&node.eui64).cloned());
-                        Reply::Mesh(MeshSaid::Nodes { nodes })
+                    Reply::Mesh(mut said) => {
+                        name(&mut said, &behind);
+                        Reply::Mesh(said)
                     }
                     reply => reply,
                 },
@@ -90,6 +94,25 @@ fn behind(meters: &[Meter]) -> BTreeMap<String, String> {
     meters.iter().filter_map(named).collect()
 }
 
+/// Names the meters that are configured behind nodes: nobody else knows them.
+fn name(said: &mut MeshSaid, behind: &BTreeMap<String, String>) {
+    let meter = |meter: &mut String, eui64: &str| {
+        let configured = behind.get(eui64).filter(|_| meter.is_empty());
+        configured.into_iter().for_each(|configured| meter.clone_from(configured));
+    };
+    match said {
+        MeshSaid::Nodes { nodes } => {
+            nodes.iter_mut().for_each(|node| node.electricity_meter = behind.get(&node.eui64).cloned());
+        }
+        MeshSaid::Routes { routes } => {
+            let known = routes.iter_mut().filter_map(|route| Some((&mut route.meter, route.eui64.as_deref()?)));
+            known.for_each(|(of, eui64)| meter(of, eui64));
+        }
+        MeshSaid::History(history) => meter(&mut history.meter, &history.node),
+        _ => {}
+    }
+}
+
 async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Reply {
     let silent = "the network does not answer: see `dcu mesh status`".to_owned();
     let said = ask_within(PATIENCE, network, |reply| plc::Question::Ask(ask, reply), silent).await;
@@ -98,3 +121,46 @@ async fn ask_network(network: &mpsc::Sender<plc::Question>, ask: MeshAsk) -> Rep
 
 /// A path discovery takes 40 s at most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{RouteHistory, RouteLine};
+
+    #[test]
+    fn routes_have_the_names_of_configured_meters_where_the_site_gives_none() {
+        let (node, meter) = ("02005eff0000002f", "4d4d4d0000bc614e");
+        let behind = BTreeMap::from([(node.to_owned(), meter.to_owned())]);
+        let route = |eui64: Option<&str>, meter: &str| RouteLine {
+            destination: "0007".into(),
+            eui64: eui64.map(ToOwned::to_owned),
+            meter: meter.to_owned(),
+            next_hop: "0007".into(),
+            cost: 7,
+            hops: 1,
+            weak_links: 0,
+            medium: None,
+            valid_min: 30,
+        };
+        let routes = vec![route(Some(node), ""), route(Some(node), "flat 3"), route(None, "")];
+        let mut said = MeshSaid::Routes { routes };
+        name(&mut said, &behind);
+        let MeshSaid::Routes { routes } = said else { panic!() };
+        assert_eq!(routes.iter().map(|route| route.meter.as_str()).collect::<Vec<_>>(), [meter, "flat 3", ""]);
+        let history = RouteHistory {
+            node: node.to_owned(),
+            short_addr: "0007".into(),
+            meter: String::new(),
+            next_hop: None,
+            hops: None,
+            fault: None,
+            held: None,
+            is_blacklisted: false,
+            alternates: Vec::new(),
+            changes: Vec::new(),
+        };
+        let mut said = MeshSaid::History(Box::new(history));
+        name(&mut said, &behind);
+        assert!(matches!(said, MeshSaid::History(history) if history.meter == meter));
+    }
+}
