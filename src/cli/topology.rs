@@ -2,6 +2,8 @@
 
 mod diff;
 mod forest;
+mod legend;
+mod style;
 mod svg;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use self::diff::Diff;
 use self::forest::Forest;
-use super::mesh::{Common, strange};
+use super::mesh::{Common, strange, unit_now};
 use super::text::printable;
 use super::{Exit, Failure, Out, Outcome};
 use crate::control::{MeshAsk, MeshSaid, Topology};
@@ -21,6 +23,11 @@ use crate::control::{MeshAsk, MeshSaid, Topology};
 ///
 /// The routing table names the first hop to a node and how many hops there are; only a traced path (`dcu route trace`)
 /// names them all. What neither says is shown as unknown.
+///
+/// A link is good with an LQI of 72 and more, fair with 52 and more, weak below; of the LQIs of both ways the worse one
+/// counts. Where none is known the cost does: 10 and less, 11, 12 and more. --diff tells a link as worse or better when
+/// it has left its class by more than 12 of LQI, or 1 of cost: what is measured wavers from minute to minute. A node
+/// that is part of an outage, or whose meter is unreachable, is shown as not answering, whatever the network says of it.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
@@ -76,7 +83,8 @@ fn ask(common: &Common) -> Result<Topology, Failure> {
     // The table as it is now; a network that is not up shows what it knew.
     let _ = common.ask_of(&network, MeshAsk::Routes);
     let MeshSaid::Nodes { nodes } = common.ask_of(&network, MeshAsk::Nodes)? else { return Err(strange()) };
-    Ok(Topology::new(status.network, status.pan_id, status.eui64, super::meter::now_ms(), &nodes))
+    let at_ms = unit_now(&status);
+    Ok(Topology::new(status.network, status.pan_id, status.eui64, at_ms, &nodes))
 }
 
 /// An older picture of the same network.

@@ -3,6 +3,7 @@
 //! The modem's routing table names the first hop to a node and how many there are; only a traced path names them all.
 //! What neither says stays unknown: nothing here is guessed.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,12 @@ pub struct TopologyNode {
     #[serde(default)]
     pub meter: String,
     pub presence: NodePresence,
+    /// What an outage has in common that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage: Option<String>,
+    /// The meter behind it does not answer any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unreachable: bool,
     /// EUI-64 of the node before it, or of the coordinator; None where nothing is known of its way.
     pub parent: Option<String>,
     /// None where there is no parent.
@@ -105,9 +112,11 @@ impl Topology {
                     parent_from,
                     eui64: node.eui64.clone(),
                     short_addr: node.short_addr.clone(),
-                    meter: node.meter.clone(),
+                    meter: node.name().to_owned(),
                     presence: node.presence,
-                    hops: node.hops,
+                    outage: node.outage.clone(),
+                    is_unreachable: node.is_unreachable,
+                    hops: hops(node),
                     weak_links: node.weak_links,
                     losses: node.losses,
                     heard_ms: node.heard_ms,
@@ -122,12 +131,48 @@ impl TopologyNode {
     /// A good link carries DQPSK (8 dB, LQI 72) both ways, a weak one stands below LQI 52 one way. Where only the cost is
     /// known: what the metric's defaults (Kh 4, Kq 10) make of these two.
     pub fn quality(&self) -> LinkQuality {
-        match (self.lqi.into_iter().chain(self.lqi_forward).min(), self.link_cost) {
-            (Some(72..), _) | (None, Some(..=10)) => LinkQuality::Good,
-            (Some(52..), _) | (None, Some(11)) => LinkQuality::Fair,
-            (Some(_), _) | (None, Some(_)) => LinkQuality::Weak,
-            (None, None) => LinkQuality::Unknown,
+        let by_cost = || self.link_cost.map_or(LinkQuality::Unknown, LinkQuality::of_cost);
+        self.worse_lqi().map_or_else(by_cost, LinkQuality::of_lqi)
+    }
+
+    /// Of both ways, as far as they are known.
+    pub fn worse_lqi(&self) -> Option<u8> {
+        self.lqi.into_iter().chain(self.lqi_forward).min()
+    }
+
+    /// Whether its link is worse (less) now than before, or better, by what is known of both: a way of which one of them knows no
+    /// LQI says nothing. What is measured wavers from minute to minute: it counts only when it has left its class by
+    /// more than [`LQI_MARGIN`] or [`COST_MARGIN`].
+    pub fn link_since(&self, before: &Self) -> Ordering {
+        let both = |then: Option<u8>, now: Option<u8>| then.zip(now);
+        let ways = [both(before.lqi, self.lqi), both(before.lqi_forward, self.lqi_forward)];
+        let worse = ways.into_iter().flatten().reduce(|one, other| (one.0.min(other.0), one.1.min(other.1)));
+        let is_by_cost = before.worse_lqi().is_none() || self.worse_lqi().is_none();
+        let by_cost = || both(before.link_cost, self.link_cost).filter(|_| is_by_cost);
+        match (worse, by_cost()) {
+            (Some((then, now)), _) => {
+                let class = LinkQuality::of_lqi(then);
+                let (low, high) = (now.saturating_sub(LQI_MARGIN), now.saturating_add(LQI_MARGIN));
+                leaves(class, LinkQuality::of_lqi(high), LinkQuality::of_lqi(low))
+            }
+            (None, Some((then, now))) => {
+                let class = LinkQuality::of_cost(then);
+                let (low, high) = (now.saturating_sub(COST_MARGIN), now.saturating_add(COST_MARGIN));
+                leaves(class, LinkQuality::of_cost(low), LinkQuality::of_cost(high))
+            }
+            (None, None) => Ordering::Equal,
         }
+    }
+
+    /// It belongs to the network and does not answer: why.
+    pub fn out(&self) -> Option<String> {
+        let why = self.outage.as_ref().map(|scope| format!("out: {scope}"));
+        why.or_else(|| self.is_unreachable.then(|| "unreachable".to_owned())).filter(|_| self.is_joined())
+    }
+
+    /// Hops to a node of whose way only the first one is known, where there are nodes between that and it.
+    pub fn untraced_hops(&self) -> Option<u8> {
+        self.hops.filter(|hops| self.parent_from == Some(ParentFrom::Route) && *hops > 2)
     }
 
     /// It belongs to the network now.
@@ -135,6 +180,26 @@ impl TopologyNode {
         matches!(self.presence, NodePresence::Alive | NodePresence::Routed)
     }
 }
+
+/// Some modems count none where they do not know how many there are.
+fn hops(node: &NodeLine) -> Option<u8> {
+    let traced = u8::try_from(node.path.len()).ok().filter(|hops| *hops > 0);
+    let is_neighbour = node.next_hop.is_some() && node.next_hop == node.short_addr;
+    node.hops.filter(|hops| *hops > 0).or(traced).or(is_neighbour.then_some(1))
+}
+
+/// How a class was left by what it is at best and at worst.
+fn leaves(class: LinkQuality, best: LinkQuality, worst: LinkQuality) -> Ordering {
+    match (best > class, worst < class) {
+        (true, _) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => Ordering::Equal,
+    }
+}
+
+/// 3 dB.
+pub const LQI_MARGIN: u8 = 12;
+pub const COST_MARGIN: u8 = 1;
 
 impl LinkQuality {
     pub const ALL: [Self; 4] = [Self::Good, Self::Fair, Self::Weak, Self::Unknown];
@@ -145,6 +210,32 @@ impl LinkQuality {
             Self::Fair => "fair",
             Self::Weak => "weak",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// Its limits, for people.
+    pub const fn limits(self) -> &'static str {
+        match self {
+            Self::Good => "LQI 72 and more, else cost 10 and less",
+            Self::Fair => "LQI 52 to 71, else cost 11",
+            Self::Weak => "LQI under 52, else cost 12 and more",
+            Self::Unknown => "neither is known",
+        }
+    }
+
+    const fn of_lqi(lqi: u8) -> Self {
+        match lqi {
+            72.. => Self::Good,
+            52.. => Self::Fair,
+            _ => Self::Weak,
+        }
+    }
+
+    const fn of_cost(cost: u8) -> Self {
+        match cost {
+            ..=10 => Self::Good,
+            11 => Self::Fair,
+            _ => Self::Weak,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What became of each node between two pictures of a network.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::tree::short;
-use crate::cli::text::{Table, counted, utc};
-use crate::control::{Topology, TopologyNode};
+use super::tree::{link, short};
+use crate::cli::text::{Table, counted, printable, utc};
+use crate::control::{COST_MARGIN, LQI_MARGIN, Topology, TopologyNode};
 
 /// What became of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +14,9 @@ pub(super) enum Change {
     Joined,
     /// Not in the network any more.
     Lost,
+    /// It does not answer any more, or answers again.
+    Out,
+    Back,
     /// Behind another node.
     Moved,
     /// On a link of a worse class.
@@ -60,9 +64,11 @@ impl<'a> Diff<'a> {
                     node.map_or_else(|| "-".to_owned(), |node| node.presence.name().to_owned())
                 }
                 Change::Moved => parent.map_or_else(|| "-".to_owned(), |parent| format!("behind {parent}")),
-                Change::Worse | Change::Better => {
-                    node.map_or_else(|| "-".to_owned(), |node| node.quality().name().to_owned())
+                Change::Out | Change::Back => {
+                    let said = |node: &TopologyNode| node.out().unwrap_or_else(|| node.presence.name().to_owned());
+                    node.map_or_else(|| "-".to_owned(), |node| printable(&said(node)))
                 }
+                Change::Worse | Change::Better => node.and_then(|node| link(node)).unwrap_or_else(|| "-".to_owned()),
             };
             let any = now.or(before);
             let parent_now = now.and_then(|node| node.parent.as_deref()).map(short_of);
@@ -77,18 +83,30 @@ impl<'a> Diff<'a> {
         }
         let count = counted(self.changes.len() as u64, "change");
         let since = utc(self.older.at_ms);
+        let is_link = |change: &Change| matches!(change, Change::Worse | Change::Better);
+        let rule = match self.changes.values().any(is_link) {
+            true => format!(
+                "\nworse, better: more than LQI {LQI_MARGIN} or cost {COST_MARGIN} beyond the class that it had\n"
+            ),
+            false => String::new(),
+        };
         match self.changes.is_empty() {
             true => format!("no change since {since}\n"),
-            false => format!("{count} since {since}\n\n{}", table.text()),
+            false => format!("{count} since {since}\n\n{}{rule}", table.text()),
         }
     }
 }
 
 impl Change {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Joined, Self::Lost, Self::Out, Self::Back, Self::Moved, Self::Worse, Self::Better];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Joined => "joined",
             Self::Lost => "lost",
+            Self::Out => "out",
+            Self::Back => "back",
             Self::Moved => "moved",
             Self::Worse => "worse",
             Self::Better => "better",
@@ -105,15 +123,18 @@ fn change(before: Option<&TopologyNode>, now: Option<&TopologyNode>) -> Option<C
         (true, true) => {}
     }
     let (before, now) = (before?, now?);
+    match (before.out().is_some(), now.out().is_some()) {
+        (false, true) => return Some(Change::Out),
+        (true, false) => return Some(Change::Back),
+        _ => {}
+    }
     // A way that was not known is not another one.
     if before.parent.is_some() && now.parent.is_some() && before.parent != now.parent {
         return Some(Change::Moved);
     }
-    use crate::control::LinkQuality::Unknown;
-    match (before.quality(), now.quality()) {
-        (Unknown, _) | (_, Unknown) => None,
-        (before, now) if before < now => Some(Change::Worse),
-        (before, now) if before > now => Some(Change::Better),
-        _ => None,
+    match now.link_since(before) {
+        Ordering::Less => Some(Change::Worse),
+        Ordering::Greater => Some(Change::Better),
+        Ordering::Equal => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cli::text::counted;
 use crate::control::{NodePresence, Topology, TopologyNode};
 
 /// A topology, and who stands behind whom.
@@ -46,6 +47,15 @@ impl<'a> Forest<'a> {
             list.sort_by_key(|node| &node.eui64);
         }
         forest
+    }
+
+    /// `5 of 7 nodes joined, 1 of them not answering`
+    pub(super) fn counts(&self) -> String {
+        let nodes = &self.topology.nodes;
+        let joined = nodes.iter().filter(|node| node.is_joined()).count();
+        let out = nodes.iter().filter(|node| node.out().is_some()).count();
+        let out = if out > 0 { format!(", {out} of them not answering") } else { String::new() };
+        format!("{joined} of {} joined{out}", counted(nodes.len() as u64, "node"))
     }
 
     /// Without recursion: a file that was altered may have any depth.

@@ -7,8 +7,9 @@ use std::fmt::Write;
 use super::diff::{Change, Diff};
 use super::forest::{DEEPEST, Forest, Twig};
 use super::tree::{far, link, short};
-use crate::cli::text::{counted, printable, utc};
-use crate::control::{LinkQuality, NodePresence, Topology, TopologyNode};
+use super::{legend, style};
+use crate::cli::text::{printable, utc};
+use crate::control::{NodePresence, Topology, TopologyNode};
 
 /// Draws a network; with `diff`, what changed is marked.
 pub(super) fn draw(forest: &Forest<'_>, diff: Option<&Diff<'_>>) -> String {
@@ -19,11 +20,12 @@ pub(super) fn draw(forest: &Forest<'_>, diff: Option<&Diff<'_>>) -> String {
     let height = TOP + columns.first().map_or(0, |lines| lines.len()) * ROW + MARGIN;
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\">\n<title>{}</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n",
+         role=\"img\">\n<title>{}</title>\n<style>{}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n",
         escaped(&format!("network {}", forest.topology.network)),
+        style::sheet(),
     );
     head(&mut text, forest, width);
-    legend(&mut text, diff.is_some());
+    legend::draw(&mut text, diff.is_some());
     for (place, lines) in columns.iter().enumerate() {
         let x = MARGIN + place * COLUMN;
         column(&mut text, forest, lines, x);
@@ -68,18 +70,13 @@ fn columns(lines: &[Line]) -> Vec<&[Line]> {
 /// Transformer, name, counts and how far the nodes are away.
 fn head(text: &mut String, forest: &Forest<'_>, width: usize) {
     let Topology { network, pan_id, coordinator, at_ms, nodes } = forest.topology;
-    let joined = nodes.iter().filter(|node| node.is_joined()).count();
     // Writing to a String does not fail.
     let _ = writeln!(
         text,
         "<g class=\"transformer\"><circle cx=\"36\" cy=\"34\" r=\"11\"/><circle cx=\"50\" cy=\"34\" r=\"11\"/></g>\
          <text class=\"name\" x=\"74\" y=\"33\">{}</text><text class=\"dim\" x=\"74\" y=\"50\">{}</text>",
         escaped(network),
-        escaped(&format!(
-            "pan {pan_id}, coordinator {coordinator}, {}; {joined} of {} joined",
-            utc(*at_ms),
-            counted(nodes.len() as u64, "node")
-        )),
+        escaped(&format!("pan {pan_id}, coordinator {coordinator}, {}; {}", utc(*at_ms), forest.counts())),
     );
     let mut hops = [0usize; 16];
     for node in nodes.iter().filter(|node| node.is_joined()) {
@@ -105,40 +102,6 @@ fn head(text: &mut String, forest: &Forest<'_>, width: usize) {
         x += 24;
     }
     let _ = writeln!(text, "<text class=\"small\" x=\"{}\" y=\"66\">hops</text>", width - MARGIN - 20);
-}
-
-fn legend(text: &mut String, has_diff: bool) {
-    // To the right of the transformer's line.
-    let mut x = 74;
-    let mut item = |text: &mut String, mark: String, name: &str| {
-        let _ = writeln!(
-            text,
-            "<g transform=\"translate({x} 84)\">{mark}<text class=\"dim\" x=\"16\" y=\"3.5\">{name}</text></g>"
-        );
-        x += 30 + name.len() * 6;
-    };
-    for quality in LinkQuality::ALL {
-        let name = format!("{} link", quality.name());
-        item(text, format!("<path class=\"link {}\" d=\"M0 0H12\"/>", quality.name()), &name);
-    }
-    item(text, "<path class=\"link unknown rf\" d=\"M0 0H12\"/><path class=\"node unknown alive\" d=\"M6 -4l4 4l-4 4l-4 -4z\"/>".into(), "RF");
-    for (presence, name) in [
-        (NodePresence::Alive, "heard within the hour"),
-        (NodePresence::Routed, "routed, not heard"),
-        (NodePresence::Lost, "lost"),
-    ] {
-        item(text, mark("unknown", presence, false, 6, 0), name);
-    }
-    for (sign, name) in [("c", "link cost"), ("q", "LQI"), ("0°", "phase against the coordinator's")] {
-        item(text, format!("<text class=\"dim\" x=\"0\" y=\"3.5\">{sign}</text>"), name);
-    }
-    if has_diff {
-        for change in [Change::Joined, Change::Lost, Change::Moved, Change::Worse, Change::Better] {
-            let mark =
-                format!("<rect class=\"change {}\" x=\"0\" y=\"-5\" width=\"12\" height=\"10\"/>", change.name());
-            item(text, mark, change.name());
-        }
-    }
 }
 
 /// One column: what hangs on what, then the nodes.
@@ -218,7 +181,8 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
         },
     };
     let is_rf = node.medium.as_deref() == Some("rf");
-    let quality = node.quality().name();
+    let is_out = node.out().is_some();
+    let quality = if is_out { "out" } else { node.quality().name() };
     let at = trunk(x, depth + 1);
     if let Some(change) = diff.and_then(|diff| diff.changes.get(node.eui64.as_str())) {
         let _ = writeln!(
@@ -233,25 +197,28 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
     }
     let _ = write!(text, "<g><title>{}</title>", escaped(&told(node, diff)));
     if depth > 0 {
-        let rf = if is_rf { " rf" } else { "" };
-        let _ = write!(text, "<path class=\"link {quality}{rf}\" d=\"M{} {y}H{at}\"/>", trunk(x, depth));
+        let line = match (node.untraced_hops(), is_rf) {
+            (Some(_), _) => " far",
+            (None, true) => " rf",
+            (None, false) => "",
+        };
+        let _ = write!(text, "<path class=\"link {quality}{line}\" d=\"M{} {y}H{at}\"/>", trunk(x, depth));
     }
-    let right = [node
-        .lqi
-        .or(node.lqi_forward)
-        .map(|lqi| format!("q{lqi}"))
-        .or_else(|| node.link_cost.map(|cost| format!("c{cost}")))]
-    .into_iter()
-    .chain([node.phase_deg.map(|degrees| format!("{degrees}°"))])
-    .flatten()
-    .collect::<Vec<_>>()
-    .join(" ");
+    let lqi = node.worse_lqi().map(|lqi| format!("q{lqi}"));
+    let link = match node.untraced_hops() {
+        Some(hops) => Some(format!("{hops} hops")),
+        None => lqi.or_else(|| node.link_cost.map(|cost| format!("c{cost}"))),
+    };
+    let silent = is_out.then(|| if node.outage.is_some() { "out" } else { "unreachable" }.to_owned());
+    let right = [silent, link, node.phase_deg.map(|degrees| format!("{degrees}°"))];
+    let right = right.into_iter().flatten().collect::<Vec<_>>().join(" ");
     let room = (x + COLUMN - 12 - (at + 7)) / GLYPH;
     let name = if node.meter.is_empty() { &node.eui64 } else { &node.meter };
     let name = cut(&printable(name), room.saturating_sub(short(node).len() + right.chars().count() + 2));
+    let name_is = if is_out { "dim silent" } else { "dim" };
     let _ = writeln!(
         text,
-        "{}<text x=\"{}\" y=\"{}\">{} <tspan class=\"dim\">{}</tspan></text><text class=\"dim right\" x=\"{}\" y=\"{}\">{right}</text></g>",
+        "{}<text x=\"{}\" y=\"{}\">{} <tspan class=\"{name_is}\">{}</tspan></text><text class=\"{name_is} right\" x=\"{}\" y=\"{}\">{right}</text></g>",
         mark(quality, node.presence, is_rf, at, y),
         at + 7,
         y + 3,
@@ -262,14 +229,20 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
     );
 }
 
-/// A disc for PLC, a diamond for RF; empty for who was not heard, a cross for who is not there.
-fn mark(quality: &str, presence: NodePresence, is_rf: bool, x: usize, y: usize) -> String {
+/// A disc for PLC, a diamond for RF; empty for who was not heard, a cross for who is not there, a cross in a ring for who
+/// is and does not answer.
+pub(super) fn mark(quality: &str, presence: NodePresence, is_rf: bool, x: usize, y: usize) -> String {
     let class = match presence {
         NodePresence::Alive => "alive",
         NodePresence::Routed => "routed",
         _ => "away",
     };
     match (presence, is_rf) {
+        (NodePresence::Alive | NodePresence::Routed, _) if quality == "out" => {
+            let (cross, ring) =
+                ("m-2.4 -2.4l4.8 4.8m0 -4.8l-4.8 4.8", "m-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0 -6.8 0");
+            format!("<path class=\"node out silent\" d=\"M{x} {y}{cross}M{x} {y}{ring}\"/>")
+        }
         (NodePresence::Alive | NodePresence::Routed, false) => {
             format!("<circle class=\"node {quality} {class}\" cx=\"{x}\" cy=\"{y}\" r=\"3.2\"/>")
         }
@@ -289,7 +262,7 @@ fn told(node: &TopologyNode, diff: Option<&Diff<'_>>) -> String {
     });
     [Some(format!("{} {}", node.eui64, node.meter).trim().to_owned()), Some(node.presence.name().to_owned())]
         .into_iter()
-        .chain([node.medium.clone(), link(node), far(node)])
+        .chain([node.out(), node.medium.clone(), link(node), far(node)])
         .chain([node.heard_ms.map(|heard_ms| format!("heard {}", utc(heard_ms))), change])
         .flatten()
         .collect::<Vec<_>>()
@@ -321,28 +294,11 @@ const LINES_OF_A_SMALL_COLUMN: usize = 40;
 /// Of a line.
 const ROW: usize = 14;
 /// The middle of the first line.
-const TOP: usize = 132;
+const TOP: usize = 166;
 /// Where the transformer's line goes along.
-const BUS: usize = 104;
+const BUS: usize = 136;
 const INDENT: usize = 12;
 /// Deeper nodes stand as far to the right as these.
 const INDENTED: usize = 12;
 /// A character is not wider.
 const GLYPH: usize = 6;
-
-const STYLE: &str = "\
-:root{--page:#fff;--ink:#1f2328;--dim:#656d76;--line:#8c959f;--good:#1a7f37;--fair:#9a6700;--weak:#cf222e;\
---unknown:#6e7781;--joined:#dafbe1;--lost:#ffebe9;--moved:#ddf4ff;--worse:#fff8c5;--better:#dafbe1}\
-@media(prefers-color-scheme:dark){:root{--page:#0d1117;--ink:#e6edf3;--dim:#8b949e;--line:#6e7681;--good:#3fb950;\
---fair:#d29922;--weak:#f85149;--unknown:#8b949e;--joined:#12361f;--lost:#4c1a1c;--moved:#0c2d4a;--worse:#3b2e04;\
---better:#12361f}}\
-.page{fill:var(--page)}text{font:10px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:var(--ink)}\
-.name{font-size:18px;font-weight:bold}.title{font-weight:bold}.dim{fill:var(--dim)}.right{text-anchor:end}\
-.small{font-size:9px;fill:var(--dim);text-anchor:middle}.bar{fill:var(--line)}\
-.transformer circle{fill:none;stroke:var(--ink);stroke-width:2}.trunk{fill:none;stroke:var(--line)}\
-.link{fill:none;stroke-width:2}.rf{stroke-dasharray:2 2}.node{stroke-width:1.5}.routed{fill:var(--page)}\
-.good{stroke:var(--good)}.fair{stroke:var(--fair)}.weak{stroke:var(--weak)}.unknown{stroke:var(--unknown)}\
-.alive.good{fill:var(--good)}.alive.fair{fill:var(--fair)}.alive.weak{fill:var(--weak)}\
-.alive.unknown{fill:var(--unknown)}.away{stroke:var(--weak);fill:none;stroke-width:2}\
-.change{stroke:var(--line);stroke-width:.5}.change.joined{fill:var(--joined)}.change.lost{fill:var(--lost)}\
-.change.moved{fill:var(--moved)}.change.worse{fill:var(--worse)}.change.better{fill:var(--better)}";

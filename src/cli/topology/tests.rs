@@ -12,6 +12,8 @@ fn node(number: u16, presence: NodePresence) -> NodeLine {
         short_addr: Some(format!("{number:04x}")),
         meter: format!("AMM-{number:08}"),
         presence,
+        outage: None,
+        is_unreachable: false,
         joined_ms: Some(0),
         heard_ms: Some(1_760_000_000_000),
         lqi: Some(60),
@@ -119,11 +121,12 @@ fn what_changed_is_told() {
     let (older, mut newer) = (street(), street());
     newer.nodes.retain(|node| node.short_addr.as_deref() != Some("0001"));
     newer.nodes[0].parent = Some("0011223344556677".into());
-    newer.nodes[1].link_cost = Some(12);
+    newer.nodes[1].link_cost = Some(13);
     newer.nodes[4].presence = NodePresence::Alive;
     let diff = Diff::new(&older, &newer);
     let changes: Vec<_> = diff.changes.values().copied().collect();
     assert_eq!(changes, [Change::Lost, Change::Moved, Change::Worse, Change::Joined]);
+    assert_eq!(newer.nodes[1].link_since(&older.nodes[2]), std::cmp::Ordering::Less);
     crate::cli::tests::golden("topology-diff.txt", &diff.text(&newer));
     assert_eq!(Diff::new(&older, &older).text(&older), "no change since 2025-10-09 08:53:20 UTC\n");
     let picture = svg::draw(&Forest::new(&newer), Some(&diff));
@@ -153,6 +156,147 @@ fn names_from_outside_are_text_in_the_picture() {
     street.nodes[0].meter = "\"&<b>\u{1b}[2J".into();
     let picture = svg::draw(&Forest::new(&street), None);
     assert!(!picture.contains("<script") && !picture.contains("<b>") && !picture.contains('\u{1b}'));
+}
+
+#[test]
+fn who_does_not_answer_is_shown_everywhere_and_counted() {
+    let mut lines =
+        vec![traced(1, 5, &[(1, 10, 0)]), traced(2, 5, &[(2, 9, 0)]), routed(3, 1, 3), node(4, NodePresence::Lost)];
+    lines[0].outage = Some("branch behind 0001".into());
+    lines[1].is_unreachable = true;
+    // Of who is not in the network, it is that.
+    lines[3].is_unreachable = true;
+    let (before, after) = (topology(&[routed(1, 1, 1), routed(2, 1, 2), routed(3, 1, 3)]), topology(&lines));
+    let forest = Forest::new(&after);
+    let text = tree::text(&forest);
+    assert!(text.contains("3 of 4 nodes joined, 2 of them not answering\n"), "{text}");
+    assert!(text.contains("AMM-00000001  routed, out: branch behind 0001, LQI 60 fair, 0°\n"), "{text}");
+    assert!(text.contains("AMM-00000002  routed, unreachable, LQI 60 fair, 0°\n"), "{text}");
+    let dot = tree::dot(&forest);
+    assert!(
+        dot.contains("2 of them not answering")
+            && dot.contains("out: branch behind 0001\", style=dashed, color=magenta"),
+        "{dot}"
+    );
+    assert_eq!(dot.matches("-> \"00112233aabb").count(), dot.matches("[color=").count());
+    assert_eq!(dot.matches("[color=magenta, style=solid").count(), 2);
+    let picture = svg::draw(&forest, None);
+    let rows: Vec<&str> = picture.lines().filter(|line| line.starts_with("<g><title>")).collect();
+    let is_out = |row: &&&str| row.contains("node out silent") && row.contains("link out") && !row.contains("fair");
+    // Only the title tells of the link as it was.
+    let drawn: Vec<String> = rows.iter().map(|row| row.split_once("</title>").unwrap().1.to_owned()).collect();
+    assert_eq!(drawn.iter().map(String::as_str).collect::<Vec<_>>().iter().filter(is_out).count(), 2, "{rows:?}");
+    assert!(rows[0].contains("out: branch behind 0001") && rows[1].contains(">unreachable q60 0°<"), "{rows:?}");
+    assert!(picture.contains("3 of 4 nodes joined, 2 of them not answering"));
+    let json = serde_json::to_value(&after).unwrap();
+    assert_eq!(
+        (&json["nodes"][0]["outage"], &json["nodes"][1]["is_unreachable"]),
+        (&"branch behind 0001".into(), &true.into())
+    );
+    let changes: Vec<_> = Diff::new(&before, &after).changes.values().copied().collect();
+    assert_eq!(changes, [Change::Out, Change::Out]);
+    let back: Vec<_> = Diff::new(&after, &before).changes.values().copied().collect();
+    assert_eq!(back, [Change::Back, Change::Back]);
+}
+
+/// How a link has changed that had these LQIs back and there, and cost, and has those.
+#[track_caller]
+fn link_since(
+    before: (Option<u8>, Option<u8>, Option<u8>),
+    now: (Option<u8>, Option<u8>, Option<u8>),
+    expected: std::cmp::Ordering,
+) {
+    let link = |(lqi, lqi_forward, link_cost)| {
+        let mut nodes = topology(&[routed(1, 1, 1)]).nodes;
+        crate::control::TopologyNode { lqi, lqi_forward, link_cost, ..nodes.remove(0) }
+    };
+    assert_eq!(link(now).link_since(&link(before)), expected, "{before:?} {now:?}");
+}
+
+#[test]
+fn a_link_has_changed_when_it_is_well_beyond_its_class() {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let lqi = |back: u8, there: u8| (Some(back), Some(there), None);
+    link_since(lqi(72, 90), lqi(60, 90), Equal);
+    link_since(lqi(72, 90), lqi(59, 90), Less);
+    link_since(lqi(90, 90), lqi(90, 59), Less);
+    link_since(lqi(59, 90), lqi(83, 90), Equal);
+    link_since(lqi(59, 90), lqi(84, 90), Greater);
+    link_since(lqi(52, 52), lqi(40, 52), Equal);
+    link_since(lqi(52, 52), lqi(39, 52), Less);
+    // Only what both know counts.
+    link_since((Some(90), None, None), lqi(90, 30), Equal);
+    link_since((Some(90), None, None), (None, None, Some(14)), Equal);
+    link_since((Some(90), None, Some(9)), (None, None, Some(14)), Less);
+    link_since((None, None, Some(9)), (Some(20), None, Some(14)), Less);
+    let cost = |cost| (None, None, Some(cost));
+    link_since(cost(10), cost(11), Equal);
+    link_since(cost(10), cost(12), Less);
+    link_since(cost(12), cost(11), Equal);
+    link_since(cost(12), cost(10), Greater);
+    link_since((None, None, None), cost(20), Equal);
+}
+
+#[test]
+fn the_label_of_a_link_has_the_lqi_that_its_colour_goes_by() {
+    let lines = [NodeLine { lqi: Some(90), lqi_forward: Some(60), ..routed(1, 1, 1) }];
+    let topology = topology(&lines);
+    let picture = svg::draw(&Forest::new(&topology), None);
+    let row = picture.lines().find(|line| line.starts_with("<g><title>")).unwrap();
+    assert!(row.contains("link fair") && row.contains(">q60<"), "{row}");
+    assert!(row.contains("LQI 60 there, 90 back, fair"), "{row}");
+    assert!(picture.contains("fair: LQI 52 to 71, else cost 11") && picture.contains("LQI, the worse of both ways"));
+}
+
+#[test]
+fn a_way_that_nobody_traced_looks_otherwise_and_says_how_long_it_is() {
+    let topology = topology(&[routed(1, 1, 1), routed(2, 2, 1), routed(3, 5, 1)]);
+    let forest = Forest::new(&topology);
+    let picture = svg::draw(&forest, None);
+    let rows: Vec<&str> = picture.lines().filter(|line| line.starts_with("<g><title>")).collect();
+    assert_eq!(rows.iter().map(|row| row.contains(" far\"")).collect::<Vec<_>>(), [false, false, true], "{rows:?}");
+    assert!(rows[2].contains(">5 hops<"), "{rows:?}");
+    let dot = tree::dot(&forest);
+    assert!(
+        dot.contains("style=dotted, label=\"5 hops, not traced\"") && dot.contains("nodes between were not traced"),
+        "{dot}"
+    );
+}
+
+#[test]
+fn a_node_has_the_name_that_the_configuration_gives_its_meter() {
+    let configured = Some("4d4d4d0000bc614e".to_owned());
+    let topology = topology(&[
+        NodeLine { meter: String::new(), electricity_meter: configured.clone(), ..routed(1, 1, 1) },
+        NodeLine { electricity_meter: configured, ..routed(2, 1, 2) },
+        NodeLine { meter: String::new(), ..routed(3, 1, 3) },
+    ]);
+    let names: Vec<&str> = topology.nodes.iter().map(|node| node.meter.as_str()).collect();
+    assert_eq!(names, ["4d4d4d0000bc614e", "AMM-00000002", ""]);
+    let forest = Forest::new(&topology);
+    let dot = tree::dot(&forest);
+    assert!(dot.contains("\"0001 4d4d4d0000bc614e\\nalive\"") && dot.contains("\"0003\\nalive\""), "{dot}");
+    assert!(tree::text(&forest).contains("4d4d4d0000bc614e") && svg::draw(&forest, None).contains("4d4d4d0000bc614e"));
+}
+
+#[test]
+fn hops_that_a_modem_does_not_count_are_those_of_the_path() {
+    let street = topology(&[
+        NodeLine { hops: Some(0), ..traced(2, 5, &[(1, 10, 0), (2, 10, 0)]) },
+        NodeLine { hops: Some(0), ..routed(1, 0, 1) },
+        routed(3, 0, 1),
+    ]);
+    assert_eq!(street.nodes.iter().map(|node| node.hops).collect::<Vec<_>>(), [Some(2), Some(1), None]);
+}
+
+#[test]
+fn the_picture_has_its_colours_for_who_knows_no_variables() {
+    let picture = svg::draw(&Forest::new(&street()), None);
+    assert!(!picture.contains("var("));
+    let (light, dark) = picture.split_once("@media(prefers-color-scheme:dark){").unwrap();
+    for rule in [".page,.routed{fill:", "text{fill:", ".good{stroke:", ".out{stroke:"] {
+        assert!(light.contains(rule) && dark.contains(rule), "{rule}");
+    }
 }
 
 /// Where marks are drawn.

@@ -3,21 +3,19 @@
 use std::fmt::Write;
 
 use super::forest::Forest;
-use crate::cli::text::{counted, printable, utc};
+use crate::cli::text::{printable, utc};
 use crate::control::{LinkQuality, NodePresence, Topology, TopologyNode};
 
 /// One line a node.
 pub(super) fn text(forest: &Forest<'_>) -> String {
-    let Topology { network, pan_id, coordinator, at_ms, nodes } = forest.topology;
-    let joined = nodes.iter().filter(|node| node.is_joined()).count();
+    let Topology { network, pan_id, coordinator, at_ms, .. } = forest.topology;
     let mut text = format!(
-        "{}  pan {}  coordinator {}  {}\n{} of {} joined\n",
+        "{}  pan {}  coordinator {}  {}\n{}\n",
         printable(network),
         printable(pan_id),
         printable(coordinator),
         utc(*at_ms),
-        joined,
-        counted(nodes.len() as u64, "node"),
+        forest.counts(),
     );
     for twig in &forest.tree {
         let (last, above) = twig.more.split_last().map_or((&false, [].as_slice()), |(last, above)| (last, above));
@@ -41,6 +39,8 @@ pub(super) fn text(forest: &Forest<'_>) -> String {
 pub(super) fn dot(forest: &Forest<'_>) -> String {
     let Topology { network, pan_id, coordinator, .. } = forest.topology;
     let mut text = format!("digraph {} {{\n  rankdir=LR; node [shape=box, fontname=monospace];\n", quoted(network));
+    let legend = format!("{}\n{DOT_LEGEND}", forest.counts());
+    let _ = writeln!(text, "  label={}; labelloc=t;", quoted(&legend));
     let _ = writeln!(
         text,
         "  {} [label={}, shape=house];",
@@ -53,20 +53,28 @@ pub(super) fn dot(forest: &Forest<'_>) -> String {
             NodePresence::Routed => "dashed",
             _ => "dotted",
         };
-        let label = format!("{} {}\n{}", short(node), node.meter, node.presence.name());
-        let _ = writeln!(text, "  {} [label={}, style={style}];", quoted(&node.eui64), quoted(label.trim()));
+        let name = format!("{} {}", short(node), node.meter);
+        let out = node.out().map_or_else(String::new, |why| format!("\n{why}"));
+        let label = format!("{}\n{}{out}", name.trim(), node.presence.name());
+        let colour = if out.is_empty() { "" } else { ", color=magenta, fontcolor=magenta" };
+        let _ = writeln!(text, "  {} [label={}, style={style}{colour}];", quoted(&node.eui64), quoted(&label));
     }
     for twig in &forest.tree {
         let node = twig.node;
         let before = twig.parent.and_then(|parent| forest.tree.get(parent)).map_or(coordinator, |p| &p.node.eui64);
-        let style = if node.medium.as_deref() == Some("rf") { "dashed" } else { "solid" };
+        let style = match (node.untraced_hops(), node.medium.as_deref()) {
+            (Some(_), _) => "dotted",
+            (None, Some("rf")) => "dashed",
+            (None, _) => "solid",
+        };
+        let colour = if node.out().is_some() { "magenta" } else { colour(node.quality()) };
+        let label = [node.link_cost.map(|cost| cost.to_string()), far(node)];
         let _ = writeln!(
             text,
-            "  {} -> {} [color={}, style={style}, label={}];",
+            "  {} -> {} [color={colour}, style={style}, label={}];",
             quoted(before),
             quoted(&node.eui64),
-            colour(node.quality()),
-            quoted(&node.link_cost.map_or_else(String::new, |cost| cost.to_string())),
+            quoted(&label.into_iter().flatten().collect::<Vec<_>>().join("\n")),
         );
     }
     text.push_str("}\n");
@@ -80,6 +88,7 @@ fn said(node: &TopologyNode) -> String {
     if node.presence != NodePresence::Alive {
         words.push(node.presence.name().to_owned());
     }
+    words.extend(node.out());
     words.extend(node.medium.clone().filter(|medium| medium == "rf"));
     words.extend(link(node));
     words.extend(node.phase_deg.map(|degrees| format!("{degrees}°")));
@@ -101,13 +110,15 @@ pub(super) fn link(node: &TopologyNode) -> Option<String> {
 
 /// Nodes on the way that nobody has traced.
 pub(super) fn far(node: &TopologyNode) -> Option<String> {
-    let is_route = node.parent_from == Some(crate::control::ParentFrom::Route);
-    node.hops.filter(|hops| is_route && *hops > 2).map(|hops| format!("{hops} hops, not traced"))
+    node.untraced_hops().map(|hops| format!("{hops} hops, not traced"))
 }
 
 pub(super) fn short(node: &TopologyNode) -> &str {
     node.short_addr.as_deref().unwrap_or("----")
 }
+
+const DOT_LEGEND: &str = "links: green good, orange fair, red weak, gray unknown; dashed RF; \
+    dotted: the nodes between were not traced\nmagenta: does not answer";
 
 const fn colour(quality: LinkQuality) -> &'static str {
     match quality {
