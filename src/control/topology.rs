@@ -107,7 +107,8 @@ impl Topology {
                     link_cost: step.map(|step| step.hop.link_cost),
                     phase_deg: step.map(|step| step.phase_deg),
                     lqi: node.lqi.filter(|_| is_next),
-                    lqi_forward: node.lqi_forward,
+                    // Who is in hearing of the coordinator, and not next to it, is reached over another link.
+                    lqi_forward: node.lqi_forward.filter(|_| is_next),
                     parent,
                     parent_from,
                     eui64: node.eui64.clone(),

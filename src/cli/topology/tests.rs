@@ -249,6 +249,14 @@ fn the_label_of_a_link_has_the_lqi_that_its_colour_goes_by() {
 }
 
 #[test]
+fn what_the_coordinator_hears_of_a_node_behind_another_is_not_of_its_link() {
+    let heard = |line: NodeLine| NodeLine { lqi: Some(40), lqi_forward: Some(30), ..line };
+    let street = topology(&[routed(1, 1, 1), heard(traced(2, 5, &[(1, 10, 0), (2, 9, 0)])), heard(routed(3, 2, 1))]);
+    let links = street.nodes.iter().skip(1).map(|node| (node.worse_lqi(), node.quality()));
+    assert_eq!(links.collect::<Vec<_>>(), [(None, LinkQuality::Good), (None, LinkQuality::Unknown)]);
+}
+
+#[test]
 fn a_way_that_nobody_traced_looks_otherwise_and_says_how_long_it_is() {
     let topology = topology(&[routed(1, 1, 1), routed(2, 2, 1), routed(3, 5, 1)]);
     let forest = Forest::new(&topology);
