@@ -150,7 +150,7 @@ impl TopologyNode {
         let worse = ways.into_iter().flatten().reduce(|one, other| (one.0.min(other.0), one.1.min(other.1)));
         let is_by_cost = before.worse_lqi().is_none() || self.worse_lqi().is_none();
         let by_cost = || both(before.link_cost, self.link_cost).filter(|_| is_by_cost);
-        match (worse, by_cost()) {
+        let since = match (worse, by_cost()) {
             (Some((then, now)), _) => {
                 let class = LinkQuality::of_lqi(then);
                 let (low, high) = (now.saturating_sub(LQI_MARGIN), now.saturating_add(LQI_MARGIN));
@@ -162,7 +162,9 @@ impl TopologyNode {
                 leaves(class, LinkQuality::of_cost(low), LinkQuality::of_cost(high))
             }
             (None, None) => Ordering::Equal,
-        }
+        };
+        // A way that was not known before may have changed the class the other way.
+        if since == before.quality().cmp(&self.quality()) { since } else { Ordering::Equal }
     }
 
     /// It belongs to the network and does not answer: why.

@@ -229,6 +229,7 @@ fn a_link_has_changed_when_it_is_well_beyond_its_class() {
     link_since((Some(90), None, None), (None, None, Some(14)), Equal);
     link_since((Some(90), None, Some(9)), (None, None, Some(14)), Less);
     link_since((None, None, Some(9)), (Some(20), None, Some(14)), Less);
+    link_since((None, Some(67), None), lqi(51, 89), Equal);
     let cost = |cost| (None, None, Some(cost));
     link_since(cost(10), cost(11), Equal);
     link_since(cost(10), cost(12), Less);
