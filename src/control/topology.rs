@@ -69,6 +69,8 @@ pub enum ParentFrom {
     Path,
     /// From the routing table: the parent is the first hop to it, and more nodes may stand between.
     Route,
+    /// From the routing table as it was: who does not answer any more has lost its row since.
+    Earlier,
 }
 
 /// How good a link is: by its LQI or, where that is not known, by its cost.
@@ -171,6 +173,11 @@ impl TopologyNode {
     pub fn out(&self) -> Option<String> {
         let why = self.outage.as_ref().map(|scope| format!("out: {scope}"));
         why.or_else(|| self.is_unreachable.then(|| "unreachable".to_owned())).filter(|_| self.is_joined())
+    }
+
+    /// Of its way not every hop is known, or not as it is now.
+    pub fn is_way_vague(&self) -> bool {
+        self.untraced_hops().is_some() || self.parent_from == Some(ParentFrom::Earlier)
     }
 
     /// Hops to a node of whose way only the first one is known, where there are nodes between that and it.
@@ -292,7 +299,15 @@ fn first_hop(node: &NodeLine, by_short: &BTreeMap<String, String>, coordinator: 
     if node.hops == Some(1) || next_hop.is_some() && next_hop == node.short_addr.as_ref() {
         return Some((coordinator.to_owned(), ParentFrom::Route));
     }
-    by_short.get(next_hop?).map(|eui64| (eui64.clone(), ParentFrom::Route))
+    if let Some(next_hop) = next_hop {
+        return by_short.get(next_hop).map(|eui64| (eui64.clone(), ParentFrom::Route));
+    }
+    let is_away = node.outage.is_some() || node.is_unreachable || node.presence == NodePresence::Lost;
+    let last = &node.parents.last().filter(|_| is_away)?.next_hop;
+    match Some(last) == node.short_addr.as_ref() {
+        true => Some((coordinator.to_owned(), ParentFrom::Earlier)),
+        false => by_short.get(last).map(|eui64| (eui64.clone(), ParentFrom::Earlier)),
+    }
 }
 
 /// Paths of different times can contradict each other: who stands on a circle goes by the routing table, or nowhere.

@@ -15,7 +15,11 @@ pub(super) fn draw(text: &mut String, has_diff: bool) {
     }
     let diamond = "<path class=\"link unknown rf\" d=\"M0 0H12\"/><path class=\"node unknown alive\" d=\"M6 -4l4 4l-4 4l-4 -4z\"/>";
     links.item(text, diamond, "RF");
-    links.item(text, "<path class=\"link unknown far\" d=\"M0 0H12\"/>", "so many hops, those between not traced");
+    links.item(
+        text,
+        "<path class=\"link unknown far\" d=\"M0 0H12\"/>",
+        "so many hops, those between not traced, or the way as it was",
+    );
     let mut nodes = Row::new(98);
     for (quality, presence, name) in [
         ("unknown", NodePresence::Alive, "heard within the hour"),

@@ -197,10 +197,10 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
     }
     let _ = write!(text, "<g><title>{}</title>", escaped(&told(node, diff)));
     if depth > 0 {
-        let line = match (node.untraced_hops(), is_rf) {
-            (Some(_), _) => " far",
-            (None, true) => " rf",
-            (None, false) => "",
+        let line = match is_rf {
+            _ if node.is_way_vague() => " far",
+            true => " rf",
+            false => "",
         };
         let _ = write!(text, "<path class=\"link {quality}{line}\" d=\"M{} {y}H{at}\"/>", trunk(x, depth));
     }

@@ -273,6 +273,27 @@ fn a_way_that_nobody_traced_looks_otherwise_and_says_how_long_it_is() {
 }
 
 #[test]
+fn who_does_not_answer_stands_where_it_was_though_its_route_is_gone() {
+    use crate::control::ParentLine;
+    let parents = vec![ParentLine { since_ms: 1, next_hop: "0001".into() }];
+    let gone = |number, presence| NodeLine { parents: parents.clone(), ..node(number, presence) };
+    let topology = topology(&[
+        routed(1, 1, 1),
+        NodeLine { outage: Some("branch behind 0001".into()), ..gone(2, NodePresence::Routed) },
+        gone(3, NodePresence::Lost),
+        gone(4, NodePresence::Alive),
+    ]);
+    let first = "00112233aabb0001";
+    parent(&topology, 2, Some((first, ParentFrom::Earlier)));
+    parent(&topology, 3, Some((first, ParentFrom::Earlier)));
+    parent(&topology, 4, None);
+    let forest = Forest::new(&topology);
+    assert!(tree::text(&forest).contains("out: branch behind 0001, way as it was\n"), "{}", tree::text(&forest));
+    assert!(svg::draw(&forest, None).contains("link out far"));
+    assert!(tree::dot(&forest).contains("color=magenta, style=dotted"));
+}
+
+#[test]
 fn a_node_has_the_name_that_the_configuration_gives_its_meter() {
     let configured = Some("4d4d4d0000bc614e".to_owned());
     let topology = topology(&[

@@ -62,10 +62,10 @@ pub(super) fn dot(forest: &Forest<'_>) -> String {
     for twig in &forest.tree {
         let node = twig.node;
         let before = twig.parent.and_then(|parent| forest.tree.get(parent)).map_or(coordinator, |p| &p.node.eui64);
-        let style = match (node.untraced_hops(), node.medium.as_deref()) {
-            (Some(_), _) => "dotted",
-            (None, Some("rf")) => "dashed",
-            (None, _) => "solid",
+        let style = match node.medium.as_deref() {
+            _ if node.is_way_vague() => "dotted",
+            Some("rf") => "dashed",
+            _ => "solid",
         };
         let colour = if node.out().is_some() { "magenta" } else { colour(node.quality()) };
         let label = [node.link_cost.map(|cost| cost.to_string()), far(node)];
@@ -110,7 +110,8 @@ pub(super) fn link(node: &TopologyNode) -> Option<String> {
 
 /// Nodes on the way that nobody has traced.
 pub(super) fn far(node: &TopologyNode) -> Option<String> {
-    node.untraced_hops().map(|hops| format!("{hops} hops, not traced"))
+    let earlier = node.is_way_vague().then(|| "way as it was".to_owned());
+    node.untraced_hops().map(|hops| format!("{hops} hops, not traced")).or(earlier)
 }
 
 pub(super) fn short(node: &TopologyNode) -> &str {
@@ -118,7 +119,7 @@ pub(super) fn short(node: &TopologyNode) -> &str {
 }
 
 const DOT_LEGEND: &str = "links: green good, orange fair, red weak, gray unknown; dashed RF; \
-    dotted: the nodes between were not traced\nmagenta: does not answer";
+    dotted: the nodes between were not traced, or the way is as it was\nmagenta: does not answer";
 
 const fn colour(quality: LinkQuality) -> &'static str {
     match quality {
