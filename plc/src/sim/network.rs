@@ -360,7 +360,7 @@ impl Modem {
         let Some(network) = &mut self.network else { return false };
         if let Some(((dest, next), row)) = route {
             let medium = if row.medium == Some(1) { Medium::Rf } else { Medium::Plc };
-            network.world.write_route(dest, next, medium, row.valid_time);
+            network.world.write_route(dest, &Way::from(&row), next, medium, row.valid_time);
         }
         banned.into_iter().for_each(|node| network.world.blacklist(node));
         route.is_some()

@@ -261,7 +261,8 @@ impl<P: Poller> Drive<P> {
             match self.world.run(wakes) {
                 None if wakes == until => return None,
                 None => self.poller.handle_timeout(self.now()),
-                Some(Output::Joined { .. } | Output::Hosted(_)) => {}
+                Some(Output::Joined { node, .. }) => self.joined(node),
+                Some(Output::Hosted(_)) => {}
                 Some(Output::Discovered { node, is_found, .. }) => {
                     let (now, both) = (self.now(), self.both());
                     let Some(host) = &mut self.host else { continue };
@@ -328,6 +329,14 @@ impl<P: Poller> Drive<P> {
         }
     }
 
+    /// Somebody is back of whom something is wanted: what did not work before may work now.
+    fn joined(&mut self, node: NodeNo) {
+        if self.wanted.values().any(|wanted| wanted.node == node) {
+            self.host.iter_mut().for_each(|host| host.joined(node as u16));
+            self.poller.heard(identity(node as u32).0, self.now());
+        }
+    }
+
     /// When those were asked on demand who have not answered.
     pub(crate) fn waited_for(&self) -> impl Iterator<Item = Micros> {
         let open = self.wanted.values().filter(|wanted| wanted.priority == Priority::OnDemand);
@@ -354,13 +363,13 @@ impl<P: Poller> Drive<P> {
                 Action::PutBack { node, way } => {
                     let medium = if way.medium == Some(route::Medium::Rf) { Medium::Rf } else { Medium::Plc };
                     let minutes = host.limits().route_minutes();
-                    self.world.write_route(node.into(), way.next_hop.into(), medium, minutes);
+                    self.world.write_route(node.into(), &way, way.next_hop.into(), medium, minutes);
                 }
                 Action::Check { node } => {
                     let tag = ECHOES + u64::from(node);
                     self.world.request(node.into(), Request { tag, octets: ECHO, answer: ECHO, discovers: false });
                 }
-                Action::Trace { .. } | Action::Pin { .. } => {}
+                Action::Trace { .. } | Action::Pin { .. } | Action::Detour { .. } => {}
             }
         }
         while host.poll_change().is_some() {}

@@ -2,7 +2,7 @@
 //! and costs its airtime; what a coordinator's modem knows can be asked.
 
 use super::join::Join;
-use super::message::{Data, Load, NodeNo, Parcel};
+use super::message::{Data, Load, NodeNo, Parcel, Rank};
 use super::options::Options;
 use super::phy::{Medium, Micros};
 use super::route::{MEDIA, Route};
@@ -95,11 +95,12 @@ impl World {
     }
 
     /// Puts a route into the coordinator's table: it is held by who wrote it.
-    pub fn write_route(&mut self, dest: NodeNo, next: NodeNo, medium: Medium, minutes: u16) {
+    pub fn write_route(&mut self, dest: NodeNo, way: &Way, next: NodeNo, medium: Medium, minutes: u16) {
         let now = self.now;
         let channel = self.channels.iter().position(|channel| channel.medium == medium);
         if let (Some(channel), true) = (channel, dest < self.nodes.len() && next < self.nodes.len()) {
-            self.node(0).table.write(dest, (next, channel), Micros::from(minutes), now);
+            let rank = Rank { weak: way.weak_links, cost: way.cost, hops: way.hops };
+            self.node(0).table.write(dest, (next, channel), rank, Micros::from(minutes), now);
         }
     }
 

@@ -110,11 +110,10 @@ impl Table {
         self.routes.insert(dest, Route { next, medium, rank, sequence, until: now + self.ttl, is_confirmed });
     }
 
-    /// Takes a route that is not to be doubted, whatever is known.
-    pub(super) fn write(&mut self, dest: NodeNo, (next, medium): (NodeNo, usize), minutes: Micros, now: Micros) {
-        let known = self.routes.get(&dest);
-        let (rank, sequence) = known.map_or((Rank::default(), 0), |route| (route.rank, route.sequence));
-        let until = now + minutes * 60_000_000;
+    /// Takes a route that is not to be doubted, whatever is known, as long as its row says.
+    pub(super) fn write(&mut self, dest: NodeNo, hop: (NodeNo, usize), rank: Rank, minutes: Micros, now: Micros) {
+        let sequence = self.routes.get(&dest).map_or(0, |route| route.sequence);
+        let ((next, medium), until) = (hop, now + minutes * 60_000_000);
         self.routes.insert(dest, Route { next, medium, rank, sequence, until, is_confirmed: true });
     }
 

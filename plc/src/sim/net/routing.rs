@@ -90,8 +90,11 @@ impl World {
                 table.forget(reply.origin);
             }
             Message::RouteRequest(request) if frame.to.is_some() && !is_sent => {
-                // The route it was sent along is none.
-                self.node(node).table.forget(request.dest);
+                // The route it was sent along is none: it goes to all, a relay's too, whose turn was used up by that.
+                let there = self.node(node);
+                there.table.forget(request.dest);
+                let channels = std::array::from_fn(|channel| there.macs.get(channel).is_some_and(|mac| mac.is_there));
+                there.table.defer(request.origin, request.sequence, channels);
                 self.broadcast(node, Message::RouteRequest(RouteRequest { is_unicast: false, ..request }));
             }
             Message::Bootstrap(said) => self.bootstrap_sent(node, said, is_sent),

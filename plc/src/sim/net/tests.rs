@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::join::Join;
 use super::message::{Bootstrap, Data, Load, Message, Rank, RouteRequest};
 use super::*;
+use crate::route::Way;
 use crate::sim::Random;
 
 const MINUTE: Micros = 60_000_000;
@@ -247,8 +248,11 @@ fn hybrid(there: Medium, back: usize) -> World {
     let mut world = World::new(site, options);
     assert_eq!(world.commission(), 3);
     assert!(world.near(Medium::Plc).chain(world.near(Medium::Rf)).filter(|step| step.from == 1).count() == 2);
-    world.write_route(1, 1, there, 60);
-    world.node(1).table.write(0, (0, back), 60, 0);
+    let way = Way { next_hop: 1, hops: 1, cost: 10, weak_links: 0, medium: None };
+    world.write_route(1, &way, 1, there, 60);
+    assert_eq!(world.way(1).map(|way| (way.hops, way.cost)), Some((1, 10)), "as its row says");
+    let rank = Rank { weak: 0, cost: 10, hops: 1 };
+    world.node(1).table.write(0, (0, back), rank, 60, 0);
     world
 }
 
