@@ -15,6 +15,8 @@
 #                                     and WHO reads: scheduler, hosted, watched, naive, alike, idle (nobody but one on
 #                                     demand every five minutes)
 #   tests/netsim-long.sh outages      after how long they are named: SIZE (400), SEEDS (4)
+#   tests/netsim-long.sh days         three days with meters that lose their power: who is read the same day and in 72 h: SIZE
+#                                     (1,000), SEEDS (2), BROKEN (of a thousand meters so many a day for ever, 0)
 #   tests/netsim-long.sh storm        SEEDS (3): more at once until fewer are read for it
 #   tests/netsim-long.sh decimated    a tenth of the relays is gone: SIZE (500), SEEDS (2)
 #   tests/netsim-long.sh hour         what one hour of SIZE (2,000) meters costs of the processor
@@ -33,6 +35,7 @@ case "${1:-seeds}" in
     pair) SIZE="${SIZE:-1000}" SEEDS="${SEEDS:-1}" run the_scheduler_and_one_by_one ;;
     outages) run outages_are_named ;;
     decimated) run within_two_periods ;;
+    days) run meters_are_read_day_after_day ;;
     storm) run a_naive_poller_near_capacity ;;
     hour)
         run each_golden_row >/dev/null 2>&1 || true

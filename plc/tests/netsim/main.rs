@@ -2,6 +2,7 @@
 //! requests is. The figures are compared with `golden.txt`; `tests/netsim-long.sh` prints the large ones and those of
 //! many seeds. They are outputs of a model: a change of them is looked at, a ratio of two of them means something.
 
+mod days;
 mod demand;
 mod drive;
 mod ground;
@@ -68,7 +69,10 @@ impl Case {
 
     /// Formed long ago, with what a host that looks after routes sets in the coordinator of a dense network.
     fn hosted(self) -> World {
-        let options = self.options(Flood::default());
+        self.hosted_with(self.options(Flood::default()))
+    }
+
+    fn hosted_with(self, options: Options) -> World {
         let options = Options { route_ttl: (24 * HOUR, options.route_ttl.1), ..options };
         let mut world = World::new(self.ground.site(self.seed), options);
         world.commission();
