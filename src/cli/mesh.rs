@@ -195,8 +195,12 @@ fn print(status: &MeshStatus, now: i64) -> String {
     }
     let routes = &status.routes;
     if routes.changes > 0 {
-        let held = if routes.held > 0 { format!(", {} held", routes.held) } else { String::new() };
-        items.row(["routes".into(), format!("{} bad{held}, {}", routes.faulty, counted(routes.changes, "change"))]);
+        let [held, banned] = [(routes.held, "held"), (routes.blacklisted, "blacklisted")]
+            .map(|(count, word)| if count > 0 { format!(", {count} {word}") } else { String::new() });
+        items.row([
+            "routes".into(),
+            format!("{} bad{held}{banned}, {}", routes.faulty, counted(routes.changes, "change")),
+        ]);
         let done = format!(
             "{} of {} found, {}",
             routes.found,

@@ -48,7 +48,8 @@ enum Verb {
     },
     /// Have the modem find a new route to a node
     ///
-    /// A search goes through the whole network: it costs airtime everywhere.
+    /// A search goes through the whole network: it costs airtime everywhere. What the modem finds over a blacklisted
+    /// neighbour all the same is put onto another way, where one is known.
     Refresh {
         /// EUI-64, short address, or the name of its meter
         node: String,
@@ -68,20 +69,24 @@ enum Verb {
         common: Common,
     },
     /// Let the modem choose the route to a node again
+    ///
+    /// Nothing is looked for on that account: the route stays as it is until it changes.
     Release {
         /// EUI-64, short address, or the name of its meter
         node: String,
         #[command(flatten)]
         common: Common,
     },
-    /// Let no route of the coordinator go over a neighbour, or let it again
+    /// Let no route of the coordinator go over a neighbour, or let it again; without one, tell those that are
     ///
-    /// The neighbour is put on the modem's blacklist, where the modem lets that be written.
+    /// The neighbour is put on the modem's blacklist, where the modem lets that be written: requests for routes that come
+    /// from it are dropped then, and no more than that. So routes over it are put onto another way that their node was
+    /// reached by before; where none is known, or it loses more than it carries, they stay, as any way is better than none.
     Blacklist {
         /// EUI-64, short address, or the name of its meter
-        node: String,
+        node: Option<String>,
         /// Take it from the blacklist
-        #[arg(long)]
+        #[arg(long, requires = "node")]
         remove: bool,
         #[command(flatten)]
         common: Common,
@@ -114,18 +119,31 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             }
         }
         Verb::Refresh { node, common } => {
-            done(&common, MeshAsk::Refresh { node }, |node| format!("a route to {node} was found"), out)?;
+            let said = common.ask(MeshAsk::Refresh { node })?;
+            match common.json {
+                true => out.json(&said)?,
+                false => out.line(found(&said).ok_or_else(strange)?)?,
+            }
         }
         Verb::Pin { node, next_hop, common } => {
             done(&common, MeshAsk::Pin { node, next_hop }, |node| format!("the route to {node} is held"), out)?;
         }
         Verb::Release { node, common } => {
-            done(&common, MeshAsk::Release { node }, |node| format!("the modem chooses the route to {node}"), out)?;
+            done(
+                &common,
+                MeshAsk::Release { node },
+                |node| format!("the modem chooses the route to {node}, which stays until it changes"),
+                out,
+            )?;
         }
-        Verb::Blacklist { node, remove, common } => {
-            let may = if remove { "may go" } else { "does not go" };
+        Verb::Blacklist { node: None, common, .. } => blacklisted(&common, out)?,
+        Verb::Blacklist { node: Some(node), remove, common } => {
             let ask = MeshAsk::Blacklist { node, is_blacklisted: !remove };
-            done(&common, ask, |node| format!("a new route {may} over {node}"), out)?;
+            let words = |node: &str| match remove {
+                true => format!("routes may go over {node}"),
+                false => format!("{node} is blacklisted: routes over it are put onto others, where others are known"),
+            };
+            done(&common, ask, words, out)?;
         }
     }
     Ok(Exit::Done)
@@ -139,6 +157,38 @@ fn done(common: &Common, ask: MeshAsk, words: impl Fn(&str) -> String, out: &mut
         true => out.json(&said)?,
         false => out.line(words(node))?,
     }
+    Ok(())
+}
+
+/// What came of a search; None where that was not asked.
+fn found(said: &MeshSaid) -> Option<String> {
+    let MeshSaid::Found { node, next_hop, hops, is_blacklisted, detour } = said else { return None };
+    let over = match (next_hop, hops) {
+        (Some(next_hop), Some(hops)) => format!(": over {next_hop}, {}", counted(u64::from(*hops), "hop")),
+        _ => String::new(),
+    };
+    let instead = match (is_blacklisted, detour) {
+        (false, _) => String::new(),
+        (true, Some(next_hop)) => format!("; that is blacklisted: the route is put over {next_hop}, as it was before"),
+        (true, None) => "; that is blacklisted, but no other way is known".to_owned(),
+    };
+    Some(format!("a route to {node} was found{over}{instead}"))
+}
+
+fn blacklisted(common: &Common, out: &mut Out) -> Result<(), Failure> {
+    let MeshSaid::Nodes { mut nodes } = common.ask(MeshAsk::Nodes)? else { return Err(strange()) };
+    nodes.retain(|node| node.is_blacklisted);
+    if common.json {
+        return nodes.iter().try_for_each(|node| out.json(node));
+    }
+    let mut table = Table::new(&["short", "node", "meter"]);
+    for node in &nodes {
+        table.row([node.short_addr.clone().unwrap_or_else(|| "-".into()), node.eui64.clone(), printable(&node.meter)]);
+    }
+    if !nodes.is_empty() {
+        out.text(table.text())?;
+    }
+    eprintln!("{} blacklisted", counted(nodes.len() as u64, "node"));
     Ok(())
 }
 
@@ -209,7 +259,8 @@ fn why(why: &str) -> &str {
         "circular" => "it went round",
         "weak" => "weak links, and requests lost",
         "flapping" => "it changed too often",
-        "asked" => "somebody wanted it",
+        "asked" => "an operator wanted it",
+        "started" => "the modem was started anew",
         other => other,
     }
 }

@@ -127,6 +127,14 @@ pub enum MeshSaid {
     Done {
         node: String,
     },
+    /// A route was found, over this neighbour; which way it is put instead where nobody is to go over that.
+    Found {
+        node: String,
+        next_hop: Option<String>,
+        hops: Option<u8>,
+        is_blacklisted: bool,
+        detour: Option<String>,
+    },
     RekeyBegun {
         generation: u32,
         nodes: usize,
@@ -283,6 +291,9 @@ pub struct NodeLine {
     /// What is wrong with its route: `no-route`, `no-answer`, `circular`, `weak` or `flapping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// No route of the coordinator is to go over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_blacklisted: bool,
 }
 
 /// The route to a node went this way from then on.

@@ -9,6 +9,9 @@ pub struct RouteCounts {
     pub faulty: usize,
     /// Routes that go where somebody wants them.
     pub held: usize,
+    /// Neighbours that no route is to go over.
+    #[serde(default)]
+    pub blacklisted: usize,
     pub changes: u64,
     /// Searches that the unit began, and those that found somebody.
     pub searches: u64,
@@ -62,7 +65,8 @@ pub struct ChangeLine {
     pub at_ms: i64,
     /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted` or `allowed`.
     pub what: String,
-    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping` or `asked`.
+    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping`, `asked` or
+    /// `started`.
     pub why: String,
     pub next_hop: Option<String>,
     /// Of the way, or of the search at most.

@@ -193,6 +193,7 @@ impl Mesh {
             traced_ms: trace.map(|(traced_ms, _)| traced_ms),
             path: trace.iter().flat_map(|(_, links)| *links).map(hop_line).collect(),
             fault: member.and_then(|member| routes.fault(member.short_addr)).map(|why| why.name().to_owned()),
+            is_blacklisted: member.is_some_and(|member| routes.is_blacklisted(member.short_addr)),
         }
     }
 
@@ -257,7 +258,7 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
         hops: way.map(|way| way.hops),
         fault: routes.fault(node).map(|why| why.name().to_owned()),
         held: routes.pin(node).map(short),
-        is_blacklisted: routes.blacklist().any(|other| other == node),
+        is_blacklisted: routes.is_blacklisted(node),
         alternates: alternates.collect(),
         changes: routes.history(node).map(change).collect(),
     }

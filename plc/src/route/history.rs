@@ -58,10 +58,12 @@ pub enum Why {
     Flapping,
     /// Somebody at the desk wanted it.
     Asked,
+    /// The modem was started anew, and had forgotten it.
+    Started,
 }
 
 impl Why {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Modem,
         Self::Joined,
         Self::Left,
@@ -72,6 +74,7 @@ impl Why {
         Self::Weak,
         Self::Flapping,
         Self::Asked,
+        Self::Started,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -86,6 +89,7 @@ impl Why {
             Self::Weak => "weak",
             Self::Flapping => "flapping",
             Self::Asked => "asked",
+            Self::Started => "started",
         }
     }
 }
@@ -191,6 +195,6 @@ mod tests {
             }
         }
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 10, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 11, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }
 }

@@ -50,6 +50,8 @@ pub enum Action {
     Pin { node: u16, way: Way },
     /// The same for a row that the modem has dropped: what disturbed the first hop may be over.
     PutBack { node: u16, way: Way },
+    /// The same in place of a row whose first hop is blacklisted.
+    Detour { node: u16, way: Way },
 }
 
 /// What is new, of which node.
@@ -83,6 +85,8 @@ pub struct Routes {
     is_busy: bool,
     /// The modem lets nobody write its routes.
     is_locked: bool,
+    /// It was started, and its table was not read since.
+    is_fresh: bool,
     is_up: bool,
     counts: Counts,
     actions: VecDeque<Action>,
@@ -114,6 +118,7 @@ impl Routes {
             trace: None,
             is_busy: false,
             is_locked: false,
+            is_fresh: false,
             is_up: false,
             counts: Counts::default(),
             actions: VecDeque::new(),
@@ -154,7 +159,7 @@ impl Routes {
 
     /// The modem runs its network, or not: then nothing is under way any more.
     pub fn set_up(&mut self, is_up: bool) {
-        (self.is_up, self.is_locked) = (is_up, false);
+        (self.is_up, self.is_locked, self.is_fresh) = (is_up, false, is_up);
         (self.trace, self.check) = (None, None);
         self.actions.clear();
         self.nodes.values_mut().for_each(|known| known.search = None);
@@ -210,6 +215,10 @@ impl Routes {
         self.blacklist.iter().copied()
     }
 
+    pub fn is_blacklisted(&self, node: u16) -> bool {
+        self.blacklist.contains(&node)
+    }
+
     pub const fn counts(&self) -> Counts {
         self.counts
     }
@@ -260,6 +269,7 @@ impl Routes {
         for node in gone.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.gone(node, now);
         }
+        self.is_fresh = false;
         for (node, way) in rows {
             self.goes(node, way, now);
         }
@@ -268,7 +278,11 @@ impl Routes {
     fn gone(&mut self, node: u16, now: Now) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         known.way = None;
-        let why = if known.failures > 0 { Why::NoAnswer } else { Why::Expired };
+        let why = match known.failures {
+            _ if self.is_fresh => Why::Started,
+            0 => Why::Expired,
+            _ => Why::NoAnswer,
+        };
         let why = known.cause.filter(|why| *why == Why::NoRoute).unwrap_or(why);
         self.note(node, What::Gone, why, now);
     }
@@ -289,7 +303,7 @@ impl Routes {
             let way = held.unwrap_or(Way { next_hop, hops: way.hops.max(2), medium, ..way });
             self.actions.push_back(Action::Pin { node, way });
         }
-        let is_same = before.is_some_and(|before| before.next_hop == way.next_hop && before.medium == way.medium);
+        let is_same = before.is_some_and(|before| way.is_over_the_hop_of(&before));
         if is_same {
             if known.fault.is_none() && known.search.is_none() {
                 known.cause = None;
@@ -311,6 +325,7 @@ impl Routes {
             }
         }
         self.note(node, What::Way(way), why, now);
+        self.go_round_banned(node);
         if is_flapping {
             self.note(node, What::Faulty, Why::Flapping, now);
             self.flaps(node, now);

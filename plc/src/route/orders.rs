@@ -1,6 +1,6 @@
 //! What somebody wants of routes: that they go over a neighbour, or not over a node.
 
-use super::{Medium, Now, Routes, Way, What, Why};
+use super::{Action, Medium, Now, Routes, Way, What, Why};
 
 /// Why a route cannot be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,9 @@ impl Routes {
         is_held
     }
 
-    /// No route goes over this node any more, or may again; false where it is so already.
+    /// No route is to go over this node any more, or may again; false where it is so already. A modem that has a node on its
+    /// blacklist (adpBlacklistTable) drops requests for routes that come from it, and no more than that: what it looks for
+    /// itself may be found over it. So routes are put onto another way that is known, where there is one.
     pub fn set_blacklisted(&mut self, node: u16, is_blacklisted: bool, now: Now) -> bool {
         let is_new = match is_blacklisted {
             true => self.blacklist.insert(node),
@@ -79,6 +81,28 @@ impl Routes {
             let what = if is_blacklisted { What::Blacklisted } else { What::Allowed };
             self.note(node, what, Why::Asked, now);
         }
+        if is_new && is_blacklisted {
+            let over = self.nodes.iter().filter(|(_, known)| known.way.is_some_and(|way| way.next_hop == node));
+            over.map(|(node, _)| *node).collect::<Vec<_>>().into_iter().for_each(|node| self.go_round_banned(node));
+        }
         is_new
+    }
+
+    /// The best of the ways of a node around who is blacklisted, of those over which not more was lost than came; None where
+    /// its way needs none.
+    pub fn detour(&self, node: u16) -> Option<Way> {
+        let known = self.nodes.get(&node)?;
+        known.way.filter(|way| self.blacklist.contains(&way.next_hop))?;
+        let others = known.alternates.iter().filter(|it| !self.blacklist.contains(&it.way.next_hop));
+        others.filter(|it| it.failed <= it.answered).min_by_key(|it| it.score()).map(|it| it.way)
+    }
+
+    /// Once for each change of its way: who has no better one keeps it.
+    pub(super) fn go_round_banned(&mut self, node: u16) {
+        let Some(way) = self.detour(node).filter(|_| !self.is_locked) else { return };
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.cause = Some(Why::Asked);
+        }
+        self.actions.push_back(Action::Detour { node, way });
     }
 }

@@ -282,6 +282,51 @@ fn a_held_route_is_put_back_and_none_is_held_in_a_circle() {
 }
 
 #[test]
+fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.table([(5, way(5, 1)), (6, way(7, 2)), (8, way(5, 2))], now);
+    routes.table([(5, way(5, 1)), (6, way(5, 2)), (8, way(5, 2))], now);
+    routes.set_blacklisted(5, true, now);
+    // 5 and 8 were never reached by anybody else.
+    assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(7, 2) }]);
+    routes.goes(6, way(7, 2), now);
+    assert_eq!(told(&routes, 6).last(), Some(&(What::Way(way(7, 2)), Why::Asked)));
+    // A search finds it over who is blacklisted again.
+    routes.goes(6, way(5, 2), now);
+    assert_eq!(routes.detour(6), Some(way(7, 2)));
+    assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(7, 2) }]);
+    // Seen once more in the table: it was tried.
+    routes.goes(6, way(5, 2), now);
+    assert_eq!(actions(&mut routes, now), []);
+    routes.goes(6, way(7, 2), now);
+    // Over a way that loses more than it carries nobody is sent.
+    routes.failed(6, Failure::NoAnswer, now);
+    routes.goes(6, way(5, 2), now);
+    assert_eq!((routes.detour(6), actions(&mut routes, now)), (None, vec![]));
+    routes.set_blacklisted(5, false, now);
+    routes.answered(6, now);
+    assert_eq!(routes.detour(6), None);
+}
+
+#[test]
+fn what_a_modem_forgot_when_it_was_started_says_so_and_a_medium_that_is_not_told_is_no_change() {
+    let now = begin();
+    let mut before = routes(20, now);
+    before.table([(6, Way { medium: Some(Medium::Plc), ..way(5, 2) })], now);
+    let noted: Vec<_> = before.entries().map(|(node, entry)| (node, *entry)).collect();
+    let mut again = Routes::new(*before.limits(), now);
+    again.restore(noted);
+    again.set_up(true);
+    again.table([], now);
+    again.goes(6, way(5, 2), now);
+    again.goes(6, Way { medium: Some(Medium::Plc), ..way(5, 2) }, now);
+    again.table([], now);
+    let told: Vec<_> = told(&again, 6).into_iter().map(|(what, why)| (what.name(), why)).collect();
+    assert_eq!(told, [("way", Why::Modem), ("gone", Why::Started), ("way", Why::Modem), ("gone", Why::Expired)]);
+}
+
+#[test]
 fn what_was_noted_survives_and_a_restart_is_no_change() {
     let now = begin();
     let mut before = routes(20, now);

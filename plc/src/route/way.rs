@@ -55,6 +55,15 @@ impl Medium {
     }
 }
 
+impl Way {
+    /// Whether the first hop is the same, over the same medium as far as both say it: a table of the first generation and
+    /// an entry of a file do not.
+    pub(super) fn is_over_the_hop_of(&self, other: &Self) -> bool {
+        let is_one_medium = self.medium.is_none() || other.medium.is_none() || self.medium == other.medium;
+        self.next_hop == other.next_hop && is_one_medium
+    }
+}
+
 impl From<&Route> for Way {
     fn from(route: &Route) -> Self {
         Self {

@@ -35,6 +35,7 @@ fn node(number: u16, presence: NodePresence) -> NodeLine {
         traced_ms: None,
         path: Vec::new(),
         fault: None,
+        is_blacklisted: false,
     }
 }
 

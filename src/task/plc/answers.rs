@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::block_in_place;
 use tracing::{debug, info};
 
-use super::routes::both;
+use super::routes::{Placing, both};
 use super::tunnel::{Heard, Tunnel};
 use super::{Plc, chain, random_block};
 use crate::clock::Now;
@@ -36,6 +36,8 @@ pub(super) enum Asked {
     Neighbours,
     Trace(u16, Option<Reply>),
     Refresh(u16, Option<Reply>),
+    /// The table is read for what a search has found.
+    Found(u16, Option<Reply>),
     /// It was told an attribute, or asked for one; nobody waits for it.
     Attribute(u32),
     /// A route over this neighbour was written, and is read back.
@@ -43,8 +45,8 @@ pub(super) enum Asked {
     HeldBack(u16, u16, Option<Reply>),
     /// A row that is to go back into the routing table: its place is looked at, all are read because another one has that
     /// place, it is written.
-    Place(u16, Way, usize),
-    Places(u16, Way),
+    Place((u16, Way, Placing), usize),
+    Places((u16, Way, Placing)),
     PutBack(u16),
     /// The blacklist is read, and then written: a node is to be on it, or not.
     Blacklist(u16, bool, Option<Reply>),
@@ -132,11 +134,8 @@ impl Plc {
             (Asked::Attribute(attribute), Err(refused)) => {
                 debug!(network = %self.name, attribute, %refused, "modem does without");
             }
-            (Asked::Refresh(node, reply), result) => {
-                self.search_ended(node, result.is_ok(), now);
-                let said = result.map(|_| self.done(node)).map_err(refusal);
-                drop(reply.map(|reply| reply.send(said)));
-            }
+            (Asked::Refresh(node, reply), result) => self.refreshed(node, result, reply),
+            (Asked::Found(node, reply), Ok(Answer::Rows(rows))) => self.found_read(node, rows, reply),
             (Asked::Held(node, next_hop, reply), result) => {
                 self.hold_read_back((node, next_hop), result.map(drop), reply);
             }
@@ -146,8 +145,8 @@ impl Plc {
                 let held = if is_held { Ok(()) } else { Err("the modem took the route and keeps its own".to_owned()) };
                 self.held((node, next_hop), held, reply);
             }
-            (Asked::Place(node, way, index), result) => self.place_seen((node, way), index, result),
-            (Asked::Places(node, way), Ok(Answer::Rows(rows))) => self.places_seen((node, way), rows, now),
+            (Asked::Place(row, index), result) => self.place_seen(row, index, result),
+            (Asked::Places(row), Ok(Answer::Rows(rows))) => self.places_seen(row, rows, now),
             (Asked::PutBack(node), result) => self.put_back_ended(node, result.map(drop)),
             (Asked::Blacklist(node, is_wanted, reply), Ok(Answer::Rows(rows))) => {
                 self.change_blacklist((node, is_wanted), &rows, reply);
@@ -356,6 +355,7 @@ impl Asked {
             Self::Routes(reply)
             | Self::Trace(_, reply)
             | Self::Refresh(_, reply)
+            | Self::Found(_, reply)
             | Self::Held(.., reply)
             | Self::HeldBack(.., reply)
             | Self::Blacklist(.., reply)
@@ -389,7 +389,7 @@ fn listed(node: &NodeSecret) -> Result<(Eui64, Key, String), Refusal> {
     Ok((eui64, Key(psk), node.meter.clone()))
 }
 
-fn refusal(refused: Refused) -> Refusal {
+pub(super) fn refusal(refused: Refused) -> Refusal {
     Refusal::new(RefusalKind::Failed, format!("the modem says: {refused}"))
 }
 

@@ -1,7 +1,10 @@
 //! Routes of a network: what `plc::route` wants is carried out with the modem, what the modem says is told to it, and what
 //! changes is kept.
 
+mod blacklist;
 mod put_back;
+
+pub(super) use put_back::Placing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +13,7 @@ use std::time::{Duration, Instant};
 use plc::g3::AdpStatus;
 use plc::g3::bootstrap::{self, Member};
 use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
-use plc::g3::pib::{BlacklistEntry, Layer, Route, Typed, adp, mac};
+use plc::g3::pib::{Layer, Route, Typed, adp, mac};
 use plc::route::{Action, Change, Failure, Limits, Link, Routes, Way, What, Why};
 use tokio::task::block_in_place;
 use tracing::{debug, info, warn};
@@ -70,6 +73,7 @@ impl Routing {
         RouteCounts {
             faulty: self.routes.faulty(),
             held: self.routes.held(),
+            blacklisted: self.routes.blacklist().count(),
             changes: counts.changes,
             searches: counts.searches,
             found: counts.found,
@@ -200,6 +204,7 @@ impl Plc {
                 Action::Check { node } => self.ask_for_echo(node),
                 Action::Pin { node, way } => self.write_route(node, way, None),
                 Action::PutBack { node, way } => self.put_back(node, way),
+                Action::Detour { node, way } => self.put_in_place(node, way),
             }
         }
         while let Some(change) = self.routing.routes.poll_change() {
@@ -227,55 +232,6 @@ impl Plc {
     fn write_route(&mut self, node: u16, way: Way, reply: Option<Reply>) {
         let index = self.mesh.row_of(node).0;
         self.set_route((node, way), u16::MAX, index, Asked::Held(node, way.next_hop, reply));
-    }
-
-    /// Takes a node onto the modem's blacklist, or from it: an entry is written where the last reading has it.
-    pub(super) fn write_blacklist(&mut self, node: u16, is_blacklisted: bool, reply: Option<Reply>) {
-        let now = (self.clock)().mono;
-        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::BLACKLIST_TABLE, now));
-        self.wait_for(asked, Asked::Blacklist(node, is_blacklisted, reply));
-    }
-
-    /// The blacklist as it is, which is to have a node, or not.
-    pub(super) fn change_blacklist(&mut self, (node, is_wanted): (u16, bool), rows: &[Typed], reply: Option<Reply>) {
-        let now = (self.clock)().mono;
-        let is_of = |row: &Typed| matches!(row, Typed::Blacklist(entry) if entry.short_addr == node);
-        let place = rows.iter().position(is_of);
-        let value = match (place, is_wanted) {
-            (None, false) => return self.blacklisted((node, is_wanted), Ok(()), reply),
-            (Some(_), false) => plc::g3::adp::Value::default(),
-            (_, true) => {
-                let has_medium = rows.iter().any(|row| matches!(row, Typed::Blacklist(it) if it.medium.is_some()));
-                let entry = BlacklistEntry { short_addr: node, medium: has_medium.then_some(0), valid_time: u16::MAX };
-                Typed::Blacklist(entry).to_value()
-            }
-        };
-        let index = place.unwrap_or(rows.len()) as u16;
-        let set = |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::BLACKLIST_TABLE, index, value, now);
-        let asked = self.coordinator.with_modem(now, set);
-        self.wait_for(asked, Asked::Blacklisted(node, is_wanted, reply));
-    }
-
-    /// The modem has taken it, or not.
-    pub(super) fn blacklisted(
-        &mut self,
-        (node, is_wanted): (u16, bool),
-        taken: Result<(), Refused>,
-        reply: Option<Reply>,
-    ) {
-        let now = (self.clock)();
-        let said = match taken {
-            Ok(()) => {
-                self.routing.routes.set_blacklisted(node, is_wanted, both(now));
-                Ok(self.done(node))
-            }
-            Err(refused) => {
-                // It would be said to hold, and does not.
-                self.routing.routes.set_blacklisted(node, false, both(now));
-                Err(Refusal::new(RefusalKind::Failed, format!("the modem keeps its blacklist to itself: {refused}")))
-            }
-        };
-        drop(reply.map(|reply| reply.send(said)));
     }
 
     /// A row was written, or refused: does the table have it now?

@@ -1,6 +1,6 @@
 //! Rows that the modem dropped from its routing table are put back, so that the way that was there is tried again before a
-//! search floods the network. A row is written where its node has one, or nobody has: its place is looked at first, as the
-//! modem may have moved others since the table was read.
+//! search floods the network; and rows over who is blacklisted give way to others. A row is written where its node has one,
+//! or nobody has: its place is looked at first, as the modem may have moved others since the table was read.
 
 #[cfg(test)]
 mod tests;
@@ -15,46 +15,77 @@ use super::super::answers::Asked;
 use super::Plc;
 use crate::clock::Now;
 
+/// What a row is put into the table for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::task::plc) enum Placing {
+    /// The modem has none for its node.
+    PutBack,
+    /// In place of the one that it has.
+    Instead,
+}
+
 impl Plc {
     pub(super) fn put_back(&mut self, node: u16, way: Way) {
+        self.put(node, way, Placing::PutBack);
+    }
+
+    pub(super) fn put_in_place(&mut self, node: u16, way: Way) {
+        self.put(node, way, Placing::Instead);
+    }
+
+    fn put(&mut self, node: u16, way: Way, placing: Placing) {
         let now = (self.clock)().mono;
         let index = self.mesh.row_of(node).0;
         let asked =
             self.coordinator.with_modem(now, |modem| modem.get(Layer::Adp, adp::ROUTING_TABLE, index as u16, now));
-        self.wait_for(asked, Asked::Place(node, way, index));
+        self.wait_for(asked, Asked::Place((node, way, placing), index));
     }
 
     /// What is at the place that a row is to have.
-    pub(in crate::task::plc) fn place_seen(&mut self, row: (u16, Way), index: usize, seen: Result<Answer, Refused>) {
+    pub(in crate::task::plc) fn place_seen(
+        &mut self,
+        row: (u16, Way, Placing),
+        index: usize,
+        seen: Result<Answer, Refused>,
+    ) {
+        let (node, _, placing) = row;
         let now = (self.clock)().mono;
-        let is_free = match seen {
+        let is_its_place = match seen {
             Ok(Answer::Value(Typed::Route(there))) if there.valid_time == 0 => true,
             // It has a way again, by itself.
-            Ok(Answer::Value(Typed::Route(there))) if there.destination == row.0 => return,
+            Ok(Answer::Value(Typed::Route(there))) if there.destination == node => match placing {
+                Placing::PutBack => return,
+                Placing::Instead => true,
+            },
             // Behind the last row there is none.
             Err(Refused::Adp(AdpStatus::INVALID_INDEX)) => true,
             _ => false,
         };
-        if is_free {
-            return self.put_back_there(row.0, row.1, index);
+        if is_its_place {
+            return self.put_there(row, index);
         }
         let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
-        self.wait_for(asked, Asked::Places(row.0, row.1));
+        self.wait_for(asked, Asked::Places(row));
     }
 
     /// The whole table, as the place was another row's.
-    pub(in crate::task::plc) fn places_seen(&mut self, (node, way): (u16, Way), rows: Vec<Typed>, now: Now) {
+    pub(in crate::task::plc) fn places_seen(&mut self, row: (u16, Way, Placing), rows: Vec<Typed>, now: Now) {
         self.take_table(rows, now);
-        self.put_back_there(node, way, self.mesh.row_of(node).0);
+        self.put_there(row, self.mesh.row_of(row.0).0);
     }
 
-    fn put_back_there(&mut self, node: u16, way: Way, index: usize) {
+    fn put_there(&mut self, (node, way, placing): (u16, Way, Placing), index: usize) {
+        let now = (self.clock)().mono;
         // The modem has found another way meanwhile.
-        if self.routing.routes.way(node).is_some_and(|now| now.next_hop != way.next_hop) {
+        let has_another = || self.routing.routes.way(node).is_some_and(|now| now.next_hop != way.next_hop);
+        if placing == Placing::PutBack && has_another() {
             return;
         }
         let minutes = self.routing.routes.limits().route_minutes();
         self.set_route((node, way), minutes, index, Asked::PutBack(node));
+        if placing == Placing::Instead {
+            self.read_soon(now);
+        }
     }
 
     /// Writes a row that is good for so many minutes at a place of the modem's routing table.

@@ -15,7 +15,7 @@ use super::super::both;
 use super::*;
 use crate::config::plc::{PanConflict, Unlisted};
 use crate::config::{self, ReceiverSource};
-use crate::control::{MeshAsk, NodeSecret};
+use crate::control::{MeshAsk, MeshSaid, NodeSecret};
 use crate::reading::TimeQuality;
 use crate::store::{Options, Store};
 use crate::task::plc::Dark;
@@ -245,6 +245,31 @@ fn what_the_modem_has_by_itself_is_left_as_it_is() {
     assert_eq!(bench.has_no_way(6), []);
     assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(7), "it was read");
     assert!(bench.searched.is_empty());
+}
+
+#[test]
+fn a_row_over_who_is_blacklisted_gives_way_to_another_one_at_its_place() {
+    let mut bench = Bench::new();
+    bench.table[1] = row(6, 7);
+    bench.reads_table();
+    // 7 has moved since the table was read.
+    bench.table = [row(5, 5), row(7, 7), row(6, 7), row(8, 7)].to_vec();
+    let now = both(bench.time());
+    let (valid_time, before) = (bench.minutes(), bench.written.len());
+    bench.plc.routing.routes.set_blacklisted(7, true, now);
+    bench.pass(Duration::from_secs(30));
+    assert_eq!(bench.written.split_off(before), [(2, Route { valid_time, ..row(6, 5) })], "8 has no other way");
+    assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(5), "it was read again");
+    // A search finds it over who is blacklisted: whoever asked hears that, and what is done about it.
+    bench.table[2] = row(6, 7);
+    let (reply, mut said) = tokio::sync::oneshot::channel();
+    bench.plc.refreshed(6, Ok(Answer::Done), Some(reply));
+    bench.pass(Duration::from_secs(1));
+    let Ok(Ok(MeshSaid::Found { next_hop, hops, is_blacklisted, detour, .. })) = said.try_recv() else { panic!() };
+    assert_eq!((next_hop.as_deref(), hops, is_blacklisted), (Some("0007"), Some(2), true));
+    assert_eq!(detour.as_deref(), Some("0005"));
+    bench.pass(Duration::from_secs(30));
+    assert_eq!(bench.table[2].next_hop, 5);
 }
 
 #[test]
