@@ -123,6 +123,7 @@ impl Plc {
             prefix: said.prefix,
             max_hops: said.max_hops,
             message_timeout: bootstrap::MODEM_MESSAGE_TIME_S,
+            pace: speed,
             ..modem::Config::new(said.band, network.pan(said.pan_id), own)
         };
         let unlisted = if said.unlisted == Unlisted::Hold { Verdict::Hold } else { Verdict::Decline };

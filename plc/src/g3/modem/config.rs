@@ -24,6 +24,8 @@ pub struct Config {
     pub max_join_wait: u16,
     /// Seconds that the modem's own bootstrap server waits for an answer.
     pub message_timeout: u16,
+    /// How much faster than the modem's line the clock goes: 1 but in a simulation.
+    pub pace: u32,
 }
 
 /// A generation of firmware.
@@ -65,6 +67,7 @@ impl Config {
             routing_table_entry_ttl: 360,
             max_join_wait: 90,
             message_timeout: 300,
+            pace: 1,
         }
     }
 

@@ -84,12 +84,14 @@ pub(super) struct Job {
 }
 
 /// Jobs of one kind, of which one is open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lane {
     waiting: VecDeque<Job>,
     open: Option<Open>,
     /// So often in a row INITIALIZE was not answered: it gets twice the time with each.
     silences: u32,
+    /// See `Config::pace`.
+    pace: u32,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,10 @@ impl Step {
 }
 
 impl Lane {
+    pub(super) fn new(pace: u32) -> Self {
+        Self { waiting: VecDeque::new(), open: None, silences: 0, pace: pace.max(1) }
+    }
+
     pub(super) fn push(&mut self, job: Job) {
         self.waiting.push_back(job);
     }
@@ -144,7 +150,7 @@ impl Lane {
         let job = self.waiting.pop_front()?;
         let request = job.request.clone();
         let doublings = if matches!(request, Request::Initialize { .. }) { self.silences } else { 0 };
-        self.open = Some(Open { due: now + patience(&request) * 2u32.pow(doublings), job, tries: 1 });
+        self.open = Some(Open { due: now + patience(&request, self.pace) * 2u32.pow(doublings), job, tries: 1 });
         Some(request)
     }
 
@@ -159,7 +165,7 @@ impl Lane {
             return self.open.take().map(|open| Err(open.job));
         }
         open.tries += 1;
-        open.due = now + patience(&open.job.request);
+        open.due = now + patience(&open.job.request, self.pace);
         Some(Ok(open.job.request.clone()))
     }
 
@@ -264,17 +270,19 @@ fn answer(request: &Request, message: &Message) -> Option<Result<Answer, Refusal
     }
 }
 
-/// How long the modem may take to answer.
-fn patience(request: &Request) -> Duration {
-    match request {
+/// How long the modem may take to answer: what goes through the air first, by the network's time, then what it needs
+/// itself with its line, which is by the host's however fast the network's goes.
+fn patience(request: &Request, pace: u32) -> Duration {
+    let (air_s, own_s) = match request {
         // adpPathDiscoveryTime is 40 s, adpNetTraversalTime 20 s, each with a margin.
-        Request::PathDiscovery { .. } => Duration::from_secs(50),
-        Request::RouteDiscovery { .. } => Duration::from_secs(40),
-        Request::Discovery { duration_s } => Duration::from_secs(u64::from(*duration_s) + 10),
-        Request::Initialize { .. } => Duration::from_secs(5),
-        Request::NetworkStart { .. } | Request::NetworkLeave {} => Duration::from_secs(10),
-        _ => Duration::from_secs(2),
-    }
+        Request::PathDiscovery { .. } => (40, 10),
+        Request::RouteDiscovery { .. } => (30, 10),
+        Request::Discovery { duration_s } => (u64::from(*duration_s), 10),
+        Request::Initialize { .. } => (0, 5),
+        Request::NetworkStart { .. } | Request::NetworkLeave {} => (0, 10),
+        _ => (0, 2),
+    };
+    Duration::from_secs(air_s) + Duration::from_secs(own_s) * pace
 }
 
 /// How often it is asked. What goes through the air is not repeated: it costs airtime.

@@ -91,6 +91,7 @@ impl Modem {
     /// was. Its first word is the reservation of the counters of this life.
     pub fn new(config: Config, keys: Keyring, counters: Counters, now: Instant) -> Self {
         let generation = config.generation.unwrap_or(Generation::HostLbs);
+        let pace = config.pace;
         let mut modem = Self {
             config,
             keys,
@@ -107,8 +108,8 @@ impl Modem {
             starts: 0,
             late_form: None,
             down_said: None,
-            exchange: Lane::default(),
-            discovery: Lane::default(),
+            exchange: Lane::new(pace),
+            discovery: Lane::new(pace),
             outbox: Outbox::new(),
             sent_since_watch: 0,
             watch_due: now,

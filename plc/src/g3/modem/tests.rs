@@ -49,3 +49,18 @@ fn a_modem_that_is_ready_after_its_time_is_ready() {
     let again = tell(&mut modem, &ready, now + Duration::from_millis(700));
     assert!(matches!(again[..], [Request::MacSet { .. }]), "{again:?}");
 }
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "where a test's own clock begins; no other is read")]
+fn a_line_takes_its_own_time_however_fast_the_clock_goes() {
+    for pace in [1, 48] {
+        let begin = Instant::now();
+        let config = Config { pace, ..Config::new(Band::CenelecA, 0x781d, Eui64([2; 8])) };
+        let mut modem = Modem::new(config, Keyring::new(Key([1; 16])), Counters::default(), begin);
+        said(&mut modem, begin);
+        modem.handle_timeout(begin + Duration::from_secs(5) * pace - Duration::from_millis(1));
+        assert_eq!(said(&mut modem, begin), [], "{pace}: it may be on its way yet");
+        modem.handle_timeout(begin + Duration::from_secs(5) * pace);
+        assert_eq!(said(&mut modem, begin), [Request::Reset {}], "{pace}");
+    }
+}

@@ -270,3 +270,24 @@ fn counters_are_reserved_before_they_are_used_in_every_life() {
     }
     house.agree();
 }
+
+#[test]
+fn half_a_frame_on_the_line_costs_a_new_life_seconds_and_the_network_nothing() {
+    // A whole request, but for its end: what follows is taken for its rest.
+    let half = [0x7e, 0x00, 0xc6, 0x0b, 0x01];
+    for (before_modem, before_host) in [(&half[..], &[][..]), (&[], &half), (&half, &half)] {
+        let mut house = up(Nature::default(), 4);
+        house.kill();
+        house.events.clear();
+        let now = house.pair.now;
+        house.pair.modem.handle_bytes(before_modem, now);
+        house.pair.coordinator.handle_bytes(before_host, now);
+        // The first request of the new life is not heard either.
+        house.pair.modem.faults().deaf_ppm = 1_000_000;
+        house.run(Duration::from_millis(100));
+        house.pair.modem.faults().deaf_ppm = 0;
+        house.run(Duration::from_secs(10));
+        assert!(house.is_up(), "{:?}", house.events);
+        assert_eq!((house.pair.modem.joined(), house.ask_everybody()), (4, 4));
+    }
+}
