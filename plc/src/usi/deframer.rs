@@ -7,8 +7,10 @@ use crate::{Reject, Rejects};
 /// it, and garbage costs no more than the frame that it stands in.
 #[derive(Debug, Default)]
 pub struct Deframer {
-    /// Unescaped octets since the last flag, at most those of the longest frame and one more.
+    /// Unescaped octets since the last flag, at most those of the longest frame.
     buffer: Vec<u8>,
+    /// There were more, which are counted already: nothing is a frame until the next flag.
+    is_lost: bool,
     is_escaped: bool,
     octets: u64,
     frames: u64,
@@ -22,12 +24,17 @@ impl Deframer {
         match octet {
             FLAG => return self.end(),
             ESCAPE => self.is_escaped = true,
-            // Over the longest frame nothing more is kept: the flag finds it too long.
-            _ if self.buffer.len() <= MAX_FRAME => {
+            _ => {
                 self.buffer.push(if self.is_escaped { octet ^ ESCAPE_BIT } else { octet });
                 self.is_escaped = false;
             }
-            _ => self.is_escaped = false,
+        }
+        // Counted now, and once: what is no frame may never have a flag.
+        if self.buffer.len() > MAX_FRAME {
+            self.buffer.clear();
+            if !std::mem::replace(&mut self.is_lost, true) {
+                self.rejects.add(Reject::TooLong);
+            }
         }
         None
     }
@@ -43,12 +50,15 @@ impl Deframer {
 
     fn end(&mut self) -> Option<Frame> {
         let is_escaped = std::mem::take(&mut self.is_escaped);
+        if std::mem::take(&mut self.is_lost) {
+            self.buffer.clear();
+            return None;
+        }
         if self.buffer.is_empty() && !is_escaped {
             return None;
         }
         let frame = match &self.buffer {
             _ if is_escaped => Err(Reject::Reserved("escape")),
-            long if long.len() > MAX_FRAME => Err(Reject::TooLong),
             whole => Frame::parse(whole),
         };
         self.buffer.clear();

@@ -73,6 +73,8 @@ pub enum Event {
 pub enum Cause {
     /// No answer to this request, repetitions included.
     Mute(&'static str),
+    /// The same, while octets came that were no frames.
+    Strange(&'static str),
     /// It lost its state, as after a loss of power.
     Reset,
     /// It does not take what it must take.
@@ -89,6 +91,10 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mute(request) => write!(f, "no answer to {request}"),
+            Self::Strange(request) => write!(
+                f,
+                "no answer to {request}: octets come that are no frames; is the rate another one, or the device?"
+            ),
             Self::Reset => f.write_str("modem was reset"),
             Self::Refused { request, refusal } => write!(f, "{request} refused: {refusal}"),
             Self::CountersExhausted => f.write_str("no frame counter is left"),

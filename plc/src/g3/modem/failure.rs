@@ -49,7 +49,7 @@ impl Modem {
             Purpose::Handshake => {
                 let form = self.form();
                 self.exchange.was_silent();
-                self.fail(Cause::Mute(job.request.name()), now);
+                self.fail(self.silence(job.request.name()), now);
                 self.late_form = form;
             }
             Purpose::Start(Need::May) => self.not_taken(&job.request, Refusal::Unknown),
@@ -61,8 +61,14 @@ impl Modem {
                     self.watch(now);
                 }
             }
-            _ => self.fail(Cause::Mute(job.request.name()), now),
+            _ => self.fail(self.silence(job.request.name()), now),
         }
+    }
+
+    /// Why a request had no answer.
+    pub(super) fn silence(&self, request: &'static str) -> Cause {
+        let ((octets, frames), (octets_before, frames_before)) = (self.deframer.taken(), self.taken);
+        if octets > octets_before && frames == frames_before { Cause::Strange(request) } else { Cause::Mute(request) }
     }
 
     pub(super) fn not_taken(&mut self, request: &Request, refusal: Refusal) {

@@ -22,6 +22,7 @@ impl Modem {
     pub(super) fn initialize(&mut self, form: Generation, now: Instant) {
         self.late_form = None;
         self.stage = Stage::Initializing(form);
+        self.taken = self.deframer.taken();
         let request = self.config.initialize(form);
         self.exchange.push_front(Job { purpose: Purpose::Handshake, request, rows: None });
         self.pump(now);

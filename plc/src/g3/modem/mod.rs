@@ -67,6 +67,8 @@ pub struct Modem {
     watch_due: Instant,
     next_ticket: u64,
     deframer: Deframer,
+    /// Octets and frames that had come when INITIALIZE went out.
+    taken: (u64, u64),
     rejects: Rejects,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
@@ -115,6 +117,7 @@ impl Modem {
             watch_due: now,
             next_ticket: 0,
             deframer: Deframer::default(),
+            taken: (0, 0),
             rejects: Rejects::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),

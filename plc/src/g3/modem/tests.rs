@@ -64,3 +64,24 @@ fn a_line_takes_its_own_time_however_fast_the_clock_goes() {
         assert_eq!(said(&mut modem, begin), [Request::Reset {}], "{pace}");
     }
 }
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "where a test's own clock begins; no other is read")]
+fn octets_that_are_no_frames_are_told_and_counted() {
+    let begin = Instant::now();
+    let config = Config::new(Band::CenelecA, 0x781d, Eui64([2; 8]));
+    let mut modem = Modem::new(config, Keyring::new(Key([1; 16])), Counters::default(), begin);
+    said(&mut modem, begin);
+    for _ in 0..100 {
+        modem.handle_bytes(b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M\r\n", begin);
+    }
+    modem.handle_timeout(begin + Duration::from_secs(5));
+    assert_eq!(modem.poll_event(), Some(Event::Down(Cause::Strange("Initialize"))));
+    assert_eq!(modem.rejects().1.of("too_long"), 1);
+    // A modem's own frames are an answer of some kind, or none.
+    let now = begin + Duration::from_secs(60);
+    modem.handle_timeout(now);
+    said(&mut modem, now);
+    tell(&mut modem, &Message::Buffer { ready: 1 }, now);
+    assert_eq!(modem.silence("Initialize"), Cause::Mute("Initialize"));
+}
