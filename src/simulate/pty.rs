@@ -65,6 +65,8 @@ impl Line {
             if let Ok(result) = guard.try_io(|fd| Ok(read(&fd.get_ref().0, buf)?)) {
                 return result;
             }
+            // One that was closed and opened again in between goes on saying that there is something to read.
+            sleep(IDLE).await;
         }
     }
 
@@ -101,5 +103,40 @@ impl Line {
     }
 }
 
-/// How long a full terminal is left alone.
+/// How long a full terminal is left alone, and one that has nothing.
 const FULL: Duration = Duration::from_millis(1);
+const IDLE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_terminal_that_is_opened_again_unseen_keeps_nobody_from_running() {
+        let (master, path) = Master::new().unwrap();
+        let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let first = open();
+        let line = master.connect().unwrap();
+        drop(first);
+        // The runtime is told that it was closed, and nobody reads.
+        sleep(Duration::from_millis(20)).await;
+        let mut second = open();
+        let (told, heard) = std::sync::mpsc::channel();
+        let reader = tokio::spawn(async move {
+            let mut buf = [0; 8];
+            let nothing = timeout(Duration::from_millis(20), line.read(&mut buf)).await;
+            told.send(nothing.is_err()).unwrap();
+            line.read(&mut buf).await.unwrap()
+        });
+        // On a thread of its own: a reader that never pauses would stop this one's clock too.
+        let is_idle = tokio::task::spawn_blocking(move || heard.recv_timeout(Duration::from_secs(5)));
+        assert_eq!(is_idle.await.unwrap(), Ok(true));
+        second.write_all(b"abc").unwrap();
+        assert_eq!(reader.await.unwrap(), 3);
+    }
+}
