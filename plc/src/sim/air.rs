@@ -18,7 +18,7 @@ impl Modem {
         let Some(place) = self.hearer(pdu, destination) else {
             return self.confirm_lbp(handle, AdpStatus::ROUTE_ERROR, now);
         };
-        if self.network.is_some() {
+        if self.joins_through_network() {
             let load = Load::Bootstrap(pdu.to_vec());
             return self.network_sends(place, load, handle.map(Owed::Lbp), (true, Some(destination)));
         }
@@ -53,9 +53,10 @@ impl Modem {
 
     pub(super) fn device_hears(&mut self, place: usize, pdu: &[u8], now: Instant) {
         let Ok(message) = lbp::Message::parse(pdu) else { return };
+        let is_far = self.joins_through_network();
         let Some(device) = self.devices.get_mut(place).filter(|device| device.is_on) else { return };
         let answers = device.take(&message, &mut self.random);
-        match self.network.is_some() {
+        match is_far {
             true => self.membership(place, message.code == lbp::Code::Decline),
             false if device.short_addr.is_none() => self.ask_later(place, now),
             false => {}
@@ -72,13 +73,13 @@ impl Modem {
         self.statistics.asked += 1;
         let times = if device.flaw == Some(super::Flaw::Stutters) { 2 } else { 1 };
         (0..times).for_each(|_| self.device_says(place, joining.clone(), now));
-        if self.network.is_none() {
+        if !self.joins_through_network() {
             self.ask_later(place, now + self.nature.join_window);
         }
     }
 
     fn device_says(&mut self, place: usize, message: lbp::Message, now: Instant) {
-        if self.network.is_some() {
+        if self.joins_through_network() {
             return self.network_hears(place, Load::Says(message));
         }
         if !self.random.happens(self.nature.faults.air_loss_ppm) {

@@ -198,7 +198,7 @@ impl Modem {
     }
 
     pub(super) fn ask_later(&mut self, place: usize, now: Instant) {
-        if self.network.is_some() {
+        if self.joins_through_network() {
             return self.membership(place, false);
         }
         if self.asking.insert(place) {

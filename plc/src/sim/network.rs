@@ -1,11 +1,13 @@
 //! A simulated network behind an emulated modem: what the modem sends goes through its airtime, and what the modem knows
 //! is what the network's coordinator knows. Its time may go faster than the modem's.
 
+mod forming;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::air::{Tie, link_cost};
-use super::modem::{Happening, Modem, Stage};
+use super::modem::{Happening, Modem};
 use super::net::{Figures, Hosted, Medium, Micros, NodeNo, Output, Parcel, Step, World};
 use crate::g3::adp::{Address, Hop, Message, Path};
 use crate::g3::modem::Generation;
@@ -26,6 +28,8 @@ pub struct Network {
     sweep: Micros,
     /// Routes that the host has asked for.
     searches: BTreeSet<NodeNo>,
+    /// It was formed long ago, and its nodes are told so: they come in without airtime.
+    is_forming: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +68,7 @@ impl Network {
     /// Whose time begins at `begin`, and goes so many times as fast.
     pub fn new(world: World, begin: Instant, speed: u32) -> Self {
         let (parcels, searches) = (BTreeMap::new(), BTreeSet::new());
-        Self { world, begin, speed: speed.max(1), parcels, next_tag: 0, sweep: 0, searches }
+        Self { world, begin, speed: speed.max(1), parcels, next_tag: 0, sweep: 0, searches, is_forming: false }
     }
 
     pub fn figures(&self) -> &Figures {
@@ -103,27 +107,6 @@ impl Network {
 }
 
 impl Modem {
-    /// Behind this modem is a network in which nobody has joined.
-    pub fn with_network(mut self, network: Network) -> Self {
-        self.network = Some(network);
-        self
-    }
-
-    /// From now on the nodes that have joined are those of a network that was formed long ago. Who cannot be reached there
-    /// leaves, and goes on trying.
-    pub fn enter(&mut self, mut network: Network) {
-        network.world.set_coordinator(self.stage == Stage::Started);
-        network.world.commission();
-        for (place, device) in self.devices.iter_mut().enumerate() {
-            match (network.world.is_joined(place + 1), device.short_addr) {
-                (false, _) => device.leave(),
-                (true, None) => network.world.leave(place + 1),
-                (true, Some(_)) => {}
-            }
-        }
-        self.network = Some(network);
-    }
-
     pub fn network(&self) -> Option<&Network> {
         self.network.as_ref()
     }
@@ -254,7 +237,7 @@ impl Modem {
     /// What a device has heard may have let it in or not, or made it leave.
     pub(super) fn membership(&mut self, place: usize, is_declined: bool) {
         let is_in = self.devices.get(place).is_some_and(|device| device.short_addr.is_some());
-        let Some(network) = &mut self.network else { return };
+        let Some(network) = self.network.as_mut().filter(|network| !network.is_forming) else { return };
         match (is_in, network.world.is_joined(place + 1)) {
             (true, false) => network.world.admit(place + 1),
             (false, true) => network.world.leave(place + 1),
@@ -279,6 +262,10 @@ impl Modem {
     pub(super) fn network_runs(&mut self, is_up: bool) {
         if let Some(network) = &mut self.network {
             network.world.set_coordinator(is_up);
+            // Its modem knows the ways to everybody, as one that has run for long does.
+            if is_up && network.is_forming {
+                network.world.commission();
+            }
         }
     }
 

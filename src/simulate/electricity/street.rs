@@ -33,8 +33,6 @@ pub(in crate::simulate) struct Street {
     formation: Option<Formation>,
     /// Of the network's time.
     speed: u32,
-    /// The network that everybody is in when they have joined.
-    formed: Option<Box<World>>,
 }
 
 impl Street {
@@ -67,14 +65,15 @@ impl Street {
         let nature =
             Nature { seed, is_hybrid: true, join_window: Duration::from_secs(1), buffers: 32, ..Nature::default() };
         let mut modem = Modem::new(nature, devices, Behind(Box::new(answers)), now());
-        let mut formed = world;
-        if let Some(world) = formed.take_if(|_| formation == Some(Formation::New)) {
-            modem = modem.with_network(Network::new(*world, now(), speed));
+        if let Some(world) = world {
+            let network = Network::new(*world, now(), speed);
+            let is_new = formation == Some(Formation::New);
+            modem = if is_new { modem.with_network(network) } else { modem.with_formed(network) };
         }
         let reset = Outage::new(faults.modem_reset.then_some(Duration::ZERO));
         let loss_ppm = faults.plc_loss_ppm;
         let modem = EmulatedModem::open(modem, Some(link))?;
-        Ok(Self { modem, nodes, loss_ppm, switches, reset, formation, speed, formed })
+        Ok(Self { modem, nodes, loss_ppm, switches, reset, formation, speed })
     }
 
     /// The node of the meter of this number.
@@ -95,10 +94,19 @@ impl Street {
         self.formation.is_some()
     }
 
-    /// All nodes are in the network; of one that forms through its airtime all but a few, which may take for ever.
+    pub(in crate::simulate) fn joined(&self) -> usize {
+        self.modem.modem().joined()
+    }
+
+    /// Nodes with which the network counts as formed: all; where it forms through its airtime all but a few, which may
+    /// take for ever.
+    pub(in crate::simulate) fn needed(&self) -> usize {
+        let nodes = self.nodes.len();
+        if self.formation == Some(Formation::New) { (nodes * 95).div_ceil(100) } else { nodes }
+    }
+
     pub(in crate::simulate) fn is_formed(&self) -> bool {
-        let (joined, nodes) = (self.modem.modem().joined(), self.nodes.len());
-        if self.formation == Some(Formation::New) { joined * 100 >= nodes * 95 } else { joined == nodes }
+        self.joined() >= self.needed()
     }
 
     /// How long that may take.
@@ -119,16 +127,17 @@ impl Street {
             let heard = kinds.iter().map(|kind| network.figures().of(*kind).heard_airtime);
             report::thousandth(heard.sum::<u64>() as f64 / 1e6)
         };
-        let share = 100.0 * cpu.as_secs_f64() / seconds.max(1) as f64;
+        let share = (seconds > 0).then(|| 100.0 * cpu.as_secs_f64() / seconds as f64);
         Some(report::Network {
             speed,
             hours: report::thousandth(network.world().now() as f64 / 3.6e9),
+            nodes: self.nodes.len(),
             joined: modem.joined(),
             data_airtime_s: airtime(&[Kind::Data]),
             join_airtime_s: airtime(&[Kind::BeaconRequest, Kind::Beacon, Kind::Join]),
             route_airtime_s: airtime(&[Kind::RouteRequest, Kind::RouteReply, Kind::RouteError]),
-            cpu_percent: report::thousandth(share * f64::from(speed)),
-            cpu_percent_unscaled: report::thousandth(share),
+            cpu_percent: share.map(|share| report::thousandth(share * f64::from(speed))),
+            cpu_percent_unscaled: share.map(report::thousandth),
         })
     }
 
@@ -138,10 +147,8 @@ impl Street {
     }
 
     /// The network has formed, and from now on the line is as bad as it is meant to be.
-    pub(super) fn begin(&mut self, now: Instant) {
-        if let Some(world) = self.formed.take() {
-            self.modem.modem().enter(Network::new(*world, now, self.speed));
-        }
+    pub(super) fn begin(&mut self) {
+        self.modem.modem().formed();
         self.modem.modem().faults().air_loss_ppm = self.loss_ppm;
     }
 

@@ -17,17 +17,40 @@ fn house(speed: u32, is_formed: bool) -> House {
     let site = Site::draw(&Shape::town(NODES as usize), &mut Random::new(3));
     let options = Options { seed: 3, manner: Manner::Eager, ..Options::default() };
     let network = |house: &House| Network::new(World::hosted(site.clone(), options), house.pair.now, speed);
+    let network = network(&house);
+    let empty = crate::sim::Modem::new(Nature::default(), Vec::new(), crate::sim::Behind::nothing(), house.pair.now);
+    let modem = std::mem::replace(&mut house.pair.modem, empty);
     if is_formed {
+        house.pair.modem = modem.with_formed(network);
         assert!(house.until(|house| house.pair.modem.joined() == NODES as usize));
-        let network = network(&house);
-        house.pair.modem.enter(network);
+        house.pair.modem.formed();
     } else {
-        let network = network(&house);
-        let empty =
-            crate::sim::Modem::new(Nature::default(), Vec::new(), crate::sim::Behind::nothing(), house.pair.now);
-        house.pair.modem = std::mem::replace(&mut house.pair.modem, empty).with_network(network);
+        house.pair.modem = modem.with_network(network);
     }
     house
+}
+
+#[test]
+fn who_is_asked_while_a_formed_network_is_let_in_is_asked_through_its_airtime() {
+    let mut house = House::new(Nature { buffers: 32, ..Nature::default() }, 0..NODES);
+    let begin = house.pair.now;
+    let site = Site::draw(&Shape::town(NODES as usize), &mut Random::new(3));
+    let world = World::hosted(site, Options { seed: 3, manner: Manner::Eager, ..Options::default() });
+    let empty = crate::sim::Modem::new(Nature::default(), Vec::new(), crate::sim::Behind::nothing(), begin);
+    house.pair.modem = std::mem::replace(&mut house.pair.modem, empty).with_formed(Network::new(world, begin, 1));
+    let first = identity(0).0;
+    let is_in = |house: &House| house.pair.coordinator.server().member(first).is_some_and(|member| member.is_joined);
+    assert!(house.until(is_in));
+    assert!(house.pair.modem.joined() < NODES as usize, "others are yet to come");
+    let airtime = |house: &House, kind| house.pair.modem.network().unwrap().figures().of(kind).airtime;
+    assert_eq!((airtime(&house, Kind::Join), airtime(&house, Kind::Data)), (0, 0));
+    let (now, short_addr) = (house.pair.now, house.pair.coordinator.server().member(first).unwrap().short_addr);
+    let deadline = now + MINUTE;
+    house.pair.coordinator.send_datagram(short_addr, (4059, 4059), b"?", Priority::Normal, deadline, now).unwrap();
+    house.run(MINUTE);
+    assert_eq!(house.count(|event| matches!(event, Event::Datagram { .. })), 1);
+    assert!(airtime(&house, Kind::Data) > 0);
+    assert_eq!((airtime(&house, Kind::Join), house.pair.modem.joined()), (0, NODES as usize));
 }
 
 #[test]
