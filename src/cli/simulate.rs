@@ -40,12 +40,14 @@ use super::{Out, Outcome};
 ///
 /// With --network the modem's nodes are those of a simulated low-voltage network: noise, phases, hidden nodes, LOADng
 /// in every node. Joins, routes and messages take its airtime, and the deadlines of the service's mesh pass as fast as
-/// the days: the service is the one that would stand there. "new" begins with nobody in the network, "formed" with
-/// everybody. --feeder puts the nodes where a published network has its loads, the first N of them: JSON with
-/// "transformer", a bus; "lines", [bus, bus, metres]; "meters", [bus, "A", "B", "C" or "ABC"]. What such a network has
-/// not carried is missing and no failure. network has speed, hours of its time, nodes in it, airtime that a sniffer in
-/// the substation hears, and cpu_percent, the service's share of one core while days passed (cpu_percent_unscaled:
-/// divided by the speed).
+/// the days: the service is the one that would stand there. "new" begins with nobody in the network, and the days, and
+/// with them --for, --kills and faults, when 95 % of the nodes have joined, or after six hours of its time with those
+/// that have; "formed" begins with everybody, and the days when the service has let them in, which takes seconds and no
+/// airtime; what it asks meters meanwhile does. --feeder puts the nodes where a published network has its loads, the
+/// first N of them: JSON with "transformer", a bus; "lines", [bus, bus, metres]; "meters", [bus, "A", "B", "C" or
+/// "ABC"]. What such a network has not carried is missing and no failure. network has speed, hours of its time, nodes,
+/// joined, those of them that are in it, airtime that a sniffer in the substation hears, and cpu_percent, the service's
+/// share of one core while days passed (cpu_percent_unscaled: divided by the speed).
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -55,13 +55,25 @@ pub struct Progress {
 /// Of electricity meters, at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct ElectricityProgress {
-    /// Days that passed.
+    /// Days that passed since the meters are read; none while the network forms.
     pub days: f64,
+    /// A network that forms.
+    pub forming: Option<Forming>,
     /// Values that arrived, each counted once: also those of slots that are not expected.
     pub arrived: u64,
     pub meters: usize,
     /// Meters that answer, as the service sees it.
     pub active: u64,
+}
+
+/// Of a network that has not formed yet, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Forming {
+    pub joined: usize,
+    pub nodes: usize,
+    /// The days begin with so many, or after this time with those that there are.
+    pub needed: usize,
+    pub at_the_latest: Duration,
 }
 
 /// What came of a run. As JSON: what is of all meters, and with it what is of the one kind that there was; where there
@@ -146,8 +158,8 @@ pub struct Electricity {
     pub expected: u64,
     /// Of these, those that arrived at the head-end as the meter had them.
     pub delivered: u64,
-    /// Delivered by expected, of the meters that can be reached at the end.
-    pub completeness: f64,
+    /// Delivered by expected, of the meters that can be reached at the end; null where nothing was expected.
+    pub completeness: Option<f64>,
     /// Of slots that ended while their meter was away.
     pub gaps: u64,
     /// Of these, those that arrived all the same.
@@ -181,17 +193,18 @@ pub struct Network {
     pub speed: u32,
     /// Of its time, since it began.
     pub hours: f64,
-    /// Nodes that are in it at the end.
+    /// Nodes of which it is made, and those that are in it at the end.
+    pub nodes: usize,
     pub joined: usize,
     pub data_airtime_s: f64,
     /// Beacons, requests for them and bootstraps.
     pub join_airtime_s: f64,
     /// Requests for routes, replies and errors.
     pub route_airtime_s: f64,
-    /// The service's share of one core while days passed, by the kernel's time.
-    pub cpu_percent: f64,
+    /// The service's share of one core while days passed, by the kernel's time; null where none did.
+    pub cpu_percent: Option<f64>,
     /// The same by the network's time: what it would be if that were the kernel's.
-    pub cpu_percent_unscaled: f64,
+    pub cpu_percent_unscaled: Option<f64>,
 }
 
 impl Report {
@@ -310,7 +323,7 @@ mod tests {
             days: 1.5,
             expected: 20,
             delivered: 20,
-            completeness: 1.0,
+            completeness: Some(1.0),
             gaps: 0,
             backfilled: 0,
             lost: 0,

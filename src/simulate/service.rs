@@ -27,6 +27,7 @@ pub struct Service {
     usage: Usage,
     /// Of the lives before this one.
     past_written: u64,
+    past_cpu: Duration,
     lives: u64,
 }
 
@@ -57,7 +58,17 @@ impl Service {
     /// A service that was not started yet. What it says goes to `log`, which is begun anew; its time passes at `pace`.
     pub fn new(program: PathBuf, config: PathBuf, log: PathBuf, pace: Option<Pace>) -> Result<Self, Error> {
         File::create(&log).map_err(|source| Error::Log { path: log.clone(), source })?;
-        Ok(Self { program, config, log, pace, child: None, usage: Usage::default(), past_written: 0, lives: 0 })
+        Ok(Self {
+            program,
+            config,
+            log,
+            pace,
+            child: None,
+            usage: Usage::default(),
+            past_written: 0,
+            past_cpu: Duration::ZERO,
+            lives: 0,
+        })
     }
 
     /// Starts it. It ends with this process, whatever happens.
@@ -123,9 +134,13 @@ impl Service {
         self.end(Signal::SIGKILL, Duration::MAX).await.map(drop)
     }
 
-    /// The time that its threads have had on all cores, in this life.
+    /// The time that its threads have had on all cores, in all its lives.
     pub fn cpu(&self) -> Duration {
-        let stat = self.pid().and_then(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok()).unwrap_or_default();
+        self.past_cpu + self.pid().map_or(Duration::ZERO, Self::cpu_of)
+    }
+
+    fn cpu_of(pid: u32) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // Fields 14 and 15, utime and stime; the name, field 2, is in brackets and may hold anything.
         let fields = stat.rsplit_once(')').into_iter().flat_map(|(_, rest)| rest.split_whitespace().skip(11).take(2));
         let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
@@ -158,6 +173,8 @@ impl Service {
                 self.sample_of(pid);
             }
             self.sample_of(pid);
+            // As a zombie it still has what it has had.
+            self.past_cpu += Self::cpu_of(pid);
         }
         child.wait().await.map(Some).map_err(Error::Wait)
     }
@@ -258,6 +275,17 @@ mod tests {
         let usage = service.usage();
         assert!(usage.peak_rss_bytes > 100 << 10, "{usage:?}");
         assert!(usage.written_bytes.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_service_had_of_the_processor_counts() {
+        let (_dir, mut service) = started("while :; do :; done").await;
+        let had = Duration::from_millis(50);
+        while service.cpu() < had {
+            sleep(Duration::from_millis(5)).await;
+        }
+        service.kill().await.unwrap();
+        assert!(service.cpu() >= had, "{:?}", service.cpu());
     }
 
     #[tokio::test]

@@ -56,6 +56,8 @@ pub(super) struct Stage<'a> {
     /// A killed service is not ready again yet.
     is_healing: bool,
     is_told_to_end: bool,
+    /// Until then it is waited for a network to form.
+    forms_until: Option<Instant>,
     tick: Interval,
     signals: [Signal; 2],
     /// Ends the meters with the stage.
@@ -154,6 +156,7 @@ impl<'a> Stage<'a> {
             kills: Kills::new(options.kills, length, fork(options.seed, KILLS)),
             is_healing: false,
             is_told_to_end: false,
+            forms_until: None,
             tick,
             signals: [
                 signal(SignalKind::interrupt()).map_err(Error::Signals)?,
@@ -190,6 +193,7 @@ impl<'a> Stage<'a> {
             self.control.import(Street::NETWORK, nodes.to_vec()).await?;
         }
         let deadline = now() + street.patience();
+        self.forms_until = Some(deadline);
         while self.street().is_some_and(|street| !street.is_formed()) && !self.is_told_to_end {
             if now() > deadline {
                 if self.street().is_some_and(Street::may_begin) {

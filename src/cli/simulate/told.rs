@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::simulate::report::{Electricity, ElectricityProgress, Phase, Progress, Radio, Report};
+use crate::simulate::report::{Electricity, ElectricityProgress, Forming, Phase, Progress, Radio, Report};
 use crate::simulate::run::{Options, Wish};
 
 /// What is simulated.
@@ -40,8 +40,9 @@ impl Lines {
 
 fn line(progress: &Progress) -> String {
     let seconds = progress.elapsed.as_secs_f64();
+    let forming = progress.electricity.and_then(|it| it.forming).map(forms);
     let what = match progress.phase {
-        Phase::Starting => return format!("{seconds:6.1} s  starting"),
+        Phase::Starting => return format!("{seconds:6.1} s  starting{}", forming.unwrap_or_default()),
         Phase::Speaking => "speaking",
         Phase::Draining => "draining",
     };
@@ -53,7 +54,7 @@ fn line(progress: &Progress) -> String {
             tally.telegrams, tally.sent, tally.stored,
         ));
     }
-    if let Some(ElectricityProgress { days, arrived, meters, active }) = progress.electricity {
+    if let Some(ElectricityProgress { days, arrived, meters, active, .. }) = progress.electricity {
         line.push_str(&format!(
             "day {days:.2}, {arrived} values arrived, {} stored; {active} of {meters} meters answer, ",
             tally.others_stored
@@ -72,9 +73,16 @@ fn line(progress: &Progress) -> String {
     line
 }
 
+/// Who has joined a network that forms, and for whom it is waited.
+fn forms(Forming { joined, nodes, needed, at_the_latest }: Forming) -> String {
+    let minutes = at_the_latest.as_secs().div_ceil(60);
+    format!(
+        ": {joined} of {nodes} nodes joined; the days of --for begin when {needed} have, in {minutes} min at the latest"
+    )
+}
+
 /// What came of it.
 pub(super) fn summary(report: &Report, options: &Options) -> String {
-    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure}"));
     let total = &report.total;
     let mut text = String::new();
     if let Some(part) = &report.radio {
@@ -114,6 +122,10 @@ pub(super) fn summary(report: &Report, options: &Options) -> String {
     text
 }
 
+fn figure(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
+}
+
 fn radio(part: &Radio, receivers: usize, seconds: f64) -> String {
     let mut text = format!(
         "sent         {:>9} readings in {} telegrams of {} meters, {seconds:.1} s\n\
@@ -143,7 +155,7 @@ fn electricity(part: &Electricity, seconds: f64) -> String {
         part.days,
         part.meters,
         part.delivered,
-        part.completeness,
+        figure(part.completeness),
         part.gaps,
         part.backfilled,
         part.lost,
@@ -155,16 +167,17 @@ fn electricity(part: &Electricity, seconds: f64) -> String {
     }
     if let Some(network) = &part.network {
         text.push_str(&format!(
-            "network      {:>9} nodes in it after {:.1} h; airtime, s: {:.0} data, {:.0} joining, {:.0} routes\n\
+            "network      {:>9} of {} nodes in it after {:.1} h; airtime, s: {:.0} data, {:.0} joining, {:.0} routes\n\
              processor    {:>9} % of a core {} times as fast, {} % unscaled\n",
             network.joined,
+            network.nodes,
             network.hours,
             network.data_airtime_s,
             network.join_airtime_s,
             network.route_airtime_s,
-            network.cpu_percent,
+            figure(network.cpu_percent),
             network.speed,
-            network.cpu_percent_unscaled,
+            figure(network.cpu_percent_unscaled),
         ));
     }
     text
@@ -179,3 +192,20 @@ pub(super) fn samples(report: &Report) -> impl Iterator<Item = String> + '_ {
 }
 
 const EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_forms_says_who_is_in_it_and_when_the_days_begin() {
+        let forming = Forming { joined: 24, nodes: 55, needed: 53, at_the_latest: Duration::from_secs(301) };
+        let said = ": 24 of 55 nodes joined; the days of --for begin when 53 have, in 6 min at the latest";
+        assert_eq!(forms(forming), said);
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_a_dash() {
+        assert_eq!((figure(None), figure(Some(0.5))), ("-".to_owned(), "0.5".to_owned()));
+    }
+}

@@ -131,7 +131,7 @@ fn flows(progress: &Progress) -> Vec<Line<'static>> {
         row("delivered", progress.delivered, format!("{} KiB on the wire", progress.wire_bytes >> 10)),
         row("memory", usage.peak_rss_bytes >> 10, format!("KiB at most, {written} written, {} kills", progress.kills)),
     ];
-    if let Some(ElectricityProgress { days, arrived, meters, active }) = progress.electricity {
+    if let Some(ElectricityProgress { days, arrived, meters, active, .. }) = progress.electricity {
         let rest = format!("values of {days:.2} days; {active} of {meters} electricity meters answer");
         rows.push(row("read", arrived, rest));
     }

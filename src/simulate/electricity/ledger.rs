@@ -196,8 +196,9 @@ impl Truth {
 
 impl Tally {
     /// From 0 to 1; 1 where nothing was expected.
-    pub fn completeness(&self) -> f64 {
-        if self.expected == 0 { 1.0 } else { self.delivered as f64 / self.expected as f64 }
+    /// None of nothing.
+    pub fn completeness(&self) -> Option<f64> {
+        (self.expected > 0).then(|| self.delivered as f64 / self.expected as f64)
     }
 
     pub const fn missing(&self) -> u64 {
@@ -275,6 +276,7 @@ mod tests {
         ledger.arrive(&reading(&model, import, to, 0, 1));
         assert_eq!((ledger.arrived(), ledger.doubled(), ledger.strange()), (4, 1, 1));
         assert_eq!(ledger.missing(from, to).len(), 10);
-        assert_eq!(Tally { expected: 4, delivered: 3 }.completeness(), 0.75);
+        assert_eq!(Tally { expected: 4, delivered: 3 }.completeness(), Some(0.75));
+        assert_eq!(Tally { expected: 0, delivered: 0 }.completeness(), None, "nothing is no whole");
     }
 }

@@ -79,8 +79,13 @@ impl<'a> Part<'a> {
     pub(super) fn begin(&mut self, now: Instant) {
         self.counted.0 = self.start.unix(now);
         if let Some(street) = self.fleet.street_mut() {
-            street.begin(now);
+            street.begin();
         }
+    }
+
+    /// Days that have passed since they count.
+    pub(super) fn days(&self, now: Instant) -> f64 {
+        (self.start.unix(now) - self.counted.0).max(0) as f64 / 86_400.0
     }
 
     /// Slots that end from now on do not count, and what counts is waited for.

@@ -33,11 +33,6 @@ impl Start {
         let passed = at.saturating_duration_since(self.at).as_millis() as i64;
         self.pace.at(self.pace.real_ms + passed).div_euclid(1_000)
     }
-
-    /// Days that have passed.
-    pub(in crate::simulate) fn days(&self, at: Instant) -> f64 {
-        (self.unix(at) - self.pace.start_ms.div_euclid(1_000)) as f64 / 86_400.0
-    }
 }
 
 /// The next change-over of the emulated meters' zone, seconds since 1970 UTC.

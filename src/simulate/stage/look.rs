@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{Stage, now};
-use crate::simulate::report::{ElectricityProgress, Phase, Progress};
+use crate::simulate::electricity::Street;
+use crate::simulate::report::{ElectricityProgress, Forming, Phase, Progress};
 use crate::simulate::run::{Audience, Error, Wish};
 
 impl Stage<'_> {
@@ -39,12 +40,20 @@ impl Stage<'_> {
         }
     }
 
+    /// How far a network of its own airtime has formed.
+    fn forming(&self, street: &Street) -> Option<Forming> {
+        let left = |until: Instant| until.saturating_duration_since(now());
+        let at_the_latest = left(self.forms_until?);
+        Some(Forming { joined: street.joined(), nodes: street.nodes().len(), needed: street.needed(), at_the_latest })
+    }
+
     fn progress(&self) -> Progress {
         let figures = self.figures.borrow();
         let ledger = self.account.ledger();
         let status = figures.status.as_ref();
         let electricity = self.electricity.as_ref().map(|electricity| ElectricityProgress {
-            days: self.start.days(now()),
+            days: electricity.days(now()),
+            forming: self.street().filter(|_| self.phase == Phase::Starting).and_then(|street| self.forming(street)),
             arrived: electricity.ledger().arrived(),
             meters: electricity.meters(),
             active: status.and_then(|status| status.electricity.as_ref()).map_or(0, |it| it.active),
