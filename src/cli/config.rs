@@ -35,6 +35,9 @@ enum Verb {
         /// The file
         #[arg(default_value = super::run::CONFIG)]
         file: PathBuf,
+        /// The same, as `dcu run` takes it
+        #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -53,7 +56,7 @@ enum Verb {
 
 pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
     match args.verb {
-        Verb::Check { file, json } => check(file, json, out),
+        Verb::Check { file, config, json } => check(config.unwrap_or(file), json, out),
         Verb::Template => out.text(Config::TEMPLATE).map(|()| Exit::Done),
         Verb::Companion { name: None } => {
             let mut table = Table::new(&["companion", "title", ">tasks"]);

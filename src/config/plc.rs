@@ -11,7 +11,7 @@ use super::ReceiverSource;
 use super::fault::Problem;
 use super::raw::Table;
 use super::receivers::Taken;
-use super::values::{duration_within, one_of, path_from, port_problem};
+use super::values::{duration_within, name, one_of, path_from, port_problem};
 use super::words::{host_and_port, topic_level};
 
 /// A modem, and what network it is to make.
@@ -62,7 +62,7 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path, taken: &mut Taken) -
     let mut names = BTreeSet::new();
     let mut pans = BTreeSet::new();
     for (n, mut table) in tables.into_iter().enumerate() {
-        let name = table.read("name", format!("plc{n}"), topic_level);
+        let name = name(&mut table, format!("plc{n}"), topic_level);
         if !names.insert(name.clone()) {
             table.blame("name", Problem::wrong(format!("{name:?} is the name of another network")));
         }
@@ -81,7 +81,7 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path, taken: &mut Taken) -
             band,
             pan_id: pan_id.unwrap_or_default(),
             key_index: table.integer("key_index", 0..2).unwrap_or(0) as u8,
-            eui64: table.optional("eui64", eui64),
+            eui64: table.optional("eui64", own_eui64),
             prefix: table.optional("prefix", prefix),
             unlisted: table.read(
                 "unlisted",
@@ -101,9 +101,8 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path, taken: &mut Taken) -
             ),
         };
         table.finish();
-        if source.is_some() && pan_id.is_some() {
-            networks.push(network);
-        }
+        // With what is wrong in it told, it is there for those who name it.
+        networks.push(network);
     }
     networks
 }
@@ -111,7 +110,11 @@ pub(super) fn networks(tables: Vec<Table<'_>>, base: &Path, taken: &mut Taken) -
 /// Exactly one of `port` and `tcp`.
 fn source(table: &mut Table<'_>, base: &Path) -> Option<ReceiverSource> {
     let given = ["port", "tcp"].into_iter().filter(|key| table.contains(key)).count();
-    let baud = table.integer("baud", 300..4_000_001).unwrap_or(BAUD);
+    let baud = table.integer("baud", 0..u32::MAX).unwrap_or(BAUD);
+    if !BAUDS.contains(&baud) {
+        let rates: Vec<String> = BAUDS.iter().map(u32::to_string).collect();
+        table.blame("baud", Problem::wrong(format!("{baud} is no rate of a modem: {}", rates.join(", "))));
+    }
     let port = table.optional("port", path_from(base));
     if let Some(problem) = port.as_deref().and_then(port_problem) {
         table.blame("port", problem);
@@ -125,29 +128,43 @@ fn source(table: &mut Table<'_>, base: &Path) -> Option<ReceiverSource> {
 }
 
 fn band(text: &str) -> Result<Band, Problem> {
+    let built = [Band::CenelecA, Band::CenelecB, Band::Fcc, Band::RfOnly];
     // In ARIB's band the names in EAP-PSK have other forms, of 34 and 36 octets: no node would join.
     if text == Band::Arib.name() {
-        return Err(Problem::wrong(format!("{text:?} is not built: joining is another one in that band")));
+        let known = built.map(|band| format!("{:?}", band.name())).join(", ");
+        return Err(Problem::wrong(format!(
+            "{text:?} is not supported, as nodes of that band join in a way that the unit does not know; {known} are"
+        )));
     }
-    let built = [Band::CenelecA, Band::CenelecB, Band::Fcc, Band::RfOnly];
     one_of(&built.map(|band| (band.name(), band)))(text)
 }
 
-/// G.9903 clause 9.4: two bits of a PAN id are clear.
+/// G.9903 clause 9.4: two bits of a PAN id are clear. Four digits, as everything prints them.
 fn pan_id(text: &str) -> Result<u16, Problem> {
     let wrong = |text: String| Err(Problem::wrong(text));
-    match u16::from_str_radix(text.trim_start_matches("0x"), 16) {
-        Ok(pan_id) if pan_id & !PAN_MASK != 0 => {
+    let digits = Some(text).filter(|text| text.len() == 4 && text.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    match digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
+        Some(pan_id) if pan_id & !PAN_MASK != 0 => {
             let nearest = pan_id & PAN_MASK;
             wrong(format!("{text:?} has bits of 0300 set, which no PAN id may; {nearest:04x} has not"))
         }
-        Ok(pan_id) => Ok(pan_id),
-        Err(_) => wrong(format!("{text:?} is not a PAN id such as \"781d\"")),
+        Some(pan_id) => Ok(pan_id),
+        _ => wrong(format!("{text:?} is not a PAN id of four hexadecimal digits such as \"781d\"")),
     }
 }
 
 pub(super) fn eui64(text: &str) -> Result<Eui64, Problem> {
     text.parse().map_err(|_| Problem::wrong(format!("{text:?} is not an EUI-64 such as \"001122ffff000001\"")))
+}
+
+/// The coordinator's: nobody has these two, which stand for no address and for everybody's.
+fn own_eui64(text: &str) -> Result<Eui64, Problem> {
+    match eui64(text)? {
+        Eui64([0, 0, 0, 0, 0, 0, 0, 0] | [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => {
+            Err(Problem::wrong(format!("{text:?} is nobody's address")))
+        }
+        own => Ok(own),
+    }
 }
 
 /// `fd00:1:2:3::/64`, within fc00::/7.
@@ -162,5 +179,7 @@ fn prefix(text: &str) -> Result<[u8; 8], Problem> {
 
 const PAN_MASK: u16 = 0xfcff;
 const BAUD: u32 = 115_200;
+/// What firmware of modems can be set to.
+const BAUDS: [u32; 8] = [9_600, 19_200, 38_400, 57_600, BAUD, 230_400, 460_800, 921_600];
 const MAX_HOPS: u8 = 8;
 const REKEY_PATIENCE: Duration = Duration::from_secs(24 * 3_600);

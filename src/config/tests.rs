@@ -592,7 +592,10 @@ tcp = "192.0.2.1:4001"
 pan_id = "781d"
 band = "arib"
 "#,
-        &["dcu.toml:5: plc[0].band: \"arib\" is not built: joining is another one in that band"],
+        &[concat!(
+            "dcu.toml:5: plc[0].band: \"arib\" is not supported, as nodes of that band join in a way that the unit does not ",
+            "know; \"cenelec-a\", \"cenelec-b\", \"fcc\", \"rf\" are"
+        )],
     );
 }
 
@@ -649,4 +652,59 @@ channel = "feeder"
             "dcu.toml:31: electricity.meter[0].node: is missing: its channel is a PLC network",
         ],
     );
+}
+
+/// A network, its channel and two meters, each of whose lines may be wrong.
+fn street(name: &str, at: &str, pan_id: &str, plc: &str, more: &str) -> String {
+    let meter = |n: u8| {
+        format!(
+            "[[electricity.meter]]\nid = \"4d4d4d0000bc61{n:02x}\"\nchannel = \"c\"\nnode = \"02000000000000{n:02x}\"\n"
+        )
+    };
+    format!(
+        "[[plc]]\nname = \"{name}\"\n{at}\npan_id = \"{pan_id}\"\n{more}\n[[electricity.channel]]\nname = \"c\"\n\
+         link = \"wrapper\"\n{plc}\n{}{}",
+        meter(1),
+        meter(2)
+    )
+}
+
+#[test]
+fn one_word_that_is_wrong_is_one_fault_however_many_meters_are_behind_it() {
+    let (tcp, plc) = ("tcp = \"192.0.2.1:4001\"", "plc = \"street\"");
+    check(&street("street", tcp, "781d", plc, ""), &[]);
+    let four = "dcu.toml:4: plc[0].pan_id: \"78\" is not a PAN id of four hexadecimal digits such as \"781d\"";
+    check(&street("street", tcp, "78", plc, ""), &[four]);
+    check(&street("street", tcp, "0x781d", plc, ""), &[&four.replace("\"78\"", "\"0x781d\"")]);
+    check(&street("street", tcp, "+81d", plc, ""), &[&four.replace("\"78\"", "\"+81d\"")]);
+    let nowhere = "dcu.toml: plc[0].port: exactly one of `port` and `tcp` says where the modem is";
+    check(&street("street", "", "781d", plc, ""), &[nowhere]);
+    let letters = "dcu.toml:2: plc[0].name: \"a b\" may have letters, digits, `-`, `_` and `.` only";
+    check(&street("a b", tcp, "781d", "plc = \"a b\"", ""), &[letters]);
+    let nobody = "dcu.toml:9: electricity.channel[0].plc: there is no [[plc]] of the name \"sreet\"";
+    check(&street("street", tcp, "781d", "plc = \"sreet\"", ""), &[nobody]);
+    // Where nothing is said of a place, each meter may have its own.
+    let text = "tcp: is missing, and so is `udp`: its channel has neither `tcp`, `udp` nor `port`";
+    check(
+        &street("street", tcp, "781d", "", ""),
+        &[10, 14]
+            .map(|line| format!("dcu.toml:{line}: electricity.meter[{}].{text}", line / 14))
+            .each_ref()
+            .map(String::as_str),
+    );
+}
+
+#[test]
+fn a_modems_rate_and_address_are_some_that_there_are() {
+    let (tcp, plc) = ("port = \"/dev/null\"", "plc = \"street\"");
+    let with = |more: &str| street("street", tcp, "781d", plc, more);
+    check(&with("baud = 230400"), &[]);
+    let rates = "is no rate of a modem: 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600";
+    check(&with("baud = 12345"), &[&format!("dcu.toml:5: plc[0].baud: 12345 {rates}")]);
+    for nobody in ["0000000000000000", "ffffffffffffffff"] {
+        let fault = format!("dcu.toml:5: plc[0].eui64: {nobody:?} is nobody's address");
+        check(&with(&format!("eui64 = {nobody:?}")), &[&fault]);
+    }
+    let own = "dcu.toml:17: electricity.meter[1].node: is the own address of the modem of \"street\"";
+    check(&with("eui64 = \"0200000000000002\""), &[own]);
 }

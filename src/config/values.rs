@@ -1,5 +1,6 @@
 //! Values with their units: durations, sizes, shares, and paths with what must be true of them.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Read};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fault::{Problem, redacted};
+use super::raw::Table;
 use super::similar::nearest;
 
 /// `200ms`, `5s`, `15min`, `1h`, `60d`: a whole number and one unit.
@@ -90,6 +92,13 @@ pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> R
             Err(Problem::wrong(format!("{text:?} is not one of {}{meant}", known.join(", "))))
         }
     }
+}
+
+/// A name by which others refer to a table. One that is refused is still known, so that nobody is told that there is none.
+pub(super) fn name(table: &mut Table<'_>, default: String, read: impl Fn(&str) -> Result<String, Problem>) -> String {
+    let refused = Cell::new(None);
+    let name = table.optional("name", |text| read(text).inspect_err(|_| refused.set(Some(text.to_owned()))));
+    name.or(refused.into_inner()).unwrap_or(default)
 }
 
 /// A path; a relative one starts at the directory of the configuration file.

@@ -1,5 +1,6 @@
 //! From the raw shape of `[electricity]` to the typed one.
 
+mod channels;
 mod tasks;
 
 use std::cell::RefCell;
@@ -14,14 +15,16 @@ use dlms::security::Form;
 use dlms::time::DeviationSign;
 use jiff::tz::TimeZone;
 
+use channels::channels;
+
 use super::{Authentication, Channel, Electricity, Link, Manner, Meter, Place, ProfileStatus, Push, Task};
+use crate::config::Companion;
 use crate::config::fault::Problem;
 use crate::config::plc::{Plc, eui64};
 use crate::config::raw::Table;
 use crate::config::receivers::Taken;
-use crate::config::values::{duration_within, file_from, one_of, path_from, port_problem, secret_from, table_from};
+use crate::config::values::{duration_within, file_from, one_of, secret_from, table_from};
 use crate::config::words::{host_and_port, word, zone};
-use crate::config::{Companion, MINUTE};
 use crate::reading::{EventTable, MeterId, Obis};
 
 pub(in crate::config) fn electricity(
@@ -42,7 +45,7 @@ pub(in crate::config) fn electricity(
     let groups: Vec<(String, Manner)> =
         table.tables("group").into_iter().map(|table| group(table, &everybody, &files)).collect();
     let has_own = keys.is_some();
-    let meters = meters(table.tables("meter"), &channels, &groups, &everybody, &files);
+    let meters = meters(table.tables("meter"), (&channels, networks), &groups, &everybody, &files);
     let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
     let mut tasks = tasks::tasks(table.tables("task"), &names, everybody.clock.as_ref(), false);
     let has_own_events = table.contains("events");
@@ -175,58 +178,6 @@ fn title(text: &str) -> Result<[u8; 8], Problem> {
     }
 }
 
-fn channels(tables: Vec<Table<'_>>, networks: &[Plc], base: &Path, taken: &mut Taken) -> Vec<Channel> {
-    let mut names = BTreeSet::new();
-    let read = |(n, mut table): (usize, Table<'_>)| {
-        let name = table.read("name", format!("channel{n}"), word);
-        if !names.insert(name.clone()) {
-            table.blame("name", Problem::wrong(format!("{name:?} is the name of another channel")));
-        }
-        let link = table.required("link", one_of(&[("wrapper", Link::Wrapper), ("hdlc", Link::Hdlc)]));
-        let tcp = table.optional("tcp", host_and_port);
-        let baud = table.integer("baud", 300..4_000_001).unwrap_or(9_600);
-        let port = table.optional("port", path_from(base));
-        if let Some(problem) = port.as_deref().and_then(port_problem) {
-            table.blame("port", problem);
-        }
-        if let Some((key, problem)) = port.as_ref().and_then(|port| taken.port(port, format!("channel {name:?}"))) {
-            table.blame(key, problem);
-        }
-        let udp = datagrams(&mut table, link);
-        for (one, other) in [("port", "tcp"), ("port", "udp"), ("tcp", "udp")] {
-            if table.contains(one) && table.contains(other) {
-                table.blame(other, Problem::wrong(format!("has no use beside `{one}`")));
-            }
-        }
-        if table.contains("port") && link == Some(Link::Wrapper) {
-            table.blame("port", Problem::wrong("has no use with link = \"wrapper\", which is for `tcp`"));
-        }
-        let network = table.optional("plc", |text| {
-            let found = networks.iter().find(|network| network.name == text);
-            let missing = || Problem::wrong(format!("there is no [[plc]] of the name {text:?}"));
-            found.map(|network| network.name.clone()).ok_or_else(missing)
-        });
-        let has_other = ["port", "tcp", "udp"].iter().any(|key| table.contains(key));
-        if table.contains("plc") && (has_other || link == Some(Link::Hdlc)) {
-            table.blame("plc", Problem::wrong("goes with link = \"wrapper\", and without `port`, `tcp` and `udp`"));
-        }
-        let is_line = port.is_some();
-        let place = port.map(|path| Place::Serial { path, baud }).or(tcp.map(Place::Tcp)).or(udp.map(Place::Udp));
-        let is_one = place.is_some();
-        let place = place.or(network.map(Place::Plc));
-        let at_once = table.integer("at_once", 1..1_001).unwrap_or(if is_one { 1 } else { 16 });
-        if at_once > 1 && is_line {
-            table.blame("at_once", Problem::wrong("is 1 on a serial line"));
-        }
-        let timeout =
-            table.read("timeout", Duration::from_secs(10), duration_within(Duration::from_millis(100), 10 * MINUTE));
-        let frame_size = table.integer("frame_size", 32..2_031).unwrap_or(128) as u16;
-        table.finish();
-        Channel { name, link: link.unwrap_or(Link::Wrapper), place, at_once, timeout, frame_size }
-    };
-    tables.into_iter().enumerate().map(read).collect()
-}
-
 fn group(mut table: Table<'_>, everybody: &Manner, files: &CompanionFiles<'_>) -> (String, Manner) {
     let name = table.required("name", word).unwrap_or_default();
     let manner = manner(&mut table, everybody.clone(), files);
@@ -322,7 +273,7 @@ fn reads(table: &mut Table<'_>, companion: Option<&Companion>) -> Option<Arc<[St
 
 fn meters(
     tables: Vec<Table<'_>>,
-    channels: &[Channel],
+    (channels, networks): (&[Channel], &[Plc]),
     groups: &[(String, Manner)],
     everybody: &Manner,
     files: &CompanionFiles<'_>,
@@ -374,6 +325,12 @@ fn meters(
             }
             Some(Channel { link: Link::Hdlc, .. }) if manner.server >= 1 << 14 => {
                 table.blame("server", Problem::wrong("is at most 16383 over HDLC"));
+            }
+            Some(Channel { place: Some(Place::Plc(name)), .. }) => {
+                let network = networks.iter().find(|network| network.name == *name);
+                if node.is_some() && network.and_then(|network| network.eui64) == node {
+                    table.blame("node", Problem::wrong(format!("is the own address of the modem of {name:?}")));
+                }
             }
             _ => {}
         }
