@@ -47,7 +47,7 @@ use outages::Watch;
 use polling::Polling;
 use routes::Routing;
 use told::Told;
-pub(super) use tunnel::Heard;
+pub(super) use tunnel::{Heard, Tunnel};
 
 /// Everything the task owns.
 pub(super) struct Plc {
@@ -194,6 +194,7 @@ impl Plc {
                         let now = (self.clock)().mono;
                         self.coordinator.with_modem(now, |modem| modem.restart(None, now));
                     }
+                    line::Happening::Absent => told::no_port(&self.name, line.error()),
                     line::Happening::Octets(octets) => self.coordinator.handle_bytes(octets, (self.clock)().mono),
                     line::Happening::Lost => {
                         warn!(network = %self.name, err = line.error().unwrap_or(""), "modem's port lost");

@@ -23,6 +23,8 @@ pub(super) struct Line {
 /// What happened on the line.
 pub(super) enum Happening<'a> {
     Opened,
+    /// It cannot be opened, for another reason than before.
+    Absent,
     Octets(&'a [u8]),
     Lost,
 }
@@ -94,10 +96,18 @@ impl Line {
                     self.error = None;
                     return Happening::Opened;
                 }
-                Ok(Err(error)) => self.lose(chain(&error)),
-                Err(error) => self.lose(error.to_string()),
+                Ok(Err(error)) if self.is_news(&chain(&error)) => return Happening::Absent,
+                Err(error) if self.is_news(&error.to_string()) => return Happening::Absent,
+                Ok(Err(_)) | Err(_) => {}
             }
         }
+    }
+
+    /// It cannot be opened: whether that has another reason than it had.
+    fn is_news(&mut self, error: &str) -> bool {
+        let is_news = self.error.as_deref() != Some(error);
+        self.lose(error.to_owned());
+        is_news
     }
 
     fn lose(&mut self, error: String) {
@@ -112,3 +122,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The longest frame takes a second at 19,200 baud.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 const READ: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_not_there_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("modem");
+        let mut line = Line::new(Source::Serial { path, baud: 115_200 }, 1);
+        assert!(matches!(line.happens().await, Happening::Absent));
+        assert!(line.error().is_some_and(|error| error.contains("No such file")), "{:?}", line.error());
+        let again = timeout(Duration::from_secs(2), line.happens()).await;
+        assert!(again.is_err(), "it was tried again, and the reason is the same");
+    }
+}

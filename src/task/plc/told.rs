@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use plc::Eui64;
+use tracing::warn;
 
 use super::Plc;
 use crate::clock::Now;
@@ -16,6 +17,11 @@ pub(super) struct Told {
     hour: i64,
     /// In this hour.
     count: u32,
+}
+
+/// Of a modem's port that cannot be opened, when that is news.
+pub(super) fn no_port(network: &str, err: Option<&str>) {
+    warn!(network, err = err.unwrap_or_default(), "modem's port cannot be opened");
 }
 
 impl Told {
