@@ -107,7 +107,7 @@ impl Polling {
     /// Nobody answers any more.
     pub(super) fn network_lost(&mut self, now: Instant) {
         self.sent.clear();
-        self.tunnels.close_all();
+        self.tunnels.close_all("the PLC network went down");
         self.drop_requests(|_| true, now);
     }
 
@@ -134,7 +134,7 @@ impl Plc {
         };
         let (Some(member), None) = (member, why) else {
             debug!(node = %eui64, why, "message dropped");
-            return self.polling.tunnels.close(eui64);
+            return self.polling.tunnels.close(eui64, &format!("node {eui64}: {}", why.unwrap_or_default()));
         };
         if let Some(way) = self.routing.routes.way(member.short_addr) {
             let first_hop = self.coordinator.server().member_at(way.next_hop).map_or(eui64, |member| member.eui64);
@@ -181,7 +181,7 @@ impl Plc {
         // Who asked may have given up meanwhile, and the node may have left.
         let Some(node) = member.map(|member| member.short_addr).filter(|_| self.polling.tunnels.is_open(eui64)) else {
             self.polling.requests.remove(&ticket);
-            self.polling.tunnels.close(eui64);
+            self.polling.tunnels.close(eui64, &format!("node {eui64} has left the network"));
             return self.polling.scheduler.cancel(ticket, now);
         };
         let searches = self.routing.routes.may_search(node, is_waited_for, both((self.clock)()));
@@ -229,8 +229,20 @@ impl Plc {
         debug!(network = %self.name, %node, "no answer");
         self.polling.scheduler.cancel(ticket, now);
         if self.polling.requests.remove(&ticket).is_some() {
-            self.polling.tunnels.close(node);
+            let why = self.no_answer(node);
+            self.polling.tunnels.close(node, &why);
         }
+    }
+
+    /// Whom nothing came of, and the way that was tried.
+    fn no_answer(&self, node: Eui64) -> String {
+        let short_addr = self.coordinator.server().member(node).map(|member| member.short_addr);
+        let way = match short_addr.and_then(|short_addr| self.routing.routes.way(short_addr)) {
+            Some(way) if way.hops > 1 => format!("{} hops by {:04x}", way.hops, way.next_hop),
+            Some(_) => "one hop".to_owned(),
+            None => "no way to it is known".to_owned(),
+        };
+        format!("no answer over the power line from node {node} ({way})")
     }
 
     pub(super) fn polling_counts(&self) -> PollCounts {

@@ -2,14 +2,58 @@
 //! a node sends that belongs to no conversation is a push, for whoever listens.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use plc::Eui64;
 use plc::poll::Priority;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, duplex, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, duplex, split};
 use tokio::sync::mpsc;
 
-/// This side of a conversation: what is written is a sequence of wrapper messages, and so is what is read.
-pub(in crate::task) type Tunnel = DuplexStream;
+/// This side of a conversation: what is written is a sequence of wrapper messages, and so is what is read. Its end is an
+/// error that says why.
+#[derive(Debug)]
+pub(in crate::task) struct Tunnel {
+    stream: DuplexStream,
+    why: Why,
+}
+
+impl From<DuplexStream> for Tunnel {
+    fn from(stream: DuplexStream) -> Self {
+        Self { stream, why: Why::default() }
+    }
+}
+
+/// Why a conversation ended, for who reads its end.
+type Why = Arc<OnceLock<String>>;
+
+impl AsyncRead for Tunnel {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match (Pin::new(&mut self.stream).poll_read(cx, buf), self.why.get()) {
+            (Poll::Ready(Ok(())), Some(why)) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why.clone())))
+            }
+            (read, _) => read,
+        }
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
 
 /// All conversations of a network; a node has one at a time.
 #[derive(Debug)]
@@ -23,6 +67,7 @@ pub(super) struct Tunnels {
 #[derive(Debug)]
 struct Conversation {
     inbound: mpsc::Sender<Vec<u8>>,
+    why: Why,
     /// The wrapper port on this side; None until something was sent.
     client: Option<u16>,
     /// Octets of the last answer: the next one is mostly as long, as it is the next block.
@@ -46,6 +91,13 @@ pub(super) struct Packet {
     pub(super) eui64: Eui64,
     pub(super) priority: Priority,
     pub(super) payload: Vec<u8>,
+}
+
+impl Conversation {
+    fn end(self, why: &str) {
+        // The first reason counts, and this is dropped with it.
+        let _ = self.why.set(why.to_owned());
+    }
 }
 
 impl Default for Tunnels {
@@ -74,17 +126,21 @@ impl Tunnels {
                 } => {}
             }
         });
-        self.inbound.insert(eui64, Conversation { inbound, client: None, answered: None });
-        near
+        let why = Why::default();
+        let conversation = Conversation { inbound, why: Arc::clone(&why), client: None, answered: None };
+        if let Some(earlier) = self.inbound.insert(eui64, conversation) {
+            earlier.end("another conversation with its node has begun");
+        }
+        Tunnel { stream: near, why }
     }
 
-    /// Ends a conversation: who speaks sees the end of the stream.
-    pub(super) fn close(&mut self, eui64: Eui64) {
-        self.inbound.remove(&eui64);
+    /// Ends a conversation: who speaks sees the end of the stream, and why.
+    pub(super) fn close(&mut self, eui64: Eui64, why: &str) {
+        self.inbound.remove(&eui64).into_iter().for_each(|conversation| conversation.end(why));
     }
 
-    pub(super) fn close_all(&mut self) {
-        self.inbound.clear();
+    pub(super) fn close_all(&mut self, why: &str) {
+        std::mem::take(&mut self.inbound).into_values().for_each(|conversation| conversation.end(why));
     }
 
     /// Whether anybody waits for what the node says.
@@ -198,5 +254,17 @@ mod tests {
         assert_eq!(tunnels.answered(node), Some(12));
         drop(tunnels.open(node, Priority::Profile));
         assert_eq!(tunnels.answered(node), None, "another conversation begins");
+    }
+
+    #[tokio::test]
+    async fn who_speaks_is_told_why_a_conversation_ended() {
+        let (mut tunnels, node) = (Tunnels::default(), Eui64([2; 8]));
+        let mut first = tunnels.open(node, Priority::Profile);
+        let mut second = tunnels.open(node, Priority::Profile);
+        tunnels.close(node, "no answer over the power line");
+        for (tunnel, why) in [(&mut first, "another conversation"), (&mut second, "no answer over the power line")] {
+            let error = tunnel.read(&mut [0; 8]).await.unwrap_err();
+            assert!(error.to_string().starts_with(why), "{error}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Join};
+use tokio::io::{AsyncRead, AsyncWrite, Join};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -85,7 +85,7 @@ impl Port for Datagrams {}
 
 impl Port for Join<ChildStdout, ChildStdin> {}
 
-impl Port for DuplexStream {}
+impl Port for crate::task::plc::Tunnel {}
 
 impl Source {
     pub(in crate::task) async fn open(&self) -> Result<Open, Error> {

@@ -185,7 +185,7 @@ fn network(
         while let Some(question) = questions.recv().await {
             let Question::Connect(_, _, reply) = question else { panic!("{question:?}") };
             let (near, mut far) = tokio::io::duplex(4_096);
-            reply.send(near).unwrap();
+            reply.send(near.into()).unwrap();
             let mut buf = [0; 4_096];
             while let Ok(read @ 1..) = far.read(&mut buf).await {
                 heard.lock().unwrap().push(buf[..read].to_vec());
