@@ -72,7 +72,7 @@ impl Uplink {
         self.audit(who, what, decision, String::new(), now);
         if let Err(code) = accepted {
             self.figures.commands_refused += 1;
-            self.answer(id, State::Rejected, code, String::new(), 0, now);
+            self.answer(id, State::Rejected, code, clocks(code, &verified.message, now.utc_ms), 0, now);
         }
     }
 
@@ -284,6 +284,20 @@ fn is_in_time(command: &v1::Command, utc_ms: i64) -> Result<(), &'static str> {
         Err("expired")
     } else {
         Ok(())
+    }
+}
+
+/// Where it is a matter of time: the unit's, and the command's own.
+pub(super) fn clocks(code: &str, command: &v1::Command, utc_ms: i64) -> String {
+    let said = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |at| at.to_string());
+    match code {
+        "not_yet" | "expired" => format!(
+            "the unit's clock says {}, the order is good from {} to {}",
+            said(utc_ms),
+            said(command.not_before_ms),
+            said(command.not_after_ms)
+        ),
+        _ => String::new(),
     }
 }
 

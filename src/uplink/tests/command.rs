@@ -172,6 +172,16 @@ fn what_may_not_be_done_is_rejected_with_a_reason() {
 }
 
 #[test]
+fn who_comes_too_late_is_told_by_which_clock() {
+    let now = 1_785_000_000_000_i64;
+    let late = v1::Command { not_before_ms: now - 2_000, not_after_ms: now - 1_000, ..resend(1, 9) };
+    let said = "the unit's clock says 2026-07-25T17:20:00Z, the order is good from 2026-07-25T17:19:58Z to \
+                2026-07-25T17:19:59Z";
+    assert_eq!(super::super::command::clocks("expired", &late, now), said);
+    assert_eq!(super::super::command::clocks("bad_role", &late, now), "");
+}
+
+#[test]
 fn a_unit_without_a_clock_still_answers_what_only_reads() {
     let mut world = world();
     world.now.quality = TimeQuality::Unsynchronised;
