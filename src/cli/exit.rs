@@ -34,7 +34,7 @@ impl Exit {
         (Self::NotPermitted, "not permitted"),
         (Self::Degraded, "degraded: the command worked, the unit is not well"),
         (Self::CheckFailed, "check failed"),
-        (Self::Configuration, "configuration"),
+        (Self::Configuration, "configuration, or another file that is not what it must be"),
     ];
 
     pub const fn code(self) -> u8 {

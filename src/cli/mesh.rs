@@ -215,7 +215,11 @@ fn print(status: &MeshStatus, now: i64) -> String {
         let (under_way, waiting) = (polling.under_way, polling.waiting);
         items.row(["requests".into(), format!("{under_way} of {window} under way, {waiting} waiting{noise}")]);
         let done = format!("{} sent, {} answered, {} lost", polling.sent, polling.answered, polling.lost);
-        let airtime = format!("{} s of airtime, control {} %", polling.airtime_s, polling.control_percent);
+        // Branches that do not disturb each other are served at once, so that it may be more than has passed.
+        let airtime = format!(
+            "{} s of airtime by the model, of all branches together, control {} %",
+            polling.airtime_s, polling.control_percent
+        );
         items.row([String::new(), format!("{done}; {airtime}")]);
         let branch = |branch: &BranchLine| {
             let name = branch.short_addr.as_deref().unwrap_or(&branch.eui64);

@@ -176,8 +176,8 @@ fn exit_of(error: &io::Error) -> Exit {
     match error.kind() {
         io::ErrorKind::NotFound => Exit::NotFound,
         io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-        // What is too large, or not UTF-8.
-        io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidData => Exit::Configuration,
+        // What is no file, too large, or not UTF-8.
+        io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge | io::ErrorKind::InvalidData => Exit::Configuration,
         _ => Exit::Failed,
     }
 }

@@ -565,6 +565,12 @@ fn a_file_that_is_not_there_or_no_text_has_its_exit_code_whoever_reads_it() {
         assert_eq!(exit("/nowhere/file"), Exit::NotFound, "{command:?}");
         assert_eq!(exit(&latin), Exit::Configuration, "{command:?}");
         assert_eq!(exit(&large), Exit::Configuration, "{command:?}");
+        assert_eq!(exit(directory.path().to_str().unwrap()), Exit::Configuration, "{command:?}");
+    }
+    let older = |file: &str| dcu(&["topology", "--from", file]).0;
+    assert_eq!(older("/nowhere/file"), Exit::NotFound);
+    for file in [&latin, &large, directory.path().to_str().unwrap(), &file("cut", b"{\"network\": ")] {
+        assert_eq!(older(file), Exit::Configuration, "{file}");
     }
 }
 
