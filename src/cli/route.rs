@@ -183,7 +183,8 @@ fn blacklisted(common: &Common, out: &mut Out) -> Result<(), Failure> {
     }
     let mut table = Table::new(&["short", "node", "meter"]);
     for node in &nodes {
-        table.row([node.short_addr.clone().unwrap_or_else(|| "-".into()), node.eui64.clone(), printable(&node.meter)]);
+        let meter = node.electricity_meter.as_ref().unwrap_or(&node.meter);
+        table.row([node.short_addr.clone().unwrap_or_else(|| "-".into()), node.eui64.clone(), printable(meter)]);
     }
     if !nodes.is_empty() {
         out.text(table.text())?;
@@ -219,7 +220,7 @@ fn past(history: &RouteHistory, now: i64) -> String {
     }
     let mut times = Table::new(&["when", "what", "why"]);
     for change in changes {
-        times.row([utc(change.at_ms), what(change), why(&change.why).to_owned()]);
+        times.row([utc(change.at_ms), what(change), why(change)]);
     }
     let mut text = format!("{node}  {short_addr}  {}\n{}\n", printable(meter), said.join("; "));
     for table in [(&ways, alternates.is_empty()), (&times, changes.is_empty())] {
@@ -248,12 +249,12 @@ fn what(change: &ChangeLine) -> String {
     }
 }
 
-fn why(why: &str) -> &str {
-    match why {
+fn why(change: &ChangeLine) -> String {
+    let why = match change.why.as_str() {
         "modem" => "the modem chose it",
         "joined" => "the node joined",
         "left" => "the node left",
-        "expired" => "nobody used it for long",
+        "expired" => "the modem dropped it, as nobody used it for long, or had no room",
         "no-route" => "the modem had no way",
         "no-answer" => "requests were not answered",
         "circular" => "it went round",
@@ -262,7 +263,11 @@ fn why(why: &str) -> &str {
         "asked" => "an operator wanted it",
         "started" => "the modem was started anew",
         other => other,
-    }
+    };
+    // What another one was looked for, and found.
+    let is_found = change.what == "way"
+        && matches!(change.why.as_str(), "no-route" | "no-answer" | "circular" | "weak" | "flapping");
+    if is_found { format!("looked for, as {why}") } else { why.to_owned() }
 }
 
 fn table(routes: &[RouteLine]) -> String {

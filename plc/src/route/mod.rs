@@ -280,6 +280,7 @@ impl Routes {
         known.way = None;
         let why = match known.failures {
             _ if self.is_fresh => Why::Started,
+            _ if known.in_vain > 0 => Why::NoRoute,
             0 => Why::Expired,
             _ => Why::NoAnswer,
         };

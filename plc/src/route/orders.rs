@@ -81,9 +81,10 @@ impl Routes {
             let what = if is_blacklisted { What::Blacklisted } else { What::Allowed };
             self.note(node, what, Why::Asked, now);
         }
-        if is_new && is_blacklisted {
-            let over = self.nodes.iter().filter(|(_, known)| known.way.is_some_and(|way| way.next_hop == node));
-            over.map(|(node, _)| *node).collect::<Vec<_>>().into_iter().for_each(|node| self.go_round_banned(node));
+        // Who is allowed again may be the way around another one. Before the table is read nobody knows where routes go.
+        if !self.is_fresh {
+            let banned = self.nodes.keys().copied().filter(|node| self.detour(*node).is_some());
+            banned.collect::<Vec<_>>().into_iter().for_each(|node| self.go_round_banned(node));
         }
         is_new
     }

@@ -306,7 +306,18 @@ fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse()
     assert_eq!((routes.detour(6), actions(&mut routes, now)), (None, vec![]));
     routes.set_blacklisted(5, false, now);
     routes.answered(6, now);
-    assert_eq!(routes.detour(6), None);
+    assert_eq!((routes.detour(6), actions(&mut routes, now)), (None, vec![]));
+    // Who is allowed again is the way around another one.
+    routes.set_blacklisted(7, true, now);
+    routes.goes(6, way(7, 2), now);
+    assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(5, 2) }]);
+    routes.set_blacklisted(5, true, now);
+    assert_eq!(actions(&mut routes, now), []);
+    routes.set_blacklisted(5, false, now);
+    assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(5, 2) }]);
+    // What nobody went is not taken for the best.
+    let untried = Alternate::new(Way { cost: 0, ..way(9, 2) }, 0);
+    assert!(untried.score() > Alternate::new(way(5, 2), 0).score());
 }
 
 #[test]

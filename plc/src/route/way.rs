@@ -100,10 +100,14 @@ impl Alternate {
     /// The lower, the better: what the links cost, weak ones above all, and what was lost on it.
     pub fn score(&self) -> u32 {
         let lost = LOSS * u32::from(self.failed) / (u32::from(self.answered) + u32::from(self.failed)).max(1);
-        u32::from(self.way.cost) + WEAK * u32::from(self.way.weak_links) + lost
+        // A way that somebody wrote, and nobody went, has no cost yet.
+        let cost = if self.way.cost == 0 { LINK * u32::from(self.way.hops) } else { self.way.cost.into() };
+        cost + WEAK * u32::from(self.way.weak_links) + lost
     }
 }
 
+/// What a link costs that hardly carries anything (adpKq and adpKh).
+const LINK: u32 = 14;
 /// A weak link counts as much as two bad ones; a way on which all is lost, as five.
 const WEAK: u32 = 28;
 const LOSS: u32 = 70;
