@@ -98,7 +98,7 @@ impl Routes {
         others.filter(|it| it.failed <= it.answered).min_by_key(|it| it.score()).map(|it| it.way)
     }
 
-    /// Once for each change of its way: who has no better one keeps it.
+    /// Once for each change of its way, or of who is blacklisted: who has no better one keeps it.
     pub(super) fn go_round_banned(&mut self, node: u16) {
         let Some(way) = self.detour(node).filter(|_| !self.is_locked) else { return };
         if let Some(known) = self.nodes.get_mut(&node) {
