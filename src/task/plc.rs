@@ -5,6 +5,7 @@
 
 mod answers;
 mod echoes;
+mod keep;
 mod line;
 mod outages;
 mod pan;
@@ -18,12 +19,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plc::g3::bootstrap::{self, Entropy, Limits, Member, Patience, Ring, Server, Verdict};
+use plc::g3::bootstrap::{self, Entropy, Limits, Patience, Ring, Server, Verdict};
 use plc::g3::coordinator::{Coordinator, Event};
 use plc::g3::modem::{self, Generation, Keyring, Modem, Ticket};
 use plc::{Eui64, Key};
 use tokio::sync::mpsc;
-use tokio::task::block_in_place;
 use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -41,6 +41,7 @@ use crate::store::Store;
 
 use answers::{Asked, Staged};
 pub(super) use answers::{Question, Reply};
+use keep::Unkept;
 use line::Line;
 pub(super) use outages::Dark;
 use outages::Watch;
@@ -84,15 +85,6 @@ struct View {
     error: Option<String>,
     starts: u64,
     conflict_ms: Option<i64>,
-}
-
-/// What must be durable and is not: the disk refused it. It is tried again.
-#[derive(Debug, Default)]
-struct Unkept {
-    counters: Option<modem::Counters>,
-    members: BTreeMap<Eui64, Member>,
-    ring: Option<Ring>,
-    retry: Option<tokio::time::Instant>,
 }
 
 impl Plc {
@@ -344,39 +336,6 @@ impl Plc {
             }
         }
     }
-
-    /// Makes durable what waits for it, and says so to who waits for that.
-    fn keep(&mut self) {
-        if self.unkept.counters.is_none() && self.unkept.ring.is_none() && self.unkept.members.is_empty() {
-            return;
-        }
-        let Self { network, coordinator, unkept, .. } = self;
-        let now = (self.clock)().mono;
-        let result = block_in_place(|| {
-            if let Some(counters) = unkept.counters {
-                network.keep_counters(counters)?;
-                unkept.counters = None;
-                coordinator.with_modem(now, |modem| modem.reserved(counters, now));
-            }
-            if let Some(ring) = unkept.ring {
-                network.keep_ring(&ring)?;
-                unkept.ring = None;
-                coordinator.with_server(now, |server| server.ring_kept(now));
-            }
-            if !unkept.members.is_empty() {
-                network.keep_members(&unkept.members.values().copied().collect::<Vec<_>>())?;
-                for eui64 in std::mem::take(&mut unkept.members).into_keys() {
-                    coordinator.with_server(now, |server| server.remembered(eui64, now));
-                }
-            }
-            Ok::<_, JournalError>(())
-        });
-        self.unkept.retry = None;
-        if let Err(error) = result {
-            warn!(network = %self.name, err = %chain(&error), "keep what the network must not forget");
-            self.unkept.retry = Some(tokio::time::Instant::now() + KEEP_RETRY);
-        }
-    }
 }
 
 fn random_block() -> [u8; 16] {
@@ -396,5 +355,3 @@ const TABLES: Duration = Duration::from_secs(15 * 60);
 const STORE_BUSY: Duration = Duration::from_millis(50);
 /// Between two parts of an import.
 const IMPORT_PAUSE: Duration = Duration::from_secs(60);
-/// What the disk refused is tried again after so long.
-const KEEP_RETRY: Duration = Duration::from_secs(10);
