@@ -8,6 +8,7 @@
 //! once: `../shared/facts/plc-routes.md`, 4.
 
 mod confirm;
+mod kept;
 mod limits;
 mod open;
 mod scope;
@@ -18,6 +19,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+pub use kept::Kept;
 pub use limits::Limits;
 pub use open::Outage;
 pub use scope::{Place, Scope};
@@ -50,6 +52,8 @@ pub struct Outages {
     nodes: BTreeMap<u16, Node>,
     open: BTreeMap<u32, Outage>,
     next: u32,
+    /// Rises whenever what is open, who is out or who is back changes.
+    revision: u64,
     /// Since when the network runs, or who was not heard of was last probed.
     watched: Option<Instant>,
     /// Until when an answer is waited for.
@@ -97,6 +101,7 @@ impl Outages {
             nodes: BTreeMap::new(),
             open: BTreeMap::new(),
             next: 0,
+            revision: 0,
             watched: None,
             probing: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -149,6 +154,7 @@ impl Outages {
             let covers = |outage: &&mut Outage| outage.back.is_empty() && outage.scope.covers(place);
             if let Some(outage) = self.open.values_mut().find(covers) {
                 outage.out.insert(node);
+                self.revision += 1;
                 known.state = State::Out(outage.number);
             }
         }
@@ -210,6 +216,11 @@ impl Outages {
     /// Those that are not over.
     pub fn open(&self) -> impl Iterator<Item = &Outage> {
         self.open.values()
+    }
+
+    /// Another number than before: what [`Self::open`] says is not what it was.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The one that a node is part of.

@@ -8,7 +8,7 @@ use super::{Event, Outages, Scope, State};
 /// One outage, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outage {
-    /// Of this life, from 0.
+    /// From 0; after a restart behind those that are still open.
     pub number: u32,
     pub scope: Scope,
     /// When the first of its nodes fell silent.
@@ -20,17 +20,17 @@ pub struct Outage {
     pub back: BTreeSet<u16>,
     pub(super) returned: Option<(Instant, Instant)>,
     /// Those that are still out were each asked since the first was back, and it was told that they are.
-    is_partly_told: bool,
+    pub(super) is_partly_told: bool,
     /// When it is looked into again, and how long after the last time.
     pub(super) due: Instant,
-    pause: Duration,
+    pub(super) pause: Duration,
 }
 
 impl Outages {
     /// All that it covers are out, until they are heard: who was heard since is not.
     pub(super) fn begin(&mut self, scope: Scope, asked: usize, since: Instant, now: Instant) {
         let (number, pause) = (self.next, self.limits.look.0);
-        self.next += 1;
+        (self.next, self.revision) = (self.next.wrapping_add(1), self.revision + 1);
         let mut out = BTreeSet::new();
         for (node, known) in self.nodes.iter_mut().filter(|(_, known)| scope.covers(known.place)) {
             let is_out = match known.state {
@@ -54,6 +54,7 @@ impl Outages {
         let Some(outage) = self.open.get_mut(&number) else { return };
         outage.out.remove(&node);
         outage.back.insert(node);
+        self.revision += 1;
         let first = outage.returned.map_or(now, |(first, _)| first);
         outage.returned = Some((first, now));
         // Who is back is not alone: the next one is asked soon.
@@ -68,6 +69,7 @@ impl Outages {
             is_of.then_some(outage.number)
         });
         for number in of.collect::<Vec<_>>() {
+            self.revision += 1;
             self.end_where_nobody_is_out(number);
         }
     }
@@ -100,6 +102,7 @@ impl Outages {
                     }
                     (0, true) => {
                         if !std::mem::replace(&mut outage.is_partly_told, true) {
+                            self.revision += 1;
                             self.events.push_back(Event::PartlyBack(outage.clone()));
                         }
                     }
@@ -124,6 +127,7 @@ impl Outages {
     /// The others are back for long: who is still out is silent by itself.
     fn give_up(&mut self, number: u32) {
         let Some(outage) = self.open.remove(&number) else { return };
+        self.revision += 1;
         for node in &outage.out {
             if let Some(known) = self.nodes.get_mut(node) {
                 known.state = State::Silent(outage.since);

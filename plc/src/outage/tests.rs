@@ -240,6 +240,55 @@ fn an_outage_is_over_when_the_last_is_back_and_that_some_are_is_told_once() {
     assert_eq!(street.outages.open().count(), 0);
 }
 
+/// The process ends, and another one begins with what the first has left.
+fn restart(street: &mut Street) {
+    let now = crate::route::Now { mono: street.now, utc_ms: 1_760_000_000_000 };
+    let mut left = Outages::new(Limits::default());
+    for outage in street.outages.open() {
+        let mut octets = Vec::new();
+        outage.keep(now).emit(&mut octets);
+        assert!(left.restore(&Kept::parse(&mut octets.as_slice()).unwrap(), now));
+    }
+    left.set_up(true, street.now);
+    (street.outages, street.probing) = (left, 0);
+    street.pending.clear();
+}
+
+#[test]
+fn an_outage_that_is_open_at_a_restart_ends_as_it_would_have() {
+    for (seed, is_known) in [(3, true), (4, false)] {
+        let mut street = Street::new(4, 30, seed, 0);
+        let meant = street.covered(Scope::Phase(2));
+        street.dark = meant.clone();
+        assert_eq!(began(&street.run(120)).len(), 1);
+        restart(&mut street);
+        assert!(meant.iter().all(|node| street.outages.open_of(*node).is_some()));
+        // Paths are traced again one after the other.
+        let places = street.places.iter().filter(|_| is_known);
+        places.for_each(|(node, place)| street.outages.place(*node, *place));
+        assert_eq!(street.run(3_600), [], "it goes on, and has been told");
+        street.dark.clear();
+        let events = street.run(600);
+        let over = restored(&events);
+        assert_eq!((events.len(), over.len()), (1, 1), "{events:?}");
+        assert_eq!((&over[0].back, over[0].out.len()), (&meant, 0));
+        assert_eq!(street.outages.open().count(), 0);
+    }
+}
+
+#[test]
+fn what_is_missing_at_a_restart_is_still_missing_and_is_not_told_again() {
+    let (mut street, half, _) = half_is_back();
+    restart(&mut street);
+    let open: Vec<_> = street.outages.open().map(|outage| (outage.out.clone(), outage.back.clone())).collect();
+    assert_eq!(open, [(street.dark.clone(), half.clone())]);
+    assert_eq!(street.run(7_200), []);
+    let all = half.len() + street.dark.len();
+    street.dark.clear();
+    let events = street.run(3_600);
+    assert!(matches!(events.as_slice(), [Event::Restored(over)] if over.back.len() == all), "{events:?}");
+}
+
 #[test]
 fn the_next_one_is_asked_when_one_comes_back_late() {
     let (mut outages, now) = four_branches();
