@@ -80,12 +80,12 @@ impl Journal {
         let mut rest = octets.get(HEADER..).unwrap_or_default();
         let (mut entries, mut strange) = (Vec::new(), 0);
         while !rest.is_empty() {
-            match parse_entry(rest) {
-                Entry::Whole(payload, length) => {
+            match whole_entry(rest) {
+                Some((payload, length)) => {
                     entries.push(payload.to_vec());
                     rest = rest.get(length..).unwrap_or_default();
                 }
-                Entry::Torn | Entry::Wrong => {
+                None => {
                     strange += 1;
                     rest = rest.get(1..).unwrap_or_default();
                 }
@@ -219,29 +219,42 @@ enum Entry<'a> {
 }
 
 fn parse_entry(rest: &[u8]) -> Entry<'_> {
+    if let Some((payload, length)) = whole_entry(rest) {
+        return Entry::Whole(payload, length);
+    }
     let mut buf = rest;
-    let (Ok(length), Ok(length_crc), Ok(crc)) = (buf.try_get_u32_le(), buf.try_get_u32_le(), buf.try_get_u32_le())
-    else {
+    let (Ok(length), Ok(length_crc), Ok(_)) = (buf.try_get_u32_le(), buf.try_get_u32_le(), buf.try_get_u32_le()) else {
         return Entry::Torn;
     };
-    let length = length as usize;
     let zeros = rest.iter().rev().take_while(|octet| **octet == 0).count();
-    if crc32c::crc32c(&(length as u32).to_le_bytes()) != length_crc || length > Journal::LIMIT {
+    if !is_length(length, length_crc) {
         // Lengths that were half written, and nothing behind them.
         return if zeros + LENGTHS >= rest.len() { Entry::Torn } else { Entry::Wrong };
     }
-    let Some((payload, end)) = buf.split_at_checked(length) else { return Entry::Torn };
+    let Some((_, end)) = buf.split_at_checked(length as usize) else { return Entry::Torn };
     match end.first() {
         None => Entry::Torn,
-        Some(&END) if crc32c::crc32c(payload) == crc => Entry::Whole(payload, OVERHEAD + length),
         Some(0) if zeros >= end.len() => Entry::Torn,
         Some(_) => Entry::Wrong,
     }
 }
 
+/// Payload, and octets of the entry. It is looked for at every octet of what may be long: nothing else is looked at.
+fn whole_entry(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let mut buf = rest;
+    let (length, length_crc) = (buf.try_get_u32_le().ok()?, buf.try_get_u32_le().ok()?);
+    let crc = buf.try_get_u32_le().ok().filter(|_| is_length(length, length_crc))?;
+    let (payload, end) = buf.split_at_checked(length as usize)?;
+    (end.first() == Some(&END) && crc32c::crc32c(payload) == crc).then_some((payload, OVERHEAD + payload.len()))
+}
+
+fn is_length(length: u32, length_crc: u32) -> bool {
+    length as usize <= Journal::LIMIT && crc32c::crc32c(&length.to_le_bytes()) == length_crc
+}
+
 /// Is there a whole entry at any place of these octets?
 fn holds_entry(octets: &[u8]) -> bool {
-    (0..octets.len()).any(|at| octets.get(at..).is_some_and(|rest| matches!(parse_entry(rest), Entry::Whole(..))))
+    (0..octets.len()).any(|at| octets.get(at..).is_some_and(|rest| whole_entry(rest).is_some()))
 }
 
 fn emit_entry(payload: &[u8], out: &mut Vec<u8>) {

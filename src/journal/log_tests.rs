@@ -43,6 +43,21 @@ fn a_file_cut_anywhere_keeps_every_entry_before_the_cut() {
     }
 }
 
+/// What a file system may leave of a file that was longer once: it is looked through in no more time than it takes to read.
+#[test]
+fn megabytes_of_zeros_are_a_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let entries = filled(&path);
+    let mut octets = std::fs::read(&path).unwrap();
+    let zeros = 4 << 20;
+    octets.resize(octets.len() + zeros, 0);
+    std::fs::write(&path, &octets).unwrap();
+    assert_eq!(Journal::salvage(&path).unwrap(), (entries.clone(), zeros as u64));
+    let (_, recovered) = Journal::open(&path, KIND).unwrap();
+    assert_eq!(recovered, Recovered { entries, torn: zeros as u64 });
+}
+
 #[test]
 fn a_flipped_bit_in_any_octet_is_damage_or_says_what_it_cut() {
     let dir = tempfile::tempdir().unwrap();
