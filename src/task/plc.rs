@@ -130,7 +130,7 @@ impl Plc {
             now.mono,
         );
         let modem = Modem::new(config, ring.keyring, network.counters(), now.mono);
-        Ok(Self {
+        let mut plc = Self {
             name: said.name.as_str().into(),
             source: settings::source(&said.source),
             unlisted,
@@ -152,7 +152,9 @@ impl Plc {
             routing: Routing::open(&directory, said.max_hops, now),
             watch: Watch::new(dark),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
-        })
+        };
+        plc.take_up_outages(&directory, now);
+        Ok(plc)
     }
 
     /// Runs the network until `stop`.
@@ -175,8 +177,7 @@ impl Plc {
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.wakes(self.coordinator.poll_timeout().filter(|_| line.is_open()));
             let poll_due = self.wakes(self.polling.poll_timeout());
-            let route_due =
-                self.wakes(self.routing.poll_timeout().into_iter().chain(self.watch.outages.poll_timeout()).min());
+            let route_due = self.wakes(self.routing.poll_timeout().into_iter().chain(self.watch.poll_timeout()).min());
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -204,6 +205,7 @@ impl Plc {
             }
         }
         self.routing.write();
+        self.watch.write((self.clock)());
     }
 
     /// When a deadline is by the runtime's clock.

@@ -26,6 +26,13 @@ pub struct Outage {
     pub(super) pause: Duration,
 }
 
+impl Outage {
+    /// Whether it was told that some are back and the others are not.
+    pub fn is_partly_told(&self) -> bool {
+        self.is_partly_told
+    }
+}
+
 impl Outages {
     /// All that it covers are out, until they are heard: who was heard since is not.
     pub(super) fn begin(&mut self, scope: Scope, asked: usize, since: Instant, now: Instant) {

@@ -1,19 +1,23 @@
 //! Outages of a network: `plc::outage` hears who answers and who does not, what it wants is carried out, and what it makes
-//! of it is told once for all nodes.
+//! of it is told once for all nodes. What is open is durable before it is told, and is open again after a restart.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plc::Eui64;
 use plc::g3::bootstrap::Member;
 use plc::outage::{Action, Event, Limits, Outage, Outages, Place};
-use tracing::{info, warn};
+use tokio::task::block_in_place;
+use tracing::{error, info, warn};
 
-use super::Plc;
 use super::answers::Asked;
+use super::routes::both;
+use super::{Plc, chain};
 use crate::clock::Now;
 use crate::control::{NodeLine, OutageLine};
+use crate::registry::OutageLog;
 use crate::store::Lane;
 
 /// Nodes that are part of an outage, for who would tell of each of them; and those whose meter is told to be unreachable.
@@ -26,11 +30,17 @@ struct Silent {
     unreachable: BTreeSet<Eui64>,
 }
 
-/// Outages, and who is told of them.
+/// Outages, who is told of them, and the file that keeps those that are open.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) outages: Outages,
     dark: Dark,
+    log: Option<OutageLog>,
+    /// What of them the file is to have.
+    noted: u64,
+    write_due: Option<Instant>,
+    /// The disk does not take it.
+    is_refused: bool,
 }
 
 impl Dark {
@@ -58,11 +68,85 @@ impl Dark {
 
 impl Watch {
     pub(super) fn new(dark: Dark) -> Self {
-        Self { outages: Outages::new(Limits::default()), dark }
+        let outages = Outages::new(Limits::default());
+        Self { noted: outages.revision(), outages, dark, log: None, write_due: None, is_refused: false }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.outages.poll_timeout().into_iter().chain(self.write_due).min()
+    }
+
+    /// What is noted becomes durable; blocks. What the disk refuses is tried again.
+    pub(super) fn write(&mut self, now: Now) {
+        self.write_due = None;
+        let Some(log) = &mut self.log else { return };
+        log.update(&self.outages, both(now));
+        let result = block_in_place(|| log.write());
+        if let Err(error) = &result {
+            self.write_due = Some(now.mono + WRITE);
+            if !self.is_refused {
+                warn!(err = %chain(error), "keep open outages");
+            }
+        } else if self.is_refused {
+            info!("open outages are kept again");
+        }
+        self.is_refused = result.is_err();
     }
 }
 
 impl Plc {
+    /// What was open when the last life ended is open again, and what of it the store has not is told; blocks. Nothing is
+    /// known of what a damaged file held: that is said, and those that are out are found out again.
+    pub(super) fn take_up_outages(&mut self, directory: &Path, now: Now) {
+        let (mut log, aside) = match OutageLog::open(directory) {
+            Ok(opened) => opened,
+            Err(error) => {
+                return error!(network = %self.name, err = %chain(&error), "open outages are not kept: move it away");
+            }
+        };
+        if let Some(aside) = aside {
+            error!(network = %self.name, path = %aside.display(), "what was kept of open outages is damaged: set aside");
+            let detail = "what was kept of open outages is damaged: the end of those that were open is not told";
+            self.tell("plc.outages_lost", detail.to_owned(), now);
+        }
+        let name = self.mark_of_outages();
+        let marks = self.store.marks(&name).inspect_err(|error| {
+            warn!(network = %self.name, err = %chain(error), "which outages were told is not known");
+        });
+        let mark = marks.unwrap_or_default().into_iter().find(|(found, _)| *found == name);
+        let stored = mark.and_then(|(_, value)| value.try_into().ok()).map(u64::from_be_bytes);
+        let untold = log.restore(&mut self.watch.outages, stored, both(now));
+        self.watch.log = Some(log);
+        for (serial, event) in untold {
+            self.outage_told(&event, Some(serial), now);
+        }
+        // Who has left meanwhile is not waited for.
+        let named: BTreeSet<u16> =
+            self.watch.outages.open().flat_map(|outage| outage.out.union(&outage.back)).copied().collect();
+        for node in named {
+            if !self.coordinator.server().member_at(node).is_some_and(|member| member.may_be_joined()) {
+                self.watch.outages.left(node);
+            }
+        }
+        for outage in self.watch.outages.open() {
+            let (network, scope, back) = (&self.name, outage.scope, outage.back.len());
+            warn!(%network, %scope, nodes = outage.out.len(), back, "outage goes on");
+        }
+        self.tell_dark();
+    }
+
+    /// The mark in the store that says which event was stored last.
+    fn mark_of_outages(&self) -> Vec<u8> {
+        [MARK, &self.coordinator.modem().config().eui64.0].concat()
+    }
+
+    pub(super) fn look_after_outages(&mut self, now: Now) {
+        if self.watch.write_due.is_some_and(|due| due <= now.mono) {
+            self.watch.write(now);
+        }
+        self.watch.outages.handle_timeout(now.mono);
+    }
+
     /// Something came from a node, which says where it is, too.
     pub(super) fn node_heard(&mut self, node: u16, now: Instant) {
         let was_out = self.watch.outages.open_of(node).is_some();
@@ -156,15 +240,28 @@ impl Plc {
                 }
             }
         }
-        while let Some(event) = self.watch.outages.poll_event() {
-            is_any = true;
-            self.outage_told(&event, now);
-            self.tell_dark();
+        let events: Vec<Event> = std::iter::from_fn(|| self.watch.outages.poll_event()).collect();
+        if events.is_empty() {
+            // Who is out and who is back changes often while nodes come back: it is kept together.
+            if self.watch.noted != self.watch.outages.revision() && self.watch.log.is_some() {
+                self.watch.noted = self.watch.outages.revision();
+                self.watch.write_due.get_or_insert(now.mono + WRITE);
+            }
+            return is_any;
         }
-        is_any
+        self.watch.noted = self.watch.outages.revision();
+        let noted = |event| self.watch.log.as_mut().map(|log| log.note(event, both(now)));
+        let serials: Vec<Option<u64>> = events.iter().map(noted).collect();
+        self.watch.write(now);
+        for (event, serial) in events.iter().zip(serials) {
+            self.outage_told(event, serial, now);
+        }
+        self.tell_dark();
+        true
     }
 
-    fn outage_told(&mut self, event: &Event, now: Now) {
+    /// Tells it, and with it in the store that it was told.
+    fn outage_told(&mut self, event: &Event, serial: Option<u64>, now: Now) {
         let server = self.coordinator.server();
         let named = |nodes: &BTreeSet<u16>| -> Vec<Eui64> {
             nodes.iter().filter_map(|node| server.member_at(*node)).map(|member| member.eui64).collect()
@@ -206,12 +303,16 @@ impl Plc {
             }
         };
         self.tell_in(Lane::Outage, code, detail, now);
+        let name = self.mark_of_outages();
+        self.waiting.mark(serial.into_iter().map(|serial| (name.clone(), serial.to_be_bytes().to_vec())).collect());
     }
 
     pub(super) fn outage_lines(&self, now: Now) -> Vec<OutageLine> {
+        let counted_ms = |since: Instant| now.utc_ms - now.mono.saturating_duration_since(since).as_millis() as i64;
+        let kept_ms = |number| self.watch.log.as_ref().and_then(|log| log.since_ms(number));
         let line = |outage: &Outage| OutageLine {
             scope: outage.scope.to_string(),
-            since_ms: now.utc_ms - now.mono.saturating_duration_since(outage.since).as_millis() as i64,
+            since_ms: kept_ms(outage.number).unwrap_or_else(|| counted_ms(outage.since)),
             out: outage.out.len(),
             back: outage.back.len(),
         };
@@ -225,19 +326,10 @@ fn counted(nodes: usize) -> String {
 
 /// Nodes that fit an event.
 const LISTED: usize = 128;
+/// What begins the mark's name.
+const MARK: &[u8] = b"plc-outages/";
+/// How long who is back is not durable: after a kill it is asked once more.
+const WRITE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_meter_is_unreachable_until_it_is_reached_whether_its_node_is_out_or_not() {
-        let (dark, node) = (Dark::default(), Eui64([1; 8]));
-        dark.set_reachable(node, false);
-        assert!(dark.is_unreachable(node) && !dark.has(node));
-        dark.set_out(BTreeSet::from([node]));
-        assert!(dark.is_unreachable(node) && dark.has(node));
-        dark.set_reachable(node, true);
-        assert!(!dark.is_unreachable(node) && dark.has(node));
-    }
-}
+mod tests;

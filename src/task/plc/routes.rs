@@ -181,7 +181,7 @@ impl Plc {
             self.read_routes(None);
         }
         self.routing.routes.handle_timeout(both(now));
-        self.watch.outages.handle_timeout(now.mono);
+        self.look_after_outages(now);
     }
 
     /// Does what is wanted and notes what is new; false where there was neither.
