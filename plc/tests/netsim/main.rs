@@ -6,6 +6,7 @@ mod days;
 mod demand;
 mod drive;
 mod ground;
+mod naive;
 mod session;
 mod table;
 mod timed;
@@ -15,8 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use demand::OnDemand;
-use drive::{Drive, Naive, Poller, scheduler};
+use drive::{Drive, Poller, scheduler};
 use ground::{Ground, PUBLISHED};
+use naive::Naive;
 use plc::poll::Priority;
 use plc::sim::Random;
 use plc::sim::net::{Flood, Kind, Manner, Micros, NodeNo, Options, Output, Phase, World};
