@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::routes::{PollCounts, RouteCounts, RouteHistory};
+use super::routes::{HopLine, PathLine, PollCounts, RouteCounts, RouteHistory, RouteLine};
 
 /// A question or a command to one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -318,40 +318,6 @@ pub enum NodePresence {
     Denied,
     /// It asked, and nobody has told of it.
     Unlisted,
-}
-
-/// One row of the modem's routing table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteLine {
-    pub destination: String,
-    pub eui64: Option<String>,
-    pub meter: String,
-    pub next_hop: String,
-    pub cost: u16,
-    pub hops: u8,
-    pub weak_links: u8,
-    /// `plc` or `rf`; None where the modem does not say it.
-    pub medium: Option<String>,
-    /// Minutes.
-    pub valid_min: u16,
-}
-
-/// The path to a node and back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PathLine {
-    pub node: String,
-    pub short_addr: String,
-    pub forward: Vec<HopLine>,
-    pub reverse: Vec<HopLine>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HopLine {
-    pub short_addr: String,
-    pub link_cost: u8,
-    /// Multiples of 60 degrees between the phases of sender and receiver.
-    pub phase_differential: u8,
-    pub medium: String,
 }
 
 impl NodeLine {

@@ -22,15 +22,16 @@ pub use buffer::{BufferStat, BufferVerify, CommitLine, LaneStat, Range};
 pub use channel::{ChannelAsk, ChannelCard, MbusKey, Valve};
 pub use handover::Handover;
 pub use mesh::{
-    HopLine, ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, OutageLine,
-    ParentLine, PathLine, RouteLine,
+    ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeLine, NodePresence, NodeSecret, OutageLine, ParentLine,
 };
 pub use meters::{
     BehindCard, ElectricityCard, ElectricityTask, Found, Heard, HeardDay, MeterCard, MeterLine, ReadingLine,
     TelegramLine, find,
 };
 pub use orders::OrderLine;
-pub use routes::{AlternateLine, BranchLine, ChangeLine, PollCounts, RouteCounts, RouteHistory};
+pub use routes::{
+    AlternateLine, BranchLine, ChangeLine, HopLine, PathLine, PollCounts, RouteCounts, RouteHistory, RouteLine,
+};
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };

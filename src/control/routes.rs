@@ -73,6 +73,40 @@ pub struct ChangeLine {
     pub hops: Option<u8>,
 }
 
+/// One row of the modem's routing table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteLine {
+    pub destination: String,
+    pub eui64: Option<String>,
+    pub meter: String,
+    pub next_hop: String,
+    pub cost: u16,
+    pub hops: u8,
+    pub weak_links: u8,
+    /// `plc` or `rf`; None where the modem does not say it.
+    pub medium: Option<String>,
+    /// Minutes.
+    pub valid_min: u16,
+}
+
+/// The path to a node and back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathLine {
+    pub node: String,
+    pub short_addr: String,
+    pub forward: Vec<HopLine>,
+    pub reverse: Vec<HopLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HopLine {
+    pub short_addr: String,
+    pub link_cost: u8,
+    /// Multiples of 60 degrees between the phases of sender and receiver.
+    pub phase_differential: u8,
+    pub medium: String,
+}
+
 /// What goes through the network, and how much at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollCounts {
