@@ -92,7 +92,10 @@ impl Common {
 
     pub(super) fn ask_of(&self, network: &str, ask: MeshAsk) -> Result<MeshSaid, Failure> {
         // A path through the mesh takes longer than any other answer.
-        let is_far = matches!(ask, MeshAsk::Trace { .. } | MeshAsk::Refresh { .. } | MeshAsk::Pin { .. });
+        let is_far = matches!(
+            ask,
+            MeshAsk::Trace { .. } | MeshAsk::Refresh { .. } | MeshAsk::Pin { .. } | MeshAsk::Blacklist { .. }
+        );
         let request = Request::Mesh { network: network.to_owned(), ask };
         match if is_far { self.service.ask_patiently(request)? } else { self.service.ask(request)? } {
             Reply::Mesh(said) => Ok(said),

@@ -81,7 +81,8 @@ enum Verb {
     ///
     /// The neighbour is put on the modem's blacklist, where the modem lets that be written: requests for routes that come
     /// from it are dropped then, and no more than that. So routes over it are put onto another way that their node was
-    /// reached by before; where none is known, or it loses more than it carries, they stay, as any way is better than none.
+    /// reached by before; where none is known, or it is blacklisted too, or loses more than it carries, they stay, as any
+    /// way is better than none. How many there are of both, and which stay, is told.
     Blacklist {
         /// EUI-64, short address, or the name of its meter
         node: Option<String>,
@@ -139,11 +140,15 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::Blacklist { node: None, common, .. } => blacklisted(&common, out)?,
         Verb::Blacklist { node: Some(node), remove, common } => {
             let ask = MeshAsk::Blacklist { node, is_blacklisted: !remove };
-            let words = |node: &str| match remove {
-                true => format!("routes may go over {node}"),
-                false => format!("{node} is blacklisted: routes over it are put onto others, where others are known"),
-            };
-            done(&common, ask, words, out)?;
+            if remove {
+                done(&common, ask, |node| format!("routes may go over {node}"), out)?;
+            } else {
+                let said = common.ask(ask)?;
+                match common.json {
+                    true => out.json(&said)?,
+                    false => out.text(banned(&said).ok_or_else(strange)?)?,
+                }
+            }
         }
     }
     Ok(Exit::Done)
@@ -162,7 +167,7 @@ fn done(common: &Common, ask: MeshAsk, words: impl Fn(&str) -> String, out: &mut
 
 /// What came of a search; None where that was not asked.
 fn found(said: &MeshSaid) -> Option<String> {
-    let MeshSaid::Found { node, next_hop, hops, is_blacklisted, detour } = said else { return None };
+    let MeshSaid::Found { node, next_hop, hops, is_blacklisted, detour, stays } = said else { return None };
     let over = match (next_hop, hops) {
         (Some(next_hop), Some(hops)) => format!(": over {next_hop}, {}", counted(u64::from(*hops), "hop")),
         _ => String::new(),
@@ -170,9 +175,45 @@ fn found(said: &MeshSaid) -> Option<String> {
     let instead = match (is_blacklisted, detour) {
         (false, _) => String::new(),
         (true, Some(next_hop)) => format!("; that is blacklisted: the route is put over {next_hop}, as it was before"),
-        (true, None) => "; that is blacklisted, but no other way is known".to_owned(),
+        (true, None) => format!("; that is blacklisted, but {}", reason(stays.as_deref().unwrap_or("no-other-way"))),
     };
     Some(format!("a route to {node} was found{over}{instead}"))
+}
+
+/// What becomes of the routes over who is blacklisted; None where that was not asked.
+fn banned(said: &MeshSaid) -> Option<String> {
+    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays } = said else { return None };
+    let is = if *is_new { "is blacklisted" } else { "was blacklisted already" };
+    let mut text = match routes {
+        0 => format!("{node} {is}: no route goes over it\n"),
+        _ => {
+            let went = counted(*routes as u64, "route");
+            let stay = if stays.len() == 1 { "stays" } else { "stay" };
+            format!("{node} {is}: {went} went over it, {moved} moved to other known ways, {} {stay}\n", stays.len())
+        }
+    };
+    let mut whys: Vec<&str> = stays.iter().map(|line| line.why.as_str()).collect();
+    whys.sort_unstable();
+    whys.dedup();
+    for why in whys {
+        let of: Vec<&str> = stays.iter().filter(|line| line.why == why).map(|line| line.short_addr.as_str()).collect();
+        let more = of.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let of: Vec<&str> = of.into_iter().take(NAMED).collect();
+        text.push_str(&format!("{}: {}{more}\n", reason(why), of.join(", ")));
+    }
+    Some(text)
+}
+
+/// Why a route stays over who is blacklisted.
+fn reason(why: &str) -> &str {
+    match why {
+        "no-other-way" => "no other way is known",
+        "others-blacklisted" => "the other ways known are blacklisted too",
+        "others-lose" => "the other ways known lose more than they carry",
+        "no-rows-taken" => "the modem takes no routes",
+        other => other,
+    }
 }
 
 fn blacklisted(common: &Common, out: &mut Out) -> Result<(), Failure> {
@@ -194,21 +235,23 @@ fn blacklisted(common: &Common, out: &mut Out) -> Result<(), Failure> {
 }
 
 fn past(history: &RouteHistory, now: i64) -> String {
-    let RouteHistory { node, short_addr, meter, next_hop, hops, fault, held, alternates, changes, .. } = history;
-    let mut said = vec![match (next_hop, hops) {
-        (Some(next_hop), Some(hops)) => format!("over {next_hop}, {}", counted(u64::from(*hops), "hop")),
-        _ => "no route".to_owned(),
+    let RouteHistory { node, short_addr, meter, next_hop, fault, held, alternates, changes, .. } = history;
+    let hops = hops(history.hops, history.traced_hops).map_or_else(String::new, |hops| format!(", {hops}"));
+    let mut said = vec![match next_hop {
+        Some(next_hop) => format!("over {next_hop}{hops}"),
+        None => "no route".to_owned(),
     }];
     said.extend(fault.iter().map(|fault| format!("bad: {fault}")));
     said.extend(held.iter().map(|next_hop| format!("held at {next_hop}")));
-    said.extend(history.is_blacklisted.then(|| "no route goes over it".to_owned()));
+    said.extend(history.is_blacklisted.then(|| "blacklisted: no route is to go over it".to_owned()));
     let mut ways =
         Table::new(&["", "over", ">hops", ">cost", ">weak", "medium", ">answered", ">lost", ">score", "seen"]);
     for way in alternates {
         ways.row([
             if way.is_current { "*" } else { "" }.to_owned(),
             way.next_hop.clone(),
-            way.hops.to_string(),
+            // Some modems count none.
+            if way.hops > 0 { way.hops.to_string() } else { "-".to_owned() },
             way.cost.to_string(),
             way.weak_links.to_string(),
             way.medium.clone().unwrap_or_else(|| "-".into()),
@@ -232,10 +275,23 @@ fn past(history: &RouteHistory, now: i64) -> String {
     text
 }
 
+/// How far a node is: by its row of the routing table, and by the path that was traced, where that is not the same.
+pub(super) fn hops(table: Option<u8>, traced: Option<u8>) -> Option<String> {
+    let count = |hops: u8| counted(hops.into(), "hop");
+    match (table.filter(|hops| *hops > 0), traced.filter(|hops| *hops > 0)) {
+        (Some(table), Some(traced)) if table != traced => {
+            Some(format!("{} by the routing table, {traced} on the traced path", count(table)))
+        }
+        (Some(hops), _) | (None, Some(hops)) => Some(count(hops)),
+        (None, None) => None,
+    }
+}
+
 fn what(change: &ChangeLine) -> String {
     let over = change.next_hop.as_deref().unwrap_or("-");
     let hops = counted(u64::from(change.hops.unwrap_or_default()), "hop");
     match change.what.as_str() {
+        "way" if change.hops == Some(0) => format!("goes over {over}"),
         "way" => format!("goes over {over}, {hops}"),
         "gone" => "no route any more".to_owned(),
         "faulty" => "found bad".to_owned(),
@@ -243,8 +299,10 @@ fn what(change: &ChangeLine) -> String {
         "not-found" => "none found".to_owned(),
         "pinned" => format!("held at {over}"),
         "released" => "held no more".to_owned(),
-        "blacklisted" => "no route goes over it".to_owned(),
+        "blacklisted" => "no route is to go over it".to_owned(),
         "allowed" => "routes may go over it".to_owned(),
+        "stays" => format!("goes over {over}, which is blacklisted"),
+        "refused" => format!("refused: {}", change.refusal.as_deref().unwrap_or("-")),
         other => other.to_owned(),
     }
 }
@@ -262,6 +320,9 @@ fn why(change: &ChangeLine) -> String {
         "flapping" => "it changed too often",
         "asked" => "an operator wanted it",
         "started" => "the modem was started anew",
+        "blacklisted" => "the unit put it around who is blacklisted",
+        "put-back" => "the unit put it back, as the modem had dropped it",
+        stays if change.what == "stays" => reason(stays),
         other => other,
     };
     // What another one was looked for, and found.
@@ -299,4 +360,117 @@ fn print(path: &PathLine) -> String {
         }
     }
     format!("{}  {}\n\n{}", path.node, path.short_addr, hops.text())
+}
+
+/// Nodes that are named in one line.
+const NAMED: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{AlternateLine, StaysLine};
+
+    fn stays(numbers: std::ops::Range<u16>, why: &str) -> Vec<StaysLine> {
+        let line = |number| StaysLine { short_addr: format!("{number:04x}"), eui64: None, why: why.to_owned() };
+        numbers.map(line).collect()
+    }
+
+    #[test]
+    fn what_becomes_of_routes_over_who_is_blacklisted_is_said() {
+        let said = |is_new, moved, stays: Vec<StaysLine>| {
+            let routes = moved + stays.len();
+            banned(&MeshSaid::Blacklisted { node: "X".into(), is_new, routes, moved, stays }).unwrap()
+        };
+        assert_eq!(said(true, 0, vec![]), "X is blacklisted: no route goes over it\n");
+        let all = [stays(8..20, "no-other-way"), stays(32..33, "others-blacklisted")].concat();
+        assert_eq!(
+            said(true, 9, all),
+            "X is blacklisted: 22 routes went over it, 9 moved to other known ways, 13 stay\n\
+             no other way is known: 0008, 0009, 000a, 000b, 000c, 000d, 000e, 000f, 0010, 0011 and 2 more\n\
+             the other ways known are blacklisted too: 0020\n"
+        );
+        assert_eq!(
+            said(false, 0, stays(8..9, "others-lose")),
+            "X was blacklisted already: 1 route went over it, 0 moved to other known ways, 1 stays\n\
+             the other ways known lose more than they carry: 0008\n"
+        );
+    }
+
+    #[test]
+    fn why_a_route_that_was_found_stays_over_who_is_blacklisted_is_said() {
+        let said = |stays: Option<&str>| MeshSaid::Found {
+            node: "N".into(),
+            next_hop: Some("0007".into()),
+            hops: Some(2),
+            is_blacklisted: true,
+            detour: None,
+            stays: stays.map(ToOwned::to_owned),
+        };
+        let words = |stays| found(&said(Some(stays))).unwrap();
+        let begin = "a route to N was found: over 0007, 2 hops; that is blacklisted, but ";
+        assert_eq!(words("no-other-way"), format!("{begin}no other way is known"));
+        assert_eq!(words("others-blacklisted"), format!("{begin}the other ways known are blacklisted too"));
+    }
+
+    #[test]
+    fn hops_of_the_table_and_of_the_path_are_told_apart() {
+        let said = |table, traced| hops(table, traced).unwrap_or_default();
+        assert_eq!(said(Some(2), None), "2 hops");
+        assert_eq!(said(Some(1), Some(1)), "1 hop");
+        assert_eq!(said(Some(0), Some(3)), "3 hops");
+        assert_eq!(said(Some(2), Some(3)), "2 hops by the routing table, 3 on the traced path");
+        assert_eq!(hops(Some(0), None), None);
+
+        let change = |what: &str, why: &str, refusal: Option<&str>| ChangeLine {
+            at_ms: 1_760_000_000_000,
+            what: what.to_owned(),
+            why: why.to_owned(),
+            next_hop: Some("0007".into()),
+            hops: Some(2),
+            refusal: refusal.map(ToOwned::to_owned),
+        };
+        let way = |next_hop: &str, hops, is_current| AlternateLine {
+            next_hop: next_hop.to_owned(),
+            hops,
+            cost: 20,
+            weak_links: 0,
+            medium: None,
+            answered: 0,
+            failed: 0,
+            score: 20,
+            seen_ms: 1_760_000_000_000,
+            is_current,
+        };
+        let history = RouteHistory {
+            node: "001122ffff000009".into(),
+            short_addr: "0009".into(),
+            meter: String::new(),
+            next_hop: Some("0007".into()),
+            hops: Some(2),
+            traced_hops: Some(3),
+            fault: None,
+            held: None,
+            is_blacklisted: true,
+            alternates: vec![way("0007", 2, true), way("0003", 0, false)],
+            changes: vec![
+                change("way", "put-back", None),
+                change("searched", "asked", None),
+                change("refused", "asked", Some("busy")),
+                change("stays", "no-other-way", None),
+                change("way", "blacklisted", None),
+            ],
+        };
+        let text = past(&history, 1_760_000_060_000);
+        for line in [
+            "over 0007, 2 hops by the routing table, 3 on the traced path; blacklisted: no route is to go over it",
+            "*  0007     2    20",
+            "   0003     -    20",
+            "goes over 0007, 2 hops                the unit put it back, as the modem had dropped it",
+            "refused: busy                         an operator wanted it",
+            "goes over 0007, which is blacklisted  no other way is known",
+            "goes over 0007, 2 hops                the unit put it around who is blacklisted",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
 }

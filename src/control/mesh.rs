@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::routes::{HopLine, PathLine, PollCounts, RouteCounts, RouteHistory, RouteLine};
+use super::routes::{HopLine, PathLine, PollCounts, RouteCounts, RouteHistory, RouteLine, StaysLine};
 
 /// A question or a command to one network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,13 +127,26 @@ pub enum MeshSaid {
     Done {
         node: String,
     },
-    /// A route was found, over this neighbour; which way it is put instead where nobody is to go over that.
+    /// A route was found, over this neighbour; which way it is put instead where nobody is to go over that, or why it
+    /// stays, as in a [`StaysLine`].
     Found {
         node: String,
         next_hop: Option<String>,
         hops: Option<u8>,
         is_blacklisted: bool,
         detour: Option<String>,
+        #[serde(default)]
+        stays: Option<String>,
+    },
+    /// No route is to go over this node any more.
+    Blacklisted {
+        node: String,
+        /// It was not so before.
+        is_new: bool,
+        /// Routes of other nodes that went over it, those of them that are moved to other known ways, and the others.
+        routes: usize,
+        moved: usize,
+        stays: Vec<StaysLine>,
     },
     RekeyBegun {
         generation: u32,

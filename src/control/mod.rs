@@ -31,6 +31,7 @@ pub use meters::{
 pub use orders::OrderLine;
 pub use routes::{
     AlternateLine, BranchLine, ChangeLine, HopLine, PathLine, PollCounts, RouteCounts, RouteHistory, RouteLine,
+    StaysLine,
 };
 pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,

@@ -30,7 +30,11 @@ pub struct RouteHistory {
     pub meter: String,
     /// None while the modem has no route.
     pub next_hop: Option<String>,
+    /// As the routing table has it.
     pub hops: Option<u8>,
+    /// Hops of this way, as its path was traced last.
+    #[serde(default)]
+    pub traced_hops: Option<u8>,
     /// As of a node.
     pub fault: Option<String>,
     /// The neighbour that it is to go over.
@@ -63,14 +67,27 @@ pub struct AlternateLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeLine {
     pub at_ms: i64,
-    /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted` or `allowed`.
+    /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted`, `allowed`, `stays` (over who
+    /// is blacklisted) or `refused`.
     pub what: String,
-    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping`, `asked` or
-    /// `started`.
+    /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping`, `asked`, `started`,
+    /// `blacklisted` or `put-back`; of a route that stays what a [`StaysLine`] has.
     pub why: String,
     pub next_hop: Option<String>,
     /// Of the way, or of the search at most.
     pub hops: Option<u8>,
+    /// What the modem says that refused a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+}
+
+/// A route that goes over who is blacklisted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaysLine {
+    pub short_addr: String,
+    pub eui64: Option<String>,
+    /// `no-other-way`, `others-blacklisted`, `others-lose` or `no-rows-taken`.
+    pub why: String,
 }
 
 /// One row of the modem's routing table.

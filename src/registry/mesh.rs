@@ -238,7 +238,7 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
     let change = |entry: &Entry| {
         let (next_hop, hops) = match entry.what {
             What::Way(Way { next_hop, hops, .. }) => (Some(next_hop), Some(hops)),
-            What::Pinned { next_hop } => (Some(next_hop), None),
+            What::Pinned { next_hop } | What::Stays { next_hop } => (Some(next_hop), None),
             What::Searched { most_hops } => (None, Some(most_hops)),
             _ => (None, None),
         };
@@ -248,14 +248,22 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
             why: entry.why.name().to_owned(),
             next_hop: next_hop.map(short),
             hops,
+            refusal: match entry.what {
+                What::Refused(Some(refusal)) => Some(refusal.to_string()),
+                What::Refused(None) => Some("too much to do".to_owned()),
+                _ => None,
+            },
         }
     };
+    let trace = routes.trace(node).map(|(_, links)| links);
+    let of_way = trace.filter(|links| way.is_some_and(|way| links.first().is_some_and(|it| it.node == way.next_hop)));
     RouteHistory {
         node: member.eui64.to_string(),
         short_addr: short(node),
         meter: meter.to_owned(),
         next_hop: way.map(|way| short(way.next_hop)),
         hops: way.map(|way| way.hops),
+        traced_hops: of_way.and_then(|links| u8::try_from(links.len()).ok()),
         fault: routes.fault(node).map(|why| why.name().to_owned()),
         held: routes.pin(node).map(short),
         is_blacklisted: routes.is_blacklisted(node),

@@ -284,7 +284,7 @@ impl Plc {
             // The port was opened: it is no fault.
             modem::Event::Down(modem::Cause::Asked) if self.view.state != MeshState::Up => {}
             modem::Event::Down(cause) => {
-                self.routing.routes.set_up(false);
+                self.routing.set_up(false);
                 self.watch.outages.set_up(false, now.mono);
                 self.polling.network_lost(now.mono);
                 warn!(network = %self.name, %cause, "network down");

@@ -3,6 +3,8 @@
 use bytes::{Buf, BufMut};
 
 use super::way::{Medium, Way};
+use crate::g3::modem::Refusal;
+use crate::g3::{AdpStatus, MacStatus, SerialStatus};
 
 /// Something that happened to the route of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub enum What {
     /// No route is to go over this node.
     Blacklisted,
     Allowed,
+    /// It goes over this neighbour, which is blacklisted: why it was put nowhere else is the cause.
+    Stays {
+        next_hop: u16,
+    },
+    /// What was to be looked for was not: the modem's reason; None where it has too much to do to be asked.
+    Refused(Option<Refusal>),
 }
 
 /// In the order of their numbers, which files have.
@@ -60,10 +68,20 @@ pub enum Why {
     Asked,
     /// The modem was started anew, and had forgotten it.
     Started,
+    /// The unit put it around a neighbour that is blacklisted.
+    Blacklisted,
+    /// The unit put the way back that the modem had dropped.
+    PutBack,
+    /// Why a route stays over who is blacklisted: there is no other way that is known, or all others are blacklisted too, or
+    /// lose more than they carry, or the modem lets nobody write its routes.
+    NoOther,
+    OthersBlacklisted,
+    OthersLose,
+    Locked,
 }
 
 impl Why {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Modem,
         Self::Joined,
         Self::Left,
@@ -75,6 +93,12 @@ impl Why {
         Self::Flapping,
         Self::Asked,
         Self::Started,
+        Self::Blacklisted,
+        Self::PutBack,
+        Self::NoOther,
+        Self::OthersBlacklisted,
+        Self::OthersLose,
+        Self::Locked,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -90,6 +114,12 @@ impl Why {
             Self::Flapping => "flapping",
             Self::Asked => "asked",
             Self::Started => "started",
+            Self::Blacklisted => "blacklisted",
+            Self::PutBack => "put-back",
+            Self::NoOther => "no-other-way",
+            Self::OthersBlacklisted => "others-blacklisted",
+            Self::OthersLose => "others-lose",
+            Self::Locked => "no-rows-taken",
         }
     }
 }
@@ -106,6 +136,8 @@ impl What {
             Self::Released => "released",
             Self::Blacklisted => "blacklisted",
             Self::Allowed => "allowed",
+            Self::Stays { .. } => "stays",
+            Self::Refused(_) => "refused",
         }
     }
 }
@@ -127,6 +159,8 @@ impl Entry {
             What::Released => (6, nothing),
             What::Blacklisted => (7, nothing),
             What::Allowed => (8, nothing),
+            What::Stays { next_hop } => (9, Way { next_hop, ..nothing }),
+            What::Refused(refusal) => (10, Way { next_hop: number(refusal), ..nothing }),
         };
         out.put_u16(node);
         out.put_u32(self.at_s);
@@ -158,10 +192,38 @@ impl Entry {
             6 => What::Released,
             7 => What::Blacklisted,
             8 => What::Allowed,
+            9 => What::Stays { next_hop },
+            10 => What::Refused(refusal(next_hop)?),
             _ => return None,
         };
         Some((node, Self { at_s, what, why: *Why::ALL.get(usize::from(why))? }))
     }
+}
+
+/// Who refused, and its status.
+fn number(refusal: Option<Refusal>) -> u16 {
+    let octets = match refusal {
+        None => [0, 0],
+        Some(Refusal::Adp(AdpStatus(status))) => [1, status],
+        Some(Refusal::Mac(MacStatus(status))) => [2, status],
+        Some(Refusal::Command(SerialStatus(status))) => [3, status],
+        Some(Refusal::Malformed) => [4, 0],
+        Some(Refusal::Unknown) => [5, 0],
+    };
+    u16::from_be_bytes(octets)
+}
+
+#[allow(clippy::option_option, reason = "None is a number that nobody has given")]
+fn refusal(number: u16) -> Option<Option<Refusal>> {
+    Some(match number.to_be_bytes() {
+        [0, _] => None,
+        [1, status] => Some(Refusal::Adp(AdpStatus(status))),
+        [2, status] => Some(Refusal::Mac(MacStatus(status))),
+        [3, status] => Some(Refusal::Command(SerialStatus(status))),
+        [4, _] => Some(Refusal::Malformed),
+        [5, _] => Some(Refusal::Unknown),
+        _ => return None,
+    })
 }
 
 const NO_MEDIUM: u8 = 0xff;
@@ -184,7 +246,15 @@ mod tests {
             What::Released,
             What::Blacklisted,
             What::Allowed,
+            What::Stays { next_hop: 0x3f },
+            What::Refused(None),
+            What::Refused(Some(Refusal::Adp(AdpStatus::BUSY))),
+            What::Refused(Some(Refusal::Mac(MacStatus::QUEUE_FULL))),
+            What::Refused(Some(Refusal::Command(SerialStatus::NOT_ALLOWED))),
+            What::Refused(Some(Refusal::Malformed)),
+            What::Refused(Some(Refusal::Unknown)),
         ];
+        assert_eq!(kinds.len(), Why::ALL.len());
         for (what, why) in kinds.into_iter().zip(Why::ALL) {
             let (entry, mut octets) = (Entry { at_s: 1_700_000_000, what, why }, Vec::new());
             entry.emit(5, &mut octets);
@@ -194,7 +264,8 @@ mod tests {
                 assert_eq!(Entry::parse(&mut &octets[..end]), None);
             }
         }
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 11, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 10, 0, 6, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }
 }

@@ -6,6 +6,7 @@
 //! routes that somebody wants to go another way. It sends nothing: actions are carried out by its owner, who tells what
 //! became of them. Goals: `../shared/facts/plc-routes.md`, 4.
 
+mod asked;
 mod budget;
 mod check;
 mod history;
@@ -21,6 +22,7 @@ mod way;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+pub use asked::End;
 pub use history::{Entry, What, Why};
 pub use orders::PinError;
 pub use policy::Limits;
@@ -145,12 +147,20 @@ impl Routes {
             known.note(entry.what, entry.why, at_ms, ENTRIES_OF_NODE);
             match entry.what {
                 // That it went there before is no change.
-                What::Way(way) => known.goes(way, at_ms),
+                What::Way(way) => {
+                    known.goes(way, at_ms);
+                    known.stays = None;
+                    known.asked = known.asked.saturating_sub(u8::from(entry.why == Why::Asked));
+                }
                 What::Gone => known.way = None,
                 What::Pinned { next_hop } => known.pin = Some(next_hop),
                 What::Released => known.pin = None,
                 What::Blacklisted => drop(self.blacklist.insert(node)),
                 What::Allowed => drop(self.blacklist.remove(&node)),
+                What::Stays { next_hop } => known.stays = Some(next_hop),
+                What::Searched { .. } if entry.why == Why::Asked => known.asked = known.asked.saturating_add(1),
+                What::NotFound if entry.why == Why::Asked => known.asked = known.asked.saturating_sub(1),
+                What::Refused(_) => known.asked = known.asked.saturating_sub(1),
                 What::Faulty | What::Searched { .. } | What::NotFound => {}
             }
         }
@@ -163,7 +173,12 @@ impl Routes {
         (self.is_up, self.is_locked, self.is_fresh) = (is_up, false, is_up);
         (self.trace, self.check) = (None, None);
         self.actions.clear();
-        self.nodes.values_mut().for_each(|known| known.search = None);
+        self.nodes.values_mut().for_each(|known| (known.search, known.put) = (None, None));
+    }
+
+    /// A row that was wanted is not put into the modem's table.
+    pub fn not_put(&mut self, node: u16) {
+        self.nodes.get_mut(&node).into_iter().for_each(|known| known.put = None);
     }
 
     /// Somebody waits for answers of the network; traces wait meanwhile.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::history::{Entry, What, Why};
+use super::repair::LOST;
 use super::way::{Alternate, Link, Way};
 
 #[derive(Debug, Default)]
@@ -34,6 +35,14 @@ pub(super) struct Known {
     pub(super) not_before: Option<Instant>,
     /// What the next change of its way comes of.
     pub(super) cause: Option<Why>,
+    /// The first hop of the row that is being put into the modem's table, and why: whatever is read of the table before it is
+    /// there, that is what a way over it comes of.
+    pub(super) put: Option<(u16, Why)>,
+    /// The blacklisted neighbour that it goes over, as was noted already.
+    pub(super) stays: Option<u16>,
+    /// Searches that somebody asked for and that have not ended, and those that have found a way which is not noted.
+    pub(super) asked: u8,
+    pub(super) found: u8,
     /// When its way changed.
     pub(super) changes: VecDeque<Instant>,
 }
@@ -53,6 +62,11 @@ impl Known {
     /// Hops of the longest way that was there.
     pub(super) fn hops(&self) -> Option<u8> {
         self.alternates.iter().map(|it| it.way.hops).max()
+    }
+
+    /// When its search counts as lost; how one ends that somebody asked for is told.
+    pub(super) fn search_until(&self) -> Option<Instant> {
+        self.search.filter(|_| self.asked == 0).map(|at| at + LOST)
     }
 
     pub(super) fn note(&mut self, what: What, why: Why, utc_ms: i64, most: usize) -> Entry {

@@ -43,8 +43,7 @@ impl Routes {
         }
         let hop_medium = self.hop_medium(next_hop);
         let known = self.nodes.entry(node).or_default();
-        known.pin = Some(next_hop);
-        known.cause = Some(Why::Asked);
+        (known.pin, known.put) = (Some(next_hop), Some((next_hop, Why::Asked)));
         let hops = if node == next_hop { 1 } else { 2 };
         let medium = hop_medium.or(known.way.and_then(|way| way.medium));
         let unknown = Way { next_hop, hops, cost: 0, weak_links: 0, medium };
@@ -63,6 +62,7 @@ impl Routes {
     /// Lets the modem choose again; false where nothing was held.
     pub fn release(&mut self, node: u16, now: Now) -> bool {
         let is_held = self.nodes.get_mut(&node).is_some_and(|known| known.pin.take().is_some());
+        self.not_put(node);
         if is_held {
             self.note(node, What::Released, Why::Asked, now);
         }
@@ -83,27 +83,70 @@ impl Routes {
         }
         // Who is allowed again may be the way around another one. Before the table is read nobody knows where routes go.
         if !self.is_fresh {
-            let banned = self.nodes.keys().copied().filter(|node| self.detour(*node).is_some());
-            banned.collect::<Vec<_>>().into_iter().for_each(|node| self.go_round_banned(node));
+            self.go_round_all_banned(now);
         }
         is_new
     }
 
-    /// The best of the ways of a node around who is blacklisted, of those over which not more was lost than came; None where
-    /// its way needs none.
-    pub fn detour(&self, node: u16) -> Option<Way> {
-        let known = self.nodes.get(&node)?;
-        known.way.filter(|way| self.blacklist.contains(&way.next_hop))?;
-        let others = known.alternates.iter().filter(|it| !self.blacklist.contains(&it.way.next_hop));
-        others.filter(|it| it.failed <= it.answered).min_by_key(|it| it.score()).map(|it| it.way)
+    /// The routes of other nodes over a neighbour that is blacklisted: the ways that they are put onto, or why they stay.
+    pub fn over(&self, next_hop: u16) -> impl Iterator<Item = (u16, Result<Way, Why>)> {
+        let over = self
+            .nodes
+            .iter()
+            .filter(move |(node, known)| **node != next_hop && known.way.is_some_and(|way| way.next_hop == next_hop));
+        over.filter_map(|(node, _)| Some((*node, self.way_round(*node)?)))
     }
 
-    /// Once for each change of its way, or of who is blacklisted: who has no better one keeps it.
-    pub(super) fn go_round_banned(&mut self, node: u16) {
-        let Some(way) = self.detour(node).filter(|_| !self.is_locked) else { return };
-        if let Some(known) = self.nodes.get_mut(&node) {
-            known.cause = Some(Why::Asked);
+    /// The best of the ways of a node around who is blacklisted, of those over which not more was lost than came, or why there
+    /// is none; None where its way needs none.
+    pub fn way_round(&self, node: u16) -> Option<Result<Way, Why>> {
+        let known = self.nodes.get(&node)?;
+        let way = known.way.filter(|way| self.blacklist.contains(&way.next_hop))?;
+        let others = || known.alternates.iter().filter(|it| it.way.next_hop != way.next_hop);
+        let allowed = || others().filter(|it| !self.blacklist.contains(&it.way.next_hop));
+        let best = allowed().filter(|it| it.failed <= it.answered).min_by_key(|it| it.score());
+        Some(match best {
+            Some(_) if self.is_locked => Err(Why::Locked),
+            Some(best) => Ok(best.way),
+            None if allowed().next().is_some() => Err(Why::OthersLose),
+            None if others().next().is_some() => Err(Why::OthersBlacklisted),
+            None => Err(Why::NoOther),
+        })
+    }
+
+    /// Once for each change of its way, or of who is blacklisted: who has no better one keeps it, and that is noted once.
+    pub(super) fn go_round_banned(&mut self, node: u16, now: Now) {
+        let round = self.way_round(node);
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        let over = known.way.map(|way| way.next_hop);
+        match round {
+            None => known.stays = None,
+            Some(Ok(way)) => {
+                (known.stays, known.put) = (None, Some((way.next_hop, Why::Blacklisted)));
+                let wanted = Action::Detour { node, way };
+                if !self.actions.contains(&wanted) {
+                    self.actions.push_back(wanted);
+                }
+            }
+            // Of its own way it says so itself.
+            Some(Err(why)) => {
+                if let Some(next_hop) = over.filter(|next_hop| *next_hop != node && known.stays != over) {
+                    known.stays = over;
+                    self.note(node, What::Stays { next_hop }, why, now);
+                }
+            }
         }
-        self.actions.push_back(Action::Detour { node, way });
+    }
+
+    pub(super) fn go_round_all_banned(&mut self, now: Now) {
+        let nodes: Vec<u16> = self.nodes.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.go_round_banned(node, now));
+    }
+
+    /// The modem refuses rows of its routing table: what it drops is looked for, and what goes over who is blacklisted stays.
+    pub fn locked(&mut self, now: Now) {
+        self.is_locked = true;
+        self.nodes.values_mut().for_each(|known| known.put = None);
+        self.go_round_all_banned(now);
     }
 }

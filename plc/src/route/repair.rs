@@ -29,6 +29,7 @@ impl Routes {
         known.failures = known.failures.saturating_add(1);
         if let Some(way) = again {
             known.put_back += 1;
+            known.put = Some((way.next_hop, Why::PutBack));
             self.counts.put_back += 1;
             return self.actions.push_back(Action::PutBack { node, way });
         }
@@ -78,11 +79,6 @@ impl Routes {
         }
     }
 
-    /// The modem refuses rows of its routing table: what it drops is looked for.
-    pub fn locked(&mut self) {
-        self.is_locked = true;
-    }
-
     /// The way by which a node is tried once more before another one is looked for.
     fn once_more(&self, node: u16) -> Option<Way> {
         let is_open = |known: &&Known| known.fault.is_none() && known.put_back < self.limits.put_back;
@@ -90,17 +86,8 @@ impl Routes {
         known.last_way().filter(|way| !self.blacklist.contains(&way.next_hop))
     }
 
-    /// Somebody at the desk has it looked for: what is found then has that reason.
-    pub fn asked(&mut self, node: u16, now: Now) {
-        self.searches.spend(self.limits.flood(self.limits.max_hops));
-        let known = self.nodes.entry(node).or_default();
-        (known.search, known.cause) = (Some(now.mono), Some(Why::Asked));
-        self.counts.searches += 1;
-        self.note(node, What::Searched { most_hops: self.limits.max_hops }, Why::Asked, now);
-    }
-
     pub fn handle_timeout(&mut self, now: Now) {
-        let lost = self.nodes.iter().filter(|(_, it)| it.search.is_some_and(|at| at + LOST <= now.mono));
+        let lost = self.nodes.iter().filter(|(_, it)| it.search_until().is_some_and(|at| at <= now.mono));
         for node in lost.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.discovered(node, false, now);
         }
@@ -132,8 +119,8 @@ impl Routes {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let open = self.nodes.values().filter_map(|known| known.search);
-        let open = open.chain(self.trace.map(|(_, at)| at)).map(|at| at + LOST).chain(self.check_due()).min();
+        let open = self.nodes.values().filter_map(Known::search_until);
+        let open = open.chain(self.trace.map(|(_, at)| at + LOST)).chain(self.check_due()).min();
         if !self.is_up {
             return open;
         }
@@ -166,15 +153,20 @@ impl Routes {
     }
 
     fn found_nobody(&mut self, node: u16, now: Now) {
+        // Once: a node without power is looked for again and again.
+        if self.nodes.get(&node).is_none_or(|known| known.in_vain == 0) {
+            let why = self.fault(node).unwrap_or(Why::NoRoute);
+            self.note(node, What::NotFound, why, now);
+        }
+        self.not_found(node, now);
+    }
+
+    /// A search has found nobody: the next one waits.
+    pub(super) fn not_found(&mut self, node: u16, now: Now) {
         let (pause, longest) = (self.limits.pause, self.limits.longest_pause);
         let known = self.nodes.entry(node).or_default();
         known.not_before = Some(now.mono + pause.saturating_mul(1 << known.in_vain.min(16)).min(longest));
         known.in_vain = known.in_vain.saturating_add(1);
-        // Once: a node without power is looked for again and again.
-        if known.in_vain == 1 {
-            let why = known.fault.unwrap_or(Why::NoRoute);
-            self.note(node, What::NotFound, why, now);
-        }
         // What was disturbed may be so no more: the way that was there has its turn again before the next search.
         let may_write = !self.is_locked && self.limits.put_back > 0;
         let last = self.limits.put_back.saturating_sub(1);
@@ -230,4 +222,4 @@ impl Routes {
 }
 
 /// A search or a trace of which nothing was heard for so long has ended: adpPathDiscoveryTime is 40 s.
-const LOST: Duration = Duration::from_secs(90);
+pub(super) const LOST: Duration = Duration::from_secs(90);

@@ -15,9 +15,13 @@ impl Routes {
         for node in gone.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.gone(node, now);
         }
-        self.is_fresh = false;
+        let is_first = std::mem::take(&mut self.is_fresh);
         for (node, way) in rows {
             self.goes(node, way, now);
+        }
+        // What was blacklisted before anybody knew where routes go.
+        if is_first {
+            self.go_round_all_banned(now);
         }
     }
 
@@ -48,10 +52,12 @@ impl Routes {
             // What it costs over there nobody knows before the first frame went.
             let medium = hop_medium.or(way.medium);
             let way = held.unwrap_or(Way { next_hop, hops: way.hops.max(2), medium, ..way });
+            known.put = Some((next_hop, Why::Asked));
             self.actions.push_back(Action::Pin { node, way });
         }
         let is_same = before.is_some_and(|before| way.is_over_the_hop_of(&before));
         if is_same {
+            known.put.take_if(|(next_hop, _)| *next_hop == way.next_hop);
             if known.fault.is_none() && known.search.is_none() {
                 known.cause = None;
             }
@@ -61,9 +67,14 @@ impl Routes {
         if known.trace.as_ref().is_some_and(|(_, links)| links.first().is_none_or(|link| link.node != way.next_hop)) {
             known.trace = None;
         }
-        let why = known.cause.take().unwrap_or(Why::Modem);
+        let put = known.put.take_if(|(next_hop, _)| *next_hop == way.next_hop).map(|(_, why)| why);
+        let cause = known.cause.take();
+        if put.is_none() && cause == Some(Why::Asked) {
+            known.found = known.found.saturating_sub(1);
+        }
+        let why = put.or(cause).unwrap_or(Why::Modem);
         let mut is_flapping = false;
-        if before.is_some() && why != Why::Asked {
+        if before.is_some() && !matches!(why, Why::Asked | Why::Blacklisted) {
             known.changes.retain(|at| *at + flap_time > now.mono);
             known.changes.push_back(now.mono);
             is_flapping = known.changes.len() >= flaps;
@@ -72,7 +83,7 @@ impl Routes {
             }
         }
         self.note(node, What::Way(way), why, now);
-        self.go_round_banned(node);
+        self.go_round_banned(node, now);
         if is_flapping {
             self.note(node, What::Faulty, Why::Flapping, now);
             self.flaps(node, now);
@@ -104,7 +115,8 @@ impl Routes {
                 medium: Some(medium),
             };
             self.goes(node, way, now);
-        } else if let Some(way) = &mut known.way {
+        } else if let Some(way) = known.way.as_mut().filter(|way| way.hops == 0) {
+            // The row does not count them; what it counts is told as it is, and the path beside it.
             way.hops = links.len() as u8;
         }
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::g3::AdpStatus;
+use crate::g3::modem::Refusal;
 use crate::sim::Random;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,7 +122,7 @@ fn a_broken_route_is_looked_for_and_what_is_found_says_why() {
 fn one_is_looked_for_in_each_branch_and_as_many_as_the_airtime_allows() {
     let now = begin();
     let mut small = routes(20, now);
-    small.locked();
+    small.locked(now);
     small.table([(11, way(1, 2)), (12, way(1, 2)), (21, way(2, 2)), (31, way(3, 2))], now);
     for node in [11, 12, 21, 31] {
         small.failed(node, Failure::NoRoute { searched: false }, now);
@@ -174,7 +176,7 @@ fn who_is_not_found_is_looked_for_less_and_less_often_and_told_once() {
 fn a_search_in_a_dense_network_goes_a_little_farther_than_the_route_was() {
     let now = begin();
     let mut routes = routes(1_000, now);
-    routes.locked();
+    routes.locked(now);
     routes.table([(6, way(5, 2))], now);
     routes.failed(6, Failure::NoRoute { searched: false }, now);
     assert_eq!(actions(&mut routes, now), [Action::Discover { node: 6, most_hops: 4 }]);
@@ -219,7 +221,7 @@ fn a_way_that_the_modem_dropped_is_put_back_some_times_before_another_one_is_loo
     routes.set_blacklisted(7, true, later);
     assert!(routes.may_search(6, false, later));
     routes.set_blacklisted(7, false, later);
-    routes.locked();
+    routes.locked(later);
     assert!(routes.may_search(6, false, later));
     routes.failed(6, lost, later);
     assert!(matches!(actions(&mut routes, later)[..], [Action::Discover { node: 6, .. }]));
@@ -291,10 +293,10 @@ fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse()
     // 5 and 8 were never reached by anybody else.
     assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(7, 2) }]);
     routes.goes(6, way(7, 2), now);
-    assert_eq!(told(&routes, 6).last(), Some(&(What::Way(way(7, 2)), Why::Asked)));
+    assert_eq!(told(&routes, 6).last(), Some(&(What::Way(way(7, 2)), Why::Blacklisted)));
     // A search finds it over who is blacklisted again.
     routes.goes(6, way(5, 2), now);
-    assert_eq!(routes.detour(6), Some(way(7, 2)));
+    assert_eq!(routes.way_round(6), Some(Ok(way(7, 2))));
     assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(7, 2) }]);
     // Seen once more in the table: it was tried.
     routes.goes(6, way(5, 2), now);
@@ -303,10 +305,10 @@ fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse()
     // Over a way that loses more than it carries nobody is sent.
     routes.failed(6, Failure::NoAnswer, now);
     routes.goes(6, way(5, 2), now);
-    assert_eq!((routes.detour(6), actions(&mut routes, now)), (None, vec![]));
+    assert_eq!((routes.way_round(6), actions(&mut routes, now)), (Some(Err(Why::OthersLose)), vec![]));
     routes.set_blacklisted(5, false, now);
     routes.answered(6, now);
-    assert_eq!((routes.detour(6), actions(&mut routes, now)), (None, vec![]));
+    assert_eq!((routes.way_round(6), actions(&mut routes, now)), (None, vec![]));
     // Who is allowed again is the way around another one.
     routes.set_blacklisted(7, true, now);
     routes.goes(6, way(7, 2), now);
@@ -318,6 +320,179 @@ fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse()
     // What nobody went is not taken for the best.
     let untried = Alternate::new(Way { cost: 0, ..way(9, 2) }, 0);
     assert!(untried.score() > Alternate::new(way(5, 2), 0).score());
+}
+
+#[test]
+fn who_goes_over_a_blacklisted_neighbour_and_stays_has_that_in_its_history_once() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    let rows = |six: u16| [(5, way(5, 1)), (6, way(six, 2)), (7, way(7, 1)), (8, way(5, 2)), (9, way(7, 2))];
+    routes.table(rows(7), now);
+    routes.table(rows(5), now);
+    routes.set_blacklisted(5, true, now);
+    // Of the neighbour's own way nobody asks.
+    let over = |routes: &Routes, next_hop| routes.over(next_hop).collect::<Vec<_>>();
+    assert_eq!(over(&routes, 5), [(6, Ok(way(7, 2))), (8, Err(Why::NoOther))]);
+    assert_eq!(told(&routes, 8).last(), Some(&(What::Stays { next_hop: 5 }, Why::NoOther)));
+    assert!([5, 6].iter().all(|node| told(&routes, *node).iter().all(|(what, _)| what.name() != "stays")));
+    // Others are blacklisted too: of those over the first one nothing is told again.
+    routes.set_blacklisted(7, true, now);
+    let stays = |routes: &Routes, node| told(routes, node).iter().filter(|(what, _)| what.name() == "stays").count();
+    assert_eq!((over(&routes, 5)[0], stays(&routes, 8)), ((6, Err(Why::OthersBlacklisted)), 1));
+    assert_eq!(told(&routes, 6).last(), Some(&(What::Stays { next_hop: 5 }, Why::OthersBlacklisted)));
+    assert_eq!(over(&routes, 7), [(9, Err(Why::NoOther))]);
+
+    // Nor after a restart; but when it is blacklisted once more.
+    let mut again = Routes::new(*routes.limits(), now);
+    again.restore(routes.entries().map(|(node, entry)| (node, *entry)));
+    again.set_up(true);
+    again.table(rows(5), now);
+    assert_eq!(stays(&again, 8), 1);
+    again.set_blacklisted(5, false, now);
+    again.set_blacklisted(5, true, now);
+    assert_eq!(stays(&again, 8), 2);
+
+    // A modem that takes no rows moves nobody.
+    again.set_blacklisted(7, false, now);
+    assert_eq!(over(&again, 5)[0], (6, Ok(way(7, 2))));
+    again.locked(now);
+    assert_eq!(over(&again, 5)[0], (6, Err(Why::Locked)));
+    assert_eq!(told(&again, 6).last(), Some(&(What::Stays { next_hop: 5 }, Why::Locked)));
+}
+
+#[test]
+fn what_was_blacklisted_before_the_table_was_read_is_gone_round_when_it_is() {
+    let now = begin();
+    let mut before = routes(20, now);
+    before.table([(6, way(7, 2))], now);
+    before.table([(6, way(5, 2))], now);
+    let mut again = Routes::new(*before.limits(), now);
+    again.restore(before.entries().map(|(node, entry)| (node, *entry)));
+    again.set_up(true);
+    again.set_blacklisted(5, true, now);
+    assert_eq!(again.poll_action(), None);
+    again.table([(6, way(5, 2))], now);
+    assert_eq!(again.poll_action(), Some(Action::Detour { node: 6, way: way(7, 2) }));
+    assert_eq!(again.poll_action(), None);
+}
+
+#[test]
+fn what_the_unit_wrote_is_told_as_that_whatever_was_read_meanwhile() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.table([(6, way(7, 2)), (7, way(7, 1))], now);
+    routes.table([(6, way(5, 2)), (7, way(7, 1))], now);
+    let last = |routes: &Routes| told(routes, 6).last().copied();
+    // The row is not there yet when the table is read.
+    routes.set_blacklisted(5, true, now);
+    routes.table([(6, way(5, 2)), (7, way(7, 1))], now);
+    routes.table([(6, way(7, 2)), (7, way(7, 1))], now);
+    assert_eq!(last(&routes), Some((What::Way(way(7, 2)), Why::Blacklisted)));
+    // And of what the modem finds by itself afterwards that is not the cause.
+    routes.set_blacklisted(5, false, now);
+    routes.goes(6, way(5, 2), now);
+    assert_eq!(last(&routes), Some((What::Way(way(5, 2)), Why::Modem)));
+
+    // The same where a route is held, and is held again.
+    assert!(routes.hold(6, 7, true, now).is_ok());
+    routes.goes(6, way(5, 2), now);
+    routes.goes(6, way(7, 2), now);
+    assert_eq!(last(&routes), Some((What::Way(way(7, 2)), Why::Asked)));
+    routes.goes(6, way(5, 2), now);
+    assert_eq!(last(&routes), Some((What::Way(way(5, 2)), Why::Modem)));
+    routes.goes(6, way(7, 2), now);
+    assert_eq!(last(&routes), Some((What::Way(way(7, 2)), Why::Asked)));
+
+    // A row that the modem dropped, and the unit put back; one that was not put back is the modem's.
+    routes.table([(9, way(7, 2))], now);
+    for (is_put, why) in [(true, Why::PutBack), (false, Why::Modem)] {
+        routes.table([], now);
+        routes.failed(9, Failure::NoRoute { searched: false }, now);
+        if !is_put {
+            routes.not_put(9);
+        }
+        routes.table([(9, way(7, 2))], now);
+        assert_eq!(told(&routes, 9).last(), Some(&(What::Way(way(7, 2)), why)));
+    }
+}
+
+/// What is told of a node since a search was asked for.
+fn since_asked(routes: &Routes, node: u16) -> Vec<(What, Why)> {
+    let mut told = told(routes, node);
+    let asked = told.iter().rposition(|told| *told == (What::Searched { most_hops: 8 }, Why::Asked)).unwrap();
+    told.split_off(asked + 1)
+}
+
+#[test]
+fn each_search_that_somebody_asked_for_ends_in_one_entry() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    let refused = End::Refused(Some(Refusal::Adp(AdpStatus::BUSY)));
+    let row = |next_hop| [(6, way(next_hop, 2))];
+    routes.table(row(5), now);
+    // The way that was there, and another one, whatever was wrong with it before.
+    for (next_hop, is_bad) in [(5, false), (7, false), (5, true)] {
+        if is_bad {
+            routes.went_round(6, now);
+        }
+        routes.asked(6, now);
+        routes.table(row(routes.way(6).unwrap().next_hop), now);
+        routes.asked_ended(6, End::Found, now);
+        routes.table(row(next_hop), now);
+        routes.asked_seen(6, now);
+        assert_eq!(since_asked(&routes, 6), [(What::Way(way(next_hop, 2)), Why::Asked)]);
+    }
+    // A modem that says so, and has none; who is not found is told each time, however late that is known.
+    for round in 0..3 {
+        routes.asked(6, now);
+        routes.handle_timeout(after(now, 300 * SECOND));
+        if round == 0 {
+            routes.asked_ended(6, End::Found, now);
+            routes.table([], now);
+            routes.asked_seen(6, now);
+            assert_eq!(since_asked(&routes, 6).last(), Some(&(What::NotFound, Why::Asked)));
+            continue;
+        }
+        routes.asked_ended(6, End::NotFound, now);
+        assert_eq!(since_asked(&routes, 6), [(What::NotFound, Why::Asked)]);
+    }
+    routes.asked(6, now);
+    routes.asked_ended(6, refused, now);
+    let expected = What::Refused(Some(Refusal::Adp(AdpStatus::BUSY)));
+    assert_eq!(since_asked(&routes, 6), [(expected, Why::Asked)]);
+    // What the modem finds by itself afterwards was asked by nobody.
+    routes.table(row(7), now);
+    assert_eq!(told(&routes, 6).last(), Some(&(What::Way(way(7, 2)), Why::Modem)));
+
+    // Two at once; then one that is open when the process ends.
+    routes.asked(6, now);
+    routes.asked(6, now);
+    routes.asked_ended(6, End::Found, now);
+    routes.asked_ended(6, End::Found, now);
+    routes.table(row(5), now);
+    routes.asked_seen(6, now);
+    routes.asked_seen(6, now);
+    assert_eq!(since_asked(&routes, 6), [(What::Way(way(5, 2)), Why::Asked); 2]);
+    routes.asked(6, now);
+    let mut again = Routes::new(*routes.limits(), now);
+    again.restore(routes.entries().map(|(node, entry)| (node, *entry)));
+    again.give_up_asked(now);
+    again.give_up_asked(now);
+    assert_eq!(since_asked(&again, 6), [(What::Refused(Some(Refusal::Unknown)), Why::Asked)]);
+}
+
+#[test]
+fn the_hops_of_a_row_stay_those_of_the_table() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    let link = |node| Link { node, cost: 9, phase: 0, medium: Medium::Plc };
+    routes.table([(6, way(5, 2)), (8, Way { hops: 0, ..way(5, 2) })], now);
+    for node in [6, 8] {
+        routes.traced(node, Some(&[5, 7, node].map(link)), now);
+    }
+    assert_eq!((routes.way(6).unwrap().hops, routes.alternates(6)[0].way.hops), (2, 2));
+    // A modem that counts none is helped out.
+    assert_eq!(routes.way(8).unwrap().hops, 3);
 }
 
 #[test]

@@ -153,6 +153,7 @@ mod tests {
             meter: String::new(),
             next_hop: None,
             hops: None,
+            traced_hops: None,
             fault: None,
             held: None,
             is_blacklisted: false,

@@ -51,6 +51,8 @@ pub(super) enum Asked {
     /// The blacklist is read, and then written: a node is to be on it, or not.
     Blacklist(u16, bool, Option<Reply>),
     Blacklisted(u16, bool, Option<Reply>),
+    /// A node is on it: the table is read, so that it is known which routes go over it.
+    Banned(u16, Option<Reply>),
 }
 
 impl Plc {
@@ -81,26 +83,11 @@ impl Plc {
                 }
                 Err(refusal) => Err(refusal),
             },
-            MeshAsk::Refresh { node } => match self.routed(&node) {
-                Ok(Member { short_addr, .. }) => {
-                    self.routing.routes.asked(short_addr, both(now));
-                    let most_hops = self.coordinator.modem().config().max_hops;
-                    let asked = self
-                        .coordinator
-                        .with_modem(now.mono, |modem| modem.discover_route(short_addr, most_hops, now.mono));
-                    return self.wait_for(asked, Asked::Refresh(short_addr, Some(reply)));
-                }
-                Err(refusal) => Err(refusal),
-            },
+            MeshAsk::Refresh { node } => return self.refresh(&node, reply, now),
             MeshAsk::History { node } => self.history(&node),
             MeshAsk::Pin { node, next_hop } => return self.pin(&node, &next_hop, reply, now),
             MeshAsk::Release { node } => self.release(&node, now),
-            MeshAsk::Blacklist { node, is_blacklisted } => match self.routed(&node) {
-                Ok(Member { short_addr, .. }) => {
-                    return self.write_blacklist(short_addr, is_blacklisted, Some(reply));
-                }
-                Err(refusal) => Err(refusal),
-            },
+            MeshAsk::Blacklist { node, is_blacklisted } => return self.blacklist(&node, is_blacklisted, reply),
         };
         // A client that hung up wants no answer.
         drop(reply.send(said));
@@ -135,7 +122,8 @@ impl Plc {
                 debug!(network = %self.name, attribute, %refused, "modem does without");
             }
             (Asked::Refresh(node, reply), result) => self.refreshed(node, result, reply),
-            (Asked::Found(node, reply), Ok(Answer::Rows(rows))) => self.found_read(node, rows, reply),
+            (Asked::Found(node, reply), Ok(Answer::Rows(rows))) => self.found_read(node, Ok(rows), reply),
+            (Asked::Found(node, reply), Err(refused)) => self.found_read(node, Err(refused), reply),
             (Asked::Held(node, next_hop, reply), result) => {
                 self.hold_read_back((node, next_hop), result.map(drop), reply);
             }
@@ -156,6 +144,12 @@ impl Plc {
             }
             (Asked::Blacklisted(node, is_wanted, reply), result) => {
                 self.blacklisted((node, is_wanted), result.map(drop), reply);
+            }
+            (Asked::Banned(node, reply), result) => {
+                if let Ok(Answer::Rows(rows)) = result {
+                    self.take_table(rows, now);
+                }
+                self.ban(node, reply);
             }
             (asked, Err(refused)) => {
                 if let Asked::Trace(node, _) = asked {
@@ -332,7 +326,7 @@ impl Plc {
         member.copied().ok_or_else(|| Refusal::new(RefusalKind::NotFound, text))
     }
 
-    fn not_up(&self) -> Refusal {
+    pub(super) fn not_up(&self) -> Refusal {
         let why = self.view.error.as_deref().map_or(String::new(), |error| format!(": {error}"));
         Refusal::new(RefusalKind::Failed, format!("network {} is not up{why}", self.name))
     }
@@ -359,7 +353,8 @@ impl Asked {
             | Self::Held(.., reply)
             | Self::HeldBack(.., reply)
             | Self::Blacklist(.., reply)
-            | Self::Blacklisted(.., reply) => drop(reply.map(|reply| reply.send(Err(refusal)))),
+            | Self::Blacklisted(.., reply)
+            | Self::Banned(.., reply) => drop(reply.map(|reply| reply.send(Err(refusal)))),
         }
     }
 }

@@ -3,10 +3,11 @@
 
 mod blacklist;
 mod put_back;
+mod refresh;
 
 pub(super) use put_back::Placing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,8 @@ pub(super) struct Routing {
     circles: u32,
     /// Requests for echoes that are on their way, and to whom.
     pub(super) echoes: BTreeMap<Ticket, u16>,
+    /// Rows that wait for their turn to be put into the modem's table.
+    rows: VecDeque<(u16, Way, Placing)>,
 }
 
 impl Routing {
@@ -42,8 +45,23 @@ impl Routing {
     pub(super) fn open(directory: &Path, max_hops: u8, now: Now) -> Self {
         let mut routes = Routes::new(Limits::of(0, max_hops), both(now));
         let log = RouteLog::open(directory, &mut routes);
+        routes.give_up_asked(both(now));
         let log = log.inspect_err(|error| warn!(err = %chain(error), "route history is not kept: move it away")).ok();
-        Self { routes, log, write_due: None, read_due: None, circles: 0, echoes: BTreeMap::new() }
+        Self {
+            routes,
+            log,
+            write_due: None,
+            read_due: None,
+            circles: 0,
+            echoes: BTreeMap::new(),
+            rows: VecDeque::new(),
+        }
+    }
+
+    /// The network is up, or not: then nothing is under way any more.
+    pub(super) fn set_up(&mut self, is_up: bool) {
+        self.routes.set_up(is_up);
+        self.rows.clear();
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
@@ -90,7 +108,7 @@ impl Plc {
         let limits = self.route_limits();
         let wanted = limits.attributes();
         self.routing.routes.set_limits(limits);
-        self.routing.routes.set_up(true);
+        self.routing.set_up(true);
         self.watch.outages.set_up(true, now);
         self.routing.circles = 0;
         self.routing.echoes.clear();
@@ -203,10 +221,11 @@ impl Plc {
                 }
                 Action::Check { node } => self.ask_for_echo(node),
                 Action::Pin { node, way } => self.write_route(node, way, None),
-                Action::PutBack { node, way } => self.put_back(node, way),
-                Action::Detour { node, way } => self.put_in_place(node, way),
+                Action::PutBack { node, way } => self.routing.rows.push_back((node, way, Placing::PutBack)),
+                Action::Detour { node, way } => self.routing.rows.push_back((node, way, Placing::Instead)),
             }
         }
+        is_any |= self.put_rows();
         while let Some(change) = self.routing.routes.poll_change() {
             is_any = true;
             self.routing.note(&change, now.mono);
@@ -299,7 +318,6 @@ impl Plc {
 
     /// A search that the unit or somebody at the desk began.
     pub(super) fn search_ended(&mut self, node: u16, is_found: bool, now: Now) {
-        self.routing.routes.discovered(node, is_found, both(now));
         if !is_found {
             return self.node_silent(node, now.mono);
         }

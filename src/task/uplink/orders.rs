@@ -206,6 +206,7 @@ fn result(said: &MeshSaid) -> Option<Said> {
         | MeshSaid::Nodes { .. }
         | MeshSaid::Routes { .. }
         | MeshSaid::History(_)
+        | MeshSaid::Blacklisted { .. }
         | MeshSaid::Taken => return None,
     })
 }

@@ -1,15 +1,29 @@
 //! Neighbours that no route is to go over: they are put on the modem's blacklist, where it lets that be written, and what it
-//! finds over them all the same goes another way, where one is known.
+//! finds over them all the same goes another way, where one is known. Who asks for it hears what becomes of the routes over it.
 
-use plc::g3::modem::{Answer, Refusal as Refused};
+use plc::g3::bootstrap::Member;
+use plc::g3::modem::Refusal as Refused;
 use plc::g3::pib::{BlacklistEntry, Layer, Typed, adp};
 
-use super::super::answers::{Asked, refusal};
+use super::super::answers::Asked;
 use super::super::{Plc, Reply};
 use super::both;
-use crate::control::{MeshSaid, Refusal, RefusalKind};
+use crate::control::{MeshSaid, MeshState, Refusal, RefusalKind, StaysLine};
 
 impl Plc {
+    /// Who is not in the network any more can be taken from the list all the same.
+    pub(in crate::task::plc) fn blacklist(&mut self, node: &str, is_blacklisted: bool, reply: Reply) {
+        let member = match is_blacklisted {
+            true => self.routed(node),
+            false if self.view.state != MeshState::Up => Err(self.not_up()),
+            false => self.member(node),
+        };
+        match member {
+            Ok(Member { short_addr, .. }) => self.write_blacklist(short_addr, is_blacklisted, Some(reply)),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+        }
+    }
+
     /// Takes a node onto the modem's blacklist, or from it: an entry is written where the last reading has it.
     pub(in crate::task::plc) fn write_blacklist(&mut self, node: u16, is_blacklisted: bool, reply: Option<Reply>) {
         let now = (self.clock)().mono;
@@ -28,6 +42,11 @@ impl Plc {
         let is_of = |row: &Typed| matches!(row, Typed::Blacklist(entry) if entry.short_addr == node);
         let place = rows.iter().position(is_of);
         let value = match (place, is_wanted) {
+            (None, false) if !self.routing.routes.is_blacklisted(node) => {
+                let eui64 = self.coordinator.server().member_at(node).map(|member| member.eui64.to_string());
+                let text = format!("node {} is not blacklisted", eui64.unwrap_or_else(|| format!("{node:04x}")));
+                return drop(reply.map(|reply| reply.send(Err(Refusal::new(RefusalKind::NotFound, text)))));
+            }
             (None, false) => return self.blacklisted((node, is_wanted), Ok(()), reply),
             (Some(_), false) => plc::g3::adp::Value::default(),
             (_, true) => {
@@ -51,6 +70,15 @@ impl Plc {
     ) {
         let now = (self.clock)();
         let said = match taken {
+            Ok(()) if is_wanted && reply.is_some() => {
+                let read =
+                    |modem: &mut plc::g3::modem::Modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now.mono);
+                return match self.coordinator.with_modem(now.mono, read) {
+                    asked @ Ok(_) => self.wait_for(asked, Asked::Banned(node, reply)),
+                    // What was read last is known.
+                    Err(_) => self.ban(node, reply),
+                };
+            }
             Ok(()) => {
                 self.routing.routes.set_blacklisted(node, is_wanted, both(now));
                 Ok(self.done(node))
@@ -64,34 +92,26 @@ impl Plc {
         drop(reply.map(|reply| reply.send(said)));
     }
 
-    /// A search that somebody at the desk began has ended: what was found is read before it is told.
-    pub(in crate::task::plc) fn refreshed(&mut self, node: u16, found: Result<Answer, Refused>, reply: Option<Reply>) {
-        let now = (self.clock)();
-        self.search_ended(node, found.is_ok(), now);
-        let Some(reply) = reply else { return };
-        match found {
-            Ok(_) => {
-                let read =
-                    |modem: &mut plc::g3::modem::Modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now.mono);
-                let asked = self.coordinator.with_modem(now.mono, read);
-                self.wait_for(asked, Asked::Found(node, Some(reply)));
-            }
-            Err(refused) => drop(reply.send(Err(refusal(refused)))),
-        }
-    }
-
-    /// The table with what was found.
-    pub(in crate::task::plc) fn found_read(&mut self, node: u16, rows: Vec<Typed>, reply: Option<Reply>) {
-        self.take_table(rows, (self.clock)());
-        let Some(reply) = reply else { return };
-        let (routes, member) = (&self.routing.routes, self.coordinator.server().member_at(node));
-        let way = routes.way(node);
-        drop(reply.send(Ok(MeshSaid::Found {
+    /// No route is to go over it from now on: who asked for that hears what becomes of those that did.
+    pub(in crate::task::plc) fn ban(&mut self, node: u16, reply: Option<Reply>) {
+        let now = both((self.clock)());
+        let routes = &mut self.routing.routes;
+        let is_new = routes.set_blacklisted(node, true, now);
+        let over: Vec<_> = routes.over(node).collect();
+        let stays = over.iter().filter_map(|(node, round)| {
+            let member = self.coordinator.server().member_at(*node);
+            let eui64 = member.map(|member| member.eui64.to_string());
+            Some(StaysLine { short_addr: format!("{node:04x}"), eui64, why: round.err()?.name().to_owned() })
+        });
+        let stays: Vec<_> = stays.collect();
+        let member = self.coordinator.server().member_at(node);
+        let said = MeshSaid::Blacklisted {
             node: member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string()),
-            next_hop: way.map(|way| format!("{:04x}", way.next_hop)),
-            hops: way.map(|way| way.hops),
-            is_blacklisted: way.is_some_and(|way| routes.is_blacklisted(way.next_hop)),
-            detour: routes.detour(node).map(|way| format!("{:04x}", way.next_hop)),
-        })));
+            is_new,
+            routes: over.len(),
+            moved: over.len() - stays.len(),
+            stays,
+        };
+        drop(reply.map(|reply| reply.send(Ok(said))));
     }
 }

@@ -6,13 +6,13 @@
 mod tests;
 
 use plc::g3::AdpStatus;
-use plc::g3::modem::{Answer, Refusal as Refused};
+use plc::g3::modem::{Answer, Modem, Refusal as Refused};
 use plc::g3::pib::{Layer, Route, Typed, adp};
 use plc::route::{Medium, Way};
 use tracing::{debug, info};
 
 use super::super::answers::Asked;
-use super::Plc;
+use super::{Plc, both};
 use crate::clock::Now;
 
 /// What a row is put into the table for.
@@ -25,20 +25,27 @@ pub(in crate::task::plc) enum Placing {
 }
 
 impl Plc {
-    pub(super) fn put_back(&mut self, node: u16, way: Way) {
-        self.put(node, way, Placing::PutBack);
-    }
-
-    pub(super) fn put_in_place(&mut self, node: u16, way: Way) {
-        self.put(node, way, Placing::Instead);
-    }
-
-    fn put(&mut self, node: u16, way: Way, placing: Placing) {
-        let now = (self.clock)().mono;
-        let index = self.mesh.row_of(node).0;
-        let asked =
-            self.coordinator.with_modem(now, |modem| modem.get(Layer::Adp, adp::ROUTING_TABLE, index as u16, now));
-        self.wait_for(asked, Asked::Place((node, way, placing), index));
+    /// Puts rows that wait, few at a time, so that others who ask the modem find room: hundreds may go over one neighbour.
+    /// False where none could be begun.
+    pub(super) fn put_rows(&mut self) -> bool {
+        let is_row = |asked: &&Asked| matches!(asked, Asked::Place(..) | Asked::Places(_) | Asked::PutBack(_));
+        let under_way = self.asked.values().filter(is_row).count();
+        let mut is_any = false;
+        for _ in under_way..ROWS_AT_ONCE {
+            let Some(row) = self.routing.rows.pop_front() else { break };
+            let now = (self.clock)().mono;
+            let index = self.mesh.row_of(row.0).0;
+            let place = |modem: &mut Modem| modem.get(Layer::Adp, adp::ROUTING_TABLE, index as u16, now);
+            match self.coordinator.with_modem(now, place) {
+                asked @ Ok(_) => self.wait_for(asked, Asked::Place(row, index)),
+                Err(_) => {
+                    self.routing.rows.push_front(row);
+                    break;
+                }
+            }
+            is_any = true;
+        }
+        is_any
     }
 
     /// What is at the place that a row is to have.
@@ -54,7 +61,7 @@ impl Plc {
             Ok(Answer::Value(Typed::Route(there))) if there.valid_time == 0 => true,
             // It has a way again, by itself.
             Ok(Answer::Value(Typed::Route(there))) if there.destination == node => match placing {
-                Placing::PutBack => return,
+                Placing::PutBack => return self.routing.routes.not_put(node),
                 Placing::Instead => true,
             },
             // Behind the last row there is none.
@@ -79,7 +86,7 @@ impl Plc {
         // The modem has found another way meanwhile.
         let has_another = || self.routing.routes.way(node).is_some_and(|now| now.next_hop != way.next_hop);
         if placing == Placing::PutBack && has_another() {
-            return;
+            return self.routing.routes.not_put(node);
         }
         let minutes = self.routing.routes.limits().route_minutes();
         self.set_route((node, way), minutes, index, Asked::PutBack(node));
@@ -102,22 +109,27 @@ impl Plc {
             valid_time: minutes,
         };
         let value = Typed::Route(row).to_value();
-        let set =
-            |modem: &mut plc::g3::modem::Modem| modem.set(Layer::Adp, adp::ROUTING_TABLE, index as u16, value, now);
+        let set = |modem: &mut Modem| modem.set(Layer::Adp, adp::ROUTING_TABLE, index as u16, value, now);
         let ticket = self.coordinator.with_modem(now, set);
         self.wait_for(ticket, asked);
     }
 
     /// The modem has taken the row, or refused it.
     pub(in crate::task::plc) fn put_back_ended(&mut self, node: u16, written: Result<(), Refused>) {
+        if written.is_err() {
+            self.routing.routes.not_put(node);
+        }
         match written {
             Ok(()) => debug!(network = %self.name, node, "route put back"),
             // It does not answer now: the next row may be taken.
             Err(Refused::Unknown) => {}
             Err(refused) => {
                 info!(network = %self.name, %refused, "the modem takes no routes: what it drops is looked for");
-                self.routing.routes.locked();
+                self.routing.routes.locked(both((self.clock)()));
             }
         }
     }
 }
+
+/// Rows of which something is under way.
+const ROWS_AT_ONCE: usize = 8;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use plc::Eui64;
 use plc::g3::adp::{Message, Request, Value};
 use plc::g3::modem::Generation;
-use plc::route::{Failure, Limits};
+use plc::route::{Failure, Limits, What, Why};
 use plc::sim::{Behind, Device, Modem, Nature, identity};
 use plc::usi::{Deframer, Frame, Protocol};
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use super::super::both;
 use super::*;
 use crate::config::plc::{PanConflict, Unlisted};
 use crate::config::{self, ReceiverSource};
-use crate::control::{MeshAsk, MeshSaid, NodeSecret};
+use crate::control::{MeshAsk, MeshSaid, NodeSecret, RefusalKind};
 use crate::reading::TimeQuality;
 use crate::store::{Options, Store};
 use crate::task::plc::Dark;
@@ -260,6 +260,8 @@ fn a_row_over_who_is_blacklisted_gives_way_to_another_one_at_its_place() {
     bench.pass(Duration::from_secs(30));
     assert_eq!(bench.written.split_off(before), [(2, Route { valid_time, ..row(6, 5) })], "8 has no other way");
     assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(5), "it was read again");
+    let last = bench.plc.routing.routes.history(6).last().map(|entry| (entry.what.name(), entry.why));
+    assert_eq!(last, Some(("way", Why::Blacklisted)), "not the modem: the table was read before the row was there");
     // A search finds it over who is blacklisted: whoever asked hears that, and what is done about it.
     bench.table[2] = row(6, 7);
     let (reply, mut said) = tokio::sync::oneshot::channel();
@@ -330,17 +332,9 @@ fn a_modem_that_does_not_answer_is_asked_again_with_the_next_row() {
 
 #[test]
 fn of_a_node_whose_way_nobody_used_for_hours_an_echo_is_wanted() {
-    let (eui64, psk) = identity(1);
-    let mut bench = Bench::with(vec![Device::new(eui64, psk)]);
-    let node = NodeSecret { eui64: eui64.to_string(), psk: hex::encode(psk.0), meter: String::new() };
-    let (reply, _said) = tokio::sync::oneshot::channel();
-    bench.plc.answer(Question::Ask(MeshAsk::Import { nodes: vec![node], part: None }, reply));
-    bench.pass(Duration::from_secs(600));
-    let member = *bench.plc.coordinator.server().member(eui64).filter(|member| member.is_joined).unwrap();
-    bench.table = vec![row(member.short_addr, member.short_addr)];
-    bench.reads_table();
+    let (mut bench, node, _) = joined();
     let of_way = |bench: &Bench| {
-        let ways = bench.plc.routing.routes.alternates(member.short_addr);
+        let ways = bench.plc.routing.routes.alternates(node);
         ways.first().map(|way| (way.answered, way.failed)).unwrap()
     };
     let every = bench.plc.routing.routes.limits().check_every;
@@ -357,4 +351,116 @@ fn of_a_node_whose_way_nobody_used_for_hours_an_echo_is_wanted() {
     bench.pass(every - Duration::from_secs(100));
     assert_eq!(of_way(&bench), (2, 1));
     assert!(bench.plc.routing.echoes.is_empty() && bench.searched.is_empty());
+}
+
+#[test]
+fn who_has_a_neighbour_blacklisted_hears_of_all_routes_over_it_and_hundreds_are_moved() {
+    let mut bench = Bench::new();
+    let near = [row(5, 5), row(7, 7), row(9, 9)];
+    let over = |next_hop| (100..300).map(move |node| row(node, next_hop));
+    let alone = || (300..303).map(|node| row(node, 7));
+    for next_hop in [5, 7] {
+        bench.table = near.into_iter().chain(over(next_hop)).collect();
+        bench.reads_table();
+    }
+    // What joined since the table was read counts too.
+    bench.table.extend(alone());
+    let blacklist = |bench: &mut Bench, is_wanted| {
+        let (reply, mut said) = tokio::sync::oneshot::channel();
+        bench.plc.write_blacklist(7, is_wanted, Some(reply));
+        bench.pass(Duration::from_secs(60));
+        said.try_recv().unwrap()
+    };
+    let refusal = blacklist(&mut bench, false).unwrap_err();
+    assert_eq!((refusal.kind, refusal.message.as_str()), (RefusalKind::NotFound, "node 0007 is not blacklisted"));
+    let said = blacklist(&mut bench, true).unwrap();
+    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays } = said else { panic!("{said:?}") };
+    assert_eq!((node.as_str(), is_new, routes, moved), ("0007", true, 203, 200));
+    let stays: Vec<_> = stays.iter().map(|line| (line.short_addr.as_str(), line.why.as_str())).collect();
+    assert_eq!(stays, ["012c", "012d", "012e"].map(|node| (node, "no-other-way")));
+
+    assert_eq!(bench.table.iter().filter(|row| row.next_hop == 5).count(), 201, "more than the modem's queue holds");
+    bench.reads_table();
+    let routes = &bench.plc.routing.routes;
+    let last = |node| routes.history(node).last().map(|entry| (entry.what.name(), entry.why));
+    assert!((100..300).all(|node| last(node) == Some(("way", Why::Blacklisted))));
+    assert!((300..303).all(|node| last(node) == Some(("stays", Why::NoOther))));
+    let said = blacklist(&mut bench, true).unwrap();
+    assert!(matches!(said, MeshSaid::Blacklisted { is_new: false, routes: 3, moved: 0, .. }), "{said:?}");
+    assert!(matches!(blacklist(&mut bench, false), Ok(MeshSaid::Done { .. })));
+}
+
+#[test]
+fn a_modem_that_takes_no_rows_moves_nobody_around_who_is_blacklisted() {
+    let mut bench = Bench::new();
+    bench.table[1] = row(6, 7);
+    bench.reads_table();
+    bench.takes_rows = false;
+    let now = both(bench.time());
+    bench.plc.routing.routes.set_blacklisted(7, true, now);
+    bench.pass(Duration::from_secs(30));
+    let told = |node| {
+        let history = bench.plc.routing.routes.history(node);
+        history.filter(|entry| entry.what.name() == "stays").map(|entry| entry.why).collect::<Vec<_>>()
+    };
+    assert_eq!((told(6), told(8)), (vec![Why::Locked], vec![Why::NoOther]));
+}
+
+/// With one node that has joined.
+fn joined() -> (Bench, u16, Eui64) {
+    let (eui64, psk) = identity(1);
+    let mut bench = Bench::with(vec![Device::new(eui64, psk)]);
+    let node = NodeSecret { eui64: eui64.to_string(), psk: hex::encode(psk.0), meter: String::new() };
+    let (reply, _said) = tokio::sync::oneshot::channel();
+    bench.plc.answer(Question::Ask(MeshAsk::Import { nodes: vec![node], part: None }, reply));
+    bench.pass(Duration::from_secs(600));
+    let short_addr = bench.plc.coordinator.server().member(eui64).filter(|member| member.is_joined).unwrap().short_addr;
+    bench.table = vec![row(short_addr, short_addr)];
+    bench.reads_table();
+    (bench, short_addr, eui64)
+}
+
+#[test]
+fn each_search_that_was_asked_for_has_one_end_in_the_history() {
+    let (mut bench, node, eui64) = joined();
+    let refresh = |bench: &mut Bench| {
+        let (reply, said) = tokio::sync::oneshot::channel();
+        bench.plc.answer(Question::Ask(MeshAsk::Refresh { node: eui64.to_string() }, reply));
+        said
+    };
+    let ends = |bench: &Bench| {
+        let history = bench.plc.routing.routes.history(node).skip_while(|entry| entry.what.name() != "searched");
+        history.map(|entry| (entry.what, entry.why)).collect::<Vec<_>>()
+    };
+    let searched = (What::Searched { most_hops: 8 }, Why::Asked);
+    // It finds the way that was there.
+    let (reply, mut said) = tokio::sync::oneshot::channel();
+    drop(refresh(&mut bench));
+    bench.plc.refreshed(node, Ok(Answer::Done), Some(reply));
+    bench.pass(Duration::from_secs(1));
+    assert!(matches!(said.try_recv(), Ok(Ok(MeshSaid::Found { is_blacklisted: false, stays: None, .. }))));
+    let way = bench.plc.routing.routes.way(node).unwrap();
+    assert_eq!(ends(&bench), [searched, (What::Way(way), Why::Asked)]);
+
+    // The modem does not answer the first one; the others, more than its queue holds, are refused or wait.
+    let mut bench = joined().0;
+    let mut first = refresh(&mut bench);
+    bench.pass(Duration::from_secs(60));
+    assert_eq!(first.try_recv().unwrap().unwrap_err().kind, RefusalKind::Failed);
+    assert_eq!(ends(&bench), [searched, (What::Refused(Some(Refused::Unknown)), Why::Asked)]);
+    for status in [AdpStatus::ROUTE_ERROR, AdpStatus::ROUTE_ERROR, AdpStatus::BUSY] {
+        let now = both(bench.time());
+        bench.plc.routing.routes.asked(node, now);
+        let (reply, _said) = tokio::sync::oneshot::channel();
+        bench.plc.refreshed(node, Err(Refused::Adp(status)), Some(reply));
+    }
+    let busy = What::Refused(Some(Refused::Adp(AdpStatus::BUSY)));
+    let expected = [searched, (What::NotFound, Why::Asked), searched, (What::NotFound, Why::Asked), searched];
+    assert_eq!(ends(&bench)[2..], [&expected[..], &[(busy, Why::Asked)]].concat());
+
+    let mut bench = joined().0;
+    let mut waiting: Vec<_> = (0..80).map(|_| refresh(&mut bench)).collect();
+    let refused: Vec<_> = waiting.iter_mut().filter_map(|said| said.try_recv().ok()?.err()).collect();
+    assert!(refused.len() > 10 && refused.iter().all(|refusal| refusal.kind == RefusalKind::Busy), "{refused:?}");
+    assert_eq!(ends(&bench).last(), Some(&(What::Refused(None), Why::Asked)));
 }
