@@ -76,11 +76,17 @@ async fn a_route_is_held_and_all_that_became_of_it_survives_a_kill() {
     assert_eq!(street.ask(&["route", "release", far]).0, Some(0));
     assert_eq!(street.ask(&["route", "release", far]).0, Some(4));
 
-    assert_eq!(street.ask(&["route", "blacklist", other]).0, Some(0), "{}", street.log());
+    let (code, said) = street.ask(&["route", "blacklist", other]);
+    assert_eq!(code, Some(0), "{}", street.log());
+    let over: Vec<Value> = said[0]["stays"].as_array().unwrap().iter().map(|line| line["short_addr"].clone()).collect();
+    let count = said[0]["routes"].as_u64().unwrap() as usize;
+    assert!(count > 0 && count == over.len() + said[0]["moved"].as_u64().unwrap() as usize, "{said:?}");
+    assert!(!over.contains(&json!(other)), "{said:?}");
     assert_eq!(street.history(other)["is_blacklisted"], true);
     assert_eq!(street.ask(&["route", "pin", far, other]).0, Some(1), "no route goes over it");
     assert_eq!(street.ask(&["route", "blacklist", other, "--remove"]).0, Some(0));
     assert_eq!(street.history(other)["is_blacklisted"], false);
+    assert_eq!(street.ask(&["route", "blacklist", other, "--remove"]).0, Some(4), "it is not on the list");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
