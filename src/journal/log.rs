@@ -62,6 +62,40 @@ impl Journal {
         }
     }
 
+    /// Like `open`, of what people may be told without: a file that is damaged, longer than `longest` octets, or has an
+    /// entry that is none of the caller's, is renamed, a new one takes its place, and its new name is said.
+    ///
+    /// # Errors
+    /// It cannot be read or renamed, or is of another kind or a newer format: it is left as it is.
+    pub fn open_or_set_aside(
+        path: &Path,
+        kind: [u8; 3],
+        longest: u64,
+        is_entry: impl Fn(&[u8]) -> bool,
+    ) -> Result<(Self, Recovered, Option<PathBuf>), JournalError> {
+        if std::fs::metadata(path).is_ok_and(|file| file.len() <= longest) {
+            match Self::open(path, kind) {
+                Ok((journal, recovered)) if recovered.entries.iter().all(|entry| is_entry(entry)) => {
+                    return Ok((journal, recovered, None));
+                }
+                Ok(_) | Err(JournalError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".damaged");
+        let aside = PathBuf::from(aside);
+        let renamed = match std::fs::rename(path, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            renamed => {
+                renamed.and_then(|()| sync_parent(path)).map_err(JournalError::io("set aside", path))?;
+                Some(aside)
+            }
+        };
+        let (journal, recovered) = Self::open(path, kind)?;
+        Ok((journal, recovered, renamed))
+    }
+
     /// Reads without opening for writing.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! What is seen of a network's nodes: when they were heard, what failed, and how it is told. Nothing of it must outlive the
-//! process; what must is in `network`, and routes are `plc::route`'s.
+//! What is seen of a network's nodes: when they were heard, what failed, and how it is told. When they were heard outlives
+//! the process (`heard_log`) and nothing else of it; what must is in `network`, and routes are `plc::route`'s.
 //!
 //! A node is *routed* when the network says so and *alive* when something of it was heard: two things.
 
@@ -11,6 +11,7 @@ use plc::g3::bootstrap::{Event, Member};
 use plc::g3::pib::{Neighbour, Route};
 use plc::route::{Entry, Link, Medium, Routes, Way, What};
 
+use super::heard_log::Sighting;
 use super::network::Network;
 use crate::control::{
     AlternateLine, ChangeLine, HopLine, NodeLine, NodePresence, ParentLine, PathLine, RouteHistory, RouteLine,
@@ -45,6 +46,24 @@ impl Mesh {
         let seen = self.nodes.entry(eui64).or_default();
         seen.heard_ms = Some(now_ms);
         seen.lqi = Some(lqi);
+    }
+
+    /// When a node was heard before the process began.
+    pub fn restore(&mut self, eui64: Eui64, sighting: Sighting) {
+        let seen = self.nodes.entry(eui64).or_default();
+        let ms = |at_s: u32| i64::from(at_s) * 1_000;
+        seen.heard_ms = seen.heard_ms.or(Some(ms(sighting.heard_s)));
+        seen.joined_ms = seen.joined_ms.or(Some(ms(sighting.joined_s)).filter(|joined_ms| *joined_ms > 0));
+        seen.lqi = seen.lqi.or(sighting.lqi);
+    }
+
+    /// When all nodes were heard.
+    pub fn sightings(&self) -> impl Iterator<Item = (Eui64, Sighting)> {
+        let seconds = |ms: i64| u32::try_from(ms.div_euclid(1_000)).unwrap_or_default();
+        self.nodes.iter().filter_map(move |(eui64, seen)| {
+            let joined_s = seen.joined_ms.map_or(0, seconds);
+            Some((*eui64, Sighting { heard_s: seconds(seen.heard_ms?), joined_s, lqi: seen.lqi }))
+        })
     }
 
     /// Notes what the bootstrap server says.
@@ -121,7 +140,8 @@ impl Mesh {
 
     fn is_alive(&self, eui64: Eui64, now_ms: i64) -> bool {
         let heard_ms = self.nodes.get(&eui64).and_then(|seen| seen.heard_ms);
-        heard_ms.is_some_and(|heard_ms| now_ms.saturating_sub(heard_ms) < ALIVE_MS)
+        // A clock that was set back, or is not set yet, makes nobody alive who was heard long before.
+        heard_ms.is_some_and(|heard_ms| now_ms.saturating_sub(heard_ms).saturating_abs() < ALIVE_MS)
     }
 
     /// Every node that is known of, by its address.

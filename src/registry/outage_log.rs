@@ -6,7 +6,6 @@
 //! is told; whether that was stored a mark in the store says, so that it is told once.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use bytes::{Buf, BufMut};
 use plc::outage::{Event, Kept, Outages};
 use plc::route::Now;
 
-use crate::journal::{Journal, JournalError, sync_parent};
+use crate::journal::{Journal, JournalError};
 
 /// The file, and what is not in it yet.
 #[derive(Debug)]
@@ -54,36 +53,15 @@ impl OutageLog {
     /// It cannot be read, or is none of ours: it is left as it is.
     pub fn open(directory: &Path) -> Result<(Self, Option<PathBuf>), JournalError> {
         let path = directory.join("outages");
-        let length = fs::metadata(&path).map_or(0, |file| file.len());
-        let opened = if length > TOO_LONG {
-            Err(JournalError::Damaged { path: path.clone(), offset: TOO_LONG })
-        } else {
-            Self::read(&path)
-        };
-        match opened {
-            Err(JournalError::Damaged { .. }) => {
-                let mut aside = path.as_os_str().to_owned();
-                aside.push(".damaged");
-                let aside = PathBuf::from(aside);
-                fs::rename(&path, &aside).map_err(JournalError::io("set aside", &path))?;
-                sync_parent(&path).map_err(JournalError::io("set aside", &path))?;
-                Ok((Self::read(&path)?, Some(aside)))
-            }
-            opened => Ok((opened?, None)),
-        }
-    }
-
-    fn read(path: &Path) -> Result<Self, JournalError> {
-        let (journal, recovered) = Journal::open(path, KIND)?;
+        let is_entry = |entry: &[u8]| Noted::parse(&mut &*entry).is_some();
+        let (journal, recovered, aside) = Journal::open_or_set_aside(&path, KIND, TOO_LONG, is_entry)?;
         let mut log = Self { journal, noted: BTreeMap::new(), unwritten: Vec::new(), serial: 0, compact_at: LONGEST };
-        for entry in &recovered.entries {
-            let noted = Noted::parse(&mut entry.as_slice());
-            let noted = noted.ok_or_else(|| JournalError::Damaged { path: path.to_owned(), offset: 0 })?;
+        for noted in recovered.entries.iter().filter_map(|entry| Noted::parse(&mut entry.as_slice())) {
             log.serial = log.serial.max(noted.serial);
             log.noted.insert(noted.kept.number, noted);
         }
         log.forget();
-        Ok(log)
+        Ok((log, aside))
     }
 
     /// Takes up what is open. Says which events the store has not, by number: those behind `stored`, the last that it has.
@@ -228,6 +206,7 @@ const TOO_LONG: u64 = 64 * LONGEST;
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
     use std::time::Instant;
 
     use plc::outage::{Limits, Outage, Place};

@@ -5,6 +5,7 @@
 
 mod answers;
 mod echoes;
+mod heard;
 mod keep;
 mod line;
 mod outages;
@@ -74,6 +75,7 @@ pub(super) struct Plc {
     told: Told,
     routing: Routing,
     watch: Watch,
+    heard: heard::Heard,
     view: View,
 }
 
@@ -151,9 +153,11 @@ impl Plc {
             told: Told::default(),
             routing: Routing::open(&directory, said.max_hops, now),
             watch: Watch::new(dark),
+            heard: heard::Heard::default(),
             view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
         };
         plc.take_up_outages(&directory, now);
+        plc.take_up_heard(&directory, now);
         Ok(plc)
     }
 
@@ -177,7 +181,8 @@ impl Plc {
             // Nobody can answer while there is no port: nothing is waited for.
             let due = self.wakes(self.coordinator.poll_timeout().filter(|_| line.is_open()));
             let poll_due = self.wakes(self.polling.poll_timeout());
-            let route_due = self.wakes(self.routing.poll_timeout().into_iter().chain(self.watch.poll_timeout()).min());
+            let own = [self.routing.poll_timeout(), self.watch.poll_timeout(), self.heard.poll_timeout()];
+            let route_due = self.wakes(own.into_iter().flatten().min());
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(question) = questions.recv() => self.answer(question),
@@ -205,7 +210,9 @@ impl Plc {
             }
         }
         self.routing.write();
-        self.watch.write((self.clock)());
+        let now = (self.clock)();
+        self.watch.write(now);
+        self.write_heard(now);
     }
 
     /// When a deadline is by the runtime's clock.

@@ -72,6 +72,14 @@ impl Street {
         child.wait().unwrap();
     }
 
+    /// SIGTERM: it finishes what it has begun.
+    fn terminate(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        child.wait().unwrap();
+    }
+
     /// `dcu WORDS --json`, and what it printed, a line each.
     fn ask(&self, words: &[&str]) -> (Option<i32>, Vec<Value>) {
         let command = Command::new(env!("CARGO_BIN_EXE_dcu"))
@@ -207,6 +215,20 @@ async fn a_network_lives(generation: Generation) {
     assert_eq!(street.ask(&["node", "admit", &node]).0, Some(0));
     street.until("it is back", |street| street.modem.modem().joined() as u32 == NODES).await;
     assert_eq!(street.ask(&["node", "kick", "ffff"]).0, Some(4));
+
+    // A clean end: when they were heard is known.
+    let heard = |street: &Street| -> BTreeMap<String, i64> {
+        let nodes = street.ask(&["node", "list"]).1.into_iter();
+        nodes
+            .filter_map(|node| Some((node["eui64"].as_str()?.to_owned(), node["heard_ms"].as_i64()? / 1_000)))
+            .collect()
+    };
+    let known = heard(&street);
+    assert!(known.contains_key(&node), "it has just joined again: {known:?}");
+    street.terminate();
+    street.start().await;
+    let again = heard(&street);
+    assert!(known.iter().all(|(eui64, before)| again.get(eui64) >= Some(before)), "{known:?} {again:?}");
     assert!(!street.log().contains("5a5a5a"), "no key is in the log");
 }
 

@@ -332,4 +332,4 @@ const MARK: &[u8] = b"plc-outages/";
 const WRITE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

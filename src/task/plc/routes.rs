@@ -200,6 +200,7 @@ impl Plc {
         }
         self.routing.routes.handle_timeout(both(now));
         self.look_after_outages(now);
+        self.look_after_heard(now);
     }
 
     /// Does what is wanted and notes what is new; false where there was neither.

@@ -15,16 +15,16 @@ use crate::store::{Options, Store};
 const UTC_MS: i64 = 1_760_000_000_000;
 
 #[expect(clippy::disallowed_methods, reason = "any instant to count from")]
-fn now() -> Now {
+pub(in crate::task::plc) fn now() -> Now {
     Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: UTC_MS, quality: TimeQuality::Synchronised }
 }
 
-fn eui64(node: u16) -> Eui64 {
+pub(in crate::task::plc) fn eui64(node: u16) -> Eui64 {
     Eui64([2, 0, 0, 0, 0, 0, (node >> 8) as u8, node as u8])
 }
 
 /// The state directory of a unit whose network has these nodes.
-fn network_of(nodes: impl IntoIterator<Item = u16>) -> TempDir {
+pub(in crate::task::plc) fn network_of(nodes: impl IntoIterator<Item = u16>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut network = Network::open(&dir.path().join("plc-feeder"), Ring::new(Key([1; 16]))).unwrap();
     let member = |short_addr| Member {
@@ -40,7 +40,7 @@ fn network_of(nodes: impl IntoIterator<Item = u16>) -> TempDir {
 }
 
 /// Another life of the unit; what it has to tell before it does anything.
-fn life(dir: &TempDir, dark: &Dark) -> Plc {
+pub(in crate::task::plc) fn life(dir: &TempDir, dark: &Dark) -> Plc {
     let clock: crate::clock::ReadClock = {
         let now = now();
         Arc::new(move || now)
