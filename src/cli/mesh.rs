@@ -235,6 +235,9 @@ fn print(status: &MeshStatus, now: i64) -> String {
         let rejected = status.rejected.iter().map(|(reason, count)| format!("{reason} {count}"));
         items.row(["rejected".into(), rejected.collect::<Vec<_>>().join(", ")]);
     }
+    if let Some(since_ms) = status.counted_since_ms {
+        items.row(["counted".into(), format!("since the service began, {}", ago(now, since_ms))]);
+    }
     format!("{}\n\n{}", printable(&status.network), items.text())
 }
 
@@ -251,5 +254,10 @@ mod tests {
         let text = print(&status, unit_now(&status));
         assert!(text.contains("5 of them not answering: 3 in outages, 2 with an unreachable meter"), "{text}");
         assert!(text.contains("branch behind 0017: 3 nodes silent, 1 back, 1 min ago"), "{text}");
+        assert!(!text.contains("counted"), "an older service does not say it: {text}");
+        status.counted_since_ms = Some(5_000);
+        let text = print(&status, unit_now(&status));
+        assert!(text.lines().last().is_some_and(|line| line.starts_with("counted")), "{text}");
+        assert!(text.ends_with("since the service began, 1 min ago\n"), "{text}");
     }
 }

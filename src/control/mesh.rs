@@ -207,6 +207,9 @@ pub struct MeshStatus {
     pub rejected: BTreeMap<String, u64>,
     /// Starts of the modem since the service began.
     pub starts: u64,
+    /// When the service began: since then starts, what was dropped, what was done about routes and requests are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since_ms: Option<i64>,
     #[serde(default)]
     pub routes: RouteCounts,
     #[serde(default)]
@@ -257,7 +260,8 @@ pub struct NodeLine {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unreachable: bool,
     pub joined_ms: Option<i64>,
-    /// When something of it was heard last.
+    /// When something of it was heard last, also before the service began; after a kill that may be ten minutes older than
+    /// it was.
     pub heard_ms: Option<i64>,
     /// Of the last frame of it, by the hop to the coordinator.
     pub lqi: Option<u8>,
@@ -287,6 +291,9 @@ pub struct NodeLine {
     pub joins: u32,
     /// Times that it left or was lost.
     pub losses: u32,
+    /// Since when joins and losses are counted: when the service began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since_ms: Option<i64>,
     pub key_generation: Option<u32>,
     /// Why it did not join when it asked last.
     pub failure: Option<String>,

@@ -206,6 +206,7 @@ impl Mesh {
                 .or(neighbour.map(|neighbour| neighbour.phase_differential)),
             joins: seen.joins,
             losses: seen.losses,
+            counted_since_ms: None,
             key_generation: member.map(|member| member.key_generation),
             failure: seen.failure.clone(),
             asked_ms: seen.asked_ms.or_else(|| self.unlisted.get(&eui64).copied()),

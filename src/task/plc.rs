@@ -82,6 +82,8 @@ pub(super) struct Plc {
 /// What is said of the network as a whole.
 #[derive(Debug)]
 struct View {
+    /// When the service began.
+    began: Instant,
     state: MeshState,
     since_ms: i64,
     error: Option<String>,
@@ -154,7 +156,14 @@ impl Plc {
             routing: Routing::open(&directory, said.max_hops, now),
             watch: Watch::new(dark),
             heard: heard::Heard::default(),
-            view: View { state: MeshState::Absent, since_ms: now.utc_ms, error: None, starts: 0, conflict_ms: None },
+            view: View {
+                began: now.mono,
+                state: MeshState::Absent,
+                since_ms: now.utc_ms,
+                error: None,
+                starts: 0,
+                conflict_ms: None,
+            },
         };
         plc.take_up_outages(&directory, now);
         plc.take_up_heard(&directory, now);
@@ -213,6 +222,11 @@ impl Plc {
         let now = (self.clock)();
         self.watch.write(now);
         self.write_heard(now);
+    }
+
+    /// When the service began, by the clock as it is now: it may have been set since.
+    fn began_ms(&self, now: Now) -> i64 {
+        now.utc_ms - now.mono.saturating_duration_since(self.view.began).as_millis() as i64
     }
 
     /// When a deadline is by the runtime's clock.

@@ -28,6 +28,7 @@ fn node(number: u16, presence: NodePresence) -> NodeLine {
         phase_differential: None,
         joins: 1,
         losses: 0,
+        counted_since_ms: None,
         key_generation: Some(1),
         failure: None,
         asked_ms: None,

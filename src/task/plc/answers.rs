@@ -204,6 +204,7 @@ impl Plc {
             conflict_ms: self.view.conflict_ms,
             rejected,
             starts: self.view.starts,
+            counted_since_ms: Some(self.began_ms(now)),
             routes: self.routing.counts(),
             polling: self.polling_counts(),
             outages: self.outage_lines(now),

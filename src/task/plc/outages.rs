@@ -190,6 +190,7 @@ impl Plc {
             let outage = member(eui64).and_then(|member| self.watch.outages.open_of(member.short_addr));
             line.outage = outage.map(|outage| outage.scope.to_string());
             line.is_unreachable = self.watch.dark.is_unreachable(eui64);
+            line.counted_since_ms = Some(self.began_ms(now));
         }
         lines
     }

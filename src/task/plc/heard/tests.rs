@@ -55,6 +55,13 @@ fn what_was_heard_is_known_after_a_clean_end_and_is_ten_minutes_old_at_most_afte
     plc.write_heard(minutes(13));
     plc.store.close().unwrap();
     let plc = life(&dir, &Dark::default());
+    // What is counted begins anew, and says since when.
+    let counted = |plc: &Plc, at: Now| plc.node_lines(at)[0].counted_since_ms;
+    let begin_ms = counted(&plc, now()).unwrap();
+    assert!((begin_ms - begin.utc_ms).abs() < 60_000, "{begin_ms}");
+    // A clock that was set by a day says it by what it is now.
+    let set = Now { utc_ms: begin.utc_ms + 86_400_000, ..minutes(0) };
+    assert!((counted(&plc, set).unwrap() - set.utc_ms).abs() < 60_000);
     assert_eq!(lines(&plc)[2], (Some(minutes(13).utc_ms), None, Some(60)), "a clean end");
 }
 
