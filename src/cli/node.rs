@@ -10,7 +10,7 @@ use super::mesh::{Common, strange};
 use super::text::{Table, age, ago, counted, printable};
 use super::{Exit, Failure, Out, Outcome, unread};
 use crate::config::{private, text_from, text_of};
-use crate::control::{ImportPart, MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret};
+use crate::control::{ImportPart, MeshAsk, MeshSaid, NodeLine, NodePresence, NodeSecret, ParentLine};
 
 /// Nodes of a mesh network: who may join, who is in it
 #[derive(Debug, clap::Args)]
@@ -275,7 +275,9 @@ fn list(nodes: &[NodeLine], common: &Common, out: &mut Out) -> Outcome {
 fn remark(node: &NodeLine) -> String {
     let out = node.outage.as_ref().map(|scope| format!("out: {scope}"));
     let unreachable = node.is_unreachable.then(|| "meter unreachable".to_owned());
-    printable(&out.or(unreachable).or_else(|| node.failure.clone()).unwrap_or_default())
+    let said = out.or(unreachable).or_else(|| node.failure.clone());
+    let banned = node.is_blacklisted.then(|| "blacklisted".to_owned());
+    printable(&said.into_iter().chain(banned).collect::<Vec<_>>().join("; "))
 }
 
 fn print(node: &NodeLine, now: i64) -> String {
@@ -304,24 +306,46 @@ fn print(node: &NodeLine, now: i64) -> String {
     if let Some(generation) = node.key_generation {
         row("key", generation.to_string());
     }
-    if let Some(next_hop) = &node.next_hop {
-        let hops = node.hops.map_or(String::new(), |hops| format!(", {}", counted(hops.into(), "hop")));
-        let weak = node.weak_links.filter(|weak| *weak > 0);
-        let weak = weak.map_or(String::new(), |weak| format!(", {}", counted(weak.into(), "weak link")));
-        row("route", format!("by {next_hop}{hops}{weak}"));
+    if node.is_blacklisted {
+        row("blacklisted", "no route of the coordinator is to go over it".to_owned());
+    }
+    let (route, before) = route(node, now);
+    if let Some(route) = route {
+        row("route", route);
     }
     if let Some(parent) = &node.parent {
         let medium = node.medium.as_deref().map_or(String::new(), |medium| format!(", {medium}"));
         let phase = node.phase_differential.map_or(String::new(), |phase| format!(", {}°", 60 * u16::from(phase)));
-        row("last hop", format!("from {parent}{medium}{phase}"));
+        let traced = node.traced_ms.map_or(String::new(), |at_ms| format!(", traced {}", ago(now, at_ms)));
+        row("last hop", format!("from {parent}{medium}{phase}{traced}"));
     }
     if let (Some(lqi), Some(kind), Some(scheme)) = (node.lqi_forward, node.modulation_type, node.modulation_scheme) {
         row("neighbour", format!("hears the coordinator with LQI {lqi}, modulation type {kind}, scheme {scheme}"));
     }
-    for parent in node.parents.iter().rev().skip(1) {
-        row("", format!("by {} since {}", parent.next_hop, ago(now, parent.since_ms)));
+    for (place, ParentLine { next_hop, since_ms, until_ms }) in before.iter().rev().enumerate() {
+        let until = until_ms.map_or(String::new(), |until_ms| format!(", until {}", ago(now, until_ms)));
+        row(
+            if place == 0 { "routes before" } else { "" },
+            format!("by {next_hop} from {}{until}", ago(now, *since_ms)),
+        );
     }
     format!("{}  {}\n\n{}", node.eui64, printable(&node.meter), items.text())
+}
+
+/// The route as it is, where there may be one, and those before it.
+fn route(node: &NodeLine, now: i64) -> (Option<String>, &[ParentLine]) {
+    let Some(next_hop) = &node.next_hop else {
+        let is_in = matches!(node.presence, NodePresence::Alive | NodePresence::Routed);
+        return ((is_in || !node.parents.is_empty()).then(|| "none".to_owned()), &node.parents);
+    };
+    let present = node.parents.split_last().filter(|(last, _)| last.next_hop == *next_hop && last.until_ms.is_none());
+    let since = present.map_or(String::new(), |(present, _)| format!(" since {}", ago(now, present.since_ms)));
+    let is_its_trace = node.path.first().is_some_and(|hop| hop.short_addr == *next_hop);
+    let traced = u8::try_from(node.path.len()).ok().filter(|_| is_its_trace);
+    let hops = super::route::hops(node.hops, traced).map_or(String::new(), |hops| format!(", {hops}"));
+    let weak = node.weak_links.filter(|weak| *weak > 0);
+    let weak = weak.map_or(String::new(), |weak| format!(", {}", counted(weak.into(), "weak link")));
+    (Some(format!("by {next_hop}{since}{hops}{weak}")), present.map_or(&node.parents, |(_, before)| before))
 }
 
 const PRESENCES: [NodePresence; 6] = [
@@ -339,6 +363,75 @@ const LIMIT: u64 = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::HopLine;
+
+    /// In the network, by 0003 since an hour, by 0001 before.
+    fn line() -> NodeLine {
+        let json = serde_json::json!({
+            "eui64": "001122ffff000009", "short_addr": "0009", "meter": "", "presence": "alive", "joins": 1, "losses": 0,
+            "hops": 2, "next_hop": "0003", "parents": [
+                { "since_ms": 0, "next_hop": "0001", "until_ms": 3_600_000 }, { "since_ms": 7_200_000, "next_hop": "0003" }
+            ]
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    /// What is shown of its routes.
+    #[track_caller]
+    fn routes(node: &NodeLine, expected: &[&str]) {
+        let text = print(node, 10_800_000);
+        let rows = text.lines().skip_while(|row| !row.starts_with("key") && !row.starts_with("joins")).skip(1);
+        assert_eq!(rows.map(str::trim_end).collect::<Vec<_>>(), expected, "{text}");
+    }
+
+    #[test]
+    fn a_route_is_told_with_since_when_and_where_there_is_none_that_is_said() {
+        let before = "routes before  by 0001 from 3 h ago, until 2 h ago";
+        routes(&line(), &["route          by 0003 since 1 h ago, 2 hops", before]);
+        let mut gone = NodeLine { next_hop: None, hops: None, ..line() };
+        gone.parents[1].until_ms = Some(9_000_000);
+        let gone_rows = ["route          none", "routes before  by 0003 from 1 h ago, until 30 min ago"];
+        let oldest = "               by 0001 from 3 h ago, until 2 h ago";
+        routes(&gone, &[&gone_rows[..], &[oldest]].concat());
+        // All that is left of it is the path that was traced.
+        gone.parent = Some("0003".into());
+        gone.traced_ms = Some(7_200_000);
+        routes(&gone, &[gone_rows[0], "last hop       from 0003, traced 1 h ago", gone_rows[1], oldest]);
+        // It never was there.
+        routes(
+            &NodeLine { parents: Vec::new(), presence: NodePresence::Listed, ..gone.clone() },
+            &["last hop  from 0003, traced 1 h ago"],
+        );
+        routes(&NodeLine { parents: Vec::new(), parent: None, ..gone }, &["route     none"]);
+    }
+
+    #[test]
+    fn hops_of_the_row_and_of_the_path_have_their_names() {
+        let hop = |short_addr: &str| HopLine {
+            short_addr: short_addr.to_owned(),
+            link_cost: 9,
+            phase_differential: 0,
+            medium: "plc".into(),
+        };
+        let with =
+            |path: &[&str]| NodeLine { path: path.iter().map(|at| hop(at)).collect(), parents: Vec::new(), ..line() };
+        routes(&with(&["0003", "0009"]), &["route     by 0003, 2 hops"]);
+        routes(
+            &with(&["0003", "0005", "0009"]),
+            &["route     by 0003, 2 hops by the routing table, 3 on the traced path"],
+        );
+        // It was traced on another way.
+        routes(&with(&["0001", "0005", "0009"]), &["route     by 0003, 2 hops"]);
+    }
+
+    #[test]
+    fn who_is_blacklisted_is_marked() {
+        let node = NodeLine { is_blacklisted: true, parents: Vec::new(), ..line() };
+        routes(&node, &["blacklisted  no route of the coordinator is to go over it", "route        by 0003, 2 hops"]);
+        assert_eq!((remark(&node).as_str(), remark(&line()).as_str()), ("blacklisted", ""));
+        let out = NodeLine { outage: Some("phase 2".into()), ..node };
+        assert_eq!(remark(&out), "out: phase 2; blacklisted");
+    }
 
     #[test]
     fn a_file_is_taken_whole_or_every_fault_is_told_and_no_key() {

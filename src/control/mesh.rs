@@ -265,7 +265,7 @@ pub struct NodeLine {
     pub heard_ms: Option<i64>,
     /// Of the last frame of it, by the hop to the coordinator.
     pub lqi: Option<u8>,
-    /// From the routing table or the last traced path.
+    /// From the routing table; from the last traced path where that counts none.
     pub hops: Option<u8>,
     /// The hop next to the coordinator, its short address.
     pub next_hop: Option<String>,
@@ -321,6 +321,9 @@ pub struct NodeLine {
 pub struct ParentLine {
     pub since_ms: i64,
     pub next_hop: String,
+    /// Until then, when it went another way or there was none any more; None: it goes there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

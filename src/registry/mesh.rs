@@ -295,12 +295,24 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
 
 /// A way that was gone for a while and goes over the same neighbour again is no other parent.
 fn parents<'a>(changes: impl Iterator<Item = &'a Entry>) -> Vec<ParentLine> {
-    let parents = changes.filter_map(|entry| match entry.what {
-        What::Way(way) => Some(ParentLine { since_ms: at_ms(entry), next_hop: short(way.next_hop) }),
-        _ => None,
-    });
-    let mut parents: Vec<_> = parents.collect();
-    parents.dedup_by(|next, before| next.next_hop == before.next_hop);
+    let mut parents: Vec<ParentLine> = Vec::new();
+    for entry in changes {
+        let next_hop = match entry.what {
+            What::Way(way) => Some(short(way.next_hop)),
+            What::Gone => None,
+            _ => continue,
+        };
+        let last = parents.last_mut();
+        match (last, next_hop) {
+            (Some(last), Some(next_hop)) if last.next_hop == next_hop => last.until_ms = None,
+            (last, next_hop) => {
+                let open = last.filter(|last| last.until_ms.is_none());
+                open.into_iter().for_each(|last| last.until_ms = Some(at_ms(entry)));
+                let parent = next_hop.map(|next_hop| ParentLine { since_ms: at_ms(entry), next_hop, until_ms: None });
+                parents.extend(parent);
+            }
+        }
+    }
     parents
 }
 
@@ -399,8 +411,12 @@ mod tests {
         let changes = [way(0x3f), What::Gone, way(0x3f), What::Faulty, way(0x3f), way(7), way(0x3f)];
         let entries: Vec<Entry> =
             (1..).zip(changes).map(|(at_s, what)| Entry { at_s, what, why: plc::route::Why::Modem }).collect();
-        let told: Vec<_> = parents(entries.iter()).into_iter().map(|it| (it.since_ms, it.next_hop)).collect();
-        assert_eq!(told, [(1_000, "003f".to_owned()), (6_000, "0007".to_owned()), (7_000, "003f".to_owned())]);
+        let told = |entries: &[Entry]| -> Vec<_> {
+            parents(entries.iter()).into_iter().map(|it| (it.since_ms, it.next_hop, it.until_ms)).collect()
+        };
+        let [first, second] = [(1_000, "003f".to_owned(), Some(6_000)), (6_000, "0007".to_owned(), Some(7_000))];
+        assert_eq!(told(&entries), [first, second, (7_000, "003f".to_owned(), None)]);
+        assert_eq!(told(&entries[..2]), [(1_000, "003f".to_owned(), Some(2_000))]);
     }
 
     #[test]

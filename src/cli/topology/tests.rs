@@ -277,7 +277,7 @@ fn a_way_that_nobody_traced_looks_otherwise_and_says_how_long_it_is() {
 #[test]
 fn who_does_not_answer_stands_where_it_was_though_its_route_is_gone() {
     use crate::control::ParentLine;
-    let parents = vec![ParentLine { since_ms: 1, next_hop: "0001".into() }];
+    let parents = vec![ParentLine { since_ms: 1, next_hop: "0001".into(), until_ms: Some(2) }];
     let gone = |number, presence| NodeLine { parents: parents.clone(), ..node(number, presence) };
     let topology = topology(&[
         routed(1, 1, 1),
