@@ -22,7 +22,8 @@ use crate::control::{MeshAsk, MeshSaid, Topology};
 /// A mesh network as a picture: who stands behind whom
 ///
 /// The routing table names the first hop to a node and how many hops there are; only a traced path (`dcu route trace`)
-/// names them all. What neither says is shown as unknown.
+/// names them all. What neither says is shown as unknown, and --diff tells whose way is unknown since. Who is blacklisted
+/// is marked.
 ///
 /// A link is good with an LQI of 72 and more, fair with 52 and more, weak below; of the LQIs of both ways the worse one
 /// counts. Where none is known the cost does: 10 and less, 11, 12 and more. --diff tells a link as worse or better when

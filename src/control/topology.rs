@@ -38,6 +38,9 @@ pub struct TopologyNode {
     /// The meter behind it does not answer any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unreachable: bool,
+    /// No route of the coordinator is to go over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_blacklisted: bool,
     /// EUI-64 of the node before it, or of the coordinator; None where nothing is known of its way.
     pub parent: Option<String>,
     /// None where there is no parent.
@@ -119,6 +122,7 @@ impl Topology {
                     presence: node.presence,
                     outage: node.outage.clone(),
                     is_unreachable: node.is_unreachable,
+                    is_blacklisted: node.is_blacklisted,
                     hops: hops(node),
                     weak_links: node.weak_links,
                     losses: node.losses,

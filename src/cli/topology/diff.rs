@@ -1,8 +1,9 @@
 //! What became of each node between two pictures of a network.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::forest::Forest;
 use super::tree::{link, short};
 use crate::cli::text::{Table, counted, printable, utc};
 use crate::control::{COST_MARGIN, LQI_MARGIN, Topology, TopologyNode};
@@ -17,6 +18,8 @@ pub(super) enum Change {
     /// It does not answer any more, or answers again.
     Out,
     Back,
+    /// Nothing is known of its way any more.
+    Astray,
     /// Behind another node.
     Moved,
     /// On a link of a worse class.
@@ -38,9 +41,11 @@ impl<'a> Diff<'a> {
             topology.nodes.iter().map(|node| (node.eui64.as_str(), node)).collect()
         };
         let (before, after) = (by_eui64(older), by_eui64(newer));
+        let (placed, is_placed) = (placed(older), placed(newer));
         let mut changes = BTreeMap::new();
         for eui64 in before.keys().chain(after.keys()) {
-            let change = change(before.get(eui64).copied(), after.get(eui64).copied());
+            let is_astray = placed.contains(eui64) && !is_placed.contains(eui64);
+            let change = change(before.get(eui64).copied(), after.get(eui64).copied(), is_astray);
             changes.extend(change.map(|change| (*eui64, change)));
         }
         Self { older, before, changes }
@@ -63,7 +68,9 @@ impl<'a> Diff<'a> {
                 Change::Joined | Change::Lost => {
                     node.map_or_else(|| "-".to_owned(), |node| node.presence.name().to_owned())
                 }
-                Change::Moved => parent.map_or_else(|| "-".to_owned(), |parent| format!("behind {parent}")),
+                Change::Astray | Change::Moved => {
+                    parent.map_or_else(|| "-".to_owned(), |parent| format!("behind {parent}"))
+                }
                 Change::Out | Change::Back => {
                     let said = |node: &TopologyNode| node.out().unwrap_or_else(|| node.presence.name().to_owned());
                     node.map_or_else(|| "-".to_owned(), |node| printable(&said(node)))
@@ -71,7 +78,9 @@ impl<'a> Diff<'a> {
                 Change::Worse | Change::Better => node.and_then(|node| link(node)).unwrap_or_else(|| "-".to_owned()),
             };
             let any = now.or(before);
-            let parent_now = now.and_then(|node| node.parent.as_deref()).map(short_of);
+            // Who stands behind somebody of whom nothing is known has a parent, and no way.
+            let parent_now =
+                now.and_then(|node| node.parent.as_deref()).map(short_of).filter(|_| *change != Change::Astray);
             table.row([
                 (*eui64).to_owned(),
                 any.map_or_else(String::new, |node| short(node).to_owned()),
@@ -98,8 +107,8 @@ impl<'a> Diff<'a> {
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Joined, Self::Lost, Self::Out, Self::Back, Self::Moved, Self::Worse, Self::Better];
+    pub(super) const ALL: [Self; 8] =
+        [Self::Joined, Self::Lost, Self::Out, Self::Back, Self::Astray, Self::Moved, Self::Worse, Self::Better];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -107,14 +116,25 @@ impl Change {
             Self::Lost => "lost",
             Self::Out => "out",
             Self::Back => "back",
+            Self::Astray => "way unknown",
             Self::Moved => "moved",
             Self::Worse => "worse",
             Self::Better => "better",
         }
     }
+
+    /// Its name in the picture's style sheet.
+    pub(super) const fn class(self) -> &'static str {
+        if let Self::Astray = self { "astray" } else { self.name() }
+    }
 }
 
-fn change(before: Option<&TopologyNode>, now: Option<&TopologyNode>) -> Option<Change> {
+/// Who stands somewhere in the tree: of the others something on the way is unknown.
+fn placed(topology: &Topology) -> BTreeSet<&str> {
+    Forest::new(topology).tree.iter().map(|twig| twig.node.eui64.as_str()).collect()
+}
+
+fn change(before: Option<&TopologyNode>, now: Option<&TopologyNode>, is_astray: bool) -> Option<Change> {
     let is_joined = |node: Option<&TopologyNode>| node.is_some_and(TopologyNode::is_joined);
     match (is_joined(before), is_joined(now)) {
         (false, true) => return Some(Change::Joined),
@@ -127,6 +147,9 @@ fn change(before: Option<&TopologyNode>, now: Option<&TopologyNode>) -> Option<C
         (false, true) => return Some(Change::Out),
         (true, false) => return Some(Change::Back),
         _ => {}
+    }
+    if is_astray {
+        return Some(Change::Astray);
     }
     // A way that was not known is not another one.
     if before.parent.is_some() && now.parent.is_some() && before.parent != now.parent {

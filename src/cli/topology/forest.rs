@@ -49,13 +49,15 @@ impl<'a> Forest<'a> {
         forest
     }
 
-    /// `5 of 7 nodes joined, 1 of them not answering`
+    /// `5 of 7 nodes joined, 1 of them not answering; 1 blacklisted`
     pub(super) fn counts(&self) -> String {
         let nodes = &self.topology.nodes;
         let joined = nodes.iter().filter(|node| node.is_joined()).count();
         let out = nodes.iter().filter(|node| node.out().is_some()).count();
         let out = if out > 0 { format!(", {out} of them not answering") } else { String::new() };
-        format!("{joined} of {} joined{out}", counted(nodes.len() as u64, "node"))
+        let banned = nodes.iter().filter(|node| node.is_blacklisted).count();
+        let banned = if banned > 0 { format!("; {banned} blacklisted") } else { String::new() };
+        format!("{joined} of {} joined{out}{banned}", counted(nodes.len() as u64, "node"))
     }
 
     /// Without recursion: a file that was altered may have any depth.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::diff::Change;
-use super::svg::mark;
+use super::svg::{banned, mark};
 use crate::control::{COST_MARGIN, LQI_MARGIN, LinkQuality, NodePresence};
 
 /// Three lines to the right of the transformer's line: links, nodes, and what has changed.
@@ -29,6 +29,8 @@ pub(super) fn draw(text: &mut String, has_diff: bool) {
     ] {
         nodes.item(text, &mark(quality, presence, false, 6, 0), name);
     }
+    let ringed = format!("{}{}", mark("unknown", NodePresence::Alive, false, 6, 0), banned(6, 0));
+    nodes.item(text, &ringed, "blacklisted: no way over it");
     for (sign, name) in
         [("c", "link cost"), ("q", "LQI, the worse of both ways"), ("0°", "phase against the coordinator's")]
     {
@@ -43,7 +45,7 @@ pub(super) fn draw(text: &mut String, has_diff: bool) {
                 _ => change.name().to_owned(),
             };
             let mark =
-                format!("<rect class=\"change {}\" x=\"0\" y=\"-5\" width=\"12\" height=\"10\"/>", change.name());
+                format!("<rect class=\"change {}\" x=\"0\" y=\"-5\" width=\"12\" height=\"10\"/>", change.class());
             changes.item(text, &mark, &name);
         }
     }

@@ -27,7 +27,7 @@ text{font:10px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}.name{fo
 .title{font-weight:bold}.right{text-anchor:end}.small{font-size:9px;text-anchor:middle}\
 .transformer circle{fill:none;stroke-width:2}.trunk{fill:none}.link{fill:none;stroke-width:2}\
 .rf{stroke-dasharray:4 2}.far{stroke-dasharray:0 4;stroke-linecap:round}.node{stroke-width:1.5}\
-.away{fill:none;stroke-width:2}.node.out{fill:none}.change{stroke-width:.5}";
+.away,.banned{fill:none}.away{stroke-width:2}.banned{stroke-width:1.3}.node.out{fill:none}.change{stroke-width:.5}";
 
 /// Later ones take the place of earlier ones.
 const COLOURS: &[Colour] = &[
@@ -35,7 +35,7 @@ const COLOURS: &[Colour] = &[
     colour("text", "fill", "#1f2328", "#e6edf3"),
     colour(".dim,.small", "fill", "#656d76", "#8b949e"),
     colour(".bar", "fill", "#8c959f", "#6e7681"),
-    colour(".transformer circle", "stroke", "#1f2328", "#e6edf3"),
+    colour(".transformer circle,.banned", "stroke", "#1f2328", "#e6edf3"),
     colour(".trunk,.change", "stroke", "#8c959f", "#6e7681"),
     colour(".good", "stroke", "#1a7f37", "#3fb950"),
     colour(".fair", "stroke", "#9a6700", "#d29922"),
@@ -49,6 +49,7 @@ const COLOURS: &[Colour] = &[
     colour(".alive.unknown", "fill", "#6e7781", "#8b949e"),
     colour(".change.joined,.change.better,.change.back", "fill", "#dafbe1", "#12361f"),
     colour(".change.lost", "fill", "#ffebe9", "#4c1a1c"),
+    colour(".change.astray", "fill", "#eaeef2", "#21262d"),
     colour(".change.out", "fill", "#ffeff7", "#42062a"),
     colour(".change.moved", "fill", "#ddf4ff", "#0c2d4a"),
     colour(".change.worse", "fill", "#fff8c5", "#3b2e04"),

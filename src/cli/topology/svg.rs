@@ -188,7 +188,7 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
         let _ = writeln!(
             text,
             "<rect class=\"change {}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-            change.name(),
+            change.class(),
             at - 6,
             y - ROW / 2,
             x + COLUMN - 10 - (at - 6),
@@ -216,9 +216,10 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
     let name = if node.meter.is_empty() { &node.eui64 } else { &node.meter };
     let name = cut(&printable(name), room.saturating_sub(short(node).len() + right.chars().count() + 2));
     let name_is = if is_out { "dim silent" } else { "dim" };
+    let banned = if node.is_blacklisted { banned(at, y) } else { String::new() };
     let _ = writeln!(
         text,
-        "{}<text x=\"{}\" y=\"{}\">{} <tspan class=\"{name_is}\">{}</tspan></text><text class=\"{name_is} right\" x=\"{}\" y=\"{}\">{right}</text></g>",
+        "{}{banned}<text x=\"{}\" y=\"{}\">{} <tspan class=\"{name_is}\">{}</tspan></text><text class=\"{name_is} right\" x=\"{}\" y=\"{}\">{right}</text></g>",
         mark(quality, node.presence, is_rf, at, y),
         at + 7,
         y + 3,
@@ -253,16 +254,25 @@ pub(super) fn mark(quality: &str, presence: NodePresence, is_rf: bool, x: usize,
     }
 }
 
+/// A barred ring around who is blacklisted.
+pub(super) fn banned(x: usize, y: usize) -> String {
+    let ring = "m-5.6 0a5.6 5.6 0 1 0 11.2 0a5.6 5.6 0 1 0 -11.2 0";
+    format!("<path class=\"banned\" d=\"M{x} {y}{ring}M{x} {y}m-4 4l8 -8\"/>")
+}
+
 /// Everything of a node, for who points at it.
 fn told(node: &TopologyNode, diff: Option<&Diff<'_>>) -> String {
     let change = diff.and_then(|diff| {
         let change = diff.changes.get(node.eui64.as_str())?;
-        let before = diff.parent_before(&node.eui64).filter(|_| *change == Change::Moved);
-        Some(before.map_or_else(|| change.name().to_owned(), |before| format!("moved, was behind {before}")))
+        let is_of_way = matches!(change, Change::Moved | Change::Astray);
+        let before = diff.parent_before(&node.eui64).filter(|_| is_of_way);
+        let was = before.map_or_else(String::new, |before| format!(", was behind {before}"));
+        Some(format!("{}{was}", change.name()))
     });
     [Some(format!("{} {}", node.eui64, node.meter).trim().to_owned()), Some(node.presence.name().to_owned())]
         .into_iter()
-        .chain([node.out(), node.medium.clone(), link(node), far(node)])
+        .chain([node.out(), node.is_blacklisted.then(|| "blacklisted".to_owned())])
+        .chain([node.medium.clone(), link(node), far(node)])
         .chain([node.heard_ms.map(|heard_ms| format!("heard {}", utc(heard_ms))), change])
         .flatten()
         .collect::<Vec<_>>()

@@ -127,12 +127,59 @@ fn what_changed_is_told() {
     newer.nodes[4].presence = NodePresence::Alive;
     let diff = Diff::new(&older, &newer);
     let changes: Vec<_> = diff.changes.values().copied().collect();
-    assert_eq!(changes, [Change::Lost, Change::Moved, Change::Worse, Change::Joined]);
+    // Of who stood behind the lost one nobody knows the way.
+    assert_eq!(changes, [Change::Lost, Change::Moved, Change::Worse, Change::Astray, Change::Joined]);
     assert_eq!(newer.nodes[1].link_since(&older.nodes[2]), std::cmp::Ordering::Less);
     crate::cli::tests::golden("topology-diff.txt", &diff.text(&newer));
     assert_eq!(Diff::new(&older, &older).text(&older), "no change since 2025-10-09 08:53:20 UTC\n");
     let picture = svg::draw(&Forest::new(&newer), Some(&diff));
     assert!(picture.contains("moved, was behind 0001"));
+}
+
+#[test]
+fn a_way_that_is_known_no_more_is_a_change() {
+    let with = |line: NodeLine| topology(&[routed(1, 1, 1), line]);
+    let (known, unknown) = (with(routed(2, 2, 1)), with(node(2, NodePresence::Alive)));
+    let diff = Diff::new(&known, &unknown);
+    assert_eq!(diff.changes.values().copied().collect::<Vec<_>>(), [Change::Astray]);
+    let text = diff.text(&unknown);
+    assert!(text.contains("AMM-00000002  way unknown  behind 0001  -\n"), "{text}");
+    let picture = svg::draw(&Forest::new(&unknown), Some(&diff));
+    assert_eq!(picture.matches("<rect class=\"change astray\"").count(), 2, "it and the legend");
+    assert!(picture.contains("way unknown, was behind 0001</title>"));
+    // Nor of who stands behind it.
+    let behind = |line: NodeLine| topology(&[routed(1, 1, 1), line, routed(3, 2, 2)]);
+    let (before, after) = (behind(routed(2, 1, 2)), behind(node(2, NodePresence::Alive)));
+    let of_both = Diff::new(&before, &after);
+    assert_eq!(of_both.changes.values().copied().collect::<Vec<_>>(), [Change::Astray; 2]);
+    let text = of_both.text(&after);
+    assert!(text.contains("AMM-00000003  way unknown  behind 0002  -\n"), "{text}");
+    // Nothing was known of it before.
+    assert!(Diff::new(&unknown, &known).changes.is_empty());
+    // Who does not answer is that, above all.
+    let out = with(NodeLine { is_unreachable: true, ..node(2, NodePresence::Alive) });
+    assert_eq!(Diff::new(&known, &out).changes.values().copied().collect::<Vec<_>>(), [Change::Out]);
+}
+
+#[test]
+fn who_is_blacklisted_is_marked_everywhere() {
+    let banned = NodeLine { is_blacklisted: true, ..routed(2, 1, 2) };
+    let topology = topology(&[routed(1, 1, 1), banned]);
+    let forest = Forest::new(&topology);
+    let text = tree::text(&forest);
+    assert!(text.contains("2 of 2 nodes joined; 1 blacklisted\n"), "{text}");
+    assert!(text.contains("AMM-00000002  blacklisted, LQI 60 fair\n"), "{text}");
+    let dot = tree::dot(&forest);
+    assert!(dot.contains("alive\\nblacklisted\", style=solid, peripheries=2]"), "{dot}");
+    assert!(dot.contains("double frame: blacklisted") && dot.matches("peripheries").count() == 1, "{dot}");
+    let picture = svg::draw(&forest, None);
+    let rows: Vec<&str> = picture.lines().filter(|line| line.starts_with("<g><title>")).collect();
+    let marked: Vec<bool> = rows.iter().map(|row| row.contains("class=\"banned\"")).collect();
+    assert!(marked == [false, true] && rows[1].contains("alive, blacklisted, "), "{rows:?}");
+    assert!(picture.contains(">blacklisted: no way over it</text>"));
+    let json = serde_json::to_value(&topology).unwrap();
+    assert_eq!(json["nodes"][1]["is_blacklisted"], true);
+    assert!(json["nodes"][0].get("is_blacklisted").is_none());
 }
 
 #[test]

@@ -55,9 +55,10 @@ pub(super) fn dot(forest: &Forest<'_>) -> String {
         };
         let name = format!("{} {}", short(node), node.meter);
         let out = node.out().map_or_else(String::new, |why| format!("\n{why}"));
-        let label = format!("{}\n{}{out}", name.trim(), node.presence.name());
+        let (banned, frame) = if node.is_blacklisted { ("\nblacklisted", ", peripheries=2") } else { ("", "") };
+        let label = format!("{}\n{}{out}{banned}", name.trim(), node.presence.name());
         let colour = if out.is_empty() { "" } else { ", color=magenta, fontcolor=magenta" };
-        let _ = writeln!(text, "  {} [label={}, style={style}{colour}];", quoted(&node.eui64), quoted(&label));
+        let _ = writeln!(text, "  {} [label={}, style={style}{colour}{frame}];", quoted(&node.eui64), quoted(&label));
     }
     for twig in &forest.tree {
         let node = twig.node;
@@ -89,6 +90,7 @@ fn said(node: &TopologyNode) -> String {
         words.push(node.presence.name().to_owned());
     }
     words.extend(node.out());
+    words.extend(node.is_blacklisted.then(|| "blacklisted".to_owned()));
     words.extend(node.medium.clone().filter(|medium| medium == "rf"));
     words.extend(link(node));
     words.extend(node.phase_deg.map(|degrees| format!("{degrees}°")));
@@ -119,7 +121,7 @@ pub(super) fn short(node: &TopologyNode) -> &str {
 }
 
 const DOT_LEGEND: &str = "links: green good, orange fair, red weak, gray unknown; dashed RF; \
-    dotted: the nodes between were not traced, or the way is as it was\nmagenta: does not answer";
+    dotted: the nodes between were not traced, or the way is as it was\nmagenta: does not answer; double frame: blacklisted";
 
 const fn colour(quality: LinkQuality) -> &'static str {
     match quality {
