@@ -2,10 +2,10 @@
 
 use plc::Eui64;
 
-use crate::control::{MeshState, MeshStatus, NodeLine, NodePresence};
+use crate::control::{MeshState, MeshStatus, NodeLine, NodePresence, OutageLine};
 use crate::wire::v1::mesh_network::State;
 use crate::wire::v1::mesh_node::{Medium, Presence};
-use crate::wire::v1::{MeshNetwork, MeshNode, MeshNodeName};
+use crate::wire::v1::{MeshNetwork, MeshNode, MeshNodeName, MeshOutage};
 
 pub(super) fn network(status: &MeshStatus) -> MeshNetwork {
     let state = match status.state {
@@ -26,6 +26,16 @@ pub(super) fn network(status: &MeshStatus) -> MeshNetwork {
         rekey_missing: status.rekey_missing as u32,
         foreign_pans: status.foreign_pans.iter().filter_map(|pan_id| short(pan_id)).collect(),
         conflict_ms: status.conflict_ms,
+        outages: status.outages.iter().map(outage).collect(),
+    }
+}
+
+fn outage(line: &OutageLine) -> MeshOutage {
+    MeshOutage {
+        scope: line.scope.clone(),
+        since_s: line.since_ms.div_euclid(1000),
+        out: line.out as u32,
+        back: line.back as u32,
     }
 }
 
@@ -70,6 +80,8 @@ pub(super) fn node(network: u32, line: &NodeLine) -> Option<MeshNode> {
         phase_differential: line.phase_differential.map(u32::from),
         parent_since_s: line.parents.iter().map(|parent| parent.since_ms).map(since).collect(),
         parent_short_addr: line.parents.iter().filter_map(|parent| short(&parent.next_hop)).collect(),
+        outage: line.outage.clone(),
+        meter_unreachable: line.is_unreachable.then_some(true),
     })
 }
 
@@ -79,4 +91,34 @@ fn eui64(text: &str) -> Option<u64> {
 
 fn short(text: &str) -> Option<u32> {
     u16::from_str_radix(text, 16).ok().map(u32::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_is_out_and_whose_meter_is_unreachable_is_published() {
+        let line = |outage: Option<&str>, is_unreachable: bool| -> NodeLine {
+            let line = json!({
+                "eui64": "02005eff0000002f", "short_addr": "0007", "meter": "flat 3", "presence": "alive",
+                "outage": outage, "is_unreachable": is_unreachable, "joined_ms": null, "heard_ms": 5_000, "lqi": null,
+                "hops": null, "next_hop": null, "weak_links": null, "joins": 0, "losses": 0, "key_generation": null,
+                "failure": null, "asked_ms": null,
+            });
+            serde_json::from_value(line).unwrap()
+        };
+        let of = |line: NodeLine| {
+            let node = node(0, &line).unwrap();
+            (node.outage, node.meter_unreachable)
+        };
+        assert_eq!(of(line(None, false)), (None, None));
+        assert_eq!(of(line(Some("transformer"), false)), (Some("transformer".to_owned()), None));
+        assert_eq!(of(line(None, true)), (None, Some(true)));
+        let outages = vec![OutageLine { scope: "transformer".into(), since_ms: 61_999, out: 8, back: 1 }];
+        let published = network(&MeshStatus { outages, ..MeshStatus::default() }).outages;
+        assert_eq!(published, [MeshOutage { scope: "transformer".into(), since_s: 61, out: 8, back: 1 }]);
+    }
 }

@@ -180,7 +180,9 @@ async fn a_network_lives(generation: Generation) {
             street.nodes("alive").len() + street.nodes("routed").len() >= NODES as usize
         })
         .await;
-    assert_eq!(addresses(&street.nodes("routed")), before);
+    let all = street.ask(&["node", "list"]).1;
+    let is_in = |node: &Value| ["alive", "routed"].contains(&node["presence"].as_str().unwrap());
+    assert_eq!(addresses(&all.into_iter().filter(is_in).collect::<Vec<_>>()), before);
     assert_eq!(street.modem.modem().statistics().counter_reuses, 0);
     assert!(street.modem.modem().devices().iter().take(NODES as usize).all(|device| device.joins() == 1));
 
@@ -481,11 +483,27 @@ async fn the_head_end_sees_the_networks() {
         .await;
     let seen = view();
     assert_eq!((&seen["state"], &seen["pan_id"], &seen["name"]), (&"up".into(), &"781d".into(), &"feeder".into()));
+    // Nobody answers any more: who is out is seen.
+    (0..NODES).for_each(|number| street.modem.modem().switch(number as usize, false, Instant::now()));
+    for (eui64, _) in &before[1..3] {
+        assert_ne!(street.ask(&["route", "trace", eui64]).0, Some(0));
+    }
+    let out = |view: &Value| {
+        let scope = view["outages"][0]["scope"].as_str()?.to_owned();
+        let is_out = |node: &&Value| node["outage"] == scope.as_str();
+        let nodes = view["nodes"].as_array()?.iter().filter(is_out).count();
+        Some((scope, nodes as u32))
+    };
+    let all_out = || Some(("transformer".to_owned(), NODES - 1));
+    street.until("all that are in are out", |_| out(&view()) == all_out()).await;
     // The view outlives the unit, and a new run of it says it anew.
     street.kill();
     assert_eq!(count(&view(), "alive"), NODES - 1);
+    let joins = |view: &Value| view["nodes"].as_array().unwrap().iter().filter(|node| node["joins"] != 0).count();
+    assert!(joins(&view()) > 0);
     street.start().await;
-    street.until("nobody was heard since", |_| count(&view(), "routed") == NODES - 1).await;
+    street.until("it is a new run's", |_| joins(&view()) == 0).await;
+    assert_eq!(out(&view()), all_out());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

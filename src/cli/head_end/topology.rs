@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::broker::{Broker, own_id};
 use super::resend::unanswered;
-use crate::cli::text::{Table, age, counted, printable};
+use crate::cli::text::{Table, age, ago, counted, printable};
 use crate::cli::{Exit, OrExit, Out, Outcome};
 use crate::simulate::head_end::play::hear_topology;
 use crate::simulate::head_end::topology::View;
 use crate::uplink::Topics;
-use crate::wire::v1::{MeshNetwork, MeshNode};
+use crate::wire::v1::{MeshNetwork, MeshNode, MeshOutage};
 
 /// Show a unit's mesh networks and nodes as it published them
 ///
@@ -69,7 +69,13 @@ fn print(view: &View) -> String {
         let count = counted(nodes.len() as u64, "node");
         let state = lower(network.state().as_str_name(), "STATE_");
         text += &format!("{}: {state}{why}; pan {pan_id:04x}, key {key_generation}, {count}\n", printable(name));
-        let mut table = Table::new(&["node", "short", "meter", "presence", ">heard", ">hops", "by", ">lqi", ">weak"]);
+        for MeshOutage { scope, since_s, out, back } in &network.outages {
+            let back = if *back > 0 { format!(", {back} back") } else { String::new() };
+            let (out, since) = (counted(u64::from(*out), "node"), ago(view.utc_ms, since_s.saturating_mul(1000)));
+            text += &format!("outage: {}: {out} silent{back}, {since}\n", printable(scope));
+        }
+        let head = ["node", "short", "meter", "presence", ">heard", ">hops", "by", ">lqi", ">weak", "remark"];
+        let mut table = Table::new(&head);
         let figure = |figure: Option<u32>| figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string());
         let short = |short: Option<u32>| short.map_or_else(|| "-".to_owned(), |short| format!("{short:04x}"));
         for node in nodes {
@@ -83,11 +89,18 @@ fn print(view: &View) -> String {
                 short(node.next_hop),
                 figure(node.lqi_reverse),
                 figure(node.weak_links),
+                remark(node),
             ]);
         }
         text += &table.text();
     }
     text
+}
+
+/// What `dcu node list` says of who does not answer.
+fn remark(node: &MeshNode) -> String {
+    let out = node.outage.as_ref().map(|scope| format!("out: {scope}"));
+    printable(&out.or(node.meter_unreachable().then(|| "meter unreachable".to_owned())).unwrap_or_default())
 }
 
 fn json(view: &View) -> serde_json::Value {
@@ -97,10 +110,15 @@ fn json(view: &View) -> serde_json::Value {
             "band": network.band, "pan_id": format!("{:04x}", network.pan_id),
             "eui64": format!("{:016x}", network.eui64), "key_generation": network.key_generation,
             "rekey": network.rekey, "rekey_missing": network.rekey_missing, "foreign_pans": network.foreign_pans,
-            "conflict_ms": network.conflict_ms, "nodes": nodes(view, number).map(node).collect::<Vec<_>>(),
+            "conflict_ms": network.conflict_ms,
+            "outages": network.outages.iter().map(outage).collect::<Vec<_>>(), "nodes": nodes(view, number).map(node).collect::<Vec<_>>(),
         })
     });
     json!({ "utc_ms": view.utc_ms, "networks": networks.collect::<Vec<_>>() })
+}
+
+fn outage(outage: &MeshOutage) -> serde_json::Value {
+    json!({ "scope": outage.scope, "since_s": outage.since_s, "out": outage.out, "back": outage.back })
 }
 
 fn node(node: &MeshNode) -> serde_json::Value {
@@ -120,6 +138,7 @@ fn node(node: &MeshNode) -> serde_json::Value {
         "medium": medium, "lqi_forward": node.lqi_forward, "lqi_reverse": node.lqi_reverse,
         "modulation_type": node.modulation_type, "modulation_scheme": node.modulation_scheme,
         "phase_differential": node.phase_differential, "parents": parents,
+        "outage": node.outage, "is_unreachable": node.meter_unreachable(),
     })
 }
 
@@ -130,4 +149,47 @@ fn nodes(view: &View, network: u32) -> impl Iterator<Item = &MeshNode> {
 /// The name of a value as people write it.
 fn lower(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::v1::MeshNodeName;
+
+    #[test]
+    fn who_is_out_and_whose_meter_is_unreachable_is_shown() {
+        let node = |eui64, outage: Option<&str>, meter_unreachable| MeshNode {
+            name: Some(MeshNodeName { network: 0, eui64 }),
+            outage: outage.map(ToOwned::to_owned),
+            meter_unreachable,
+            ..MeshNode::default()
+        };
+        let scope = "phase at 120 degrees";
+        let outages = vec![MeshOutage { scope: scope.into(), since_s: 1_000, out: 2, back: 1 }];
+        let network = MeshNetwork { name: "feeder".into(), outages, ..MeshNetwork::default() };
+        // The last one is of a unit that does not tell it.
+        let nodes = vec![
+            node(1, Some(scope), None),
+            node(2, None, Some(true)),
+            node(3, Some(scope), Some(true)),
+            node(4, None, None),
+        ];
+        let view = View { networks: vec![network], nodes, utc_ms: 1_060_000 };
+        let text = print(&view);
+        let line = |eui64: &str| text.lines().find(|line| line.starts_with(eui64)).unwrap().trim_end().to_owned();
+        assert!(text.contains("outage: phase at 120 degrees: 2 nodes silent, 1 back, 1 min ago\n"), "{text}");
+        assert!(line("0000000000000001").ends_with("out: phase at 120 degrees"), "{text}");
+        assert!(line("0000000000000002").ends_with("meter unreachable"), "{text}");
+        assert!(line("0000000000000003").ends_with("out: phase at 120 degrees"), "{text}");
+        assert!(line("0000000000000004").ends_with('-'), "{text}");
+        let shown = json(&view);
+        let nodes = &shown["networks"][0]["nodes"];
+        let of = |place: usize| (nodes[place]["outage"].as_str(), nodes[place]["is_unreachable"].as_bool());
+        let none = Some(false);
+        assert_eq!(
+            [0, 1, 2, 3].map(of),
+            [(Some(scope), none), (None, Some(true)), (Some(scope), Some(true)), (None, none)]
+        );
+        assert_eq!(shown["networks"][0]["outages"], json!([{ "scope": scope, "since_s": 1_000, "out": 2, "back": 1 }]));
+    }
 }

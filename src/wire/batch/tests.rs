@@ -189,7 +189,21 @@ fn golden_files_are_read_and_written_as_ever() {
         audit_head: vec![],
     };
     check_golden(&format!("{directory}/checkpoint.bin"), &super::super::signed::sign(&checkpoint, &[&key]));
-    check_golden(&format!("{directory}/topology-delta.bin"), &topology_delta(checkpoint.made).encode_to_vec());
+    let made = checkpoint.made;
+    check_golden(&format!("{directory}/topology-delta.bin"), &topology_delta(made.clone()).encode_to_vec());
+    check_golden(&format!("{directory}/topology-delta-outage.bin"), &with_outage(topology_delta(made)).encode_to_vec());
+}
+
+/// The same with what newer units say.
+fn with_outage(mut delta: v1::TopologyDelta) -> v1::TopologyDelta {
+    let scope = "phase at 120 degrees".to_owned();
+    for node in &mut delta.nodes {
+        (node.outage, node.meter_unreachable) = (Some(scope.clone()), Some(true));
+    }
+    for network in &mut delta.networks {
+        network.outages.push(v1::MeshOutage { scope: scope.clone(), since_s: 1_785_000_000, out: 8, back: 1 });
+    }
+    delta
 }
 
 fn topology_delta(at: Option<v1::Received>) -> v1::TopologyDelta {
@@ -205,6 +219,7 @@ fn topology_delta(at: Option<v1::Received>) -> v1::TopologyDelta {
         rekey_missing: 1,
         foreign_pans: vec![0x1234],
         conflict_ms: Some(1_785_000_000_000),
+        outages: Vec::new(),
     };
     let node = v1::MeshNode {
         name: Some(v1::MeshNodeName { network: 0, eui64: 0x0011_22ff_ff00_0001 }),
@@ -230,6 +245,8 @@ fn topology_delta(at: Option<v1::Received>) -> v1::TopologyDelta {
         phase_differential: Some(4),
         parent_since_s: vec![1_785_000_000, 60],
         parent_short_addr: vec![4, 3],
+        outage: None,
+        meter_unreachable: None,
     };
     v1::TopologyDelta {
         dcu: "dcu-0001".into(),
