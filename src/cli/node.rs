@@ -302,7 +302,8 @@ fn print(node: &NodeLine, now: i64) -> String {
     if let Some(failure) = &node.failure {
         row("join failed", printable(failure));
     }
-    row("joins", format!("{}, lost {} times since the service began", node.joins, node.losses));
+    let since = node.counted_since_ms.map_or(String::new(), |since_ms| format!(", {}", ago(now, since_ms)));
+    row("joins", format!("{}, lost {} times since the service began{since}", node.joins, node.losses));
     if let Some(generation) = node.key_generation {
         row("key", generation.to_string());
     }
@@ -363,7 +364,7 @@ const LIMIT: u64 = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::HopLine;
+    use crate::control::{HopLine, Topology};
 
     /// In the network, by 0003 since an hour, by 0001 before.
     fn line() -> NodeLine {
@@ -382,6 +383,16 @@ mod tests {
         let text = print(node, 10_800_000);
         let rows = text.lines().skip_while(|row| !row.starts_with("key") && !row.starts_with("joins")).skip(1);
         assert_eq!(rows.map(str::trim_end).collect::<Vec<_>>(), expected, "{text}");
+    }
+
+    #[test]
+    fn what_is_counted_says_since_when() {
+        let text = print(&NodeLine { counted_since_ms: Some(3_600_000), ..line() }, 10_800_000);
+        assert!(text.contains("1, lost 0 times since the service began, 2 h ago\n"), "{text}");
+        assert!(print(&line(), 10_800_000).contains("since the service began\n"), "an older service does not say it");
+        let counted = NodeLine { counted_since_ms: Some(7), ..line() };
+        let topology = Topology::new("feeder".into(), "781d".into(), "0011223344556677".into(), 9, &[line(), counted]);
+        assert_eq!(serde_json::to_value(&topology).unwrap()["counted_since_ms"], 7);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Topology {
     /// EUI-64 of the coordinator: the parent of its neighbours.
     pub coordinator: String,
     pub at_ms: i64,
+    /// Since when losses are counted: when the service began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since_ms: Option<i64>,
     /// By EUI-64.
     pub nodes: Vec<TopologyNode>,
 }
@@ -91,6 +94,7 @@ impl Topology {
     pub fn new(network: String, pan_id: String, coordinator: String, at_ms: i64, nodes: &[NodeLine]) -> Self {
         let by_short: BTreeMap<String, String> =
             nodes.iter().filter_map(|node| Some((node.short_addr.clone()?, node.eui64.clone()))).collect();
+        let counted_since_ms = nodes.iter().find_map(|node| node.counted_since_ms);
         let steps = steps(nodes);
         let mut parents = BTreeMap::new();
         for node in nodes {
@@ -130,7 +134,7 @@ impl Topology {
                 }
             })
             .collect();
-        Self { network, pan_id, coordinator, at_ms, nodes }
+        Self { network, pan_id, coordinator, at_ms, counted_since_ms, nodes }
     }
 }
 

@@ -69,7 +69,7 @@ fn columns(lines: &[Line]) -> Vec<&[Line]> {
 
 /// Transformer, name, counts and how far the nodes are away.
 fn head(text: &mut String, forest: &Forest<'_>, width: usize) {
-    let Topology { network, pan_id, coordinator, at_ms, nodes } = forest.topology;
+    let Topology { network, pan_id, coordinator, at_ms, nodes, .. } = forest.topology;
     // Writing to a String does not fail.
     let _ = writeln!(
         text,
