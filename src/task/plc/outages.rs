@@ -1,7 +1,7 @@
 //! Outages of a network: `plc::outage` hears who answers and who does not, what it wants is carried out, and what it makes
 //! of it is told once for all nodes. What is open is durable before it is told, and is open again after a restart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,8 @@ pub(in crate::task) struct Dark(Arc<Mutex<Silent>>);
 
 #[derive(Debug, Default)]
 struct Silent {
-    out: BTreeSet<Eui64>,
+    /// By network.
+    out: BTreeMap<Arc<str>, BTreeSet<Eui64>>,
     unreachable: BTreeSet<Eui64>,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Watch {
 
 impl Dark {
     pub(in crate::task) fn has(&self, node: Eui64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.contains(&node)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.values().any(|out| out.contains(&node))
     }
 
     /// Whether the meter behind a node can be reached.
@@ -61,8 +62,8 @@ impl Dark {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).unreachable.contains(&node)
     }
 
-    fn set_out(&self, nodes: BTreeSet<Eui64>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).out = nodes;
+    fn set_out(&self, network: &Arc<str>, nodes: BTreeSet<Eui64>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).out.insert(Arc::clone(network), nodes);
     }
 }
 
@@ -168,7 +169,8 @@ impl Plc {
     fn tell_dark(&self) {
         let server = self.coordinator.server();
         let out = self.watch.outages.open().flat_map(|outage| &outage.out);
-        self.watch.dark.set_out(out.filter_map(|node| server.member_at(*node)).map(|member| member.eui64).collect());
+        let out = out.filter_map(|node| server.member_at(*node)).map(|member| member.eui64).collect();
+        self.watch.dark.set_out(&self.name, out);
     }
 
     /// A path was traced, whoever wanted it, or could not be.

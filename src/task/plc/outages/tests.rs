@@ -98,10 +98,15 @@ fn a_meter_is_unreachable_until_it_is_reached_whether_its_node_is_out_or_not() {
     let (dark, node) = (Dark::default(), Eui64([1; 8]));
     dark.set_reachable(node, false);
     assert!(dark.is_unreachable(node) && !dark.has(node));
-    dark.set_out(BTreeSet::from([node]));
+    let (feeder, yard) = (Arc::from("feeder"), Arc::from("yard"));
+    dark.set_out(&feeder, BTreeSet::from([node]));
+    // Another network, of which nobody is out.
+    dark.set_out(&yard, BTreeSet::new());
     assert!(dark.is_unreachable(node) && dark.has(node));
     dark.set_reachable(node, true);
     assert!(!dark.is_unreachable(node) && dark.has(node));
+    dark.set_out(&feeder, BTreeSet::new());
+    assert!(!dark.has(node));
 }
 
 #[test]
