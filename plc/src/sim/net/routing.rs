@@ -30,10 +30,12 @@ impl World {
         if data.dest == node {
             return self.arrive(node, data);
         }
+        let now = self.now;
         if data.hops_left == 0 {
+            // It goes round, or too far (as an open implementation for G3-PLC does).
+            self.node(node).table.forget(data.dest);
             return self.give_up(node, data);
         }
-        let now = self.now;
         match self.node(node).table.to(data.dest, now).copied() {
             Some(route) => {
                 self.send(node, route.medium, Frame { to: Some(route.next), message: Message::Data(data) });

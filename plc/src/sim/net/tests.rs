@@ -349,6 +349,13 @@ proptest! {
                 if random.chance(0.1) {
                     world.request(node, Request { tag: 0, octets: 60, answer: 60, discovers: true });
                 }
+                // A neighbour is made to look for it.
+                let next = 1 + random.under(meters as u64) as NodeNo;
+                if random.chance(0.05) && next != node && world.route(next).is_some_and(|(first, _)| first == next) {
+                    let way = Way { next_hop: next as u16, hops: 2, cost: 0, weak_links: 0, medium: None };
+                    world.write_route(node, &way, next, Medium::Plc, 360);
+                    world.request(node, Request { tag: 0, octets: 60, answer: 60, discovers: false });
+                }
             }
             outputs(&mut world, (minute + 1) * MINUTE);
             prop_assert_eq!(circles(&world), vec![]);
