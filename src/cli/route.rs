@@ -322,6 +322,7 @@ fn why(change: &ChangeLine) -> String {
         "started" => "the modem was started anew",
         "blacklisted" => "the unit put it around who is blacklisted",
         "put-back" => "the unit put it back, as the modem had dropped it",
+        "by-another" => "the unit put it over who is to look for the node, as its way was lost",
         stays if change.what == "stays" => reason(stays),
         other => other,
     };
@@ -458,6 +459,7 @@ mod tests {
                 change("refused", "asked", Some("busy")),
                 change("stays", "no-other-way", None),
                 change("way", "blacklisted", None),
+                change("way", "by-another", None),
             ],
         };
         let text = past(&history, 1_760_000_060_000);
@@ -469,6 +471,7 @@ mod tests {
             "refused: busy                         an operator wanted it",
             "goes over 0007, which is blacklisted  no other way is known",
             "goes over 0007, 2 hops                the unit put it around who is blacklisted",
+            "goes over 0007, 2 hops                the unit put it over who is to look for the node, as its way was lost",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }

@@ -78,10 +78,12 @@ pub enum Why {
     OthersBlacklisted,
     OthersLose,
     Locked,
+    /// The unit put it over a neighbour that is to look for the node.
+    ByAnother,
 }
 
 impl Why {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Modem,
         Self::Joined,
         Self::Left,
@@ -99,6 +101,7 @@ impl Why {
         Self::OthersBlacklisted,
         Self::OthersLose,
         Self::Locked,
+        Self::ByAnother,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -120,6 +123,7 @@ impl Why {
             Self::OthersBlacklisted => "others-blacklisted",
             Self::OthersLose => "others-lose",
             Self::Locked => "no-rows-taken",
+            Self::ByAnother => "by-another",
         }
     }
 }
@@ -238,6 +242,7 @@ mod tests {
         let kinds = [
             What::Way(way),
             What::Way(Way { medium: None, ..way }),
+            What::Way(Way { medium: Some(Medium::Plc), ..way }),
             What::Gone,
             What::Faulty,
             What::Searched { most_hops: 8 },
@@ -266,6 +271,6 @@ mod tests {
         }
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 10, 0, 6, 0, 0, 0, 0, 0].as_slice()), None);
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 18, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }
 }

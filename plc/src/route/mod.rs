@@ -12,6 +12,7 @@ mod check;
 mod history;
 mod node;
 mod orders;
+mod others;
 mod policy;
 mod repair;
 mod table;
@@ -55,6 +56,8 @@ pub enum Action {
     PutBack { node: u16, way: Way },
     /// The same in place of a row whose first hop is blacklisted.
     Detour { node: u16, way: Way },
+    /// The same over a neighbour that has no way to the node, and looks for one as soon as something is sent.
+    ByAnother { node: u16, way: Way },
 }
 
 /// What is new, of which node.
@@ -267,6 +270,7 @@ impl Routes {
         let known = self.nodes.entry(node).or_default();
         (known.fault, known.failures, known.in_vain, known.not_before) = (None, 0, 0, None);
         known.put_back = 0;
+        known.others.clear();
         known.cause = Some(Why::Joined);
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) failures: u32,
     /// How often in a row its way was put back into the modem's table.
     pub(super) put_back: u32,
+    /// Neighbours that were made to look for it since it answered.
+    pub(super) others: Vec<u16>,
     /// Another route is wanted.
     pub(super) fault: Option<Why>,
     /// Since when it is under way.
@@ -53,10 +55,15 @@ impl Known {
         self.last_way().map_or(node, |way| way.next_hop)
     }
 
-    /// Its way, or the last one there was.
+    /// Its way, or the last one there was, but for those over who is made to look for it.
     pub(super) fn last_way(&self) -> Option<Way> {
         let last = || self.alternates.iter().max_by_key(|it| it.seen_ms).map(|it| it.way);
-        self.way.or_else(last)
+        self.way.filter(|way| !self.others.contains(&way.next_hop)).or_else(last)
+    }
+
+    /// First hops of ways that it was reached by.
+    pub(super) fn first_hops(&self) -> impl Iterator<Item = u16> {
+        self.alternates.iter().map(|it| it.way.next_hop)
     }
 
     /// Hops of the longest way that was there.
@@ -86,9 +93,23 @@ impl Known {
         }
     }
 
-    /// The modem has this way now.
+    /// The modem has this way now; one over who is made to look for it leads nowhere before something came by it.
     pub(super) fn goes(&mut self, way: Way, utc_ms: i64) {
         self.way = Some(way);
+        if !self.others.contains(&way.next_hop) {
+            self.led(way, utc_ms);
+        }
+    }
+
+    /// Something of it came.
+    pub(super) fn came(&mut self, utc_ms: i64) {
+        let others = std::mem::take(&mut self.others);
+        if let Some(way) = self.way.filter(|way| others.contains(&way.next_hop)) {
+            self.led(way, utc_ms);
+        }
+    }
+
+    fn led(&mut self, way: Way, utc_ms: i64) {
         match self.alternates.iter_mut().find(|it| it.way.next_hop == way.next_hop) {
             Some(known) => (known.way, known.seen_ms) = (way, utc_ms),
             None => {

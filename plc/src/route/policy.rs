@@ -29,6 +29,8 @@ pub struct Limits {
     pub trace_every: Duration,
     /// So often in a row is a way that the modem has dropped put back before another one is looked for.
     pub put_back: u32,
+    /// So many neighbours are made to look for a node before the coordinator does.
+    pub others: usize,
     /// So many requests in a row without an answer: the route is broken.
     pub failures: u32,
     /// So many changes within so long: the route flaps.
@@ -55,6 +57,7 @@ impl Limits {
             trace_every: Duration::from_secs(24 * 3600),
             // A flood of few nodes breaks little.
             put_back: if is_dense(nodes) { 6 } else { 2 },
+            others: if is_dense(nodes) { 3 } else { 0 },
             failures: 6,
             flaps: 4,
             flap_time: Duration::from_secs(3600),

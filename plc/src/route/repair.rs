@@ -12,6 +12,7 @@ impl Routes {
     pub fn answered(&mut self, node: u16, now: Now) {
         self.used(node, now);
         let Some(known) = self.nodes.get_mut(&node) else { return };
+        known.came(now.utc_ms);
         known.count(true);
         (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
         // It goes round only now and then, and a flapping route answers: others are mended by that.
@@ -34,9 +35,15 @@ impl Routes {
             return self.actions.push_back(Action::PutBack { node, way });
         }
         let weak = known.way.is_some_and(|way| way.weak_links > 0);
+        let most = if known.others.is_empty() { most } else { most.min(UNANSWERED) };
+        if failure == Failure::NoAnswer && known.failures < most {
+            return;
+        }
+        if self.look_by_another(node, failure, now) {
+            return;
+        }
         let why = match failure {
             Failure::NoRoute { .. } => Why::NoRoute,
-            Failure::NoAnswer if known.failures < most => return,
             Failure::NoAnswer if weak => Why::Weak,
             Failure::NoAnswer => Why::NoAnswer,
         };
@@ -61,6 +68,7 @@ impl Routes {
         let is_first = known.is_none_or(|known| known.put_back == 0);
         let is_held = known.is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
         let is_enough = has_way && (is_first || !is_waited_for);
+        let is_enough = is_enough || self.has_another(node);
         !is_held && !is_enough && !self.is_searching() && self.searches.has(flood, now.mono)
     }
 
@@ -72,6 +80,7 @@ impl Routes {
             self.counts.found += u64::from(was_ours);
             known.cause = known.fault.take().or(known.cause);
             (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
+            known.others.clear();
             // Whether it is a good one a trace tells.
             known.traced = None;
         } else if was_ours {
@@ -221,5 +230,7 @@ impl Routes {
     }
 }
 
+/// So many requests that are not answered are enough where somebody else is made to look for the node.
+const UNANSWERED: u32 = 2;
 /// A search or a trace of which nothing was heard for so long has ended: adpPathDiscoveryTime is 40 s.
 pub(super) const LOST: Duration = Duration::from_secs(90);

@@ -74,7 +74,7 @@ impl Routes {
         }
         let why = put.or(cause).unwrap_or(Why::Modem);
         let mut is_flapping = false;
-        if before.is_some() && !matches!(why, Why::Asked | Why::Blacklisted) {
+        if before.is_some() && !matches!(why, Why::Asked | Why::Blacklisted | Why::ByAnother) {
             known.changes.retain(|at| *at + flap_time > now.mono);
             known.changes.push_back(now.mono);
             is_flapping = known.changes.len() >= flaps;

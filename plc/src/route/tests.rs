@@ -227,6 +227,113 @@ fn a_way_that_the_modem_dropped_is_put_back_some_times_before_another_one_is_loo
     assert!(matches!(actions(&mut routes, later)[..], [Action::Discover { node: 6, .. }]));
 }
 
+/// A dense network: the neighbours 1 to 4 with branches, of which 1 and 2 have to do with each other.
+fn dense(now: Now) -> Routes {
+    let mut routes = routes(1_000, now);
+    let branches = [(1, 10..14), (2, 20..26), (3, 30..39), (4, 40..42)];
+    let behind = |(hop, nodes): (u16, std::ops::Range<u16>)| nodes.map(move |node| (node, way(hop, 2)));
+    routes.table((1..=4).map(|hop| (hop, way(hop, 1))).chain(branches.into_iter().flat_map(behind)), now);
+    routes.goes(11, way(2, 2), now);
+    routes.goes(11, way(1, 2), now);
+    while routes.poll_change().is_some() {}
+    routes
+}
+
+const LOST: Failure = Failure::NoRoute { searched: false };
+
+/// Whom a node that has no way is put over, time after time.
+fn asks(routes: &mut Routes, node: u16, failure: Failure, now: Now) -> Option<Action> {
+    let (most, mut seen) = (u64::from(routes.limits().put_back), routes.counts().put_back);
+    for _ in 0..=most {
+        routes.failed(node, failure, now);
+        let actions = actions(routes, now);
+        if routes.counts().put_back == seen && !actions.is_empty() {
+            return actions.first().copied();
+        }
+        seen = routes.counts().put_back;
+    }
+    None
+}
+
+fn by(node: u16, next_hop: u16) -> Option<Action> {
+    Some(Action::ByAnother { node, way: Way { hops: 3, cost: 0, ..way(next_hop, 3) } })
+}
+
+#[test]
+fn in_a_dense_network_neighbours_look_for_a_node_before_the_coordinator_does() {
+    let now = begin();
+    let mut routes = dense(now);
+    // Who has to do with its branch, who has the largest one, the rest: each once, then the coordinator.
+    assert!(!routes.may_search(13, true, now));
+    let asked: Vec<Option<Action>> = (0..4).map(|_| asks(&mut routes, 13, LOST, now)).collect();
+    assert_eq!(asked[..3], [by(13, 2), by(13, 3), by(13, 4)]);
+    assert_eq!(asked[3], Some(Action::Discover { node: 13, most_hops: 4 }));
+    assert_eq!((routes.counts().searches, routes.counts().put_back), (4, 6));
+
+    // An answer that came by one of them makes it a way like others; before that it is none that is put back.
+    let mut routes = dense(now);
+    assert_eq!(asks(&mut routes, 13, LOST, now), by(13, 2));
+    routes.goes(13, way(2, 3), now);
+    assert_eq!(told(&routes, 13).last(), Some(&(What::Way(way(2, 3)), Why::ByAnother)));
+    assert_eq!(routes.alternates(13).len(), 1);
+    assert!(routes.goes_elsewhere(13, 4) == routes.goes_elsewhere(13, 2), "nowhere yet");
+    routes.answered(13, now);
+    assert_eq!(routes.alternates(13).len(), 2);
+    assert!(routes.goes_elsewhere(13, 1));
+    routes.failed(13, LOST, now);
+    assert_eq!(actions(&mut routes, now), [Action::PutBack { node: 13, way: way(2, 3) }]);
+}
+
+#[test]
+fn nobody_looks_for_others_who_is_blacklisted_or_lost_and_nothing_is_put_elsewhere_that_is_held() {
+    let now = begin();
+    let mut routes = dense(now);
+    routes.set_blacklisted(3, true, now);
+    routes.failed(2, Failure::NoAnswer, now);
+    actions(&mut routes, now);
+    assert_eq!(asks(&mut routes, 13, LOST, now), by(13, 4));
+    assert!(matches!(asks(&mut routes, 13, LOST, now), Some(Action::Discover { .. })));
+
+    let mut held = dense(now);
+    held.hold(13, 1, true, now).unwrap();
+    assert!(matches!(asks(&mut held, 13, LOST, now), Some(Action::Discover { .. })));
+
+    let mut locked = dense(now);
+    locked.locked(now);
+    assert!(matches!(asks(&mut locked, 13, LOST, now), Some(Action::Discover { .. })));
+}
+
+#[test]
+fn who_does_not_answer_is_looked_for_by_two_others_and_a_few_unanswered_requests_are_enough_then() {
+    let now = begin();
+    let mut routes = dense(now);
+    let mut asked = Vec::new();
+    for _ in 0..routes.limits().failures + 4 {
+        routes.failed(13, Failure::NoAnswer, now);
+        asked.push(actions(&mut routes, now).first().copied());
+    }
+    let (two, search) = ([by(13, 2), by(13, 3)], Some(Action::Discover { node: 13, most_hops: 4 }));
+    assert_eq!(asked[..5], [None; 5]);
+    assert_eq!(asked[5..], [two[0], None, two[1], None, search]);
+}
+
+#[test]
+fn a_search_by_another_is_paid_for_and_until_then_the_way_that_was_there_is_put_back() {
+    let now = begin();
+    let mut routes = dense(now);
+    let saved = (0..40).map(|node| asks(&mut routes, 20 + node % 6, LOST, now));
+    let saved = saved.filter(|it| matches!(it, Some(Action::ByAnother { .. }))).count();
+    assert!((1..=8).contains(&saved), "{saved}");
+    routes.failed(13, LOST, now);
+    (0..20).for_each(|_| {
+        assert_eq!(actions(&mut routes, now).last(), Some(&Action::PutBack { node: 13, way: way(1, 2) }));
+        routes.failed(13, LOST, now);
+    });
+    actions(&mut routes, now);
+    let later = after(now, 4_000 * SECOND);
+    assert_eq!(asks(&mut routes, 13, LOST, later), by(13, 2));
+}
+
 #[test]
 fn a_path_that_comes_through_a_node_twice_is_told_and_mended() {
     let now = begin();

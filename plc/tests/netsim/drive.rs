@@ -293,7 +293,7 @@ impl<P: Poller> Drive<P> {
         while let Some(action) = host.poll_action() {
             match action {
                 Action::Discover { node, most_hops } => self.world.discover(node.into(), most_hops),
-                Action::PutBack { node, way } => {
+                Action::PutBack { node, way } | Action::ByAnother { node, way } => {
                     let medium = if way.medium == Some(route::Medium::Rf) { Medium::Rf } else { Medium::Plc };
                     let minutes = host.limits().route_minutes();
                     self.world.write_route(node.into(), &way, way.next_hop.into(), medium, minutes);

@@ -223,7 +223,9 @@ impl Plc {
                 Action::Check { node } => self.ask_for_echo(node),
                 Action::Pin { node, way } => self.write_route(node, way, None),
                 Action::PutBack { node, way } => self.routing.rows.push_back((node, way, Placing::PutBack)),
-                Action::Detour { node, way } => self.routing.rows.push_back((node, way, Placing::Instead)),
+                Action::Detour { node, way } | Action::ByAnother { node, way } => {
+                    self.routing.rows.push_back((node, way, Placing::Instead))
+                }
             }
         }
         is_any |= self.put_rows();

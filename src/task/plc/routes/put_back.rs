@@ -1,5 +1,6 @@
 //! Rows that the modem dropped from its routing table are put back, so that the way that was there is tried again before a
-//! search floods the network; and rows over who is blacklisted give way to others. A row is written where its node has one,
+//! search floods the network; rows over who is blacklisted give way to others, and rows that lead nowhere to those over who
+//! is to look for the node. A row is written where its node has one,
 //! or nobody has: its place is looked at first, as the modem may have moved others since the table was read.
 
 #[cfg(test)]
@@ -84,8 +85,7 @@ impl Plc {
     fn put_there(&mut self, (node, way, placing): (u16, Way, Placing), index: usize) {
         let now = (self.clock)().mono;
         // The modem has found another way meanwhile.
-        let has_another = || self.routing.routes.way(node).is_some_and(|now| now.next_hop != way.next_hop);
-        if placing == Placing::PutBack && has_another() {
+        if placing == Placing::PutBack && self.routing.routes.goes_elsewhere(node, way.next_hop) {
             return self.routing.routes.not_put(node);
         }
         let minutes = self.routing.routes.limits().route_minutes();

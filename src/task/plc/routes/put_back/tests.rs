@@ -292,6 +292,30 @@ fn it_is_put_back_some_times_in_a_row_and_then_looked_for_and_an_answer_begins_a
 }
 
 #[test]
+fn in_a_dense_network_somebody_else_is_to_look_for_it_first() {
+    let mut bench = Bench::new();
+    bench.plc.routing.routes.set_limits(Limits { check_share: 0.0, ..Limits::of(1_000, 8) });
+    let (most, valid_time) = (Limits::of(1_000, 8).put_back, bench.minutes());
+    let back = [(3, Route { valid_time, ..row(6, 5) })];
+    let lose = |bench: &mut Bench| {
+        bench.table.retain(|row| row.destination != 6);
+        bench.has_no_way(6)
+    };
+    (0..most).for_each(|_| assert_eq!(lose(&mut bench), back));
+    // 7 has a branch of its own.
+    let over = Route { route_cost: 0, hop_count: 3, valid_time, ..row(6, 7) };
+    assert_eq!(lose(&mut bench), [(3, over)]);
+    bench.reads_table();
+    let last = |bench: &Bench| bench.plc.routing.routes.history(6).last().map(|entry| (entry.what.name(), entry.why));
+    assert_eq!(last(&bench), Some(("way", Why::ByAnother)));
+    // It finds nobody, nobody else is there, and what was there goes back when the search has found nobody either.
+    assert_eq!(lose(&mut bench), []);
+    assert_eq!(bench.searched, [6]);
+    bench.plc.routing.routes.discovered(6, false, both(bench.time()));
+    assert_eq!(lose(&mut bench), back, "not over 7, which the table had last");
+}
+
+#[test]
 fn who_never_had_a_way_is_looked_for() {
     let mut bench = Bench::new();
     let read = bench.read;

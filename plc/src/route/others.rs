@@ -1,0 +1,92 @@
+//! Searches that others do. A request for a route that the coordinator sends bends the ways home of all that hear it, over
+//! links that carry it one way alone perhaps, and meters find that out one after the other, when they are asked. One that a
+//! neighbour sends bends only ways to that neighbour, which nobody goes. A node looks for a way to whatever it is to pass on
+//! and has none for (G.9903 annex D: as a repair, in its own name), so the route of a node that was lost is put over a
+//! neighbour that answers: what goes that way makes the neighbour look for it. Where the way that it finds comes back
+//! through the coordinator, the coordinator has learned it from the reply, which came by.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::Why;
+use super::node::Known;
+use super::{Action, Failure, Now, Routes, Way};
+
+impl Routes {
+    /// Has a node looked for by a neighbour that has no way to it; false where there is none, or enough of them have tried:
+    /// one less where nothing was answered, as it may be the way home that is lost, which the coordinator's own request
+    /// mends. Until there is airtime for it the way that was there is put back.
+    pub(super) fn look_by_another(&mut self, node: u16, failure: Failure, now: Now) -> bool {
+        let most = match failure {
+            Failure::NoRoute { searched: true } => 0,
+            Failure::NoRoute { searched: false } => self.limits.others,
+            Failure::NoAnswer => self.limits.others.saturating_sub(1),
+        };
+        let Some(way) = self.way_by_another(node, most) else { return false };
+        let flood = self.limits.flood(self.limits.max_hops);
+        let is_paid = self.searches.has(flood, now.mono);
+        let Some(known) = self.nodes.get_mut(&node) else { return false };
+        if failure == Failure::NoAnswer {
+            known.failures = 0;
+        }
+        if !is_paid {
+            let Some(way) = known.last_way() else { return false };
+            known.put = Some((way.next_hop, Why::PutBack));
+            self.actions.push_back(Action::PutBack { node, way });
+            return true;
+        }
+        known.others.push(way.next_hop);
+        known.put = Some((way.next_hop, Why::ByAnother));
+        self.searches.spend(flood);
+        self.counts.searches += 1;
+        self.actions.push_back(Action::ByAnother { node, way });
+        true
+    }
+
+    /// Whether somebody else is to look for a node before the coordinator does.
+    pub(super) fn has_another(&self, node: u16) -> bool {
+        self.way_by_another(node, self.limits.others).is_some()
+    }
+
+    /// Whether the modem has a way to a node over somebody else than this neighbour, who is not to look for it.
+    pub fn goes_elsewhere(&self, node: u16, next_hop: u16) -> bool {
+        let known = self.nodes.get(&node).and_then(|known| Some((known, known.way?)));
+        known.is_some_and(|(known, way)| way.next_hop != next_hop && !known.others.contains(&way.next_hop))
+    }
+
+    fn way_by_another(&self, node: u16, most: usize) -> Option<Way> {
+        let is_open = |known: &&Known| {
+            known.fault.is_none() && known.pin.is_none() && known.others.len() < most && known.search.is_none()
+        };
+        let known = self.nodes.get(&node).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
+        let next_hop = self.another(node, known)?;
+        let hops = known.hops().unwrap_or(1).saturating_add(1).clamp(2, self.limits.max_hops.max(2));
+        Some(Way { next_hop, hops, cost: 0, weak_links: 0, medium: self.hop_medium(next_hop) })
+    }
+
+    /// Who is to look for a node: somebody by whom it was reached before, or the first hop of most of those that were
+    /// reached by the same ones as it, or of most of all.
+    fn another(&self, node: u16, known: &Known) -> Option<u16> {
+        let last = known.last_way()?.next_hop;
+        let own: BTreeSet<u16> = known.first_hops().collect();
+        let is_good = |hop: &u16| {
+            let is_sound = |it: &Known| it.fault.is_none() && it.failures == 0;
+            let is_neighbour = |it: &Known| it.way.is_some_and(|way| way.next_hop == *hop);
+            let is_new = *hop != node && *hop != last && !known.others.contains(hop) && !self.blacklist.contains(hop);
+            is_new && self.nodes.get(hop).is_some_and(|it| is_sound(it) && is_neighbour(it))
+        };
+        let (mut near, mut branches) = (BTreeMap::<u16, usize>::new(), BTreeMap::<u16, usize>::new());
+        for other in self.nodes.values() {
+            if other.first_hops().any(|hop| own.contains(&hop)) {
+                other.first_hops().for_each(|hop| *near.entry(hop).or_default() += 1);
+            }
+            other.way.iter().for_each(|way| *branches.entry(way.next_hop).or_default() += 1);
+        }
+        let used = |hop: u16| self.nodes.get(&hop).and_then(|it| it.check_at);
+        let most = |counted: &BTreeMap<u16, usize>| {
+            let good = counted.iter().filter(|(hop, _)| is_good(hop));
+            good.max_by_key(|(hop, count)| (**count, used(**hop))).map(|(hop, _)| *hop)
+        };
+        let before = own.iter().copied().filter(is_good).max_by_key(|hop| near.get(hop).copied());
+        before.or_else(|| most(&near)).or_else(|| most(&branches))
+    }
+}
