@@ -198,9 +198,20 @@ impl Routes {
         self.nodes.get(&node).into_iter().flat_map(|known| &known.history)
     }
 
-    /// Ways that the node was reached by, the best first.
+    /// Ways that the node was reached by, and the one that it has, the best first.
     pub fn alternates(&self, node: u16) -> Vec<Alternate> {
-        let mut all = self.nodes.get(&node).map(|known| known.alternates.clone()).unwrap_or_default();
+        let Some(known) = self.nodes.get(&node) else { return Vec::new() };
+        let mut all = known.alternates.clone();
+        if let Some(way) = known.way {
+            match all.iter_mut().find(|it| it.way.next_hop == way.next_hop) {
+                Some(same) => same.way = way,
+                // It is to be looked for that way.
+                None => {
+                    let since = known.history.back().map_or(0, |entry| i64::from(entry.at_s) * 1_000);
+                    all.push(Alternate::new(way, since));
+                }
+            }
+        }
         all.sort_by_key(Alternate::score);
         all
     }

@@ -6,6 +6,7 @@
 //! through the coordinator, the coordinator has learned it from the reply, which came by.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::history::Why;
 use super::node::Known;
@@ -21,7 +22,7 @@ impl Routes {
             Failure::NoRoute { searched: false } => self.limits.others,
             Failure::NoAnswer => self.limits.others.saturating_sub(1),
         };
-        let Some(way) = self.way_by_another(node, most) else { return false };
+        let Some(way) = self.way_by_another(node, most, now) else { return false };
         let flood = self.limits.flood(self.limits.max_hops);
         let is_paid = self.searches.has(flood, now.mono);
         let Some(known) = self.nodes.get_mut(&node) else { return false };
@@ -35,6 +36,8 @@ impl Routes {
             return true;
         }
         known.others.push(way.next_hop);
+        known.others_before.retain(|(_, at)| *at + REMEMBERED > now.mono);
+        known.others_before.push_back((way.next_hop, now.mono));
         known.put = Some((way.next_hop, Why::ByAnother));
         self.searches.spend(flood);
         self.counts.searches += 1;
@@ -43,8 +46,8 @@ impl Routes {
     }
 
     /// Whether somebody else is to look for a node before the coordinator does.
-    pub(super) fn has_another(&self, node: u16) -> bool {
-        self.way_by_another(node, self.limits.others).is_some()
+    pub(super) fn has_another(&self, node: u16, now: Now) -> bool {
+        self.way_by_another(node, self.limits.others, now).is_some()
     }
 
     /// Whether the modem has a way to a node over somebody else than this neighbour, who is not to look for it.
@@ -53,25 +56,27 @@ impl Routes {
         known.is_some_and(|(known, way)| way.next_hop != next_hop && !known.others.contains(&way.next_hop))
     }
 
-    fn way_by_another(&self, node: u16, most: usize) -> Option<Way> {
+    fn way_by_another(&self, node: u16, most: usize, now: Now) -> Option<Way> {
         let is_open = |known: &&Known| {
             known.fault.is_none() && known.pin.is_none() && known.others.len() < most && known.search.is_none()
         };
         let known = self.nodes.get(&node).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
-        let next_hop = self.another(node, known)?;
+        let next_hop = self.another(node, known, now)?;
         let hops = known.hops().unwrap_or(1).saturating_add(1).clamp(2, self.limits.max_hops.max(2));
         Some(Way { next_hop, hops, cost: 0, weak_links: 0, medium: self.hop_medium(next_hop) })
     }
 
-    /// Who is to look for a node: somebody by whom it was reached before, or the first hop of most of those that were
-    /// reached by the same ones as it, or of most of all.
-    fn another(&self, node: u16, known: &Known) -> Option<u16> {
-        let last = known.last_way()?.next_hop;
+    /// Who is to look for a node: the first hop of most of those that were reached by the same ones as it, or of most of
+    /// all; nobody who may know a way to it, as that may come through the coordinator, and it would go round: who was its
+    /// first hop, or was made to look for it and has not forgotten.
+    fn another(&self, node: u16, known: &Known, now: Now) -> Option<u16> {
         let own: BTreeSet<u16> = known.first_hops().collect();
         let is_good = |hop: &u16| {
             let is_sound = |it: &Known| it.fault.is_none() && it.failures == 0;
             let is_neighbour = |it: &Known| it.way.is_some_and(|way| way.next_hop == *hop);
-            let is_new = *hop != node && *hop != last && !known.others.contains(hop) && !self.blacklist.contains(hop);
+            let looked = |(before, at): &(u16, Instant)| before == hop && *at + REMEMBERED > now.mono;
+            let knows = |hop: &u16| own.contains(hop) || known.others_before.iter().any(looked);
+            let is_new = *hop != node && !knows(hop) && !self.blacklist.contains(hop);
             is_new && self.nodes.get(hop).is_some_and(|it| is_sound(it) && is_neighbour(it))
         };
         let (mut near, mut branches) = (BTreeMap::<u16, usize>::new(), BTreeMap::<u16, usize>::new());
@@ -86,7 +91,9 @@ impl Routes {
             let good = counted.iter().filter(|(hop, _)| is_good(hop));
             good.max_by_key(|(hop, count)| (**count, used(**hop))).map(|(hop, _)| *hop)
         };
-        let before = own.iter().copied().filter(is_good).max_by_key(|hop| near.get(hop).copied());
-        before.or_else(|| most(&near)).or_else(|| most(&branches))
+        most(&near).or_else(|| most(&branches))
     }
 }
+
+/// Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL); what is asked in vain uses it.
+const REMEMBERED: Duration = Duration::from_secs(12 * 3_600);

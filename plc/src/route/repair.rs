@@ -68,7 +68,7 @@ impl Routes {
         let is_first = known.is_none_or(|known| known.put_back == 0);
         let is_held = known.is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
         let is_enough = has_way && (is_first || !is_waited_for);
-        let is_enough = is_enough || self.has_another(node);
+        let is_enough = is_enough || self.has_another(node, now);
         !is_held && !is_enough && !self.is_searching() && self.searches.has(flood, now.mono)
     }
 

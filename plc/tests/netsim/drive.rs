@@ -197,9 +197,11 @@ impl<P: Poller> Drive<P> {
                 Some(Output::Joined { node, .. }) => self.joined(node),
                 Some(Output::Hosted(_)) => {}
                 Some(Output::Discovered { node, is_found, .. }) => {
-                    let (now, both) = (self.now(), self.both());
+                    let (now, both, way) = (self.now(), self.both(), self.world.way(node));
                     let Some(host) = &mut self.host else { continue };
                     host.discovered(node as u16, is_found, both);
+                    // The service reads the table then.
+                    way.into_iter().for_each(|way| host.goes(node as u16, way, both));
                     match is_found {
                         true => self.poller.heard(identity(node as u32).0, now),
                         false => self.watch.silent(node, now),
@@ -284,7 +286,12 @@ impl<P: Poller> Drive<P> {
             let Event::Unanswered { ticket, had_way: true, .. } = event else { continue };
             let Some(Wanted { node, .. }) = self.wanted.get(&ticket) else { continue };
             self.watch.silent(*node, now);
-            self.host.iter_mut().for_each(|host| host.failed(*node as u16, Failure::NoAnswer, both));
+            // The service looks at its row then.
+            let (node, way) = (*node, self.world.way(*node));
+            if let Some(host) = &mut self.host {
+                way.into_iter().for_each(|way| host.goes(node as u16, way, both));
+                host.failed(node as u16, Failure::NoAnswer, both);
+            }
         }
         self.watch.act(&mut self.world, now);
         let Some(host) = &mut self.host else { return };

@@ -6,8 +6,7 @@ use plc::g3::pib::Typed;
 use plc::poll::Priority;
 use plc::route::Way;
 use plc::{Eui64, Key};
-use tokio::sync::oneshot;
-use tokio::task::block_in_place;
+use tokio::{sync::oneshot, task::block_in_place};
 use tracing::{debug, info};
 
 use super::routes::{Placing, both};
@@ -44,10 +43,11 @@ pub(super) enum Asked {
     Held(u16, u16, Option<Reply>),
     HeldBack(u16, u16, Option<Reply>),
     /// A row that is to go back into the routing table: its place is looked at, all are read because another one has that
-    /// place, it is written.
+    /// place, it is written. The row of a node that did not answer.
     Place((u16, Way, Placing), usize),
     Places((u16, Way, Placing)),
     PutBack(u16),
+    WayOf(u16),
     /// The blacklist is read, and then written: a node is to be on it, or not.
     Blacklist(u16, bool, Option<Reply>),
     Blacklisted(u16, bool, Option<Reply>),
@@ -135,6 +135,7 @@ impl Plc {
             }
             (Asked::Place(row, index), result) => self.place_seen(row, index, result),
             (Asked::Places(row), Ok(Answer::Rows(rows))) => self.places_seen(row, rows, now),
+            (Asked::WayOf(node), result) => self.way_seen(node, result),
             (Asked::PutBack(node), result) => self.put_back_ended(node, result.map(drop)),
             (Asked::Blacklist(node, is_wanted, reply), Ok(Answer::Rows(rows))) => {
                 self.change_blacklist((node, is_wanted), &rows, reply);
@@ -346,7 +347,12 @@ pub(super) struct Staged {
 impl Asked {
     fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Neighbours | Self::Attribute(_) | Self::Place(..) | Self::Places(..) | Self::PutBack(_) => {}
+            Self::Neighbours
+            | Self::Attribute(_)
+            | Self::Place(..)
+            | Self::Places(..)
+            | Self::PutBack(_)
+            | Self::WayOf(_) => {}
             Self::Routes(reply)
             | Self::Trace(_, reply)
             | Self::Refresh(_, reply)

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use plc::Eui64;
 use plc::g3::modem::{Delivery, Ticket};
 use plc::poll::{Event, Exchange, Limits, Path, Priority, Scheduler};
-use plc::route::Failure;
 use tracing::debug;
 
 use super::Plc;
@@ -214,7 +213,7 @@ impl Plc {
                 let member = self.coordinator.server().member(node).filter(|_| had_way);
                 if let Some(member) = member {
                     let node = member.short_addr;
-                    self.routing.routes.failed(node, Failure::NoAnswer, both(now));
+                    self.unanswered(node);
                     self.node_silent(node, now.mono);
                 }
             }

@@ -4,6 +4,7 @@
 mod blacklist;
 mod put_back;
 mod refresh;
+mod unanswered;
 
 pub(super) use put_back::Placing;
 

@@ -292,6 +292,30 @@ fn it_is_put_back_some_times_in_a_row_and_then_looked_for_and_an_answer_begins_a
 }
 
 #[test]
+fn the_row_of_who_does_not_answer_is_looked_at_and_what_it_says_is_what_is_put_back() {
+    let mut bench = Bench::new();
+    bench.table[1] = row(6, 7);
+    let read = bench.read;
+    bench.plc.unanswered(6);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.read - read, 1, "its row alone");
+    assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(7));
+    bench.table.remove(1);
+    let written: Vec<u16> = bench.has_no_way(6).iter().map(|(_, row)| row.next_hop).collect();
+    assert_eq!(written, [7]);
+    // Another row in its place says nothing, nor does a modem that is silent; the request counts as lost.
+    for _ in 1..bench.plc.routing.routes.limits().failures {
+        bench.table[1] = row(9, 9);
+        bench.plc.unanswered(8);
+        bench.pass(Duration::from_secs(1));
+        assert_eq!((bench.plc.routing.routes.way(8).map(|way| way.next_hop), bench.searched.len()), (Some(7), 0));
+    }
+    bench.plc.unanswered(8);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.searched, [8]);
+}
+
+#[test]
 fn in_a_dense_network_somebody_else_is_to_look_for_it_first() {
     let mut bench = Bench::new();
     bench.plc.routing.routes.set_limits(Limits { check_share: 0.0, ..Limits::of(1_000, 8) });
