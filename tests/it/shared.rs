@@ -24,6 +24,8 @@ async fn of_three_consumers_one_dies_with_batches_in_its_hands_and_nothing_is_lo
     let victim = random.within(0..3) as usize;
     unit.hear_volumes(0..before);
     unit.until("the first batches are published", |status| published(status) > u64::from(before / 20));
+    let holder = &consumers[victim];
+    holder.until("it has a batch", || !lines(&holder.records).is_empty());
     consumers[victim].freeze();
     unit.hear_volumes(before..before + held);
     let all = u64::from((before + held) / 20);
