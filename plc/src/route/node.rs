@@ -28,7 +28,7 @@ pub(super) struct Known {
     pub(super) put_back: u32,
     /// Neighbours that were made to look for it since it answered; and before that, with the time.
     pub(super) others: Vec<u16>,
-    pub(super) others_before: VecDeque<(u16, Instant)>,
+    pub(super) others_before: Vec<(u16, Instant)>,
     /// Another route is wanted.
     pub(super) fault: Option<Why>,
     /// Since when it is under way.

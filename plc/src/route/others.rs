@@ -37,7 +37,7 @@ impl Routes {
         }
         known.others.push(way.next_hop);
         known.others_before.retain(|(_, at)| *at + REMEMBERED > now.mono);
-        known.others_before.push_back((way.next_hop, now.mono));
+        known.others_before.push((way.next_hop, now.mono));
         known.put = Some((way.next_hop, Why::ByAnother));
         self.searches.spend(flood);
         self.counts.searches += 1;
