@@ -23,7 +23,9 @@ pub(super) struct Args {
 enum Verb {
     /// How the networks are
     ///
-    /// Ends with 7 when one of them is not up.
+    /// Ends with 7 when one of them is not up. Searches for routes are those of the coordinator, and how many of them found
+    /// somebody; those that neighbours were made to do are counted apart: nobody tells what such a search found, only
+    /// whether the node answered next.
     Status {
         #[command(flatten)]
         common: Common,
@@ -204,13 +206,14 @@ fn print(status: &MeshStatus, now: i64) -> String {
             "routes".into(),
             format!("{} bad{held}{banned}, {}", routes.faulty, counted(routes.changes, "change")),
         ]);
-        let done = format!(
-            "{} of {} found, {}",
-            routes.found,
-            counted(routes.searches, "search"),
-            counted(routes.traces, "path")
-        );
-        items.row([String::new(), format!("{done} traced, {} s of airtime", routes.airtime_s)]);
+        items.row([String::new(), format!("{} of {} found", routes.found, counted(routes.searches, "search"))]);
+        if routes.neighbour_searches > 0 {
+            let by = counted(routes.neighbour_searches, "search");
+            let answered = routes.neighbour_searches_answered;
+            items.row([String::new(), format!("{by} by neighbours, the node answered after {answered} of them")]);
+        }
+        let traced = counted(routes.traces, "path");
+        items.row([String::new(), format!("{traced} traced, {} s of airtime", routes.airtime_s)]);
     }
     let polling = &status.polling;
     if polling.sent > 0 {
@@ -244,6 +247,7 @@ fn print(status: &MeshStatus, now: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::RouteCounts;
 
     #[test]
     fn the_status_tells_who_does_not_answer_and_counts_from_the_units_clock() {
@@ -255,6 +259,12 @@ mod tests {
         assert!(text.contains("5 of them not answering: 3 in outages, 2 with an unreachable meter"), "{text}");
         assert!(text.contains("branch behind 0017: 3 nodes silent, 1 back, 1 min ago"), "{text}");
         assert!(!text.contains("counted"), "an older service does not say it: {text}");
+        let has = |status: &MeshStatus, words: &str| print(status, unit_now(status)).contains(words);
+        status.routes = RouteCounts { changes: 1, searches: 4, found: 3, traces: 7, ..RouteCounts::default() };
+        assert!(has(&status, "3 of 4 searches found\n") && has(&status, "7 paths traced, 0 s of airtime"));
+        assert!(!has(&status, "by neighbours"));
+        (status.routes.neighbour_searches, status.routes.neighbour_searches_answered) = (1, 0);
+        assert!(has(&status, "1 search by neighbours, the node answered after 0 of them\n"));
         status.counted_since_ms = Some(5_000);
         let text = print(&status, unit_now(&status));
         assert!(text.lines().last().is_some_and(|line| line.starts_with("counted")), "{text}");

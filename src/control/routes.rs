@@ -13,12 +13,17 @@ pub struct RouteCounts {
     #[serde(default)]
     pub blacklisted: usize,
     pub changes: u64,
-    /// Searches that the unit began, and those that found somebody.
+    /// Searches of the coordinator that the unit began, and those that found somebody.
     pub searches: u64,
     pub found: u64,
+    /// Searches that neighbours were made to do, and after how many of them the node answered.
+    #[serde(default)]
+    pub neighbour_searches: u64,
+    #[serde(default)]
+    pub neighbour_searches_answered: u64,
     /// Paths that it had traced.
     pub traces: u64,
-    /// Seconds of airtime of both, by the model.
+    /// Seconds of airtime of all these, by the model.
     pub airtime_s: u64,
 }
 

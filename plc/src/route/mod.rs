@@ -102,8 +102,13 @@ pub struct Routes {
 /// What was done since the begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Searches of the coordinator, and those that found somebody.
     pub searches: u64,
     pub found: u64,
+    /// Searches that neighbours were made to do, and after how many of them the node answered, before anything else was
+    /// tried: what such a search found nobody tells.
+    pub by_others: u64,
+    pub by_others_answered: u64,
     /// Rows that the modem had dropped.
     pub put_back: u64,
     pub traces: u64,
@@ -280,7 +285,7 @@ impl Routes {
     pub fn joined(&mut self, node: u16) {
         let known = self.nodes.entry(node).or_default();
         (known.fault, known.failures, known.in_vain, known.not_before) = (None, 0, 0, None);
-        known.put_back = 0;
+        (known.put_back, known.is_with_another) = (0, false);
         known.others.clear();
         known.cause = Some(Why::Joined);
     }

@@ -29,10 +29,14 @@ pub(super) struct Known {
     /// Neighbours that were made to look for it since it answered; and before that, with the time.
     pub(super) others: Vec<u16>,
     pub(super) others_before: Vec<(u16, Instant)>,
+    /// The last of them was, and nothing else was tried since.
+    pub(super) is_with_another: bool,
     /// Another route is wanted.
     pub(super) fault: Option<Why>,
     /// Since when it is under way.
     pub(super) search: Option<Instant>,
+    /// When the last one began or, once it has, when it found a way.
+    pub(super) searched: Option<Instant>,
     /// Searches in a row that found nobody.
     pub(super) in_vain: u32,
     pub(super) not_before: Option<Instant>,
@@ -75,6 +79,15 @@ impl Known {
     /// When its search counts as lost; how one ends that somebody asked for is told.
     pub(super) fn search_until(&self) -> Option<Instant> {
         self.search.filter(|_| self.asked == 0).map(|at| at + LOST)
+    }
+
+    /// What a change of its way comes of that is seen now: of a search only as long as one can take, as what the modem
+    /// does afterwards it does by itself.
+    pub(super) fn cause_of_change(&mut self, now: Instant) -> Option<Why> {
+        let is_recent = self.searched.is_some_and(|at| at + LOST > now);
+        let is_of_search =
+            |why: &Why| matches!(why, Why::NoRoute | Why::NoAnswer | Why::Circular | Why::Weak | Why::Flapping);
+        self.cause.take().filter(|why| is_recent || !is_of_search(why))
     }
 
     pub(super) fn note(&mut self, what: What, why: Why, utc_ms: i64, most: usize) -> Entry {

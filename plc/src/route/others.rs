@@ -38,9 +38,9 @@ impl Routes {
         known.others.push(way.next_hop);
         known.others_before.retain(|(_, at)| *at + REMEMBERED > now.mono);
         known.others_before.push((way.next_hop, now.mono));
-        known.put = Some((way.next_hop, Why::ByAnother));
+        (known.put, known.is_with_another) = (Some((way.next_hop, Why::ByAnother)), true);
         self.searches.spend(flood);
-        self.counts.searches += 1;
+        self.counts.by_others += 1;
         self.actions.push_back(Action::ByAnother { node, way });
         true
     }

@@ -12,6 +12,7 @@ impl Routes {
     pub fn answered(&mut self, node: u16, now: Now) {
         self.used(node, now);
         let Some(known) = self.nodes.get_mut(&node) else { return };
+        self.counts.by_others_answered += u64::from(std::mem::take(&mut known.is_with_another));
         known.came(now.utc_ms);
         known.count(true);
         (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
@@ -29,7 +30,7 @@ impl Routes {
         known.count(false);
         known.failures = known.failures.saturating_add(1);
         if let Some(way) = again {
-            known.put_back += 1;
+            (known.put_back, known.is_with_another) = (known.put_back + 1, false);
             known.put = Some((way.next_hop, Why::PutBack));
             self.counts.put_back += 1;
             return self.actions.push_back(Action::PutBack { node, way });
@@ -39,6 +40,7 @@ impl Routes {
         if failure == Failure::NoAnswer && known.failures < most {
             return;
         }
+        known.is_with_another = false;
         if self.look_by_another(node, failure, now) {
             return;
         }
@@ -81,6 +83,7 @@ impl Routes {
             known.cause = known.fault.take().or(known.cause);
             (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
             known.others.clear();
+            (known.is_with_another, known.searched) = (false, Some(now.mono));
             // Whether it is a good one a trace tells.
             known.traced = None;
         } else if was_ours {
@@ -110,7 +113,7 @@ impl Routes {
             self.searches.spend(self.limits.flood(most_hops));
             self.counts.searches += 1;
             if let Some(known) = self.nodes.get_mut(&node) {
-                known.search = Some(now.mono);
+                (known.search, known.searched) = (Some(now.mono), Some(now.mono));
             }
             self.actions.push_back(Action::Discover { node, most_hops });
             self.note(node, What::Searched { most_hops }, why, now);

@@ -68,7 +68,7 @@ impl Routes {
             known.trace = None;
         }
         let put = known.put.take_if(|(next_hop, _)| *next_hop == way.next_hop).map(|(_, why)| why);
-        let cause = known.cause.take();
+        let cause = known.cause_of_change(now.mono);
         if put.is_none() && cause == Some(Why::Asked) {
             known.found = known.found.saturating_sub(1);
         }

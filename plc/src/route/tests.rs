@@ -10,6 +10,8 @@ use crate::g3::modem::Refusal;
 use crate::sim::Random;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// A search has ended by then.
+const LATE: Duration = Duration::from_secs(90);
 
 fn begin() -> Now {
     Now { mono: Instant::now(), utc_ms: 1_700_000_000_000 }
@@ -116,6 +118,40 @@ fn a_broken_route_is_looked_for_and_what_is_found_says_why() {
     assert_eq!((routes.faulty(), routes.counts().found), (0, 1));
     // The way that lost twice counts as worse than the longer one.
     assert_eq!(routes.alternates(6).first().map(|it| it.way.next_hop), Some(7));
+}
+
+#[test]
+fn what_the_modem_does_long_after_a_search_is_not_what_that_found() {
+    let now = begin();
+    let last = |routes: &Routes| told(routes, 6).last().copied();
+    // What has found it, what has not, and none at all, as somebody else's is under way; each time the row goes first.
+    for (is_searched, is_found) in [(true, true), (true, false), (false, false)] {
+        for (later, is_its) in [(LATE - SECOND, true), (LATE, false)] {
+            let mut routes = routes(20, now);
+            routes.table([(6, way(5, 2)), (7, way(5, 2))], now);
+            if !is_searched {
+                routes.went_round(7, now);
+                assert_eq!(actions(&mut routes, now), [Action::Discover { node: 7, most_hops: 8 }]);
+            }
+            routes.went_round(6, now);
+            assert_eq!(actions(&mut routes, now).len(), usize::from(is_searched));
+            if is_searched {
+                routes.discovered(6, is_found, now);
+            }
+            routes.table([(7, way(5, 2))], now);
+            routes.goes(6, way(7, 2), after(now, later));
+            let why = if is_its && is_searched { Why::Circular } else { Why::Modem };
+            assert_eq!(last(&routes), Some((What::Way(way(7, 2)), why)), "{is_searched} {is_found} {later:?}");
+        }
+    }
+    // It takes its time, and counts from when it has ended.
+    let mut routes = routes(20, now);
+    routes.table([(6, way(5, 2))], now);
+    routes.went_round(6, now);
+    actions(&mut routes, now);
+    routes.discovered(6, true, after(now, 80 * SECOND));
+    routes.goes(6, way(7, 2), after(now, 90 * SECOND));
+    assert_eq!(last(&routes), Some((What::Way(way(7, 2)), Why::Circular)));
 }
 
 #[test]
@@ -268,7 +304,12 @@ fn in_a_dense_network_neighbours_look_for_a_node_before_the_coordinator_does() {
     let asked: Vec<Option<Action>> = (0..4).map(|_| asks(&mut routes, 13, LOST, now)).collect();
     assert_eq!(asked[..3], [by(13, 2), by(13, 3), by(13, 4)]);
     assert_eq!(asked[3], Some(Action::Discover { node: 13, most_hops: 4 }));
-    assert_eq!((routes.counts().searches, routes.counts().put_back), (4, 6));
+    assert_eq!((routes.counts().searches, routes.counts().put_back), (1, 6));
+    assert_eq!((routes.counts().by_others, routes.counts().by_others_answered), (3, 0), "none of them helped");
+    // What answers after the coordinator's own search is not the neighbours'.
+    routes.discovered(13, true, now);
+    routes.answered(13, now);
+    assert_eq!((routes.counts().found, routes.counts().by_others_answered), (1, 0));
 
     // An answer that came by one of them makes it a way like others; before that it is none that is put back.
     let mut routes = dense(now);
@@ -279,6 +320,9 @@ fn in_a_dense_network_neighbours_look_for_a_node_before_the_coordinator_does() {
     assert!(routes.goes_elsewhere(13, 4) == routes.goes_elsewhere(13, 2), "nowhere yet");
     routes.answered(13, now);
     assert_eq!(routes.nodes[&13].alternates.len(), 2);
+    routes.answered(13, now);
+    let counts = routes.counts();
+    assert_eq!((counts.searches, counts.found, counts.by_others, counts.by_others_answered), (0, 0, 1, 1));
     assert!(routes.goes_elsewhere(13, 1));
     routes.failed(13, LOST, now);
     assert_eq!(actions(&mut routes, now), [Action::PutBack { node: 13, way: way(2, 3) }]);

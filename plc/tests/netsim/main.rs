@@ -379,7 +379,7 @@ fn decimate(meters: usize, seed: u64, until: Micros) -> Decimated {
     while drive.world.run(end).is_some() {}
     assert!(circles(&drive.world).is_empty(), "a message would go round again");
     drive.repairs.sort_unstable();
-    let searches = drive.host.as_ref().map_or(0, |host| host.counts().searches);
+    let searches = drive.host.as_ref().map_or(0, |host| host.counts().searches + host.counts().by_others);
     Decimated { there: meant.len(), read, repairs: drive.repairs, searches, circles: there.len() }
 }
 

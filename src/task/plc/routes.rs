@@ -96,6 +96,8 @@ impl Routing {
             changes: counts.changes,
             searches: counts.searches,
             found: counts.found,
+            neighbour_searches: counts.by_others,
+            neighbour_searches_answered: counts.by_others_answered,
             traces: counts.traces,
             airtime_s: self.routes.airtime() as u64,
         }
