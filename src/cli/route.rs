@@ -302,6 +302,7 @@ fn what(change: &ChangeLine) -> String {
         "blacklisted" => "no route is to go over it".to_owned(),
         "allowed" => "routes may go over it".to_owned(),
         "stays" => format!("goes over {over}, which is blacklisted"),
+        "may-stay" => format!("goes over {over}, which is blacklisted no more"),
         "refused" => format!("refused: {}", change.refusal.as_deref().unwrap_or("-")),
         other => other.to_owned(),
     }
@@ -458,6 +459,7 @@ mod tests {
                 change("searched", "asked", None),
                 change("refused", "asked", Some("busy")),
                 change("stays", "no-other-way", None),
+                change("may-stay", "asked", None),
                 change("way", "blacklisted", None),
                 change("way", "by-another", None),
             ],
@@ -467,11 +469,12 @@ mod tests {
             "over 0007, 2 hops by the routing table, 3 on the traced path; blacklisted: no route is to go over it",
             "*  0007     2    20",
             "   0003     -    20",
-            "goes over 0007, 2 hops                the unit put it back, as the modem had dropped it",
-            "refused: busy                         an operator wanted it",
-            "goes over 0007, which is blacklisted  no other way is known",
-            "goes over 0007, 2 hops                the unit put it around who is blacklisted",
-            "goes over 0007, 2 hops                the unit put it over who is to look for the node, as its way was lost",
+            "goes over 0007, 2 hops                        the unit put it back, as the modem had dropped it",
+            "refused: busy                                 an operator wanted it",
+            "goes over 0007, which is blacklisted          no other way is known",
+            "goes over 0007, which is blacklisted no more  an operator wanted it",
+            "goes over 0007, 2 hops                        the unit put it around who is blacklisted",
+            "goes over 0007, 2 hops                        the unit put it over who is to look for the node, as its way was lost",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }

@@ -73,7 +73,7 @@ pub struct AlternateLine {
 pub struct ChangeLine {
     pub at_ms: i64,
     /// `way`, `gone`, `faulty`, `searched`, `not-found`, `pinned`, `released`, `blacklisted`, `allowed`, `stays` (over who
-    /// is blacklisted) or `refused`.
+    /// is blacklisted), `may-stay` (over who was) or `refused`.
     pub what: String,
     /// `modem`, `joined`, `left`, `expired`, `no-route`, `no-answer`, `circular`, `weak`, `flapping`, `asked`, `started`,
     /// `blacklisted` or `put-back`; of a route that stays what a [`StaysLine`] has.

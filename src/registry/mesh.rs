@@ -259,7 +259,7 @@ pub fn route_history(member: Member, meter: &str, routes: &Routes) -> RouteHisto
     let change = |entry: &Entry| {
         let (next_hop, hops) = match entry.what {
             What::Way(Way { next_hop, hops, .. }) => (Some(next_hop), Some(hops)),
-            What::Pinned { next_hop } | What::Stays { next_hop } => (Some(next_hop), None),
+            What::Pinned { next_hop } | What::Stays { next_hop } | What::MayStay { next_hop } => (Some(next_hop), None),
             What::Searched { most_hops } => (None, Some(most_hops)),
             _ => (None, None),
         };

@@ -41,6 +41,10 @@ pub enum What {
     Stays {
         next_hop: u16,
     },
+    /// That neighbour is blacklisted no more, and it goes over it still.
+    MayStay {
+        next_hop: u16,
+    },
     /// What was to be looked for was not: the modem's reason; None where it has too much to do to be asked.
     Refused(Option<Refusal>),
 }
@@ -141,6 +145,7 @@ impl What {
             Self::Blacklisted => "blacklisted",
             Self::Allowed => "allowed",
             Self::Stays { .. } => "stays",
+            Self::MayStay { .. } => "may-stay",
             Self::Refused(_) => "refused",
         }
     }
@@ -165,6 +170,7 @@ impl Entry {
             What::Allowed => (8, nothing),
             What::Stays { next_hop } => (9, Way { next_hop, ..nothing }),
             What::Refused(refusal) => (10, Way { next_hop: number(refusal), ..nothing }),
+            What::MayStay { next_hop } => (11, Way { next_hop, ..nothing }),
         };
         out.put_u16(node);
         out.put_u32(self.at_s);
@@ -198,6 +204,7 @@ impl Entry {
             8 => What::Allowed,
             9 => What::Stays { next_hop },
             10 => What::Refused(refusal(next_hop)?),
+            11 => What::MayStay { next_hop },
             _ => return None,
         };
         Some((node, Self { at_s, what, why: *Why::ALL.get(usize::from(why))? }))
@@ -252,6 +259,7 @@ mod tests {
             What::Blacklisted,
             What::Allowed,
             What::Stays { next_hop: 0x3f },
+            What::MayStay { next_hop: 0x3f },
             What::Refused(None),
             What::Refused(Some(Refusal::Adp(AdpStatus::BUSY))),
             What::Refused(Some(Refusal::Mac(MacStatus::QUEUE_FULL))),
@@ -259,8 +267,8 @@ mod tests {
             What::Refused(Some(Refusal::Malformed)),
             What::Refused(Some(Refusal::Unknown)),
         ];
-        assert_eq!(kinds.len(), Why::ALL.len());
-        for (what, why) in kinds.into_iter().zip(Why::ALL) {
+        assert!(kinds.len() >= Why::ALL.len());
+        for (what, why) in kinds.into_iter().zip(Why::ALL.into_iter().cycle()) {
             let (entry, mut octets) = (Entry { at_s: 1_700_000_000, what, why }, Vec::new());
             entry.emit(5, &mut octets);
             assert_eq!(octets.len(), Entry::OCTETS);
@@ -269,7 +277,7 @@ mod tests {
                 assert_eq!(Entry::parse(&mut &octets[..end]), None);
             }
         }
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 10, 0, 6, 0, 0, 0, 0, 0].as_slice()), None);
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 18, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }

@@ -166,6 +166,7 @@ impl Routes {
                 What::Blacklisted => drop(self.blacklist.insert(node)),
                 What::Allowed => drop(self.blacklist.remove(&node)),
                 What::Stays { next_hop } => known.stays = Some(next_hop),
+                What::MayStay { .. } => known.stays = None,
                 What::Searched { .. } if entry.why == Why::Asked => known.asked = known.asked.saturating_add(1),
                 What::NotFound if entry.why == Why::Asked => known.asked = known.asked.saturating_sub(1),
                 What::Refused(_) => known.asked = known.asked.saturating_sub(1),

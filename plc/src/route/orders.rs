@@ -120,7 +120,12 @@ impl Routes {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         let over = known.way.map(|way| way.next_hop);
         match round {
-            None => known.stays = None,
+            None => {
+                // Where it goes elsewhere, or nowhere, that is in its history.
+                if let Some(next_hop) = known.stays.take().filter(|stays| over == Some(*stays)) {
+                    self.note(node, What::MayStay { next_hop }, Why::Asked, now);
+                }
+            }
             Some(Ok(way)) => {
                 (known.stays, known.put) = (None, Some((way.next_hop, Why::Blacklisted)));
                 let wanted = Action::Detour { node, way };

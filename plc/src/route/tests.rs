@@ -499,9 +499,25 @@ fn who_goes_over_a_blacklisted_neighbour_and_stays_has_that_in_its_history_once(
     again.set_up(true);
     again.table(rows(5), now);
     assert_eq!(stays(&again, 8), 1);
+    // Who stayed hears that it may, once; who was moved has its way in its history.
     again.set_blacklisted(5, false, now);
+    again.table(rows(5), now);
+    let may_stay =
+        |routes: &Routes, node| told(routes, node).iter().filter(|(what, _)| what.name() == "may-stay").count();
+    assert_eq!(told(&again, 8).last(), Some(&(What::MayStay { next_hop: 5 }, Why::Asked)));
+    assert_eq!([5, 6, 8, 9].map(|node| may_stay(&again, node)), [0, 1, 1, 0]);
     again.set_blacklisted(5, true, now);
     assert_eq!(stays(&again, 8), 2);
+    // Nor after a restart, nor where it goes elsewhere by then.
+    let mut later = Routes::new(*again.limits(), now);
+    again.goes(8, way(9, 2), now);
+    again.set_blacklisted(5, false, now);
+    later.restore(again.entries().map(|(node, entry)| (node, *entry)));
+    later.set_up(true);
+    later.table(rows(5), now);
+    assert_eq!((may_stay(&again, 8), may_stay(&later, 8)), (1, 1));
+    again.goes(8, way(5, 2), now);
+    again.set_blacklisted(5, true, now);
 
     // A modem that takes no rows moves nobody.
     again.set_blacklisted(7, false, now);
