@@ -1,5 +1,9 @@
 //! What of one meter's schedule is kept over a restart: how far each task had come, and the highest invocation counter
 //! that the meter sent.
+//!
+//! A version that does not know a record's number takes nothing of it. What came after version 5 therefore stands in lines
+//! of no task, which version 5 reads and leaves alone: a unit that goes back to an older version loses what they say, and
+//! nothing else.
 
 use bytes::{Buf, BufMut};
 
@@ -15,6 +19,9 @@ pub struct Kept {
     /// Of what it sent unasked.
     pub pushed: Option<u32>,
     pub state: MeterState,
+    /// It is told that it cannot be reached, and not yet that it is back. The state does not say it: of who is part of an
+    /// outage that is told, and a meter that was asked anew after a start is not in the state in which it was left.
+    pub is_told: bool,
     /// When it answered last, milliseconds since 1970 UTC.
     pub answered_ms: Option<i64>,
     /// What its clock was last moved over, seconds since 1970 UTC.
@@ -88,16 +95,28 @@ impl Kept {
             out.put_u64_le(line.layout);
             line.progress.emit(out);
         }
+        if self.is_told != is_told_by_state(self.state) {
+            out.put_u8(0);
+            out.put_u64_le(IS_TOLD);
+            out.put_u64_le(self.is_told.into());
+            Progress::new(0).emit(out);
+        }
     }
 
     /// None where the octets are not what was written, now or by an earlier version.
     pub fn parse(mut octets: &[u8]) -> Option<Self> {
         let buf = &mut octets;
-        match buf.try_get_u8().ok()? {
+        let mut kept = match buf.try_get_u8().ok()? {
             version @ 1..=2 => Self::parse_wide(version, buf),
             version @ 3..=VERSION => Self::parse_short(version, buf),
             _ => None,
-        }
+        }?;
+        let (named, of_no_task): (Vec<_>, Vec<_>) = kept.lines.into_iter().partition(|line| !line.task.is_empty());
+        let said = of_no_task.iter().find(|line| line.grid == IS_TOLD);
+        // What wrote nothing of it told each that could not be reached.
+        kept.is_told = said.map_or(is_told_by_state(kept.state), |line| line.layout != 0);
+        kept.lines = named;
+        Some(kept)
     }
 
     fn parse_short(version: u8, buf: &mut &[u8]) -> Option<Self> {
@@ -147,6 +166,10 @@ impl Kept {
     }
 }
 
+fn is_told_by_state(state: MeterState) -> bool {
+    state == MeterState::Unreachable
+}
+
 /// Tells one grid from another: kept on disk, so that it must be the same in every build.
 pub fn signature(grid: &Grid) -> u64 {
     // Where three slots end, one of them in summer, tells period, time and zone.
@@ -187,6 +210,8 @@ fn counter(number: u64) -> Option<Option<u32>> {
 }
 
 const VERSION: u8 = 5;
+/// What a line of no task says, where a grid would be; its layout is the answer.
+const IS_TOLD: u64 = 1;
 /// Channels of one meter that are kept.
 const CHANNELS: usize = 8;
 
@@ -263,6 +288,31 @@ mod tests {
             let before = [&[version], &out[1..lines_at - less], &out[lines_at..]].concat();
             assert_eq!(Kept::parse(&before), Some(kept.clone()), "version {version}");
         }
+        for (state, is_told) in [
+            (MeterState::Silent, true),
+            (MeterState::Active, true),
+            (MeterState::New, true),
+            (MeterState::Unreachable, false),
+        ] {
+            let unlike = Kept { state, is_told, ..kept.clone() };
+            let mut octets = Vec::new();
+            unlike.emit(&mut octets);
+            assert_eq!(Kept::parse(&octets), Some(unlike.clone()));
+            // A version that knows nothing of it takes all the rest, and a line of a task that it has not.
+            assert_eq!(octets[0], 5);
+            let read = super::lines(&mut &octets[lines_at..], Progress::parse).unwrap();
+            assert_eq!((&read[..2], &*read[2].task, read.len()), (&unlike.lines[..], "", 3));
+            // And what this version does not know is no task either.
+            octets[out.len() + 1] = 0x70;
+            let is_told = state == MeterState::Unreachable;
+            assert_eq!(Kept::parse(&octets), Some(Kept { is_told, ..unlike }));
+        }
+        // Who could not be reached was told of by the versions that did not write it.
+        out[1] = MeterState::Unreachable as u8;
+        let before = Kept { state: MeterState::Unreachable, is_told: true, ..kept.clone() };
+        assert_eq!(Kept::parse(&out), Some(before.clone()));
+        assert_eq!(Kept::parse(&wide(2, &before)), Some(before));
+        out[1] = kept.state as u8;
         for cut in 0..out.len() {
             assert!(Kept::parse(&out[..cut]).is_none_or(|parsed| parsed.lines.len() < 2), "cut at {cut}");
         }

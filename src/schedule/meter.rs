@@ -161,7 +161,9 @@ impl Meter {
         };
         self.probe_at = now_ms.saturating_add(wait + jitter(no, self.failures, wait / 4));
         if self.is_commissioned() && self.state != MeterState::New {
-            self.state = if self.failures > retries { MeterState::Unreachable } else { MeterState::Silent };
+            // Who could not be reached before a start is not asked about anew: it stays so until it answers.
+            let is_unreachable = self.failures > retries || self.state == MeterState::Unreachable;
+            self.state = if is_unreachable { MeterState::Unreachable } else { MeterState::Silent };
         }
     }
 }

@@ -170,7 +170,7 @@ impl Collector {
     }
 
     /// Each meter takes part from where it was left.
-    fn commission(&mut self, now: Now) {
+    pub(super) fn commission(&mut self, now: Now) {
         let marks = block_in_place(|| self.store.marks(MARK)).unwrap_or_else(|error| {
             warn!(err = %chain(&error), "read how far the meters were read: they begin anew");
             Vec::new()
@@ -202,7 +202,6 @@ impl Collector {
             }
             known.take(&kept);
             self.bindings.extend(Binding::of(no, &kept, now));
-            known.told = state;
             known.is_dark(state, &self.dark);
         }
         for (place, known) in self.meters.iter().enumerate() {
@@ -272,7 +271,7 @@ impl Collector {
     }
 
     /// An order has ended: what came that is new goes to the store, together with how far the meter has come.
-    fn done(&mut self, id: Id, mut outcome: Outcome) {
+    pub(super) fn done(&mut self, id: Id, mut outcome: Outcome) {
         let Some((ticket, no, purpose)) = self.orders.remove(&id) else { return };
         self.identify(no, &mut outcome);
         if self.meters.get(no.0 as usize).is_some_and(|known| self.parked.has(known.party.meter.id)) {
@@ -372,7 +371,7 @@ impl Collector {
     }
 
     /// False: the store's queue is full, for a moment or as long as the disk is.
-    fn hand_over(&mut self) -> bool {
+    pub(super) fn hand_over(&mut self) -> bool {
         while let Some(Batch { records, marks, done }) = self.waiting.pop_front() {
             match self.store.try_append_marked(records, &marks, done) {
                 Ok(()) => {}

@@ -49,7 +49,10 @@ pub(super) struct Known {
     pub(super) detail: Option<String>,
     /// It answered the last order otherwise than it was asked.
     pub(super) is_refusing: bool,
-    pub(super) told: MeterState,
+    /// It is told that it cannot be reached, and not yet that it is back.
+    pub(super) is_told: bool,
+    /// It is asked for nothing.
+    pub(super) is_retired: bool,
     /// Seconds since 1970 UTC that its clock was moved over.
     pub(super) moved: Option<(i64, i64)>,
 }
@@ -107,7 +110,8 @@ impl Known {
             offset: None,
             detail: None,
             is_refusing: false,
-            told: MeterState::New,
+            is_told: false,
+            is_retired: false,
             moved: None,
         })
     }
@@ -116,7 +120,7 @@ impl Known {
     pub(super) fn take(&mut self, kept: &Kept) {
         (self.received, self.pushed) = (kept.received, ReceivedCounter(kept.pushed));
         (self.answered_ms, self.moved) = (kept.answered_ms, kept.moved);
-        (self.turn, self.successor) = (kept.turn, kept.successor);
+        (self.turn, self.successor, self.is_told) = (kept.turn, kept.successor, kept.is_told);
         self.channels =
             kept.channels.iter().map(|(channel, meter)| (*channel, MeterId::from_m_bus_octets(*meter))).collect();
     }
@@ -124,6 +128,7 @@ impl Known {
     /// Its keys are forgotten, and nobody speaks with it.
     pub(super) fn retire(&mut self) {
         self.speak_with(None);
+        self.is_retired = true;
     }
 
     /// Speaks with it by these keys.
@@ -179,12 +184,12 @@ impl Known {
 
     /// What is to be told of a meter that can or cannot be reached any more.
     pub(super) fn change_of_state(&mut self, state: MeterState) -> Option<&'static str> {
-        let before = std::mem::replace(&mut self.told, state);
-        match (before, state) {
-            (MeterState::Unreachable, MeterState::Active) => Some("electricity.back"),
-            (before, MeterState::Unreachable) if before != MeterState::Unreachable => Some("electricity.unreachable"),
-            _ => None,
-        }
+        let (is_told, code) = match state {
+            MeterState::Unreachable => (true, "electricity.unreachable"),
+            MeterState::Active => (false, "electricity.back"),
+            _ => return None,
+        };
+        (std::mem::replace(&mut self.is_told, is_told) != is_told).then_some(code)
     }
 }
 

@@ -74,7 +74,6 @@ impl Collector {
         self.give_up_demands(no);
         self.bindings.retain(|binding| !binding.is_of(no));
         let known = self.meters.get_mut(no.0 as usize)?;
-        known.told = state;
         known.retire();
         known.is_dark(state, &self.dark);
         let record = event(code, detail, known.id(), now);

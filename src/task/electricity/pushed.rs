@@ -112,7 +112,7 @@ impl Collector {
     }
 
     fn places(&self, is_wanted: impl Fn(&Known) -> bool) -> Vec<usize> {
-        let is_there = |known: &Known| !known.told.is_retired();
+        let is_there = |known: &Known| !known.is_retired;
         let found = self.meters.iter().enumerate().filter(|(_, known)| is_there(known) && is_wanted(known));
         found.map(|(place, _)| place).take(CANDIDATES).collect()
     }

@@ -172,7 +172,7 @@ impl Collector {
         if let Some(known) = self.meters.get_mut(no.0 as usize) {
             let state = if known.answered_ms.is_some() { MeterState::Active } else { MeterState::New };
             known.speak_with(credential);
-            known.told = state;
+            (known.is_told, known.is_retired) = (false, false);
             self.schedule.reinstate(no, state, read, (self.clock)());
         }
         self.place(no, None);
@@ -216,6 +216,7 @@ impl Collector {
             received: known.received,
             pushed: known.pushed.0,
             state: self.schedule.state(no)?,
+            is_told: known.is_told,
             answered_ms: known.answered_ms,
             moved: known.moved,
             turn: known.turn,

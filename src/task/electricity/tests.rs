@@ -14,6 +14,8 @@ use dlms::{Data, Obis};
 use super::direct::{Direct, DirectError, Place};
 use super::{KernelRandom, SessionError};
 
+mod told;
+
 const CLOCK: Attribute = Attribute::new(8, Obis::new(0, 0, 1, 0, 0, 255), 2);
 const IMPORT: Attribute = Attribute::new(3, Obis::new(1, 0, 1, 8, 0, 255), 2);
 const LOAD_PROFILE: Attribute = Attribute::new(7, Obis::new(1, 0, 99, 1, 0, 255), 2);

@@ -14,7 +14,7 @@ impl Collector {
     /// Makes known who is behind a meter; `answered_ms`: when it answered before the start.
     pub(super) fn place(&self, no: MeterNo, answered_ms: Option<i64>) {
         let Some(known) = self.meters.get(no.0 as usize) else { return };
-        let there = known.channels.iter().filter(|_| !known.told.is_retired());
+        let there = known.channels.iter().filter(|_| !known.is_retired);
         let there = there.map(|(channel, meter)| (*channel, meter, self.interval(known, *channel)));
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).place(known.id(), there, answered_ms);
     }

@@ -62,7 +62,7 @@ impl Dark {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).unreachable.contains(&node)
     }
 
-    fn set_out(&self, network: &Arc<str>, nodes: BTreeSet<Eui64>) {
+    pub(in crate::task) fn set_out(&self, network: &Arc<str>, nodes: BTreeSet<Eui64>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).out.insert(Arc::clone(network), nodes);
     }
 }
