@@ -82,6 +82,7 @@ pub(super) fn node(network: u32, line: &NodeLine) -> Option<MeshNode> {
         parent_short_addr: line.parents.iter().filter_map(|parent| short(&parent.next_hop)).collect(),
         outage: line.outage.clone(),
         meter_unreachable: line.is_unreachable.then_some(true),
+        blacklisted: line.is_blacklisted.then_some(true),
     })
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_out_and_whose_meter_is_unreachable_is_published() {
+    fn who_is_out_or_blacklisted_and_whose_meter_is_unreachable_is_published() {
         let line = |outage: Option<&str>, is_unreachable: bool| -> NodeLine {
             let line = json!({
                 "eui64": "02005eff0000002f", "short_addr": "0007", "meter": "flat 3", "presence": "alive",
@@ -117,6 +118,8 @@ mod tests {
         assert_eq!(of(line(None, false)), (None, None));
         assert_eq!(of(line(Some("transformer"), false)), (Some("transformer".to_owned()), None));
         assert_eq!(of(line(None, true)), (None, Some(true)));
+        let banned = |is_blacklisted| node(0, &NodeLine { is_blacklisted, ..line(None, false) }).unwrap().blacklisted;
+        assert_eq!((banned(true), banned(false)), (Some(true), None));
         let outages = vec![OutageLine { scope: "transformer".into(), since_ms: 61_999, out: 8, back: 1 }];
         let published = network(&MeshStatus { outages, ..MeshStatus::default() }).outages;
         assert_eq!(published, [MeshOutage { scope: "transformer".into(), since_s: 61, out: 8, back: 1 }]);

@@ -6,16 +6,18 @@ use serde_json::json;
 
 use super::broker::{Broker, own_id};
 use super::resend::unanswered;
-use crate::cli::text::{Table, age, ago, counted, printable};
+use crate::cli::text::{Table, age, ago, counted, printable, utc};
 use crate::cli::{Exit, OrExit, Out, Outcome};
 use crate::simulate::head_end::play::hear_topology;
 use crate::simulate::head_end::topology::View;
 use crate::uplink::Topics;
+use crate::wire::v1::mesh_node::Presence;
 use crate::wire::v1::{MeshNetwork, MeshNode, MeshOutage};
 
 /// Show a unit's mesh networks and nodes as it published them
 ///
 /// Puts the retained messages together as `proto/dcu/v1/topology.proto` says. Ends with 5 when there is nothing whole.
+/// Times count from when the unit said it, which comes first.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:
@@ -61,14 +63,15 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
 }
 
 fn print(view: &View) -> String {
-    let mut text = String::new();
+    let mut text = format!("as of {}\n", utc(view.utc_ms));
     for (number, network) in (0..).zip(&view.networks) {
         let MeshNetwork { name, pan_id, key_generation, .. } = network;
         let why = if network.error.is_empty() { String::new() } else { format!(": {}", printable(&network.error)) };
         let nodes: Vec<_> = nodes(view, number).collect();
-        let count = counted(nodes.len() as u64, "node");
+        let counts = Counts::of(&nodes);
         let state = lower(network.state().as_str_name(), "STATE_");
-        text += &format!("{}: {state}{why}; pan {pan_id:04x}, key {key_generation}, {count}\n", printable(name));
+        text +=
+            &format!("{}: {state}{why}; pan {pan_id:04x}, key {key_generation}\n{}\n", printable(name), counts.words());
         for MeshOutage { scope, since_s, out, back } in &network.outages {
             let back = if *back > 0 { format!(", {back} back") } else { String::new() };
             let (out, since) = (counted(u64::from(*out), "node"), ago(view.utc_ms, since_s.saturating_mul(1000)));
@@ -100,18 +103,60 @@ fn print(view: &View) -> String {
 /// What `dcu node list` says of who does not answer.
 fn remark(node: &MeshNode) -> String {
     let out = node.outage.as_ref().map(|scope| format!("out: {scope}"));
-    printable(&out.or(node.meter_unreachable().then(|| "meter unreachable".to_owned())).unwrap_or_default())
+    let out = out.or(node.meter_unreachable().then(|| "meter unreachable".to_owned()));
+    let banned = node.blacklisted().then(|| "blacklisted".to_owned());
+    printable(&out.into_iter().chain(banned).collect::<Vec<_>>().join("; "))
+}
+
+/// Nodes of one network.
+struct Counts {
+    nodes: usize,
+    joined: usize,
+    /// Of those that joined, who is part of an outage; and of the others, whose meter is unreachable.
+    out: usize,
+    unreachable: usize,
+    blacklisted: usize,
+}
+
+impl Counts {
+    fn of(nodes: &[&MeshNode]) -> Self {
+        let is_joined = |node: &MeshNode| matches!(node.presence(), Presence::Alive | Presence::Routed);
+        let count = |of: &dyn Fn(&MeshNode) -> bool| nodes.iter().filter(|node| of(node)).count();
+        Self {
+            nodes: nodes.len(),
+            joined: count(&is_joined),
+            out: count(&|node| is_joined(node) && node.outage.is_some()),
+            unreachable: count(&|node| is_joined(node) && node.outage.is_none() && node.meter_unreachable()),
+            blacklisted: count(&MeshNode::blacklisted),
+        }
+    }
+
+    /// `5 of 7 nodes joined, 2 of them not answering: 1 in outages, 1 with an unreachable meter; 1 blacklisted`
+    fn words(&self) -> String {
+        let Self { joined, out, unreachable, blacklisted, .. } = self;
+        let silent = match out + unreachable {
+            0 => String::new(),
+            silent => {
+                format!(", {silent} of them not answering: {out} in outages, {unreachable} with an unreachable meter")
+            }
+        };
+        let banned = if *blacklisted > 0 { format!("; {blacklisted} blacklisted") } else { String::new() };
+        format!("{joined} of {} joined{silent}{banned}", counted(self.nodes as u64, "node"))
+    }
 }
 
 fn json(view: &View) -> serde_json::Value {
     let networks = (0..).zip(&view.networks).map(|(number, network)| {
+        let of: Vec<_> = nodes(view, number).collect();
+        let Counts { joined, out, unreachable, blacklisted, .. } = Counts::of(&of);
         json!({
             "name": network.name, "state": lower(network.state().as_str_name(), "STATE_"), "error": network.error,
             "band": network.band, "pan_id": format!("{:04x}", network.pan_id),
             "eui64": format!("{:016x}", network.eui64), "key_generation": network.key_generation,
             "rekey": network.rekey, "rekey_missing": network.rekey_missing, "foreign_pans": network.foreign_pans,
             "conflict_ms": network.conflict_ms,
-            "outages": network.outages.iter().map(outage).collect::<Vec<_>>(), "nodes": nodes(view, number).map(node).collect::<Vec<_>>(),
+            "joined": joined, "out": out, "unreachable": unreachable, "blacklisted": blacklisted,
+            "outages": network.outages.iter().map(outage).collect::<Vec<_>>(), "nodes": of.into_iter().map(node).collect::<Vec<_>>(),
         })
     });
     json!({ "utc_ms": view.utc_ms, "networks": networks.collect::<Vec<_>>() })
@@ -139,6 +184,7 @@ fn node(node: &MeshNode) -> serde_json::Value {
         "modulation_type": node.modulation_type, "modulation_scheme": node.modulation_scheme,
         "phase_differential": node.phase_differential, "parents": parents,
         "outage": node.outage, "is_unreachable": node.meter_unreachable(),
+        "is_blacklisted": node.blacklisted(),
     })
 }
 
@@ -155,6 +201,46 @@ fn lower(name: &str, prefix: &str) -> String {
 mod tests {
     use super::*;
     use crate::wire::v1::MeshNodeName;
+
+    #[test]
+    fn what_is_shown_says_of_when_it_is_and_counts_who_does_not_answer_and_who_is_blacklisted() {
+        let node = |eui64, presence: Presence| MeshNode {
+            name: Some(MeshNodeName { network: 0, eui64 }),
+            presence: presence.into(),
+            ..MeshNode::default()
+        };
+        let (out, dead) = (Some("transformer".to_owned()), Some(true));
+        let mut nodes = vec![
+            node(1, Presence::Alive),
+            MeshNode { outage: out.clone(), meter_unreachable: dead, ..node(2, Presence::Routed) },
+            MeshNode { meter_unreachable: dead, blacklisted: Some(true), ..node(3, Presence::Alive) },
+            // Who is not in the network is that.
+            MeshNode { outage: out, ..node(4, Presence::Lost) },
+            MeshNode { blacklisted: Some(true), ..node(5, Presence::Alive) },
+        ];
+        let networks = vec![MeshNetwork { name: "feeder".into(), ..MeshNetwork::default() }];
+        let mut view = View { networks: networks.clone(), nodes: nodes.clone(), utc_ms: 1_760_000_000_000 };
+        let text = print(&view);
+        assert!(text.starts_with("as of 2025-10-09 08:53:20 UTC\nfeeder: "), "{text}");
+        let counts =
+            "4 of 5 nodes joined, 2 of them not answering: 1 in outages, 1 with an unreachable meter; 2 blacklisted\n";
+        assert!(text.contains(counts), "{text}");
+        let ends = |eui64: &str, words: &str| {
+            text.lines().any(|line| line.starts_with(eui64) && line.trim_end().ends_with(words))
+        };
+        assert!(ends("0000000000000003", "  meter unreachable; blacklisted"), "{text}");
+        assert!(ends("0000000000000005", "  blacklisted") && ends("0000000000000001", "  -"), "{text}");
+        let shown = json(&view);
+        let network = &shown["networks"][0];
+        let count = |name: &str| network[name].as_u64().unwrap();
+        assert_eq!(["joined", "out", "unreachable", "blacklisted"].map(count), [4, 1, 1, 2]);
+        let banned = |place: usize| network["nodes"][place]["is_blacklisted"].as_bool();
+        assert_eq!([0, 2, 4].map(banned), [Some(false), Some(true), Some(true)]);
+
+        nodes.truncate(1);
+        view = View { networks, nodes, ..view };
+        assert!(print(&view).contains("\n1 of 1 node joined\n"), "{}", print(&view));
+    }
 
     #[test]
     fn who_is_out_and_whose_meter_is_unreachable_is_shown() {

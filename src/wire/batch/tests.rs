@@ -191,7 +191,11 @@ fn golden_files_are_read_and_written_as_ever() {
     check_golden(&format!("{directory}/checkpoint.bin"), &super::super::signed::sign(&checkpoint, &[&key]));
     let made = checkpoint.made;
     check_golden(&format!("{directory}/topology-delta.bin"), &topology_delta(made.clone()).encode_to_vec());
-    check_golden(&format!("{directory}/topology-delta-outage.bin"), &with_outage(topology_delta(made)).encode_to_vec());
+    let outage = with_outage(topology_delta(made));
+    check_golden(&format!("{directory}/topology-delta-outage.bin"), &outage.encode_to_vec());
+    let mut banned = outage;
+    banned.nodes.iter_mut().for_each(|node| node.blacklisted = Some(true));
+    check_golden(&format!("{directory}/topology-delta-blacklisted.bin"), &banned.encode_to_vec());
 }
 
 /// The same with what newer units say.
@@ -247,6 +251,7 @@ fn topology_delta(at: Option<v1::Received>) -> v1::TopologyDelta {
         parent_short_addr: vec![4, 3],
         outage: None,
         meter_unreachable: None,
+        blacklisted: None,
     };
     v1::TopologyDelta {
         dcu: "dcu-0001".into(),
