@@ -49,7 +49,8 @@ enum Verb {
     /// Have the modem find a new route to a node
     ///
     /// A search goes through the whole network: it costs airtime everywhere. What the modem finds over a blacklisted
-    /// neighbour all the same is put onto another way, where one is known.
+    /// neighbour all the same is put onto another way, where one is known. Where nobody answers for the node, as it is off
+    /// or nobody reaches it, that is said, and the command has failed (exit code 1).
     Refresh {
         /// EUI-64, short address, or the name of its meter
         node: String,

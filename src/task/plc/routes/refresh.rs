@@ -10,7 +10,7 @@ use super::super::answers::{Asked, refusal};
 use super::super::{Plc, Reply};
 use super::both;
 use crate::clock::Now;
-use crate::control::MeshSaid;
+use crate::control::{MeshSaid, Refusal, RefusalKind};
 
 impl Plc {
     pub(in crate::task::plc) fn refresh(&mut self, node: &str, reply: Reply, now: Now) {
@@ -44,7 +44,7 @@ impl Plc {
             self.search_ended(node, end == End::Found, now);
         }
         if let Err(refused) = found {
-            return drop(reply.send(Err(refusal(refused))));
+            return drop(reply.send(Err(self.no_way(node, refused))));
         }
         let read = |modem: &mut plc::g3::modem::Modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now.mono);
         let asked = self.coordinator.with_modem(now.mono, read);
@@ -52,6 +52,18 @@ impl Plc {
             self.routing.routes.asked_seen(node, both(now));
         }
         self.wait_for(asked, Asked::Found(node, Some(reply)));
+    }
+
+    /// Nobody was found, or the modem did not look.
+    fn no_way(&self, node: u16, refused: Refused) -> Refusal {
+        let Refused::Adp(status) = refused else { return refusal(refused) };
+        if !is_in_vain(status) {
+            return refusal(refused);
+        }
+        let member = self.coordinator.server().member_at(node);
+        let named = member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string());
+        let why = "it is off, or nobody in the network reaches it";
+        Refusal::new(RefusalKind::Failed, format!("no way to {named} was found: {why} (the modem says: {status})"))
     }
 
     /// The table with what was found; where it cannot be read, what is known of it is noted.

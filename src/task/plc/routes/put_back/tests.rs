@@ -499,8 +499,17 @@ fn each_search_that_was_asked_for_has_one_end_in_the_history() {
     for status in [AdpStatus::ROUTE_ERROR, AdpStatus::ROUTE_ERROR, AdpStatus::BUSY] {
         let now = both(bench.time());
         bench.plc.routing.routes.asked(node, now);
-        let (reply, _said) = tokio::sync::oneshot::channel();
+        let (reply, mut said) = tokio::sync::oneshot::channel();
         bench.plc.refreshed(node, Err(Refused::Adp(status)), Some(reply));
+        let refusal = said.try_recv().unwrap().unwrap_err();
+        let eui64 = bench.plc.coordinator.server().member_at(node).unwrap().eui64;
+        let expected = match status {
+            AdpStatus::BUSY => "the modem says: busy".to_owned(),
+            _ => format!(
+                "no way to {eui64} was found: it is off, or nobody in the network reaches it (the modem says: route error)"
+            ),
+        };
+        assert_eq!((refusal.kind, &refusal.message), (RefusalKind::Failed, &expected));
     }
     let busy = What::Refused(Some(Refused::Adp(AdpStatus::BUSY)));
     let expected = [searched, (What::NotFound, Why::Asked), searched, (What::NotFound, Why::Asked), searched];
