@@ -37,7 +37,7 @@ pub use status::{
     Alarm, MeterCounts, Process, ReceiverState, ReceiverStatus, Severity, Status, TimeStatus, UplinkStatus,
 };
 pub use tasks::{Collection, Pushes, Share, TaskCard, TaskDay, TaskLine, TaskMeter, TaskObject};
-pub use topology::{COST_MARGIN, LQI_MARGIN, LinkQuality, ParentFrom, Topology, TopologyNode};
+pub use topology::{COST_MARGIN, LQI_MARGIN, LinkQuality, ParentFrom, Silence, Topology, TopologyNode};
 pub use verdict::Verdict;
 
 /// Raised when an old client would misread an answer. New keys alone do not raise it.

@@ -79,6 +79,15 @@ pub enum ParentFrom {
     Earlier,
 }
 
+/// How a node does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// With others, in an outage.
+    Out,
+    /// Its meter is unreachable.
+    Unreachable,
+}
+
 /// How good a link is: by its LQI or, where that is not known, by its cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkQuality {
@@ -177,10 +186,16 @@ impl TopologyNode {
         if since == before.quality().cmp(&self.quality()) { since } else { Ordering::Equal }
     }
 
-    /// It belongs to the network and does not answer: why.
+    /// It belongs to the network and does not answer.
+    pub fn silence(&self) -> Option<Silence> {
+        let alone = self.is_unreachable.then_some(Silence::Unreachable);
+        self.outage.as_ref().map(|_| Silence::Out).or(alone).filter(|_| self.is_joined())
+    }
+
+    /// The same in words, with what those who are out have in common.
     pub fn out(&self) -> Option<String> {
-        let why = self.outage.as_ref().map(|scope| format!("out: {scope}"));
-        why.or_else(|| self.is_unreachable.then(|| "unreachable".to_owned())).filter(|_| self.is_joined())
+        let scope = self.outage.as_ref().map_or_else(String::new, |scope| format!(": {scope}"));
+        self.silence().map(|silence| format!("{}{scope}", silence.name()))
     }
 
     /// Of its way not every hop is known, or not as it is now.
@@ -204,6 +219,15 @@ fn hops(node: &NodeLine) -> Option<u8> {
     let traced = u8::try_from(node.path.len()).ok().filter(|hops| *hops > 0);
     let is_neighbour = node.next_hop.is_some() && node.next_hop == node.short_addr;
     node.hops.filter(|hops| *hops > 0).or(traced).or(is_neighbour.then_some(1))
+}
+
+impl Silence {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// How a class was left by what it is at best and at worst.

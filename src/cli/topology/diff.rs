@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::forest::Forest;
 use super::tree::{link, short};
 use crate::cli::text::{Table, counted, printable, utc};
-use crate::control::{COST_MARGIN, LQI_MARGIN, Topology, TopologyNode};
+use crate::control::{COST_MARGIN, LQI_MARGIN, Silence, Topology, TopologyNode};
 
 /// What became of one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,8 +15,9 @@ pub(super) enum Change {
     Joined,
     /// Not in the network any more.
     Lost,
-    /// It does not answer any more, or answers again.
+    /// It does not answer any more, with others or alone, or answers again.
     Out,
+    Unreachable,
     Back,
     /// Nothing is known of its way any more.
     Astray,
@@ -71,7 +72,7 @@ impl<'a> Diff<'a> {
                 Change::Astray | Change::Moved => {
                     parent.map_or_else(|| "-".to_owned(), |parent| format!("behind {parent}"))
                 }
-                Change::Out | Change::Back => {
+                Change::Out | Change::Unreachable | Change::Back => {
                     let said = |node: &TopologyNode| node.out().unwrap_or_else(|| node.presence.name().to_owned());
                     node.map_or_else(|| "-".to_owned(), |node| printable(&said(node)))
                 }
@@ -107,14 +108,24 @@ impl<'a> Diff<'a> {
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 8] =
-        [Self::Joined, Self::Lost, Self::Out, Self::Back, Self::Astray, Self::Moved, Self::Worse, Self::Better];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Joined,
+        Self::Lost,
+        Self::Out,
+        Self::Unreachable,
+        Self::Back,
+        Self::Astray,
+        Self::Moved,
+        Self::Worse,
+        Self::Better,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Joined => "joined",
             Self::Lost => "lost",
             Self::Out => "out",
+            Self::Unreachable => "unreachable",
             Self::Back => "back",
             Self::Astray => "way unknown",
             Self::Moved => "moved",
@@ -143,10 +154,11 @@ fn change(before: Option<&TopologyNode>, now: Option<&TopologyNode>, is_astray: 
         (true, true) => {}
     }
     let (before, now) = (before?, now?);
-    match (before.out().is_some(), now.out().is_some()) {
-        (false, true) => return Some(Change::Out),
-        (true, false) => return Some(Change::Back),
-        _ => {}
+    match (before.silence(), now.silence()) {
+        (before, now) if before == now => {}
+        (_, Some(Silence::Out)) => return Some(Change::Out),
+        (_, Some(Silence::Unreachable)) => return Some(Change::Unreachable),
+        (_, None) => return Some(Change::Back),
     }
     if is_astray {
         return Some(Change::Astray);

@@ -158,7 +158,7 @@ fn a_way_that_is_known_no_more_is_a_change() {
     assert!(Diff::new(&unknown, &known).changes.is_empty());
     // Who does not answer is that, above all.
     let out = with(NodeLine { is_unreachable: true, ..node(2, NodePresence::Alive) });
-    assert_eq!(Diff::new(&known, &out).changes.values().copied().collect::<Vec<_>>(), [Change::Out]);
+    assert_eq!(Diff::new(&known, &out).changes.values().copied().collect::<Vec<_>>(), [Change::Unreachable]);
 }
 
 #[test]
@@ -242,10 +242,24 @@ fn who_does_not_answer_is_shown_everywhere_and_counted() {
         (&json["nodes"][0]["outage"], &json["nodes"][1]["is_unreachable"]),
         (&"branch behind 0001".into(), &true.into())
     );
-    let changes: Vec<_> = Diff::new(&before, &after).changes.values().copied().collect();
-    assert_eq!(changes, [Change::Out, Change::Out]);
+    let diff = Diff::new(&before, &after);
+    assert_eq!(diff.changes.values().copied().collect::<Vec<_>>(), [Change::Out, Change::Unreachable]);
+    let text = diff.text(&after);
+    assert!(text.contains("  out          alive   out: branch behind 0001\n"), "{text}");
+    assert!(text.contains("  unreachable  alive   unreachable\n"), "{text}");
+    let marked = svg::draw(&forest, Some(&diff));
+    assert_eq!(marked.matches("<rect class=\"change unreachable\"").count(), 2, "it and the legend");
+    assert!(marked.contains(".change.out,.change.unreachable{fill:"));
     let back: Vec<_> = Diff::new(&after, &before).changes.values().copied().collect();
     assert_eq!(back, [Change::Back, Change::Back]);
+    // The others are back, and its meter is not; who else is in the outage is no change.
+    let with =
+        |outage: Option<&str>| NodeLine { outage: outage.map(Into::into), is_unreachable: true, ..routed(1, 1, 1) };
+    let [of_all, of_branch, alone] =
+        [Some("transformer"), Some("branch behind 0001"), None].map(|of| topology(&[with(of)]));
+    let changes = |older, newer| Diff::new(older, newer).changes.values().copied().collect::<Vec<_>>();
+    assert_eq!(changes(&of_all, &of_branch), []);
+    assert_eq!((changes(&of_all, &alone), changes(&alone, &of_all)), (vec![Change::Unreachable], vec![Change::Out]));
 }
 
 /// How a link has changed that had these LQIs back and there, and cost, and has those.
