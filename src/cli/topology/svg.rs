@@ -181,7 +181,8 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
         },
     };
     let is_rf = node.medium.as_deref() == Some("rf");
-    let is_out = node.out().is_some();
+    let silence = node.silence();
+    let is_out = silence.is_some();
     let quality = if is_out { "out" } else { node.quality().name() };
     let at = trunk(x, depth + 1);
     if let Some(change) = diff.and_then(|diff| diff.changes.get(node.eui64.as_str())) {
@@ -209,12 +210,11 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
         Some(hops) => Some(format!("{hops} hops")),
         None => lqi.or_else(|| node.link_cost.map(|cost| format!("c{cost}"))),
     };
-    let silent = is_out.then(|| if node.outage.is_some() { "out" } else { "unreachable" }.to_owned());
-    let right = [silent, link, node.phase_deg.map(|degrees| format!("{degrees}°"))];
-    let right = right.into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let room = (x + COLUMN - 12 - (at + 7)) / GLYPH;
+    let remark = [silence.map(|it| it.name().to_owned()), link, node.phase_deg.map(|degrees| format!("{degrees}°"))];
+    let room = ((x + COLUMN - 12 - (at + 7)) / GLYPH).saturating_sub(short(node).len() + 1);
     let name = if node.meter.is_empty() { &node.eui64 } else { &node.meter };
-    let name = cut(&printable(name), room.saturating_sub(short(node).len() + right.chars().count() + 2));
+    let name = cut(&printable(name), room);
+    let right = fitting(remark.into_iter().flatten().collect(), room.saturating_sub(name.chars().count() + 1));
     let name_is = if is_out { "dim silent" } else { "dim" };
     let banned = if node.is_blacklisted { banned(at, y) } else { String::new() };
     let _ = writeln!(
@@ -272,7 +272,7 @@ fn told(node: &TopologyNode, diff: Option<&Diff<'_>>) -> String {
     [Some(format!("{} {}", node.eui64, node.meter).trim().to_owned()), Some(node.presence.name().to_owned())]
         .into_iter()
         .chain([node.out(), node.is_blacklisted.then(|| "blacklisted".to_owned())])
-        .chain([node.medium.clone(), link(node), far(node)])
+        .chain([node.medium.clone(), link(node), node.phase_deg.map(|degrees| format!("{degrees}°")), far(node)])
         .chain([node.heard_ms.map(|heard_ms| format!("heard {}", utc(heard_ms))), change])
         .flatten()
         .collect::<Vec<_>>()
@@ -282,6 +282,15 @@ fn told(node: &TopologyNode, diff: Option<&Diff<'_>>) -> String {
 /// Where what hangs on a level comes down.
 fn trunk(x: usize, level: usize) -> usize {
     x + 4 + (level.min(INDENTED) - 1) * INDENT
+}
+
+/// As many words as there is room for beside a name, which comes first; of one too long for that as much as says what it is.
+fn fitting(mut words: Vec<String>, room: usize) -> String {
+    while words.len() > 1 && words.join(" ").chars().count() > room {
+        words.pop();
+    }
+    let said = cut(&words.join(" "), room);
+    if said.ends_with('…') && said.chars().count() < LEAST { String::new() } else { said }
 }
 
 /// At most `room` characters, the last one an ellipsis where some are missing.
@@ -312,3 +321,5 @@ const INDENT: usize = 12;
 const INDENTED: usize = 12;
 /// A character is not wider.
 const GLYPH: usize = 6;
+/// Characters of a word that is cut.
+const LEAST: usize = 6;

@@ -383,6 +383,48 @@ fn hops_that_a_modem_does_not_count_are_those_of_the_path() {
 }
 
 #[test]
+fn a_name_comes_before_what_is_remarked_beside_it() {
+    let path: Vec<(u16, u8, u8)> = (1..=12).map(|number| (number, 10, 2)).collect();
+    let row = |depth: usize, name: &str, outage: Option<&str>, is_unreachable| {
+        let meter = name.to_owned();
+        let last = NodeLine {
+            meter,
+            outage: outage.map(Into::into),
+            is_unreachable,
+            ..traced(depth as u16, 5, &path[..depth])
+        };
+        let above = (1..depth).map(|number| traced(number as u16, 5, &path[..number]));
+        let picture = svg::draw(&Forest::new(&topology(&above.chain([last]).collect::<Vec<_>>())), None);
+        let row = picture.lines().rfind(|line| line.starts_with("<g><title>")).unwrap().to_owned();
+        let (title, drawn) = row.split_once("</title>").unwrap();
+        assert!(title.contains(&format!("cost 10 good, {}°", 120 * depth % 360)), "{title}");
+        let between = |text: &str, end: &str| text.split(end).next().unwrap().rsplit('>').next().unwrap().to_owned();
+        (between(drawn, "</tspan>"), between(drawn, "</text></g>"))
+    };
+    let name = "AMM-1234567890AB";
+    for (depth, outage, is_unreachable, remark) in [
+        (2, None, true, "unreachable c10 240°"),
+        (5, None, true, "unreachable c10"),
+        (7, None, true, "unreachable"),
+        (8, None, true, "unreacha…"),
+        (8, Some("phase at 0 degrees"), false, "out c10"),
+        (8, None, false, "c10 240°"),
+        (12, None, true, ""),
+        (12, Some("phase at 0 degrees"), false, "out"),
+        (12, None, false, "c10"),
+    ] {
+        assert_eq!(row(depth, name, outage, is_unreachable), (name.to_owned(), remark.to_owned()), "{depth}");
+    }
+    // What is longer than all the room there is.
+    let long = "a name of more letters than any line has room for, 64 of them";
+    let (cut, remark) = row(3, long, None, true);
+    assert!(
+        long.starts_with(cut.trim_end_matches('…')) && cut.chars().count() > 35 && remark.is_empty(),
+        "{cut} {remark}"
+    );
+}
+
+#[test]
 fn the_picture_has_its_colours_for_who_knows_no_variables() {
     let picture = svg::draw(&Forest::new(&street()), None);
     assert!(!picture.contains("var("));
