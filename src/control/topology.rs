@@ -48,6 +48,7 @@ pub struct TopologyNode {
     pub parent: Option<String>,
     /// None where there is no parent.
     pub parent_from: Option<ParentFrom>,
+    /// From the routing table; where that does not say it, from the path that its parent is from.
     pub hops: Option<u8>,
     /// `plc` or `rf`, of the link to its parent.
     pub medium: Option<String>,
@@ -136,7 +137,7 @@ impl Topology {
                     outage: node.outage.clone(),
                     is_unreachable: node.is_unreachable,
                     is_blacklisted: node.is_blacklisted,
-                    hops: hops(node),
+                    hops: hops(node).or(step.map(|step| step.place)),
                     weak_links: node.weak_links,
                     losses: node.losses,
                     heard_ms: node.heard_ms,
@@ -289,6 +290,8 @@ struct Step<'a> {
     before: Option<&'a str>,
     hop: &'a HopLine,
     phase_deg: u16,
+    /// Hops from the coordinator.
+    place: u8,
 }
 
 /// By short address; of several paths over one node the newest counts.
@@ -297,11 +300,11 @@ fn steps(nodes: &[NodeLine]) -> BTreeMap<String, Step<'_>> {
     for node in nodes {
         let Some(traced_ms) = node.traced_ms else { continue };
         let (mut before, mut phase) = (None, 0);
-        for hop in &node.path {
+        for (place, hop) in (1..=u8::MAX).zip(&node.path) {
             phase = (phase + u16::from(hop.phase_differential)) % 6;
             let is_newer = steps.get(&hop.short_addr).is_none_or(|known| known.traced_ms < traced_ms);
             if is_newer {
-                steps.insert(hop.short_addr.clone(), Step { traced_ms, before, hop, phase_deg: 60 * phase });
+                steps.insert(hop.short_addr.clone(), Step { traced_ms, before, hop, phase_deg: 60 * phase, place });
             }
             before = Some(&hop.short_addr);
         }

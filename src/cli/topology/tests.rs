@@ -425,6 +425,22 @@ fn a_name_comes_before_what_is_remarked_beside_it() {
 }
 
 #[test]
+fn who_stands_on_the_path_of_another_one_has_the_hops_of_that() {
+    let street = topology(&[
+        traced(4, 5, &[(1, 10, 0), (2, 10, 0), (3, 10, 0), (4, 10, 0)]),
+        traced(3, 6, &[(2, 10, 0), (3, 10, 0)]),
+        node(1, NodePresence::Alive),
+        node(2, NodePresence::Alive),
+        // Which the routing table counts otherwise.
+        NodeLine { hops: Some(5), ..traced(5, 7, &[(2, 10, 0), (5, 10, 0)]) },
+    ]);
+    let hops: Vec<_> = street.nodes.iter().map(|node| (node.parent_from, node.hops)).collect();
+    let by_path = |hops| (Some(ParentFrom::Path), Some(hops));
+    // The newest path over 2 has it first.
+    assert_eq!(hops, [by_path(4), by_path(2), by_path(1), by_path(1), by_path(5)]);
+}
+
+#[test]
 fn the_picture_has_its_colours_for_who_knows_no_variables() {
     let picture = svg::draw(&Forest::new(&street()), None);
     assert!(!picture.contains("var("));
