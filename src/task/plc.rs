@@ -12,6 +12,8 @@ mod outages;
 mod pan;
 mod polling;
 mod routes;
+#[cfg(test)]
+mod tests;
 mod told;
 mod tunnel;
 

@@ -335,4 +335,4 @@ const MARK: &[u8] = b"plc-outages/";
 const WRITE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

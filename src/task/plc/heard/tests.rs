@@ -1,7 +1,7 @@
 //! When nodes were heard, through ends of the service.
 
 use super::super::outages::Dark;
-use super::super::outages::tests::{eui64, life, network_of, now};
+use super::super::tests::{eui64, life, network_of, now};
 use super::*;
 use crate::control::NodePresence;
 

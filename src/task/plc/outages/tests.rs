@@ -1,70 +1,10 @@
 //! What the task takes up of outages that were open when the last life ended.
 
-use plc::Key;
-use plc::g3::bootstrap::Ring;
 use plc::outage::{Kept, Scope};
 use tempfile::TempDir;
 
+use super::super::tests::{UTC_MS, eui64, life, network_of, now};
 use super::*;
-use crate::config::plc::{PanConflict, Unlisted};
-use crate::config::{self, ReceiverSource};
-use crate::reading::TimeQuality;
-use crate::registry::Network;
-use crate::store::{Options, Store};
-
-const UTC_MS: i64 = 1_760_000_000_000;
-
-#[expect(clippy::disallowed_methods, reason = "any instant to count from")]
-pub(in crate::task::plc) fn now() -> Now {
-    Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: UTC_MS, quality: TimeQuality::Synchronised }
-}
-
-pub(in crate::task::plc) fn eui64(node: u16) -> Eui64 {
-    Eui64([2, 0, 0, 0, 0, 0, (node >> 8) as u8, node as u8])
-}
-
-/// The state directory of a unit whose network has these nodes.
-pub(in crate::task::plc) fn network_of(nodes: impl IntoIterator<Item = u16>) -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let mut network = Network::open(&dir.path().join("plc-feeder"), Ring::new(Key([1; 16]))).unwrap();
-    let member = |short_addr| Member {
-        eui64: eui64(short_addr),
-        short_addr,
-        is_joined: true,
-        is_assigned: false,
-        key_generation: 1,
-        active_generation: 1,
-    };
-    network.keep_members(&nodes.into_iter().map(member).collect::<Vec<_>>()).unwrap();
-    dir
-}
-
-/// Another life of the unit; what it has to tell before it does anything.
-pub(in crate::task::plc) fn life(dir: &TempDir, dark: &Dark) -> Plc {
-    let clock: crate::clock::ReadClock = {
-        let now = now();
-        Arc::new(move || now)
-    };
-    let codec = crate::wire::CODEC;
-    let options = Options::new(dir.path().join("store"), "dcu-1");
-    let (store, _) = Store::open(options, codec, Arc::clone(&clock), Box::new(|| 7), Box::new(|_| {})).unwrap();
-    let said = config::Plc {
-        name: "feeder".into(),
-        source: ReceiverSource::Tcp("localhost:1".into()),
-        band: plc::g3::adp::Band::CenelecA,
-        pan_id: 0x781d,
-        key_index: 0,
-        eui64: Some(Eui64([2, 0, 0, 0, 0, 0, 0xff, 1])),
-        prefix: None,
-        unlisted: Unlisted::Hold,
-        pan_conflict: PanConflict::Tell,
-        max_hops: 8,
-        rekey_patience: Duration::from_secs(3_600),
-    };
-    let mut plc = Plc::open(&said, None, dir.path(), store, (clock, 1), dark.clone()).unwrap();
-    plc.drain();
-    plc
-}
 
 /// The life ends, and what it told is in the store.
 fn end(mut plc: Plc) {

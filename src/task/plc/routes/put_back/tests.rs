@@ -13,13 +13,9 @@ use tempfile::TempDir;
 
 use super::super::both;
 use super::*;
-use crate::config::plc::{PanConflict, Unlisted};
-use crate::config::{self, ReceiverSource};
 use crate::control::{MeshAsk, MeshSaid, NodeSecret, RefusalKind};
-use crate::reading::TimeQuality;
-use crate::store::{Options, Store};
-use crate::task::plc::Dark;
 use crate::task::plc::answers::Question;
+use crate::task::plc::{Dark, tests};
 
 struct Bench {
     plc: Plc,
@@ -45,33 +41,15 @@ impl Bench {
     }
 
     /// The same, and these nodes are there.
-    #[expect(clippy::disallowed_methods, reason = "where the test's own clock begins")]
     fn with(devices: Vec<Device>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let quality = TimeQuality::Synchronised;
-        let now = Now { mono: Instant::now(), boot_id: [7; 16], boot_ms: 0, utc_ms: 1_760_000_000_000, quality };
+        let now = tests::now();
         let (now, begin) = (Arc::new(Mutex::new(now)), now.mono);
         let clock: crate::clock::ReadClock = {
             let now = Arc::clone(&now);
             Arc::new(move || *now.lock().unwrap())
         };
-        let options = Options::new(dir.path().join("store"), "dcu-1");
-        let codec = crate::wire::CODEC;
-        let (store, _) = Store::open(options, codec, Arc::clone(&clock), Box::new(|| 7), Box::new(|_| {})).unwrap();
-        let said = config::Plc {
-            name: "feeder".into(),
-            source: ReceiverSource::Tcp("localhost:1".into()),
-            band: plc::g3::adp::Band::CenelecA,
-            pan_id: 0x781d,
-            key_index: 0,
-            eui64: Some(Eui64([2, 0, 0, 0, 0, 0, 0, 1])),
-            prefix: None,
-            unlisted: Unlisted::Hold,
-            pan_conflict: PanConflict::Tell,
-            max_hops: 8,
-            rekey_patience: Duration::from_secs(3_600),
-        };
-        let plc = Plc::open(&said, None, dir.path(), store, (clock, 1), Dark::default()).unwrap();
+        let plc = tests::open(dir.path(), clock, Dark::default());
         let nature = Nature { generation: Generation::ModemLbs, ..Nature::default() };
         let mut bench = Self {
             plc,
