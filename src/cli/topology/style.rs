@@ -50,7 +50,8 @@ const COLOURS: &[Colour] = &[
     colour(".change.joined,.change.better,.change.back", "fill", "#dafbe1", "#12361f"),
     colour(".change.lost", "fill", "#ffebe9", "#4c1a1c"),
     colour(".change.astray", "fill", "#eaeef2", "#21262d"),
-    colour(".change.out,.change.unreachable", "fill", "#ffeff7", "#42062a"),
+    colour(".change.out", "fill", "#ffeff7", "#42062a"),
+    colour(".change.unreachable", "fill", "#fbefff", "#2e1461"),
     colour(".change.moved", "fill", "#ddf4ff", "#0c2d4a"),
     colour(".change.worse", "fill", "#fff8c5", "#3b2e04"),
 ];
