@@ -198,6 +198,10 @@ fn print(status: &MeshStatus, now: i64) -> String {
         let out = counted(*out as u64, "node");
         items.row(["outage".into(), format!("{}: {out} silent{back}, {}", printable(scope), ago(now, *since_ms))]);
     }
+    for unkept in &status.unkept {
+        let advice = "move it away and start the service again";
+        items.row(["not kept".into(), format!("{}: {advice}", printable(unkept))]);
+    }
     let routes = &status.routes;
     if routes.changes > 0 {
         let [held, banned] = [(routes.held, "held"), (routes.blacklisted, "blacklisted")]
@@ -263,6 +267,9 @@ mod tests {
         status.routes = RouteCounts { changes: 1, searches: 4, found: 3, traces: 7, ..RouteCounts::default() };
         assert!(has(&status, "3 of 4 searches found\n") && has(&status, "7 paths traced, 0 s of airtime"));
         assert!(!has(&status, "by neighbours"));
+        assert!(!has(&status, "not kept"));
+        status.unkept = vec!["open outages: read outages: Is a directory".into()];
+        assert!(has(&status, "outages: read outages: Is a directory: move it away and start the service again\n"));
         (status.routes.neighbour_searches, status.routes.neighbour_searches_answered) = (1, 0);
         assert!(has(&status, "1 search by neighbours, the node answered after 0 of them\n"));
         status.counted_since_ms = Some(5_000);

@@ -216,6 +216,9 @@ pub struct MeshStatus {
     pub polling: PollCounts,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<OutageLine>,
+    /// What of it does not outlive the service, as its file cannot be used, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unkept: Vec<String>,
 }
 
 /// Many nodes that do not answer any more, and have something in common.

@@ -91,6 +91,12 @@ impl Status {
         if self.networks.iter().any(|network| network.conflict_ms.is_some_and(|at| self.time.now_ms - at < DAY_MS)) {
             because(Verdict::Degraded, "another network has the PAN id of one of ours: see `dcu mesh status`".into());
         }
+        for network in self.networks.iter().filter(|network| !network.unkept.is_empty()) {
+            because(
+                Verdict::Degraded,
+                format!("not kept of network {}: {}", network.network, network.unkept.join("; ")),
+            );
+        }
         if self.receivers.is_empty() && self.electricity.is_none() && self.networks.is_empty() {
             because(Verdict::Degraded, "no receiver is configured".into());
         }

@@ -91,6 +91,8 @@ struct View {
     error: Option<String>,
     starts: u64,
     conflict_ms: Option<i64>,
+    /// Files that cannot be used, and why.
+    unkept: Vec<String>,
 }
 
 impl Plc {
@@ -155,7 +157,7 @@ impl Plc {
             moved: None,
             polling: Polling::new(patience),
             told: Told::default(),
-            routing: Routing::open(&directory, said.max_hops, now),
+            routing: Routing::new(said.max_hops, now),
             watch: Watch::new(dark),
             heard: heard::Heard::default(),
             view: View {
@@ -165,8 +167,10 @@ impl Plc {
                 error: None,
                 starts: 0,
                 conflict_ms: None,
+                unkept: Vec::new(),
             },
         };
+        plc.take_up_routes(&directory, now);
         plc.take_up_outages(&directory, now);
         plc.take_up_heard(&directory, now);
         Ok(plc)
@@ -357,7 +361,7 @@ impl Plc {
             }
             bootstrap::Event::Rekey { phase, missing } => {
                 info!(network = %self.name, ?phase, missing, "new key");
-                self.tell("plc.rekey", format!("{}, {missing} nodes missing", answers::phase(*phase)), now);
+                self.tell("plc.rekey", format!("{}, {missing} nodes missing", told::phase(*phase)), now);
             }
         }
     }

@@ -30,6 +30,11 @@ impl Waiting {
         self.marks.extend(marks);
     }
 
+    #[cfg(test)]
+    pub(super) fn records(&self) -> impl Iterator<Item = &(Lane, Body)> {
+        self.records.iter().flatten()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }

@@ -1,6 +1,6 @@
 //! What a network is asked through the control socket, and what it answers.
 
-use plc::g3::bootstrap::{Member, Phase};
+use plc::g3::bootstrap::Member;
 use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
 use plc::g3::pib::Typed;
 use plc::poll::Priority;
@@ -11,7 +11,7 @@ use tracing::{debug, info};
 
 use super::routes::{Placing, both};
 use super::tunnel::{Heard, Tunnel};
-use super::{Plc, chain, random_block};
+use super::{Plc, chain, random_block, told};
 use crate::clock::Now;
 use crate::control::{ImportPart, MeshAsk, MeshSaid, MeshState, MeshStatus, NodeSecret, Refusal, RefusalKind};
 use crate::registry::{Imported, NODE_LIMIT, NODE_METER_LIMIT};
@@ -167,7 +167,7 @@ impl Plc {
         }
     }
 
-    fn status(&self, now: Now) -> MeshStatus {
+    pub(super) fn status(&self, now: Now) -> MeshStatus {
         let (server, modem) = (self.coordinator.server(), self.coordinator.modem());
         let (messages, frames) = modem.rejects();
         let rejects = [messages, frames, self.coordinator.rejects(), server.rejects()];
@@ -195,7 +195,7 @@ impl Plc {
             pan_id: format!("{:04x}", modem.config().pan_id),
             eui64: modem.config().eui64.to_string(),
             key_generation: ring.generation,
-            rekey: phase(ring.phase).to_owned(),
+            rekey: told::phase(ring.phase).to_owned(),
             rekey_missing: server.members().filter(missing).count(),
             listed: self.network.listed().values().filter(|listed| !listed.is_denied).count(),
             joined: server.members().filter(|member| member.is_joined).count(),
@@ -209,6 +209,7 @@ impl Plc {
             routes: self.routing.counts(),
             polling: self.polling_counts(),
             outages: self.outage_lines(now),
+            unkept: self.view.unkept.clone(),
         }
     }
 
@@ -363,16 +364,6 @@ impl Asked {
             | Self::Blacklisted(.., reply)
             | Self::Banned(.., reply) => drop(reply.map(|reply| reply.send(Err(refusal)))),
         }
-    }
-}
-
-/// The names that people see.
-pub(super) const fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Settled => "settled",
-        Phase::Distribute => "distribute",
-        Phase::Activate => "activate",
-        Phase::Grace => "grace",
     }
 }
 

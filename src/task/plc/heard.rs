@@ -31,9 +31,7 @@ impl Plc {
     pub(super) fn take_up_heard(&mut self, directory: &Path, now: Now) {
         let (log, aside) = match HeardLog::open(directory) {
             Ok(opened) => opened,
-            Err(error) => {
-                return warn!(network = %self.name, err = %chain(&error), "when nodes were heard is not kept: move it away");
-            }
+            Err(error) => return self.not_kept("when nodes were heard", &error),
         };
         if let Some(aside) = aside {
             warn!(network = %self.name, path = %aside.display(), "when nodes were heard is damaged: set aside");

@@ -101,9 +101,7 @@ impl Plc {
     pub(super) fn take_up_outages(&mut self, directory: &Path, now: Now) {
         let (mut log, aside) = match OutageLog::open(directory) {
             Ok(opened) => opened,
-            Err(error) => {
-                return error!(network = %self.name, err = %chain(&error), "open outages are not kept: move it away");
-            }
+            Err(error) => return self.not_kept("open outages", &error),
         };
         if let Some(aside) = aside {
             error!(network = %self.name, path = %aside.display(), "what was kept of open outages is damaged: set aside");

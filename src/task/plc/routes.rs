@@ -18,7 +18,7 @@ use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
 use plc::g3::pib::{Layer, Route, Typed, adp, mac};
 use plc::route::{Action, Change, Failure, Limits, Link, Routes, Way, What, Why};
 use tokio::task::block_in_place;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::answers::Asked;
 use super::{Plc, Reply, chain};
@@ -42,15 +42,10 @@ pub(super) struct Routing {
 }
 
 impl Routing {
-    /// With what was noted before; blocks. A history that cannot be read is left as it is, and this life has its own.
-    pub(super) fn open(directory: &Path, max_hops: u8, now: Now) -> Self {
-        let mut routes = Routes::new(Limits::of(0, max_hops), both(now));
-        let log = RouteLog::open(directory, &mut routes);
-        routes.give_up_asked(both(now));
-        let log = log.inspect_err(|error| warn!(err = %chain(error), "route history is not kept: move it away")).ok();
+    pub(super) fn new(max_hops: u8, now: Now) -> Self {
         Self {
-            routes,
-            log,
+            routes: Routes::new(Limits::of(0, max_hops), both(now)),
+            log: None,
             write_due: None,
             read_due: None,
             circles: 0,
@@ -105,6 +100,26 @@ impl Routing {
 }
 
 impl Plc {
+    /// What was noted before; blocks. Nothing is known of what a damaged file held, which people wanted in part: that is
+    /// said.
+    pub(super) fn take_up_routes(&mut self, directory: &Path, now: Now) {
+        let opened = RouteLog::open(directory, &mut self.routing.routes);
+        self.routing.routes.give_up_asked(both(now));
+        let (log, aside) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.not_kept("what became of routes", &error),
+        };
+        if let Some(aside) = aside {
+            error!(network = %self.name, path = %aside.display(), "what was kept of routes is damaged: set aside");
+            let detail = "what was kept of routes is damaged: none is held any more, and nobody is blacklisted";
+            self.tell("plc.routes_lost", detail.to_owned(), now);
+        }
+        if log.strange() > 0 {
+            warn!(network = %self.name, count = log.strange(), "what a newer version noted of routes is left as it is");
+        }
+        self.routing.log = Some(log);
+    }
+
     /// The network is up: its coordinator is told what a network of this size needs.
     pub(super) fn routes_begin(&mut self) {
         let now = (self.clock)().mono;
@@ -375,3 +390,6 @@ pub(super) fn both(now: Now) -> plc::route::Now {
 /// Changes that nobody waits for are written together.
 const WRITE: Duration = Duration::from_secs(300);
 const READ_AGAIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use plc::Eui64;
-use tracing::warn;
+use plc::g3::bootstrap::Phase;
+use tracing::{error, warn};
 
-use super::Plc;
+use super::{Plc, chain};
 use crate::clock::Now;
+use crate::journal::JournalError;
 use crate::reading::{self, EventKind};
 use crate::store::{Body, Lane};
 
@@ -22,6 +24,16 @@ pub(super) struct Told {
 /// Of a modem's port that cannot be opened, when that is news.
 pub(super) fn no_port(network: &str, err: Option<&str>) {
     warn!(network, err = err.unwrap_or_default(), "modem's port cannot be opened");
+}
+
+/// The names that people see.
+pub(super) const fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Settled => "settled",
+        Phase::Distribute => "distribute",
+        Phase::Activate => "activate",
+        Phase::Grace => "grace",
+    }
 }
 
 impl Told {
@@ -53,6 +65,13 @@ impl Plc {
     /// An event of the unit, for lane P1.
     pub(super) fn tell(&mut self, code: &str, detail: String, now: Now) {
         self.tell_in(Lane::Security, code, detail, now);
+    }
+
+    /// What stands in the place of a file is none of ours, or no file: what the file would keep does not outlive this life.
+    pub(super) fn not_kept(&mut self, what: &str, error: &JournalError) {
+        let why = chain(error);
+        error!(network = %self.name, what, err = %why, "not kept: move it away and start the service again");
+        self.view.unkept.push(format!("{what}: {why}"));
     }
 
     pub(super) fn tell_in(&mut self, lane: Lane, code: &str, detail: String, now: Now) {
