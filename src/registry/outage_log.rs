@@ -3,7 +3,8 @@
 //!
 //! An entry of the file is one outage: a number that rises with each event, the moment, the event, the outage
 //! (`plc::outage::Kept`). A later entry about an outage takes the place of an earlier one. It is durable before the event
-//! is told; whether that was stored a mark in the store says, so that it is told once.
+//! is told; whether that was stored a mark in the store says, so that it is told once. Another mark has those that are open,
+//! so that it is known what a file that was emptied, cut or taken away had.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,23 @@ impl OutageLog {
         Ok((log, aside))
     }
 
+    /// Whether it has an outage, open or over.
+    pub fn has(&self, kept: &Kept) -> bool {
+        self.noted.get(&kept.number).is_some_and(|noted| noted.kept.since_ms == kept.since_ms)
+    }
+
+    /// The number of the last event.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// A file that was cut, or is an old copy, has outages open whose end was told: the store has up to `stored` which are
+    /// open.
+    pub fn end_others(&mut self, stored: u64, open: &[Kept]) {
+        let is_open = |kept: &Kept| open.iter().any(|it| (it.number, it.since_ms) == (kept.number, kept.since_ms));
+        self.noted.retain(|_, noted| noted.told.is_end() || noted.serial > stored || is_open(&noted.kept));
+    }
+
     /// Takes up what is open. Says which events the store has not, by number: those behind `stored`, the last that it has.
     /// Where that is not known, as the store has nothing yet or is a new one, it is the newest.
     pub fn restore(&mut self, outages: &mut Outages, stored: Option<u64>, now: Now) -> Vec<(u64, Event)> {
@@ -100,6 +118,22 @@ impl OutageLog {
                 self.keep(Noted { serial: noted.serial, told: noted.told, kept: outage.keep(now) });
             }
         }
+    }
+
+    /// Outages that are open, as the store is to have them; [`Self::parse_open`] reads it.
+    pub fn emit_open<'a>(open: impl Iterator<Item = &'a Kept>) -> Vec<u8> {
+        let mut octets = Vec::new();
+        open.for_each(|kept| kept.emit(&mut octets));
+        octets
+    }
+
+    /// None where it is none that we wrote.
+    pub fn parse_open(mut octets: &[u8]) -> Option<Vec<Kept>> {
+        let mut open = Vec::new();
+        while !octets.is_empty() {
+            open.push(Kept::parse(&mut octets)?);
+        }
+        Some(open)
     }
 
     /// Since when an open outage lasts, milliseconds since 1970 UTC: as it was when it began.

@@ -1,6 +1,8 @@
 //! Outages of a network: `plc::outage` hears who answers and who does not, what it wants is carried out, and what it makes
 //! of it is told once for all nodes. What is open is durable before it is told, and is open again after a restart.
 
+mod lost;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,29 +98,37 @@ impl Watch {
 }
 
 impl Plc {
-    /// What was open when the last life ended is open again, and what of it the store has not is told; blocks. Nothing is
-    /// known of what a damaged file held: that is said, and those that are out are found out again.
+    /// What was open when the last life ended is open again, and what of it the store has not is told; blocks. Of what was
+    /// open and is not in the file any more that is said, and those that are out are found out again.
     pub(super) fn take_up_outages(&mut self, directory: &Path, now: Now) {
-        let (mut log, aside) = match OutageLog::open(directory) {
-            Ok(opened) => opened,
-            Err(error) => return self.not_kept("open outages", &error),
+        let stored = self.stored_outages();
+        let how = match OutageLog::open(directory) {
+            Ok((log, aside)) => {
+                self.watch.log = Some(log);
+                aside.map(|aside| {
+                    let path = aside.display();
+                    error!(network = %self.name, %path, "what was kept of open outages is damaged: set aside");
+                    format!("is damaged and set aside as {path}")
+                })
+            }
+            Err(error) => {
+                self.not_kept("open outages", &error);
+                None
+            }
         };
-        if let Some(aside) = aside {
-            error!(network = %self.name, path = %aside.display(), "what was kept of open outages is damaged: set aside");
-            let detail = "what was kept of open outages is damaged: the end of those that were open is not told";
-            self.tell("plc.outages_lost", detail.to_owned(), now);
+        self.tell_lost(&stored, how, now);
+        let Watch { log, outages, .. } = &mut self.watch;
+        let mut untold = Vec::new();
+        if let Some(log) = log {
+            if let (Some(serial), Some(open)) = (stored.serial, &stored.open) {
+                log.end_others(serial, open);
+            }
+            untold = log.restore(outages, stored.serial, both(now));
         }
-        let name = self.mark_of_outages();
-        let marks = self.store.marks(&name).inspect_err(|error| {
-            warn!(network = %self.name, err = %chain(error), "which outages were told is not known");
-        });
-        let mark = marks.unwrap_or_default().into_iter().find(|(found, _)| *found == name);
-        let stored = mark.and_then(|(_, value)| value.try_into().ok()).map(u64::from_be_bytes);
-        let untold = log.restore(&mut self.watch.outages, stored, both(now));
-        self.watch.log = Some(log);
         for (serial, event) in untold {
             self.outage_told(&event, Some(serial), now);
         }
+        self.mark_open(now);
         // Who has left meanwhile is not waited for.
         let named: BTreeSet<u16> =
             self.watch.outages.open().flat_map(|outage| outage.out.union(&outage.back)).copied().collect();
@@ -132,11 +142,6 @@ impl Plc {
             warn!(%network, %scope, nodes = outage.out.len(), back, "outage goes on");
         }
         self.tell_dark();
-    }
-
-    /// The mark in the store that says which event was stored last.
-    fn mark_of_outages(&self) -> Vec<u8> {
-        [MARK, &self.coordinator.modem().config().eui64.0].concat()
     }
 
     pub(super) fn look_after_outages(&mut self, now: Now) {
@@ -304,8 +309,7 @@ impl Plc {
             }
         };
         self.tell_in(Lane::Outage, code, detail, now);
-        let name = self.mark_of_outages();
-        self.waiting.mark(serial.into_iter().map(|serial| (name.clone(), serial.to_be_bytes().to_vec())).collect());
+        self.mark_told(serial, now);
     }
 
     pub(super) fn outage_lines(&self, now: Now) -> Vec<OutageLine> {
@@ -327,8 +331,6 @@ fn counted(nodes: usize) -> String {
 
 /// Nodes that fit an event.
 const LISTED: usize = 128;
-/// What begins the mark's name.
-const MARK: &[u8] = b"plc-outages/";
 /// How long who is back is not durable: after a kill it is asked once more.
 const WRITE: Duration = Duration::from_secs(30);
 

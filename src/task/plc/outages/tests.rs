@@ -5,6 +5,8 @@ use tempfile::TempDir;
 
 use super::super::tests::{UTC_MS, eui64, life, network_of, now};
 use super::*;
+use crate::reading::{self, EventKind};
+use crate::store::Body;
 
 /// The life ends, and what it told is in the store.
 fn end(mut plc: Plc) {
@@ -27,9 +29,9 @@ fn leave_open(dir: &TempDir, out: &[u16]) {
     let mut plc = life(dir, &Dark::default());
     plc.watch.outages.restore(&kept, both(now()));
     let began = plc.watch.outages.open().map(|outage| Event::Began(outage.clone())).next().unwrap();
-    let serial = plc.watch.log.as_mut().unwrap().note(&began, both(now()));
+    let serial = plc.watch.log.as_mut().map(|log| log.note(&began, both(now())));
     plc.watch.write(now());
-    plc.outage_told(&began, Some(serial), now());
+    plc.outage_told(&began, serial, now());
     end(plc);
 }
 
@@ -99,7 +101,8 @@ fn a_file_that_is_none_of_ours_stays_and_nothing_is_taken_up() {
     std::fs::write(&path, b"DCUj\x01xyz and what somebody else has written").unwrap();
     let before = std::fs::read(&path).unwrap();
     let mut plc = life(&dir, &Dark::default());
-    assert_eq!((plc.outage_lines(now()).len(), plc.waiting.len()), (0, 0));
+    // What the store has of those that were open is said.
+    assert_eq!((plc.outage_lines(now()).len(), lost(&plc)), (0, vec![format!("cannot be read{LOST}")]));
     // The network runs, and outages are told as ever.
     plc.watch.write(now());
     end(plc);
@@ -107,7 +110,131 @@ fn a_file_that_is_none_of_ours_stays_and_nothing_is_taken_up() {
     // What is damaged is set aside, and that is told.
     std::fs::write(&path, b"DCUj").unwrap();
     let plc = life(&dir, &Dark::default());
-    assert_eq!((plc.outage_lines(now()).len(), plc.waiting.len()), (0, 1));
+    let aside = path.with_extension("damaged");
+    let said = format!(
+        "is damaged and set aside as {}: the end of those that were open is not told; none is known to have been open",
+        aside.display()
+    );
+    assert_eq!((plc.outage_lines(now()).len(), lost(&plc)), (0, vec![said]));
     end(plc);
     assert_eq!(life(&dir, &Dark::default()).waiting.len(), 0);
+}
+
+/// What is told of an outage of three that was open.
+const LOST: &str =
+    ": the end of those that were open is not told: phase at 120 degrees, 3 nodes out, since 2025-10-09T08:52:20Z";
+
+/// What waits to be told, all of it that outages are lost.
+fn lost(plc: &Plc) -> Vec<String> {
+    let said = plc.waiting.records().map(|(lane, body)| match body {
+        Body::Event(reading::Event { kind: EventKind::Unit { code, detail }, .. }) => {
+            assert_eq!((*lane, code.as_str()), (Lane::Security, "plc.outages_lost"));
+            detail.strip_prefix("network feeder: the file of open outages ").unwrap().to_owned()
+        }
+        other => panic!("{other:?}"),
+    });
+    said.collect()
+}
+
+#[test]
+fn outages_that_were_open_are_told_to_be_lost_once_whatever_became_of_their_file() {
+    type Harm = fn(&Path);
+    fn cut(path: &Path, keep: fn(usize) -> usize) {
+        let octets = std::fs::read(path).unwrap();
+        std::fs::write(path, &octets[..keep(octets.len())]).unwrap();
+    }
+    let gone = "was emptied, cut or taken away";
+    let harms: [(Harm, &str); 6] = [
+        (|path| std::fs::remove_file(path).unwrap(), gone),
+        (|path| std::fs::write(path, b"").unwrap(), gone),
+        (|path| cut(path, |_| 8), gone),
+        (|path| cut(path, |length| length / 2), gone),
+        (|path| cut(path, |length| length - 1), gone),
+        (
+            |path| {
+                std::fs::remove_file(path).unwrap();
+                std::fs::create_dir(path).unwrap();
+            },
+            "cannot be read",
+        ),
+    ];
+    for (number, (harm, how)) in harms.into_iter().enumerate() {
+        let dir = network_of(1..=8);
+        leave_open(&dir, &[2, 4, 6]);
+        harm(&dir.path().join("plc-feeder/outages"));
+        let dark = Dark::default();
+        let plc = life(&dir, &dark);
+        assert_eq!((plc.outage_lines(now()).len(), lost(&plc)), (0, vec![format!("{how}{LOST}")]), "{number}");
+        assert_eq!(plc.status(now()).unkept.len(), usize::from(how == "cannot be read"));
+        assert!(!dark.has(eui64(4)), "who is out is found out again");
+        // A kill before the store has it.
+        plc.store.close().unwrap();
+        let plc = life(&dir, &dark);
+        assert_eq!(lost(&plc).len(), 1, "{number}");
+        end(plc);
+        let plc = life(&dir, &dark);
+        assert_eq!(lost(&plc), Vec::<String>::new(), "{number}");
+        end(plc);
+        // What is found out then is kept, or lost with the next end.
+        leave_open(&dir, &[2, 4, 6]);
+        let plc = life(&dir, &dark);
+        let is_kept = how == gone;
+        assert_eq!(
+            (plc.outage_lines(now()).len(), lost(&plc).len()),
+            if is_kept { (1, 0) } else { (0, 1) },
+            "{number}"
+        );
+        end(plc);
+    }
+}
+
+#[test]
+fn what_was_over_is_neither_lost_nor_open_again() {
+    let dir = network_of(1..=8);
+    let path = dir.path().join("plc-feeder/outages");
+    leave_open(&dir, &[2, 4, 6]);
+    let open = std::fs::read(&path).unwrap();
+    let mut plc = life(&dir, &Dark::default());
+    [2, 4, 6].into_iter().for_each(|node| plc.node_heard(node, now().mono));
+    plc.drain();
+    assert_eq!(plc.waiting.len(), 1);
+    end(plc);
+    // The end was cut off, all of it, the whole file.
+    let whole = std::fs::read(&path).unwrap();
+    for left in [&open[..], &whole[..whole.len() - 1], &[]] {
+        std::fs::write(&path, left).unwrap();
+        let plc = life(&dir, &Dark::default());
+        assert_eq!((plc.outage_lines(now()).len(), plc.waiting.len()), (0, 0), "{} octets", left.len());
+        end(plc);
+    }
+}
+
+#[test]
+fn of_what_an_earlier_version_told_it_is_known_only_that_it_is_gone() {
+    let dir = network_of(1..=8);
+    let path = dir.path().join("plc-feeder/outages");
+    leave_open(&dir, &[2, 4, 6]);
+    let whole = std::fs::read(&path).unwrap();
+    // The store of that version: it has a mark of what was told, and none of what is open.
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let plc = life(&dir, &Dark::default());
+    let kind = EventKind::Unit { code: "plc.outage".to_owned(), detail: String::new() };
+    let event = Body::Event(reading::Event { received: now().received(), meter: None, kind });
+    let mark = (plc.mark_of(lost::TOLD), 1_u64.to_be_bytes().to_vec());
+    plc.store.try_append_marked(vec![(Lane::Outage, event)], &[mark], None).map_err(|(error, ..)| error).unwrap();
+    plc.store.close().unwrap();
+    let plc = life(&dir, &Dark::default());
+    assert_eq!((plc.outage_lines(now()).len(), plc.waiting.len()), (1, 0), "it goes on");
+    plc.store.close().unwrap();
+    std::fs::write(&path, b"").unwrap();
+    let plc = life(&dir, &Dark::default());
+    let said =
+        "was emptied, cut or taken away: the end of those that were open is not told; which they were is not known";
+    assert_eq!((plc.outage_lines(now()).len(), lost(&plc)), (0, vec![said.to_owned()]));
+    end(plc);
+    let plc = life(&dir, &Dark::default());
+    assert_eq!(plc.waiting.len(), 0);
+    plc.store.close().unwrap();
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(life(&dir, &Dark::default()).outage_lines(now()).len(), 0, "an old copy");
 }
