@@ -461,6 +461,40 @@ fn meters_that_refuse_or_say_nothing_do_not_keep_others_waiting() {
     check_profile(&unit.readings(), &[&good], 192);
 }
 
+#[test]
+fn who_was_told_to_be_unreachable_before_a_restart_and_a_kill_is_told_to_be_back_once() {
+    let meter = Emulated::plain(9);
+    let (text, keys) = configure(&[&meter], PROFILE);
+    let mut unit = Unit::new(&text, &keys);
+    // Slow enough that it falls silent in the middle.
+    meter.faults(|faults| faults.delay = Duration::from_millis(20));
+    unit.start();
+    unit.until(&["status"], |status| status["electricity"]["all"]["settled"].as_u64() > Some(0));
+    meter.faults(|faults| (faults.lose_answer, faults.delay) = (1_000, Duration::ZERO));
+    let id = meter.id();
+    // It was asked in this life, and is what it is called in all of them.
+    let until_unreachable = |unit: &Unit| {
+        unit.until(&["meter", "show", &id], |card| {
+            let electricity = &card["electricity"];
+            electricity["detail"].is_string() && electricity["state"] == "unreachable"
+        })
+    };
+    until_unreachable(&unit);
+    unit.terminate();
+    // Two lives in which it is asked in vain, less often than it takes to be called so.
+    for _ in 0..2 {
+        unit.start();
+        until_unreachable(&unit);
+        unit.kill();
+    }
+    meter.faults(|faults| faults.lose_answer = 0);
+    unit.start();
+    unit.until_complete("profile", 1);
+    unit.terminate();
+    let told: Vec<String> = unit.events().into_iter().map(|(_, code, _)| code).collect();
+    assert_eq!(told, ["electricity.unreachable", "electricity.back"], "{}", unit.log());
+}
+
 /// Two days of their profiles are read.
 #[track_caller]
 fn check_collected(meters: &[Emulated]) {
