@@ -172,6 +172,30 @@ fn who_does_not_answer_is_asked_less_and_less_often_until_the_deadline() {
 }
 
 #[test]
+fn a_node_that_is_left_alone_keeps_nobody_busy() {
+    let (mut scheduler, mut now) = with(1.0, 1.0);
+    assert!(!scheduler.is_busy(now));
+    scheduler.request(exchange(1, 1, Priority::Profile, now), now);
+    assert!(scheduler.is_busy(now));
+    while scheduler.held_until(node(1), now).is_none() {
+        sent(&mut scheduler);
+        assert!(scheduler.is_busy(now), "it is under way, or may go");
+        now = scheduler.poll_timeout().unwrap();
+        scheduler.handle_timeout(now);
+    }
+    assert_eq!((scheduler.is_busy(now), scheduler.waiting()), (false, 1));
+    // Whoever else is wanted may go, and it may itself in the end.
+    scheduler.request(exchange(2, 2, Priority::Profile, now), now);
+    assert!(scheduler.is_busy(now));
+    assert_eq!(sent(&mut scheduler), [2]);
+    scheduler.answered(2, now);
+    assert!(!scheduler.is_busy(now));
+    now = scheduler.poll_timeout().unwrap();
+    scheduler.handle_timeout(now);
+    assert!(scheduler.is_busy(now));
+}
+
+#[test]
 fn a_late_answer_counts_and_is_told_once() {
     let (mut scheduler, now) = with(1.0, 1.0);
     scheduler.request(exchange(1, 1, Priority::Profile, now), now);

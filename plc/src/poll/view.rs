@@ -97,6 +97,11 @@ impl Scheduler {
         self.flights.len()
     }
 
+    /// Whether something is under way or may go: what waits for a node that is left alone keeps nobody else from the network.
+    pub fn is_busy(&self, now: Instant) -> bool {
+        !self.flights.is_empty() || self.nodes.values().any(|node| node.ready(now).is_some())
+    }
+
     /// Exchanges that wait for their turn.
     pub fn waiting(&self) -> usize {
         self.nodes.values().map(Node::waiting).sum()

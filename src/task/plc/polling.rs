@@ -165,7 +165,7 @@ impl Plc {
             is_any = true;
             self.scheduler_said(event);
         }
-        self.routing.routes.set_busy(!self.polling.requests.is_empty());
+        self.routing.routes.set_busy(!self.polling.requests.is_empty() && self.polling.scheduler.is_busy(now.mono));
         is_any
     }
 
