@@ -89,6 +89,8 @@ pub struct Routes {
     trace: Option<(u16, Instant)>,
     /// Somebody waits for answers: nobody traces.
     is_busy: bool,
+    /// Exchanges that are waited for, now or later.
+    waited_for: usize,
     /// The modem lets nobody write its routes.
     is_locked: bool,
     /// It was started, and its table was not read since.
@@ -128,6 +130,7 @@ impl Routes {
             blacklist: BTreeSet::new(),
             trace: None,
             is_busy: false,
+            waited_for: 0,
             is_locked: false,
             is_fresh: false,
             is_up: false,
@@ -193,6 +196,11 @@ impl Routes {
     /// Somebody waits for answers of the network; traces wait meanwhile.
     pub fn set_busy(&mut self, is_busy: bool) {
         self.is_busy = is_busy;
+    }
+
+    /// How many exchanges are waited for, those included whose nodes are left alone for a while.
+    pub fn set_waited_for(&mut self, exchanges: usize) {
+        self.waited_for = exchanges;
     }
 
     pub fn way(&self, node: u16) -> Option<Way> {
@@ -287,13 +295,13 @@ impl Routes {
         let known = self.nodes.entry(node).or_default();
         (known.fault, known.failures, known.in_vain, known.not_before) = (None, 0, 0, None);
         (known.put_back, known.is_with_another) = (0, false);
-        known.others.clear();
+        known.found_again();
         known.cause = Some(Why::Joined);
     }
 
     pub fn left(&mut self, node: u16, now: Now) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        (known.fault, known.search, known.check_at) = (None, None, None);
+        (known.fault, known.search, known.check_at, known.own_at) = (None, None, None, None);
         if known.way.take().is_some() {
             self.note(node, What::Gone, Why::Left, now);
         }

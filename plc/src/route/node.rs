@@ -31,6 +31,11 @@ pub(super) struct Known {
     pub(super) others_before: Vec<(u16, Instant)>,
     /// The last of them was, and nothing else was tried since.
     pub(super) is_with_another: bool,
+    /// How many of them since the last rest, and rests in a row.
+    pub(super) looked: usize,
+    pub(super) rests: u32,
+    /// When the coordinator looks for it, as others do meanwhile.
+    pub(super) own_at: Option<Instant>,
     /// Another route is wanted.
     pub(super) fault: Option<Why>,
     /// Since when it is under way.
@@ -115,12 +120,18 @@ impl Known {
         }
     }
 
+    /// It is there, so that whoever looked for it has done so.
+    pub(super) fn found_again(&mut self) {
+        self.others.clear();
+        (self.looked, self.rests, self.own_at) = (0, 0, None);
+    }
+
     /// Something of it came.
     pub(super) fn came(&mut self, utc_ms: i64) {
-        let others = std::mem::take(&mut self.others);
-        if let Some(way) = self.way.filter(|way| others.contains(&way.next_hop)) {
+        if let Some(way) = self.way.filter(|way| self.others.contains(&way.next_hop)) {
             self.led(way, utc_ms);
         }
+        self.found_again();
     }
 
     fn led(&mut self, way: Way, utc_ms: i64) {

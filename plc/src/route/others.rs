@@ -3,7 +3,8 @@
 //! neighbour sends bends only ways to that neighbour, which nobody goes. A node looks for a way to whatever it is to pass on
 //! and has none for (G.9903 annex D: as a repair, in its own name), so the route of a node that was lost is put over a
 //! neighbour that answers: what goes that way makes the neighbour look for it. Where the way that it finds comes back
-//! through the coordinator, the coordinator has learned it from the reply, which came by.
+//! through the coordinator, the coordinator has learned it from the reply, which came by. While few are waited for neighbours
+//! go on looking, with rests between, for hours before the coordinator does; whoever cannot wait asks for a search.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ impl Routes {
             Failure::NoAnswer => self.limits.others.saturating_sub(1),
         };
         let Some(way) = self.way_by_another(node, most, now) else { return false };
-        let flood = self.limits.flood(self.limits.max_hops);
+        let (flood, patience) = (self.limits.flood(self.limits.max_hops), self.limits.patience);
         let is_paid = self.searches.has(flood, now.mono);
         let Some(known) = self.nodes.get_mut(&node) else { return false };
         if failure == Failure::NoAnswer {
@@ -35,7 +36,11 @@ impl Routes {
             self.actions.push_back(Action::PutBack { node, way });
             return true;
         }
-        known.others.push(way.next_hop);
+        if !known.others.contains(&way.next_hop) {
+            known.others.push(way.next_hop);
+        }
+        known.looked += 1;
+        known.own_at.get_or_insert(now.mono + patience.saturating_mul(1 << known.in_vain.min(LONGEST)));
         known.others_before.retain(|(_, at)| *at + REMEMBERED > now.mono);
         known.others_before.push((way.next_hop, now.mono));
         (known.put, known.is_with_another) = (Some((way.next_hop, Why::ByAnother)), true);
@@ -43,6 +48,52 @@ impl Routes {
         self.counts.by_others += 1;
         self.actions.push_back(Action::ByAnother { node, way });
         true
+    }
+
+    /// Few are waited for: the searches of neighbours are all that is done for a node at first.
+    pub(super) fn is_leisurely(&self) -> bool {
+        self.limits.others > 0 && self.waited_for <= FEW
+    }
+
+    /// Whether a node that neighbours have not found is left alone for a while, before others look for it. Most of those
+    /// nobody can reach, and each request of the coordinator's own for one of them bends the ways home of a fifth of all,
+    /// who are asked in vain for it; where many are waited for, the read is over the sooner for it nevertheless.
+    pub(super) fn rests(&mut self, node: u16, failure: Failure, now: Now) -> bool {
+        if !self.is_leisurely() || failure == (Failure::NoRoute { searched: true }) {
+            return false;
+        }
+        let rest = self.limits.rest;
+        let is_open = |known: &&mut Known| known.fault.is_none() && known.search.is_none();
+        let Some(known) = self.nodes.get_mut(&node).filter(is_open) else { return false };
+        let is_left_alone = known.not_before.is_some_and(|at| at > now.mono);
+        if is_left_alone || known.own_at.is_none() {
+            return is_left_alone;
+        }
+        known.not_before = Some(now.mono + rest.saturating_mul(1 << known.rests.min(LONGEST)));
+        known.rests = known.rests.saturating_add(1);
+        known.looked = 0;
+        true
+    }
+
+    /// Whether it is not the coordinator's turn yet to look for a node.
+    pub(super) fn is_left_to_others(&self, node: u16) -> bool {
+        self.is_leisurely() && self.nodes.get(&node).is_some_and(|known| known.own_at.is_some())
+    }
+
+    /// Others have looked long enough.
+    pub(super) fn end_patience(&mut self, now: Now) {
+        let over = self.nodes.iter().filter(|(_, known)| known.own_at.is_some_and(|at| at <= now.mono));
+        for node in over.map(|(node, _)| *node).collect::<Vec<_>>() {
+            let Some(known) = self.nodes.get_mut(&node) else { continue };
+            (known.own_at, known.not_before) = (None, None);
+            if known.fault.is_none() && known.search.is_none() {
+                self.found_bad(node, Why::NoRoute, now);
+            }
+        }
+    }
+
+    pub(super) fn patience_until(&self) -> Option<Instant> {
+        self.nodes.values().filter_map(|known| known.own_at).min()
     }
 
     /// Whether somebody else is to look for a node before the coordinator does.
@@ -58,9 +109,12 @@ impl Routes {
 
     fn way_by_another(&self, node: u16, most: usize, now: Now) -> Option<Way> {
         let is_open = |known: &&Known| {
-            known.fault.is_none() && known.pin.is_none() && known.others.len() < most && known.search.is_none()
+            known.fault.is_none() && known.pin.is_none() && known.looked < most && known.search.is_none()
         };
         let known = self.nodes.get(&node).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
+        if known.not_before.is_some_and(|at| at > now.mono) {
+            return None;
+        }
         let next_hop = self.another(node, known, now)?;
         let hops = known.hops().unwrap_or(1).saturating_add(1).clamp(2, self.limits.max_hops.max(2));
         Some(Way { next_hop, hops, cost: 0, weak_links: 0, medium: self.hop_medium(next_hop) })
@@ -95,5 +149,9 @@ impl Routes {
     }
 }
 
+/// So many exchanges that are waited for are no read of the network.
+const FEW: usize = 8;
+/// A time is doubled so often.
+const LONGEST: u32 = 4;
 /// Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL); what is asked in vain uses it.
 const REMEMBERED: Duration = Duration::from_secs(12 * 3_600);

@@ -31,6 +31,10 @@ pub struct Limits {
     pub put_back: u32,
     /// So many neighbours are made to look for a node before the coordinator does.
     pub others: usize,
+    /// After so many others look for it, and the coordinator after so long, where few are waited for; each time twice as long
+    /// as before.
+    pub rest: Duration,
+    pub patience: Duration,
     /// So many requests in a row without an answer: the route is broken.
     pub failures: u32,
     /// So many changes within so long: the route flaps.
@@ -47,7 +51,7 @@ impl Limits {
             at_once: if is_dense(nodes) { 1 } else { 2 },
             search_share: 0.05,
             trace_share: 0.01,
-            check_share: 0.03,
+            check_share: 0.06,
             // Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL), and each echo may begin
             // a search.
             check_every: Duration::from_secs(4 * 3600),
@@ -58,6 +62,9 @@ impl Limits {
             // A flood of few nodes breaks little.
             put_back: if is_dense(nodes) { 6 } else { 2 },
             others: if is_dense(nodes) { 3 } else { 0 },
+            // The next read of many comes sooner, mostly.
+            rest: Duration::from_secs(5 * 60),
+            patience: Duration::from_secs(8 * 3600),
             failures: 6,
             flaps: 4,
             flap_time: Duration::from_secs(3600),

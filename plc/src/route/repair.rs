@@ -41,7 +41,7 @@ impl Routes {
             return;
         }
         known.is_with_another = false;
-        if self.look_by_another(node, failure, now) {
+        if self.look_by_another(node, failure, now) || self.rests(node, failure, now) {
             return;
         }
         let why = match failure {
@@ -70,7 +70,7 @@ impl Routes {
         let is_first = known.is_none_or(|known| known.put_back == 0);
         let is_held = known.is_some_and(|known| known.not_before.is_some_and(|at| at > now.mono));
         let is_enough = has_way && (is_first || !is_waited_for);
-        let is_enough = is_enough || self.has_another(node, now);
+        let is_enough = is_enough || self.has_another(node, now) || self.is_left_to_others(node);
         !is_held && !is_enough && !self.is_searching() && self.searches.has(flood, now.mono)
     }
 
@@ -82,7 +82,7 @@ impl Routes {
             self.counts.found += u64::from(was_ours);
             known.cause = known.fault.take().or(known.cause);
             (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
-            known.others.clear();
+            known.found_again();
             (known.is_with_another, known.searched) = (false, Some(now.mono));
             // Whether it is a good one a trace tells.
             known.traced = None;
@@ -109,6 +109,7 @@ impl Routes {
         if !self.is_up {
             return;
         }
+        self.end_patience(now);
         while let Some((node, why, most_hops)) = self.next_search(now) {
             self.searches.spend(self.limits.flood(most_hops));
             self.counts.searches += 1;
@@ -144,7 +145,7 @@ impl Routes {
             let paid = self.traces.due(self.limits.trace(hops))?;
             Some(at.map_or(paid, |at| paid.max(at + self.limits.trace_every)))
         });
-        open.into_iter().chain(search).chain(trace).min()
+        open.into_iter().chain(search).chain(trace).chain(self.patience_until()).min()
     }
 
     /// The route changes again and again: looking for another one makes it worse.
@@ -176,9 +177,14 @@ impl Routes {
     /// A search has found nobody: the next one waits.
     pub(super) fn not_found(&mut self, node: u16, now: Now) {
         let (pause, longest) = (self.limits.pause, self.limits.longest_pause);
+        let is_leisurely = self.is_leisurely();
         let known = self.nodes.entry(node).or_default();
         known.not_before = Some(now.mono + pause.saturating_mul(1 << known.in_vain.min(16)).min(longest));
         known.in_vain = known.in_vain.saturating_add(1);
+        known.own_at = None;
+        if is_leisurely {
+            (known.looked, known.rests) = (0, 0);
+        }
         // What was disturbed may be so no more: the way that was there has its turn again before the next search.
         let may_write = !self.is_locked && self.limits.put_back > 0;
         let last = self.limits.put_back.saturating_sub(1);

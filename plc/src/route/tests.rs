@@ -271,6 +271,7 @@ fn dense(now: Now) -> Routes {
     routes.table((1..=4).map(|hop| (hop, way(hop, 1))).chain(branches.into_iter().flat_map(behind)), now);
     routes.goes(11, way(2, 2), now);
     routes.goes(11, way(1, 2), now);
+    routes.set_waited_for(9);
     while routes.poll_change().is_some() {}
     routes
 }
@@ -326,6 +327,54 @@ fn in_a_dense_network_neighbours_look_for_a_node_before_the_coordinator_does() {
     assert!(routes.goes_elsewhere(13, 1));
     routes.failed(13, LOST, now);
     assert_eq!(actions(&mut routes, now), [Action::PutBack { node: 13, way: way(2, 3) }]);
+}
+
+#[test]
+fn where_few_are_waited_for_the_coordinator_looks_for_a_node_long_after_others_did() {
+    let now = begin();
+    let mut routes = dense(now);
+    routes.set_waited_for(8);
+    // Three others look for it, and it rests, each time twice as long; who has looked does not do so again.
+    let mut at = now;
+    assert_eq!([0; 3].map(|_| asks(&mut routes, 13, LOST, at)), [by(13, 2), by(13, 3), by(13, 4)]);
+    assert_eq!(asks(&mut routes, 13, LOST, at), None);
+    assert!(!routes.may_search(13, true, at) && !routes.may_search(13, false, at));
+    at = after(now, 299 * SECOND);
+    assert_eq!((asks(&mut routes, 13, LOST, at), routes.has_another(13, at)), (None, false), "it rests");
+    // Others that came since look for it after that.
+    routes.table((1..=5).map(|hop| (hop, way(hop, 1))).chain([(13, way(4, 3)), (50, way(5, 2))]), at);
+    at = after(now, 300 * SECOND);
+    assert!(routes.has_another(13, at));
+    assert_eq!(asks(&mut routes, 13, LOST, at), by(13, 5));
+    assert_eq!((asks(&mut routes, 13, LOST, at), routes.counts().searches), (None, 0));
+    assert!(!routes.may_search(13, true, after(now, 3_600 * SECOND)));
+    // After eight hours it is the coordinator's turn, asked or not.
+    let turn = now.mono + Duration::from_secs(28_800);
+    assert_eq!(routes.nodes[&13].own_at, Some(turn));
+    assert!(routes.poll_timeout().is_some_and(|at| at <= turn));
+    let turn = after(now, 28_800 * SECOND);
+    let searches = |routes: &mut Routes, at| {
+        let all = actions(routes, at);
+        all.iter().filter(|action| matches!(action, Action::Discover { node: 13, .. })).count()
+    };
+    assert_eq!(searches(&mut routes, after(now, 28_799 * SECOND)), 0);
+    assert_eq!(searches(&mut routes, turn), 1);
+    // In vain: the next time it is asked for others have their turn again, and the coordinator twice as late.
+    routes.discovered(13, false, turn);
+    let at = after(turn, 3_600 * SECOND);
+    assert_eq!((asks(&mut routes, 13, LOST, turn), searches(&mut routes, at)), (None, 0));
+    let late = after(now, 13 * 3_600 * SECOND);
+    routes.table((1..=4).map(|hop| (hop, way(hop, 1))).chain([(50, way(4, 2))]), late);
+    assert!(matches!(asks(&mut routes, 13, LOST, late), Some(Action::ByAnother { .. })));
+    assert_eq!(routes.nodes[&13].own_at, Some(late.mono + Duration::from_secs(16 * 3_600)));
+    // Who answers is lost anew, if it is.
+    routes.answered(13, late);
+    assert_eq!((routes.nodes[&13].own_at, routes.nodes[&13].rests), (None, 0));
+    // A read begins meanwhile: then it is the coordinator's turn at once.
+    assert!(matches!(asks(&mut routes, 13, LOST, late), Some(Action::ByAnother { .. })));
+    routes.set_waited_for(9);
+    let rest: Vec<Option<Action>> = (0..4).map(|_| asks(&mut routes, 13, LOST, late)).collect();
+    assert!(rest.iter().any(|action| matches!(action, Some(Action::Discover { node: 13, .. }))), "{rest:?}");
 }
 
 #[test]

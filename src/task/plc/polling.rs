@@ -165,7 +165,9 @@ impl Plc {
             is_any = true;
             self.scheduler_said(event);
         }
-        self.routing.routes.set_busy(!self.polling.requests.is_empty() && self.polling.scheduler.is_busy(now.mono));
+        let waited_for = self.polling.requests.len();
+        self.routing.routes.set_waited_for(waited_for);
+        self.routing.routes.set_busy(waited_for > 0 && self.polling.scheduler.is_busy(now.mono));
         is_any
     }
 
