@@ -27,6 +27,9 @@ pub(crate) trait Poller {
     }
     fn heard(&mut self, _: Eui64, _: Instant) {}
     fn set_quiet(&mut self, _: bool, _: Instant) {}
+    fn is_busy(&self, _: Instant) -> bool {
+        true
+    }
 }
 
 /// A network, its poller and what came of it.
@@ -40,6 +43,8 @@ pub(crate) struct Drive<P> {
     begin: Instant,
     wanted: BTreeMap<u64, Wanted>,
     tickets: u64,
+    /// When the host reads the coordinator's routing table, as the service does.
+    table_due: Micros,
     /// Exchanges that were begun, answered, and answered without another attempt.
     pub(crate) begun: u64,
     pub(crate) answered: u64,
@@ -110,6 +115,10 @@ impl Poller for Scheduler {
         self.heard(node, now);
     }
 
+    fn is_busy(&self, now: Instant) -> bool {
+        self.is_busy(now)
+    }
+
     fn set_quiet(&mut self, is_quiet: bool, now: Instant) {
         self.set_quiet(is_quiet, now);
     }
@@ -128,9 +137,23 @@ impl<P: Poller> Drive<P> {
     pub(crate) fn new(world: World, poller: P) -> Self {
         let begin = Instant::now();
         let (wanted, repairs) = (BTreeMap::new(), Vec::new());
-        let (begun, answered, at_once, bound) = (0, 0, 0, 0);
+        let (table_due, begun, answered, at_once, bound) = (0, 0, 0, 0, 0);
         let watch = Watch::default();
-        Self { world, poller, host: None, watch, begin, wanted, tickets: 0, begun, answered, at_once, repairs, bound }
+        Self {
+            world,
+            poller,
+            host: None,
+            watch,
+            begin,
+            wanted,
+            tickets: 0,
+            table_due,
+            begun,
+            answered,
+            at_once,
+            repairs,
+            bound,
+        }
     }
 
     /// With a host that looks after routes as the service does, but traces no paths.
@@ -190,18 +213,18 @@ impl<P: Poller> Drive<P> {
             }
             let host = self.host.as_ref().and_then(Routes::poll_timeout);
             let wakes = self.poller.poll_timeout().into_iter().chain(host).chain(self.watch.poll_timeout()).min();
-            let wakes = wakes.map_or(until, |at| micros(at - self.begin)).clamp(self.world.now(), until);
+            let table_due = if self.host.is_some() { self.table_due } else { until };
+            let wakes = wakes.map_or(until, |at| micros(at - self.begin)).min(table_due).clamp(self.world.now(), until);
             match self.world.run(wakes) {
                 None if wakes == until => return None,
                 None => self.poller.handle_timeout(self.now()),
                 Some(Output::Joined { node, .. }) => self.joined(node),
                 Some(Output::Hosted(_)) => {}
                 Some(Output::Discovered { node, is_found, .. }) => {
-                    let (now, both, way) = (self.now(), self.both(), self.world.way(node));
+                    let (now, both) = (self.now(), self.both());
                     let Some(host) = &mut self.host else { continue };
                     host.discovered(node as u16, is_found, both);
-                    // The service reads the table then.
-                    way.into_iter().for_each(|way| host.goes(node as u16, way, both));
+                    self.read_soon();
                     match is_found {
                         true => self.poller.heard(identity(node as u32).0, now),
                         false => self.watch.silent(node, now),
@@ -218,11 +241,8 @@ impl<P: Poller> Drive<P> {
                     }
                 }
                 Some(Output::Answered { tag, node, .. }) if tag >= ECHOES => {
-                    let (way, both) = (self.world.way(node), self.both());
-                    if let Some(host) = &mut self.host {
-                        host.answered(node as u16, both);
-                        way.into_iter().for_each(|way| host.goes(node as u16, way, both));
-                    }
+                    let both = self.both();
+                    self.host.iter_mut().for_each(|host| host.answered(node as u16, both));
                 }
                 Some(Output::Confirmed { tag, is_sent, .. }) => {
                     let both = self.both();
@@ -243,11 +263,8 @@ impl<P: Poller> Drive<P> {
                     let Some(wanted) = self.wanted.remove(&tag) else { continue };
                     let Wanted { node, priority, asked, rest, attempts, sent, exchange, .. } = wanted;
                     self.watch.heard(node, &self.world, now);
-                    let (way, now_both) = (self.world.way(node).map(|way| (way, self.both())), self.both());
-                    if let Some(host) = &mut self.host {
-                        host.answered(node as u16, now_both);
-                        way.into_iter().for_each(|(way, now)| host.goes(node as u16, way, now));
-                    }
+                    let both = self.both();
+                    self.host.iter_mut().for_each(|host| host.answered(node as u16, both));
                     self.answered += 1;
                     match attempts {
                         1 => self.at_once += 1,
@@ -266,6 +283,7 @@ impl<P: Poller> Drive<P> {
 
     /// Somebody is back of whom something is wanted: what did not work before may work now.
     fn joined(&mut self, node: NodeNo) {
+        self.read_soon();
         if self.wanted.values().any(|wanted| wanted.node == node) {
             self.host.iter_mut().for_each(|host| host.joined(node as u16));
             self.poller.heard(identity(node as u32).0, self.now());
@@ -295,12 +313,23 @@ impl<P: Poller> Drive<P> {
         }
         self.watch.act(&mut self.world, now);
         let Some(host) = &mut self.host else { return };
-        host.set_busy(!self.wanted.is_empty());
+        if self.table_due <= self.world.now() {
+            self.table_due = self.world.now() + TABLES;
+            let way = |node: NodeNo| Some((node as u16, self.world.way(node)?));
+            host.table(self.world.meters().filter_map(way), both);
+        }
+        host.set_waited_for(self.wanted.len());
+        host.set_busy(!self.wanted.is_empty() && self.poller.is_busy(now));
         host.handle_timeout(both);
         while let Some(action) = host.poll_action() {
             match action {
                 Action::Discover { node, most_hops } => self.world.discover(node.into(), most_hops),
+                // It has a way again, by itself.
+                Action::PutBack { node, .. } if self.world.way(node.into()).is_some() => host.not_put(node),
                 Action::PutBack { node, way } | Action::ByAnother { node, way } => {
+                    if matches!(action, Action::ByAnother { .. }) {
+                        self.table_due = self.table_due.min(self.world.now() + READ_AGAIN);
+                    }
                     let medium = if way.medium == Some(route::Medium::Rf) { Medium::Rf } else { Medium::Plc };
                     let minutes = host.limits().route_minutes();
                     self.world.write_route(node.into(), &way, way.next_hop.into(), medium, minutes);
@@ -314,6 +343,10 @@ impl<P: Poller> Drive<P> {
         }
         while host.poll_change().is_some() {}
         self.poller.set_quiet(host.is_searching(), now);
+    }
+
+    fn read_soon(&mut self) {
+        self.table_due = self.table_due.min(self.world.now() + READ_AGAIN);
     }
 
     fn both(&self) -> route::Now {
@@ -339,6 +372,9 @@ fn micros(duration: Duration) -> Micros {
 }
 
 const HEADERS: u16 = 33;
+/// The service reads the routing table so often, and so soon after what may have changed it.
+const TABLES: Micros = 15 * 60 * 1_000_000;
+const READ_AGAIN: Micros = 10_000_000;
 /// Tags of echoes, with the node; and their length from the IPv6 header on.
 const ECHOES: u64 = 1 << 49;
 const ECHO: u16 = 48;

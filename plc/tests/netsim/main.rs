@@ -21,7 +21,7 @@ use ground::{Ground, PUBLISHED};
 use naive::Naive;
 use plc::poll::Priority;
 use plc::sim::Random;
-use plc::sim::net::{Flood, Kind, Manner, Micros, NodeNo, Options, Output, Phase, Request, World};
+use plc::sim::net::{Figures, Flood, Kind, Manner, Micros, NodeNo, Options, Output, Phase, Request, World};
 use session::{as_the_service, compressed, daily, daily_in_large_blocks, without_association};
 use table::{Row, compare, golden, head, summary};
 use timed::Timed;
@@ -49,7 +49,9 @@ struct Read {
     lost_at_once: f64,
     lost: f64,
     repair: (f64, f64),
+    /// Until 99 % were read, and in all.
     control: f64,
+    control_of_all: f64,
     requests: f64,
     on_demand: OnDemand,
     /// Of them those that were asked before 99 % were read.
@@ -135,7 +137,8 @@ impl Case {
         order.into_iter().for_each(|node| drive.ask(node, Priority::Profile, session.clone()));
         let (mut read, mut on_demand) = (Vec::new(), OnDemand::default());
         let alive = meters.len() - killed.len();
-        let mut step = 0;
+        let taken = |figures: &Figures| (figures.control_airtime(), figures.airtime());
+        let (mut step, mut spent) = (0, None);
         while step * 5 * MINUTE < until {
             if step == 2 {
                 killed.iter().for_each(|node| drive.world.switch_off(*node));
@@ -146,6 +149,10 @@ impl Case {
                     Priority::OnDemand => on_demand.answered(done),
                     _ if killed.contains(&done.node) => {}
                     _ => read.push(done.at),
+                }
+                // Of the tail nothing is counted: who is left alone then is waited for, and others are asked for echoes.
+                if read.len() * 100 >= alive * 99 {
+                    spent.get_or_insert_with(|| taken(drive.world.figures()));
                 }
             }
             if read.len() >= alive {
@@ -167,6 +174,7 @@ impl Case {
             (at(0.5), at(0.95))
         };
         let ratio = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+        let (control, spent) = spent.unwrap_or(taken(figures));
         let [to_95, to_99] = [0.95, 0.99].map(|share| nth(&read, alive as f64 * share));
         Read {
             to_95: minutes(to_95),
@@ -175,7 +183,8 @@ impl Case {
             lost_at_once: 1.0 - ratio(drive.at_once, drive.begun),
             lost: 1.0 - ratio(drive.answered, drive.begun),
             repair: quantiles(&drive.repairs),
-            control: ratio(figures.control_airtime(), figures.airtime()),
+            control: ratio(control, spent),
+            control_of_all: ratio(figures.control_airtime(), figures.airtime()),
             requests: figures.share_of_packets(Kind::RouteRequest),
             meanwhile: on_demand.asked_by(to_99 as Micros),
             on_demand,
@@ -252,8 +261,11 @@ impl Formation {
 impl std::fmt::Display for Read {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { to_95, to_99, delivered, control, on_demand, meanwhile, bound, ledger, .. } = self;
-        let [delivered, control] = [delivered, control].map(|share| 100.0 * share);
-        write!(f, "95 % {to_95:.0}, 99 % {to_99:.0} min, {delivered:.1} % read, control {control:.1} % of airtime")?;
+        let [delivered, control, of_all] = [*delivered, *control, self.control_of_all].map(|share| 100.0 * share);
+        write!(
+            f,
+            "95 % {to_95:.0}, 99 % {to_99:.0} min, {delivered:.1} % read, control {control:.1} % of airtime until then ({of_all:.1} of all)"
+        )?;
         write!(
             f,
             ", {bound:.2} of the bound\non demand, s, p50 p95 (count): {on_demand}\nthe same, asked before 99 %: "
