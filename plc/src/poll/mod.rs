@@ -258,7 +258,7 @@ impl Scheduler {
         self.apart.keep(flight.branch, &flight.beside, now, now + self.limits.apart);
         let id = flight.exchange.node;
         let node = self.nodes.entry(id).or_default();
-        let failures = node.failed(flight.exchange, flight.attempts, is_lost);
+        let failures = node.failed(flight.exchange, flight.attempts, is_lost, now);
         self.counts.lost += 1;
         self.noise.count(false);
         self.events.push_back(Event::Unanswered { ticket, node: id, had_way: !is_lost });

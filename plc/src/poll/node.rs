@@ -18,6 +18,7 @@ pub(super) struct Node {
     /// In a row; the first of them was an answer that did not come, which is mended at once.
     failures: u32,
     is_mended_at_once: bool,
+    silent_since: Option<Instant>,
     answered: Option<Instant>,
     pub(super) held_until: Option<Instant>,
     early: Option<Instant>,
@@ -39,6 +40,12 @@ impl Node {
     pub(super) fn take(&mut self, ticket: u64) -> Option<Exchange> {
         let at = self.queue.iter().position(|(exchange, _)| exchange.ticket == ticket)?;
         self.queue.remove(at).map(|(exchange, _)| exchange)
+    }
+
+    /// Something is wanted of it, and it may well answer: it has not been silent for hours.
+    pub(super) fn is_hoped_for(&self, now: Instant) -> bool {
+        let is_wanted = self.is_busy || !self.queue.is_empty();
+        is_wanted && self.silent_since.is_none_or(|since| since + GIVEN_UP > now)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -117,7 +124,7 @@ impl Node {
 
     /// It may be asked at once. True where it was silent before.
     pub(super) fn heard(&mut self) -> bool {
-        self.held_until = None;
+        (self.held_until, self.silent_since) = (None, None);
         std::mem::take(&mut self.failures) >= super::SILENT
     }
 
@@ -128,7 +135,8 @@ impl Node {
     }
 
     /// It did not answer, or, where it `is_lost`, there was no way to it; how often now, in a row.
-    pub(super) fn failed(&mut self, exchange: Exchange, attempts: u32, is_lost: bool) -> u32 {
+    pub(super) fn failed(&mut self, exchange: Exchange, attempts: u32, is_lost: bool, now: Instant) -> u32 {
+        self.silent_since.get_or_insert(now);
         if self.failures == 0 {
             self.is_mended_at_once = !is_lost;
         }
@@ -158,6 +166,8 @@ impl Node {
     }
 }
 
+/// After so long it is asked for nothing's sake but its own.
+const GIVEN_UP: Duration = Duration::from_secs(6 * 3600);
 /// A meter thinks for so long.
 const TURNAROUND: f64 = 0.5;
 /// Preamble, header, silences, contention and acknowledgement.

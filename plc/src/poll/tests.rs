@@ -184,6 +184,8 @@ fn a_node_that_is_left_alone_keeps_nobody_busy() {
         scheduler.handle_timeout(now);
     }
     assert_eq!((scheduler.is_busy(now), scheduler.waiting()), (false, 1));
+    let hours = |hours: u32| now + hours * 3600 * SECOND;
+    assert_eq!([0, 5, 6].map(|after| scheduler.hoped_for(hours(after))), [1, 1, 0]);
     // Whoever else is wanted may go, and it may itself in the end.
     scheduler.request(exchange(2, 2, Priority::Profile, now), now);
     assert!(scheduler.is_busy(now));

@@ -102,6 +102,11 @@ impl Scheduler {
         !self.flights.is_empty() || self.nodes.values().any(|node| node.ready(now).is_some())
     }
 
+    /// Nodes of which something is wanted, but for those that have been silent for hours.
+    pub fn hoped_for(&self, now: Instant) -> usize {
+        self.nodes.values().filter(|node| node.is_hoped_for(now)).count()
+    }
+
     /// Exchanges that wait for their turn.
     pub fn waiting(&self) -> usize {
         self.nodes.values().map(Node::waiting).sum()

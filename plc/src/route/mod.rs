@@ -89,7 +89,7 @@ pub struct Routes {
     trace: Option<(u16, Instant)>,
     /// Somebody waits for answers: nobody traces.
     is_busy: bool,
-    /// Exchanges that are waited for, now or later.
+    /// Nodes that are waited for, now or later.
     waited_for: usize,
     /// The modem lets nobody write its routes.
     is_locked: bool,
@@ -198,9 +198,14 @@ impl Routes {
         self.is_busy = is_busy;
     }
 
-    /// How many exchanges are waited for, those included whose nodes are left alone for a while.
-    pub fn set_waited_for(&mut self, exchanges: usize) {
-        self.waited_for = exchanges;
+    /// How many nodes are waited for, those included that are left alone for a while.
+    pub fn set_waited_for(&mut self, nodes: usize) {
+        self.waited_for = nodes;
+    }
+
+    /// So many are waited for that the network is being read.
+    fn is_read(&self) -> bool {
+        self.waited_for > self.limits.few
     }
 
     pub fn way(&self, node: u16) -> Option<Way> {

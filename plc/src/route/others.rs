@@ -52,7 +52,7 @@ impl Routes {
 
     /// Few are waited for: the searches of neighbours are all that is done for a node at first.
     pub(super) fn is_leisurely(&self) -> bool {
-        self.limits.others > 0 && self.waited_for <= FEW
+        self.limits.others > 0 && !self.is_read()
     }
 
     /// Whether a node that neighbours have not found is left alone for a while, before others look for it. Most of those
@@ -149,8 +149,6 @@ impl Routes {
     }
 }
 
-/// So many exchanges that are waited for are no read of the network.
-const FEW: usize = 8;
 /// A time is doubled so often.
 const LONGEST: u32 = 4;
 /// Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL); what is asked in vain uses it.

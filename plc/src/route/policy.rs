@@ -31,6 +31,8 @@ pub struct Limits {
     pub put_back: u32,
     /// So many neighbours are made to look for a node before the coordinator does.
     pub others: usize,
+    /// Where so many nodes are waited for the network is not read.
+    pub few: usize,
     /// After so many others look for it, and the coordinator after so long, where few are waited for; each time twice as long
     /// as before.
     pub rest: Duration,
@@ -62,7 +64,8 @@ impl Limits {
             // A flood of few nodes breaks little.
             put_back: if is_dense(nodes) { 6 } else { 2 },
             others: if is_dense(nodes) { 3 } else { 0 },
-            // The next read of many comes sooner, mostly.
+            few: nodes / 125,
+            // The next read comes sooner, mostly.
             rest: Duration::from_secs(5 * 60),
             patience: Duration::from_secs(8 * 3600),
             failures: 6,

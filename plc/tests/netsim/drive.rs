@@ -30,6 +30,9 @@ pub(crate) trait Poller {
     fn is_busy(&self, _: Instant) -> bool {
         true
     }
+    fn hoped_for(&self, _: Instant) -> usize {
+        usize::MAX
+    }
 }
 
 /// A network, its poller and what came of it.
@@ -117,6 +120,10 @@ impl Poller for Scheduler {
 
     fn is_busy(&self, now: Instant) -> bool {
         self.is_busy(now)
+    }
+
+    fn hoped_for(&self, now: Instant) -> usize {
+        self.hoped_for(now)
     }
 
     fn set_quiet(&mut self, is_quiet: bool, now: Instant) {
@@ -318,7 +325,7 @@ impl<P: Poller> Drive<P> {
             let way = |node: NodeNo| Some((node as u16, self.world.way(node)?));
             host.table(self.world.meters().filter_map(way), both);
         }
-        host.set_waited_for(self.wanted.len());
+        host.set_waited_for(self.poller.hoped_for(now));
         host.set_busy(!self.wanted.is_empty() && self.poller.is_busy(now));
         host.handle_timeout(both);
         while let Some(action) = host.poll_action() {

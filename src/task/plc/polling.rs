@@ -165,9 +165,10 @@ impl Plc {
             is_any = true;
             self.scheduler_said(event);
         }
-        let waited_for = self.polling.requests.len();
+        let is_wanted = !self.polling.requests.is_empty();
+        let waited_for = if is_wanted { self.polling.scheduler.hoped_for(now.mono) } else { 0 };
         self.routing.routes.set_waited_for(waited_for);
-        self.routing.routes.set_busy(waited_for > 0 && self.polling.scheduler.is_busy(now.mono));
+        self.routing.routes.set_busy(is_wanted && self.polling.scheduler.is_busy(now.mono));
         is_any
     }
 
