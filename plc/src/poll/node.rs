@@ -166,7 +166,7 @@ impl Node {
     }
 }
 
-/// After so long it is asked for nothing's sake but its own.
+/// Who was silent for so long is asked still, but nothing else waits for it.
 const GIVEN_UP: Duration = Duration::from_secs(6 * 3600);
 /// A meter thinks for so long.
 const TURNAROUND: f64 = 0.5;

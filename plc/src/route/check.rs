@@ -64,12 +64,7 @@ impl Routes {
     }
 
     fn may_check(&self) -> bool {
-        self.is_up
-            && self.check.is_none()
-            && !self.is_busy
-            && !self.is_read()
-            && !self.is_searching()
-            && self.limits.check_share > 0.0
+        self.is_up && self.check.is_none() && self.is_free() && !self.is_searching() && self.limits.check_share > 0.0
     }
 
     /// Whose way may be used for its own sake, and not before when.

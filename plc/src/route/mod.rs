@@ -208,6 +208,11 @@ impl Routes {
         self.waited_for > self.limits.few
     }
 
+    /// Nobody waits for the network: what is done for its own sake may be.
+    fn is_free(&self) -> bool {
+        !self.is_busy && !self.is_read()
+    }
+
     pub fn way(&self, node: u16) -> Option<Way> {
         self.nodes.get(&node)?.way
     }

@@ -231,7 +231,7 @@ impl Routes {
 
     /// Whose path is traced next: of those with a route the one that was traced longest ago, and its hops.
     fn stalest(&self) -> Option<(Option<Instant>, u16, u8)> {
-        if self.trace.is_some() || self.is_busy || self.is_read() || self.limits.trace_share <= 0.0 {
+        if self.trace.is_some() || !self.is_free() || self.limits.trace_share <= 0.0 {
             return None;
         }
         let sound = self.nodes.iter().filter(|(_, known)| known.fault.is_none());
