@@ -30,6 +30,12 @@ impl Waiting {
         self.marks.extend(marks);
     }
 
+    /// What nobody is to wait for with records: they may come hours later.
+    pub(super) fn mark_now(&mut self, marks: Vec<Mark>) {
+        self.mark(marks);
+        self.records.push_back(Vec::new());
+    }
+
     #[cfg(test)]
     pub(super) fn records(&self) -> impl Iterator<Item = &(Lane, Body)> {
         self.records.iter().flatten()

@@ -15,6 +15,7 @@ mod orders;
 mod others;
 mod policy;
 mod repair;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use asked::End;
 pub use history::{Entry, What, Why};
 pub use orders::PinError;
 pub use policy::Limits;
+pub use standing::Standing;
 pub use way::{Alternate, Link, Medium, Way};
 
 use budget::Budget;
@@ -82,6 +84,8 @@ pub struct Routes {
     limits: Limits,
     nodes: BTreeMap<u16, Known>,
     blacklist: BTreeSet<u16>,
+    /// When something was wanted last, or no more, seconds since 1970 UTC.
+    ordered_s: u32,
     searches: Budget,
     traces: Budget,
     checks: Budget,
@@ -128,6 +132,7 @@ impl Routes {
             limits,
             nodes: BTreeMap::new(),
             blacklist: BTreeSet::new(),
+            ordered_s: 0,
             trace: None,
             is_busy: false,
             waited_for: 0,
@@ -154,6 +159,9 @@ impl Routes {
     pub fn restore(&mut self, entries: impl IntoIterator<Item = (u16, Entry)>) {
         for (node, entry) in entries {
             let at_ms = i64::from(entry.at_s) * 1_000;
+            if entry.what.is_order() {
+                self.ordered_s = self.ordered_s.max(entry.at_s);
+            }
             let known = self.nodes.entry(node).or_default();
             known.note(entry.what, entry.why, at_ms, ENTRIES_OF_NODE);
             match entry.what {
@@ -320,6 +328,9 @@ impl Routes {
     fn note(&mut self, node: u16, what: What, why: Why, now: Now) {
         let most = self.most_entries();
         let entry = self.nodes.entry(node).or_default().note(what, why, now.utc_ms, most);
+        if what.is_order() {
+            self.ordered_s = self.ordered_s.max(entry.at_s);
+        }
         self.counts.changes += 1;
         if self.changes.len() >= CHANGES {
             self.changes.pop_front();

@@ -54,6 +54,20 @@ impl Plc {
             self.unkept.retry = Some(tokio::time::Instant::now() + KEEP_RETRY);
         }
     }
+
+    /// The name of a mark in the store: it is of this network, whatever that is called.
+    pub(super) fn mark_of(&self, what: &[u8]) -> Vec<u8> {
+        [what, &self.coordinator.modem().config().eui64.0].concat()
+    }
+
+    /// What the store has under that name.
+    pub(super) fn stored_mark(&self, what: &[u8]) -> Option<Vec<u8>> {
+        let name = self.mark_of(what);
+        let marks = self.store.marks(&name).inspect_err(|error| {
+            warn!(network = %self.name, err = %chain(error), "what the store has of the network is not known");
+        });
+        marks.unwrap_or_default().into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
 }
 
 /// What the disk refused is tried again after so long.

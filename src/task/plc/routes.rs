@@ -2,6 +2,7 @@
 //! changes is kept.
 
 mod blacklist;
+mod kept;
 mod put_back;
 mod refresh;
 mod unanswered;
@@ -9,7 +10,6 @@ mod unanswered;
 pub(super) use put_back::Placing;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use plc::g3::AdpStatus;
@@ -18,7 +18,7 @@ use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
 use plc::g3::pib::{Layer, Route, Typed, adp, mac};
 use plc::route::{Action, Change, Failure, Limits, Link, Routes, Way, What, Why};
 use tokio::task::block_in_place;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::answers::Asked;
 use super::{Plc, Reply, chain};
@@ -100,26 +100,6 @@ impl Routing {
 }
 
 impl Plc {
-    /// What was noted before; blocks. Nothing is known of what a damaged file held, which people wanted in part: that is
-    /// said.
-    pub(super) fn take_up_routes(&mut self, directory: &Path, now: Now) {
-        let opened = RouteLog::open(directory, &mut self.routing.routes);
-        self.routing.routes.give_up_asked(both(now));
-        let (log, aside) = match opened {
-            Ok(opened) => opened,
-            Err(error) => return self.not_kept("what became of routes", &error),
-        };
-        if let Some(aside) = aside {
-            error!(network = %self.name, path = %aside.display(), "what was kept of routes is damaged: set aside");
-            let detail = "what was kept of routes is damaged: none is held any more, and nobody is blacklisted";
-            self.tell("plc.routes_lost", detail.to_owned(), now);
-        }
-        if log.strange() > 0 {
-            warn!(network = %self.name, count = log.strange(), "what a newer version noted of routes is left as it is");
-        }
-        self.routing.log = Some(log);
-    }
-
     /// The network is up: its coordinator is told what a network of this size needs.
     pub(super) fn routes_begin(&mut self) {
         let now = (self.clock)().mono;
@@ -247,10 +227,15 @@ impl Plc {
             }
         }
         is_any |= self.put_rows();
+        let mut is_ordered = false;
         while let Some(change) = self.routing.routes.poll_change() {
             is_any = true;
+            is_ordered |= change.entry.what.is_order();
             self.routing.note(&change, now.mono);
             self.changed(change, now);
+        }
+        if is_ordered {
+            self.mark_orders();
         }
         is_any
     }

@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 use plc::outage::Kept;
-use tracing::{error, warn};
+use tracing::error;
 
-use super::super::{Plc, chain};
+use super::super::Plc;
 use super::both;
 use crate::clock::Now;
 use crate::registry::OutageLog;
@@ -28,15 +28,9 @@ enum Lost {
 
 impl Plc {
     pub(super) fn stored_outages(&self) -> Stored {
-        let value = |name: Vec<u8>| {
-            let marks = self.store.marks(&name).inspect_err(|error| {
-                warn!(network = %self.name, err = %chain(error), "which outages were told is not known");
-            });
-            marks.unwrap_or_default().into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
-        };
         Stored {
-            serial: value(self.mark_of(TOLD)).and_then(|value| value.try_into().ok()).map(u64::from_be_bytes),
-            open: value(self.mark_of(OPEN)).and_then(|value| OutageLog::parse_open(&value)),
+            serial: self.stored_mark(TOLD).and_then(|value| value.try_into().ok()).map(u64::from_be_bytes),
+            open: self.stored_mark(OPEN).and_then(|value| OutageLog::parse_open(&value)),
         }
     }
 
@@ -88,10 +82,6 @@ impl Plc {
         });
         let kept: Vec<Kept> = kept.collect();
         self.waiting.mark(vec![(self.mark_of(OPEN), OutageLog::emit_open(kept.iter()))]);
-    }
-
-    pub(super) fn mark_of(&self, what: &[u8]) -> Vec<u8> {
-        [what, &self.coordinator.modem().config().eui64.0].concat()
     }
 }
 
