@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::air::{Fate, Sent};
+use super::awaited::Awaited;
 use super::ledger::{Amount, Expected, Ledger};
 use super::sequences::Sequences;
 use crate::control::CommitLine;
@@ -109,10 +110,14 @@ impl Account {
         self.last.iter().map(String::as_str)
     }
 
-    /// What was promised has arrived, and with `is_complete` everything that was heard, too.
-    pub fn is_settled(&self, is_complete: bool) -> bool {
-        let nothing_missing = !is_complete || self.ledger.missing() == 0;
-        self.outgoing.is_none() && nothing_missing && self.broken_promises(|_| true) == 0
+    /// What was promised and has not arrived, and with `is_complete` what was heard, too.
+    pub fn awaited(&self, is_complete: bool) -> Awaited {
+        Awaited {
+            is_sending: self.outgoing.is_some(),
+            readings: if is_complete { self.ledger.missing() } else { 0 },
+            records: self.broken_promises(|_| true),
+            ..Awaited::default()
+        }
     }
 
     pub fn sent(&mut self, sent: Sent, now: Instant) {

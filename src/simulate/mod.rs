@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod air;
+pub mod awaited;
 pub mod broker;
 mod consumer;
 pub mod control;

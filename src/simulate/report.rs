@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::account::Tally;
+use super::awaited::Awaited;
 use super::service::Usage;
 
 /// What a run is doing.
@@ -48,6 +49,8 @@ pub struct Progress {
     pub garbage: u64,
     /// Octets between service and broker.
     pub wire_bytes: u64,
+    /// After the end, for what it is waited.
+    pub awaited: Option<Awaited>,
     /// The latest readings at the head-end, newest last.
     pub last: Vec<String>,
 }
@@ -109,8 +112,11 @@ pub struct Total {
     pub seconds: f64,
     pub kills: u32,
     pub seed: u64,
-    /// The limit came before everything had arrived.
+    /// Not everything had arrived when it was waited for no longer.
     pub timed_out: bool,
+    /// What that was, for people.
+    #[serde(skip)]
+    pub complaint: Option<String>,
 }
 
 /// Of meters with radios. Counts are of readings, where they do not say otherwise.
@@ -235,7 +241,7 @@ impl Report {
         }
         let others = total.lost - radio.as_ref().map_or(0, |radio| radio.lost);
         faults.push((others > 0, format!("{others} records lost")));
-        faults.push((total.timed_out, "the limit came before everything had arrived".into()));
+        faults.extend(total.complaint.clone().map(|complaint| (true, complaint)));
         faults.into_iter().filter_map(|(is_fault, text)| is_fault.then_some(text)).collect()
     }
 
@@ -350,6 +356,7 @@ mod tests {
                 kills: 0,
                 seed: 1,
                 timed_out: false,
+                complaint: None,
             },
             radio: has_radio.then_some(radio),
             electricity: has_electricity.then_some(electricity),
@@ -384,8 +391,8 @@ mod tests {
             radio.lost = 1;
             electricity.delivered = 19;
         }
-        report.total.timed_out = true;
-        let late = "the limit came before everything had arrived";
+        let late = "not everything had arrived 63 s after the end: awaited 2 records that are durable";
+        (report.total.timed_out, report.total.complaint) = (true, Some(late.to_owned()));
         assert_eq!(report.faults(), ["1 readings lost", "1 values missing", "2 records lost", late]);
         assert!(!report.is_only_late());
     }

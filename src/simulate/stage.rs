@@ -1,6 +1,7 @@
 //! The run: meters of either kind or both, broker, proxy, head-end and the service, and what came of them.
 
 mod close;
+mod drain;
 mod look;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::account::Account;
 use super::air::Sent;
+use super::awaited::Awaited;
 use super::broker::{Broker, Identity};
 use super::control::Control;
 use super::electricity::{Start, Street};
@@ -29,7 +31,6 @@ use super::scene::{Scene, Settings};
 use super::service::Service;
 use super::{consumer, electricity, radio};
 use crate::control::CommitLine;
-use crate::store::Lane;
 
 /// Everybody who has a part.
 pub(super) struct Stage<'a> {
@@ -56,6 +57,8 @@ pub(super) struct Stage<'a> {
     /// A killed service is not ready again yet.
     is_healing: bool,
     is_told_to_end: bool,
+    /// After the end, for what it is waited.
+    awaited: Option<Awaited>,
     /// Until then it is waited for a network to form.
     forms_until: Option<Instant>,
     tick: Interval,
@@ -76,8 +79,8 @@ impl<'a> Stage<'a> {
         stage.prepare(audience).await?;
         let spoke = now();
         stage.speak(spoke, audience).await?;
-        let timed_out = !stage.drain(audience).await?;
-        stage.close(now().duration_since(spoke), timed_out).await
+        let complaint = stage.drain(audience).await?;
+        stage.close(now().duration_since(spoke), complaint).await
     }
 
     async fn set(options: &'a Options, scene: &Scene, began: Instant) -> Result<Self, Error> {
@@ -156,6 +159,7 @@ impl<'a> Stage<'a> {
             kills: Kills::new(options.kills, length, fork(options.seed, KILLS)),
             is_healing: false,
             is_told_to_end: false,
+            awaited: None,
             forms_until: None,
             tick,
             signals: [
@@ -244,44 +248,6 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What is on its way arrives, and gaps are filled. False: not all of it within the time.
-    async fn drain(&mut self, audience: &mut Audience<'_>) -> Result<bool, Error> {
-        self.phase = Phase::Draining;
-        let ended = now();
-        let is_complete = self.options.policy == COMPLETE;
-        let patience = if self.electricity.is_some() { FILL } else { DRAIN };
-        let patience = patience + self.options.commit_window + self.options.seal_age;
-        // Who wants it to end now asks once more.
-        self.is_told_to_end = false;
-        loop {
-            let now = now();
-            self.weather(ended, now);
-            // After kills something is missing for ever; then silence has to do.
-            let is_settled = self.account.is_settled(is_complete && self.kills.count() == 0);
-            let is_over = self.is_quiet(ended) && is_settled && !self.is_healing && self.kills.due().is_none();
-            let outage = self.options.faults.longest_outage();
-            if (is_over && self.are_whole()) || now > ended + patience + outage || self.is_told_to_end {
-                return Ok(is_over);
-            }
-            self.step(audience).await?;
-        }
-    }
-
-    /// Nobody has anything to say any more that counts.
-    fn is_quiet(&mut self, ended: Instant) -> bool {
-        // What lies in the port is read within this time.
-        let read = ended + QUIET;
-        let committed = read + self.options.commit_window;
-        let figures = self.figures.borrow();
-        let is_heard = match (&self.radio, &self.electricity) {
-            (None, _) => true,
-            (Some(_), None) => figures.is_empty(read),
-            // The service goes on reading; but what was heard is committed by then.
-            (Some(_), Some(_)) => figures.is_lane_empty(Lane::MBus, committed),
-        };
-        is_heard && self.electricity.as_mut().is_none_or(electricity::Part::is_closed)
-    }
-
     /// Whatever happens next.
     async fn step(&mut self, audience: &mut Audience<'_>) -> Result<(), Error> {
         let kill = self.kills.due();
@@ -314,7 +280,7 @@ impl<'a> Stage<'a> {
     }
 
     fn committed(&mut self, commit: &CommitLine) -> Result<(), Error> {
-        self.account.committed(commit, self.electricity.as_mut().is_some_and(electricity::Part::is_closed));
+        self.account.committed(commit, self.electricity.as_ref().is_some_and(electricity::Part::is_closed));
         if let (Some(notes), Some(path)) = (&mut self.notes, &self.options.commits) {
             let mut line = serde_json::to_vec(commit).expect("texts and numbers are always JSON");
             line.push(b'\n');
@@ -369,11 +335,6 @@ const NODES: usize = 12;
 const TICK: Duration = Duration::from_millis(250);
 /// After the end of the time, for the telegram that is going out.
 const LAST_WORD: Duration = Duration::from_secs(5);
-const QUIET: Duration = Duration::from_millis(300);
-/// Beside windows and ages: for the way, and for one publication that has to be repeated.
-const DRAIN: Duration = Duration::from_secs(20);
-/// The same, and for gaps to be filled.
-const FILL: Duration = Duration::from_secs(60);
 const COMMITS: usize = 1_024;
 /// Keeps these draws apart from the fleet's.
 const KILLS: u64 = u64::MAX - 1;

@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// End when N readings were sent and every one of them arrived
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     readings: Option<u64>,
-    /// The meters do not speak, and days do not pass, for longer; what is on its way then gets up to half a minute more, with --electricity a minute. Default: 60s, with --kills of meters with radios alone 15min
+    /// The meters do not speak, and days do not pass, for longer; what is on its way then gets up to half a minute more, with --electricity a minute, however fast days pass; what had not arrived by then is said (5). Default: 60s, with --kills of meters with radios alone 15min
     #[arg(long = "for", value_name = "DURATION", value_parser = crate::cli::duration)]
     limit: Option<Duration>,
     /// A broker that runs already, mqtts://HOST:PORT; default: one in this process

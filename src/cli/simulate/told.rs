@@ -61,6 +61,10 @@ fn line(progress: &Progress) -> String {
         ));
     }
     line.push_str(&format!("backlog {backlog}"));
+    // The service reads on, and so its backlog is not what is waited for.
+    if let Some(awaited) = progress.awaited.filter(|awaited| !awaited.is_nothing()) {
+        line.push_str(&format!(", awaited {awaited}"));
+    }
     if progress.is_down {
         line.push_str(", broker away");
     }

@@ -74,10 +74,10 @@ fn what_the_air_swallowed_is_not_missed() {
     for (number, fate) in [(1, Fate::Heard), (2, Fate::Lost), (3, Fate::Damaged), (4, Fate::Unheard)] {
         speak(&mut account, number, fate, now);
     }
-    assert!(!account.is_settled(true));
+    assert!(!account.awaited(true).is_nothing());
     commit(&mut account, 1, 1);
     arrive(&mut account, 1, 1);
-    assert!(account.is_settled(true));
+    assert!(account.awaited(true).is_nothing());
     assert_eq!(account.verdict(WINDOW, true), Verdict::default());
     let tally = account.tally();
     assert_eq!((tally.sent, tally.faulty, tally.unheard, tally.stored), (4, 2, 1, 1));
@@ -103,7 +103,7 @@ fn a_reported_commit_that_does_not_arrive_is_lost_even_around_a_kill() {
     account.killed(now);
     account.healed(now);
     arrive(&mut account, 1, 1);
-    assert!(!account.is_settled(false));
+    assert!(!account.awaited(false).is_nothing());
     assert_eq!(account.verdict(WINDOW, true), Verdict { lost: 1, broken_promises: 1, ..Verdict::default() });
 }
 
@@ -135,7 +135,7 @@ fn what_others_were_promised_counts_until_it_is_closed() {
     promise(3, true);
     assert!(account.arrived(EPOCH, Lane::LoadProfile, 1, None));
     assert!(!account.arrived(EPOCH, Lane::LoadProfile, 1, None));
-    assert!(!account.is_settled(true));
+    assert!(!account.awaited(true).is_nothing());
     assert_eq!(account.verdict(WINDOW, true), Verdict { others_lost: 1, ..Verdict::default() });
     assert_eq!((account.tally().others_stored, account.tally().stored), (3, 0));
 }

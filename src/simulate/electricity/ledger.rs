@@ -91,6 +91,11 @@ impl Ledger {
         self.waited_for.is_some_and(|(_, _, missing)| missing == 0)
     }
 
+    /// Of what is waited for.
+    pub fn awaited(&self) -> u64 {
+        self.waited_for.map_or(0, |(_, _, missing)| missing)
+    }
+
     /// A reading arrived, in a record that had not come before. What belongs to no slot of a profile does not count.
     pub fn arrive(&mut self, reading: &Reading) {
         let Some((key, curve)) = self.key(reading) else { return };

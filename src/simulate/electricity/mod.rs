@@ -95,7 +95,7 @@ impl<'a> Part<'a> {
         let (from, to) = self.period();
         self.ledger.wait_for(from, to);
         // What a network has not carried by now may take it hours.
-        self.is_closed |= self.electricity.network.is_some();
+        self.is_closed |= self.electricity.network.is_some() || self.ledger.is_whole();
     }
 
     /// A reading arrived, in a record that had not come before.
@@ -105,9 +105,13 @@ impl<'a> Part<'a> {
     }
 
     /// All that counts has arrived. The service reads on and on: what it promises from then on is not waited for.
-    pub(super) fn is_closed(&mut self) -> bool {
-        self.is_closed |= self.ledger.is_whole();
+    pub(super) const fn is_closed(&self) -> bool {
         self.is_closed
+    }
+
+    /// Values that count and have not arrived.
+    pub(super) fn awaited(&self) -> u64 {
+        if self.is_closed { 0 } else { self.ledger.awaited() }
     }
 
     pub(super) const fn ledger(&self) -> &Ledger {

@@ -10,8 +10,8 @@ use crate::simulate::{consumer, electricity};
 use crate::store::{Lane, RESERVE};
 
 impl Stage<'_> {
-    /// Everybody goes off; what came of it.
-    pub(super) async fn close(mut self, lasted: Duration, timed_out: bool) -> Result<Report, Error> {
+    /// Everybody goes off; what came of it. `complaint` says what was not waited for.
+    pub(super) async fn close(mut self, lasted: Duration, complaint: Option<String>) -> Result<Report, Error> {
         let last = self.control.status().await.ok();
         let decoded = self.figures.borrow().decoded();
         self.service.stop(STOP).await?;
@@ -69,7 +69,8 @@ impl Stage<'_> {
                 seconds: thousandth(lasted.as_secs_f64()),
                 kills: self.kills.count(),
                 seed: self.options.seed,
-                timed_out,
+                timed_out: complaint.is_some(),
+                complaint,
             },
             radio,
             electricity,

@@ -76,6 +76,7 @@ impl Stage<'_> {
             rss_bytes: status.map_or(0, |status| status.process.rss_bytes),
             garbage: self.radio.as_ref().map_or(0, crate::simulate::radio::Part::garbage),
             wire_bytes: self.proxy.up() + self.proxy.down(),
+            awaited: self.awaited,
             last: self.account.last().map(str::to_owned).collect(),
         }
     }
