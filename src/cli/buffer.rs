@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::client::{Service, unexpected};
+use super::client::{Service, unexpected, utc_ms};
 use super::text::{Table, ago, clock, counted, octets, printable};
 use super::{Exit, Failure, OrExit, Out, Outcome};
 use crate::control::{BufferStat, BufferVerify, Range, Reply, Request, Stream, left};
@@ -75,7 +75,7 @@ fn stat(source: &Source, out: &mut Out) -> Outcome {
     let (stat, now) = match &source.offline {
         Some(state) => left(state)?,
         None => match source.service.ask(Request::BufferStat)? {
-            Reply::BufferStat(stat) => (stat, super::meter::now_ms()),
+            Reply::BufferStat(stat) => (stat, source.service.unit_now()),
             other => return Err(unexpected(&other)),
         },
     };
@@ -92,7 +92,7 @@ fn left(state: &Path) -> Result<(BufferStat, i64), Failure> {
     let stat = BufferStat::of(&inspected(state)?.statistics);
     let status = left::left_status(state).ok();
     let size_limit = status.as_ref().map_or(0, |status| status.buffer.size_limit);
-    let now = status.map_or_else(super::meter::now_ms, |status| status.time.now_ms);
+    let now = status.map_or_else(utc_ms, |status| status.time.now_ms);
     Ok((BufferStat { size_limit, ..stat }, now))
 }
 

@@ -1,6 +1,6 @@
 //! The asking side of the control socket: one connection, one request, one answer or one stream. Blocking.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ pub(super) struct Service {
     /// When the first question was asked: from then on the time runs.
     #[arg(skip)]
     begun: OnceCell<Instant>,
+    /// The unit's clock, as it last said it.
+    #[arg(skip)]
+    unit_ms: Cell<Option<i64>>,
 }
 
 /// How the service is asked, and how its answer is printed.
@@ -57,7 +60,15 @@ impl Service {
         let mut connection = self.connect(patience)?;
         connection.late = request.late();
         connection.send(request)?;
-        connection.receive()?.ok_or_else(|| connection.broken())
+        let reply = connection.receive()?.ok_or_else(|| connection.broken())?;
+        self.unit_ms.set(connection.unit_ms);
+        Ok(reply)
+    }
+
+    /// The clock by which the unit dated its last answer, milliseconds since 1970: ages are counted from it, as ours may
+    /// be another time. Of a service that does not say it, ours.
+    pub(super) fn unit_now(&self) -> i64 {
+        self.unit_ms.get().unwrap_or_else(utc_ms)
     }
 
     /// Follows a stream; what is dropped before is no item of it.
@@ -92,6 +103,7 @@ impl Service {
             write: stream,
             deadline: None,
             late: None,
+            unit_ms: None,
             line: Vec::new(),
         };
         connection.until(begun.checked_add(self.timeout.unwrap_or(patience)))?;
@@ -111,6 +123,8 @@ pub(super) struct Connection {
     deadline: Option<Instant>,
     /// How it stands when no answer comes in time.
     late: Option<String>,
+    /// The unit's clock, of the last answer.
+    unit_ms: Option<i64>,
     /// What was read of a line that is not complete.
     line: Vec<u8>,
 }
@@ -148,6 +162,7 @@ impl Connection {
             let message = format!("the service speaks version {} of the vocabulary, this is {VERSION}", answer.version);
             return Err(Failure::said(Exit::Failed, message));
         }
+        self.unit_ms = answer.now_ms;
         match answer.reply {
             Reply::Refused(refusal) => {
                 let exit = match refusal.kind {
@@ -225,6 +240,13 @@ pub(super) fn unexpected(reply: &Reply) -> Failure {
     Failure::new(Exit::Failed, anyhow!("the service answered {name}, which was not asked"))
 }
 
+/// Our own clock: also of a dead unit that left no time of its own.
+#[expect(clippy::disallowed_methods, reason = "ages are shown to a person")]
+pub(super) fn utc_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
 #[expect(clippy::disallowed_methods, reason = "a person waits for the answer")]
 fn now() -> Instant {
     Instant::now()
@@ -241,7 +263,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("silent.sock");
         let _listener = UnixListener::bind(&socket).unwrap();
-        let said = |timeout| Service { socket: Some(socket.clone()), timeout, begun: OnceCell::new() };
+        let said = |timeout| Service {
+            socket: Some(socket.clone()),
+            timeout,
+            begun: OnceCell::new(),
+            unit_ms: Cell::default(),
+        };
         let service = said(Some(PATIENCE));
         let (first, second) = (service.connect(PATIENCE).unwrap(), service.connect(MESH_PATIENCE).unwrap());
         assert_eq!(first.deadline, second.deadline);

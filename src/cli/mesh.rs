@@ -80,10 +80,9 @@ impl Common {
         }
     }
 
-    /// The clock of the unit, by which it dates what it says; where it does not say that, ours.
-    pub(super) fn unit_now(&self) -> Result<i64, Failure> {
-        let MeshSaid::Status(status) = self.ask(MeshAsk::Status)? else { return Err(strange()) };
-        Ok(unit_now(&status))
+    /// The clock by which the unit dated its last answer.
+    pub(super) fn unit_now(&self) -> i64 {
+        self.service.unit_now()
     }
 
     /// Asks the network that is meant.
@@ -122,7 +121,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
                 is_up &= status.state == MeshState::Up;
                 match common.json {
                     true => out.json(&status)?,
-                    false => out.text(print(&status, unit_now(&status)))?,
+                    false => out.text(print(&status, common.unit_now()))?,
                 }
             }
             Ok(if is_up { Exit::Done } else { Exit::Degraded })
@@ -142,10 +141,6 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             Ok(Exit::Done)
         }
     }
-}
-
-pub(super) fn unit_now(status: &MeshStatus) -> i64 {
-    if status.at_ms > 0 { status.at_ms } else { super::meter::now_ms() }
 }
 
 fn hundredths(percent: u32) -> String {
@@ -257,13 +252,13 @@ mod tests {
     fn the_status_tells_who_does_not_answer_and_counts_from_the_units_clock() {
         let outage = OutageLine { scope: "branch behind 0017".into(), since_ms: 5_000, out: 3, back: 1 };
         let mut status = MeshStatus { at_ms: 65_000, joined: 100, listed: 100, alive: 96, ..MeshStatus::default() };
-        assert!(!print(&status, unit_now(&status)).contains("not answering"));
+        assert!(!print(&status, status.at_ms).contains("not answering"));
         (status.out, status.unreachable, status.outages) = (3, 2, vec![outage]);
-        let text = print(&status, unit_now(&status));
+        let text = print(&status, status.at_ms);
         assert!(text.contains("5 of them not answering: 3 in outages, 2 with an unreachable meter"), "{text}");
         assert!(text.contains("branch behind 0017: 3 nodes silent, 1 back, 1 min ago"), "{text}");
         assert!(!text.contains("counted"), "an older service does not say it: {text}");
-        let has = |status: &MeshStatus, words: &str| print(status, unit_now(status)).contains(words);
+        let has = |status: &MeshStatus, words: &str| print(status, status.at_ms).contains(words);
         status.routes = RouteCounts { changes: 1, searches: 4, found: 3, traces: 7, ..RouteCounts::default() };
         assert!(has(&status, "3 of 4 searches found\n") && has(&status, "7 paths traced, 0 s of airtime"));
         assert!(!has(&status, "by neighbours"));
@@ -273,7 +268,7 @@ mod tests {
         (status.routes.neighbour_searches, status.routes.neighbour_searches_answered) = (1, 0);
         assert!(has(&status, "1 search by neighbours, the node answered after 0 of them\n"));
         status.counted_since_ms = Some(5_000);
-        let text = print(&status, unit_now(&status));
+        let text = print(&status, status.at_ms);
         assert!(text.lines().last().is_some_and(|line| line.starts_with("counted")), "{text}");
         assert!(text.ends_with("since the service began, 1 min ago\n"), "{text}");
     }

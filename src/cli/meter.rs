@@ -147,8 +147,8 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
         Verb::HandOver(args) => life::hand_over(&args, out),
         Verb::TakeOver(args) => life::take_over(&args, out),
         Verb::List { source, silent, medium, sort } => {
-            let now = source.now_ms();
             let mut meters = source.lines()?;
+            let now = source.now_ms();
             meters.retain(|meter| {
                 let is_silent = silent.is_none_or(|silent| {
                     let silent = i64::try_from(silent.as_millis()).unwrap_or(i64::MAX);
@@ -201,10 +201,10 @@ impl Source {
         }
     }
 
-    /// For a dead unit, the moment when it left its status.
+    /// The unit's clock at its last answer; for a dead unit, the moment when it left its status.
     fn now_ms(&self) -> i64 {
         let left = self.offline.as_ref().and_then(|state| left::left_status(state).ok());
-        left.map_or_else(now_ms, |status| status.time.now_ms)
+        left.map_or_else(|| self.service.unit_now(), |status| status.time.now_ms)
     }
 }
 
@@ -352,10 +352,4 @@ pub(super) fn place(storage: u32, tariff: u32, subunit: u16, function: &str) -> 
         words.push(function.to_owned());
     }
     words.join(", ")
-}
-
-#[expect(clippy::disallowed_methods, reason = "ages are shown to a person")]
-pub(super) fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -106,7 +106,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             };
             match common.json {
                 true => out.json(line)?,
-                false => out.text(print(line, common.unit_now()?))?,
+                false => out.text(print(line, common.unit_now()))?,
             }
             Ok(Exit::Done)
         }
@@ -252,7 +252,7 @@ fn list(nodes: &[NodeLine], common: &Common, out: &mut Out) -> Outcome {
         }
         return Ok(Exit::Done);
     }
-    let now = common.unit_now()?;
+    let now = common.unit_now();
     let mut table = Table::new(&["node", "short", "meter", "presence", ">heard", ">hops", ">lqi", "remark"]);
     let figure = |figure: Option<u8>| figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string());
     for node in nodes {

@@ -117,7 +117,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             let MeshSaid::History(history) = common.ask(MeshAsk::History { node })? else { return Err(strange()) };
             match common.json {
                 true => out.json(&history)?,
-                false => out.text(past(&history, common.unit_now()?))?,
+                false => out.text(past(&history, common.unit_now()))?,
             }
         }
         Verb::Refresh { node, common } => {

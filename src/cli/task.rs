@@ -55,7 +55,7 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
             if asking.json {
                 out.json(&card)?;
             } else {
-                out.text(show(&card, super::meter::now_ms()))?;
+                out.text(show(&card, asking.service.unit_now()))?;
             }
         }
     }

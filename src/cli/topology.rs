@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use self::diff::Diff;
 use self::forest::Forest;
-use super::mesh::{Common, strange, unit_now};
+use super::mesh::{Common, strange};
 use super::text::printable;
 use super::{Exit, Failure, Out, Outcome};
 use crate::control::{MeshAsk, MeshSaid, Topology};
@@ -85,8 +85,7 @@ fn ask(common: &Common) -> Result<Topology, Failure> {
     // The table as it is now; a network that is not up shows what it knew.
     let _ = common.ask_of(&network, MeshAsk::Routes);
     let MeshSaid::Nodes { nodes } = common.ask_of(&network, MeshAsk::Nodes)? else { return Err(strange()) };
-    let at_ms = unit_now(&status);
-    Ok(Topology::new(status.network, status.pan_id, status.eui64, at_ms, &nodes))
+    Ok(Topology::new(status.network, status.pan_id, status.eui64, common.unit_now(), &nodes))
 }
 
 /// An older picture of the same network.

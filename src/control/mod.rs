@@ -148,10 +148,13 @@ pub enum Stream {
     Commits,
 }
 
-/// What the service sends: `{"version":1,"answer":"status",…}`.
+/// What the service sends: `{"version":1,"now_ms":1760000000000,"answer":"status",…}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     pub version: u16,
+    /// The unit's clock, by which it dates what it says. Items of a stream have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now_ms: Option<i64>,
     #[serde(flatten)]
     pub reply: Reply,
 }
@@ -243,7 +246,11 @@ impl Request {
 
 impl Answer {
     pub const fn new(reply: Reply) -> Self {
-        Self { version: VERSION, reply }
+        Self { version: VERSION, now_ms: None, reply }
+    }
+
+    pub const fn at(now_ms: i64, reply: Reply) -> Self {
+        Self { version: VERSION, now_ms: Some(now_ms), reply }
     }
 }
 

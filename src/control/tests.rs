@@ -186,10 +186,11 @@ fn every_line_reads_back() {
         Reply::Refused(Refusal::new(RefusalKind::NotFound, "no such meter")),
     ];
     for reply in replies {
-        let answer = Answer::new(reply);
-        let line = serde_json::to_string(&answer).unwrap();
-        assert!(!line.contains('\n'));
-        assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer, "{line}");
+        for answer in [Answer::new(reply.clone()), Answer::at(77, reply)] {
+            let line = serde_json::to_string(&answer).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Answer>(&line).unwrap(), answer, "{line}");
+        }
     }
 }
 

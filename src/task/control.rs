@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use crate::clock::ReadClock;
 use crate::config;
 use crate::control::{
     Answer, Ask, CommitLine, REQUEST_LIMIT, Refusal, RefusalKind, Reply, Request, Stream, TelegramLine, VERSION,
@@ -116,8 +117,14 @@ impl Server {
         })
     }
 
-    /// Answers clients until `stop`; then every connection is closed.
-    pub async fn serve(self, queries: mpsc::Sender<Query>, streams: Streams, stop: CancellationToken) {
+    /// Answers clients until `stop`; then every connection is closed. Answers have the time of `clock`.
+    pub async fn serve(
+        self,
+        queries: mpsc::Sender<Query>,
+        streams: Streams,
+        clock: ReadClock,
+        stop: CancellationToken,
+    ) {
         let tracker = TaskTracker::new();
         loop {
             tokio::select! {
@@ -125,9 +132,10 @@ impl Server {
                     Ok((stream, _)) => {
                         let (queries, streams, stop) = (queries.clone(), streams.clone(), stop.clone());
                         let (access, clients) = (Arc::clone(&self.access), Arc::clone(&self.clients));
+                        let clock = Arc::clone(&clock);
                         tracker.spawn(async move {
                             tokio::select! {
-                                ended = client(stream, &access, &clients, &queries, &streams) => {
+                                ended = client(stream, &access, &clients, &queries, &streams, &clock) => {
                                     if let Err(error) = ended {
                                         debug!(err = %error, "control client gone");
                                     }
@@ -203,6 +211,7 @@ async fn client(
     clients: &Semaphore,
     queries: &mpsc::Sender<Query>,
     streams: &Streams,
+    clock: &ReadClock,
 ) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     let (read, mut write) = stream.into_split();
@@ -258,8 +267,11 @@ async fn client(
                     Ok(()) => answer.await.ok(),
                     Err(_) => None,
                 };
-                let stopping = || Refusal::new(RefusalKind::Busy, "the service is stopping").into();
-                send(&mut write, reply.unwrap_or_else(stopping)).await?;
+                let answer = match reply {
+                    Some(reply) => Answer::at(clock().utc_ms, reply),
+                    None => Answer::new(Refusal::new(RefusalKind::Busy, "the service is stopping").into()),
+                };
+                send(&mut write, answer).await?;
             }
         }
     }
@@ -273,7 +285,7 @@ async fn follow<T: Clone + Send>(
     mut items: broadcast::Receiver<Arc<T>>,
     reply: impl Fn(&T) -> Reply,
 ) -> io::Result<()> {
-    send(write, Reply::Following { stream }).await?;
+    send(write, Answer::new(Reply::Following { stream })).await?;
     loop {
         tokio::select! {
             // First, so that a client that is gone frees its place even while items keep coming.
@@ -284,8 +296,8 @@ async fn follow<T: Clone + Send>(
                 len => read.consume(len),
             },
             item = items.recv() => match item {
-                Ok(item) => send(write, reply(&item)).await?,
-                Err(RecvError::Lagged(count)) => send(write, Reply::Missed { count }).await?,
+                Ok(item) => send(write, Answer::new(reply(&item))).await?,
+                Err(RecvError::Lagged(count)) => send(write, Answer::new(Reply::Missed { count })).await?,
                 Err(RecvError::Closed) => return Ok(()),
             },
         }
@@ -294,11 +306,11 @@ async fn follow<T: Clone + Send>(
 
 async fn refuse(write: &mut OwnedWriteHalf, kind: RefusalKind, message: &str) -> io::Result<()> {
     debug!(reject = ?kind, "refuse control client");
-    send(write, Refusal::new(kind, message).into()).await
+    send(write, Answer::new(Refusal::new(kind, message).into())).await
 }
 
-async fn send(write: &mut OwnedWriteHalf, reply: Reply) -> io::Result<()> {
-    let mut line = serde_json::to_vec(&Answer::new(reply))?;
+async fn send(write: &mut OwnedWriteHalf, answer: Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
     match timeout(STALLED, write.write_all(&line)).await {
         Ok(written) => written,

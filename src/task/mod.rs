@@ -269,7 +269,7 @@ async fn service(config: Config, read: Files) -> Result<(), ServiceError> {
     };
     let stop_desk = CancellationToken::new();
     let desk_task = tokio::spawn(desk.run(queries_out, stop_desk.clone()));
-    let control_task = tokio::spawn(server.serve(queries, streams, stop.clone()));
+    let control_task = tokio::spawn(server.serve(queries, streams, clock.reader(), stop.clone()));
 
     info!(unit = %config.unit.id, receivers = config.wmbus.len(), "started");
     notify::ready();

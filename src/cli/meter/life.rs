@@ -98,7 +98,7 @@ impl Asking {
         };
         match &card.electricity {
             _ if self.json => out.json(&card)?,
-            Some(electricity) => out.text(print(&card, electricity, super::now_ms()))?,
+            Some(electricity) => out.text(print(&card, electricity, self.service.unit_now()))?,
             None => {}
         }
         Ok(Exit::Done)

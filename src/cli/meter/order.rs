@@ -89,7 +89,7 @@ fn orders(request: Request, asking: &Asking, out: &mut Out) -> Outcome {
         orders.iter().try_for_each(|order| out.json(order))?;
         return Ok(Exit::Done);
     }
-    out.text(table(&orders, super::now_ms()))?;
+    out.text(table(&orders, asking.service.unit_now()))?;
     eprintln!("{}", counted(orders.len() as u64, "command"));
     Ok(Exit::Done)
 }

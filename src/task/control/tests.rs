@@ -5,6 +5,9 @@ use tokio::io::Lines;
 use super::*;
 use crate::control::{BufferStat, Range};
 
+/// What the unit's clock says.
+const UNIT_MS: i64 = 1_760_000_000_000;
+
 struct Rig {
     control: config::Control,
     streams: Streams,
@@ -21,7 +24,16 @@ fn rig(clients: u32) -> Rig {
     let (queries, mut asked) = mpsc::channel::<Query>(4);
     let streams = Streams::new(4, 4);
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(server.serve(queries, streams.clone(), stop.clone()));
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    let mono = std::time::Instant::now();
+    let clock: ReadClock = Arc::new(move || crate::clock::Now {
+        mono,
+        boot_id: [0; 16],
+        boot_ms: 0,
+        utc_ms: UNIT_MS,
+        quality: crate::reading::TimeQuality::Synchronised,
+    });
+    let serving = tokio::spawn(server.serve(queries, streams.clone(), clock, stop.clone()));
     tokio::spawn(async move {
         while let Some(query) = asked.recv().await {
             if query.request == Request::BufferStat {
@@ -54,9 +66,13 @@ impl Client {
     }
 
     /// None when the service hung up.
-    async fn reply(&mut self) -> Option<Reply> {
+    async fn answer(&mut self) -> Option<Answer> {
         let line = timeout(Duration::from_secs(20), self.lines.next_line()).await.expect("an answer in time").unwrap();
-        line.map(|line| serde_json::from_str::<Answer>(&line).unwrap().reply)
+        line.map(|line| serde_json::from_str::<Answer>(&line).unwrap())
+    }
+
+    async fn reply(&mut self) -> Option<Reply> {
+        self.answer().await.map(|answer| answer.reply)
     }
 
     async fn refusal(&mut self) -> RefusalKind {
@@ -73,7 +89,8 @@ async fn requests_reach_the_main_loop_one_after_the_other() {
     let mut client = rig.client().await;
     for _ in 0..3 {
         client.ask(Request::BufferStat).await;
-        assert_eq!(client.reply().await, Some(Reply::BufferStat(BufferStat::default())));
+        // With the unit's time, from which ages are counted.
+        assert_eq!(client.answer().await, Some(Answer::at(UNIT_MS, Reply::BufferStat(BufferStat::default()))));
     }
     client.ask(Request::Status).await;
     assert_eq!(client.refusal().await, RefusalKind::Busy);
