@@ -39,7 +39,8 @@ enum Verb {
     },
     /// Find the path to a node and back
     ///
-    /// It costs airtime at every hop and takes up to 40 s.
+    /// It costs airtime at every hop and takes up to 40 s. Where the node does not answer, or its answer is lost on the way
+    /// back, that is said, with the hops that were heard of the way there, and the command has failed (exit code 1).
     Trace {
         /// EUI-64, short address, or the name of its meter
         node: String,

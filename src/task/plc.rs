@@ -15,6 +15,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod told;
+mod traces;
 mod tunnel;
 
 use std::collections::BTreeMap;

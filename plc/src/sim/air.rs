@@ -226,21 +226,21 @@ impl Modem {
         let hop = |place: usize, short_addr, turn: fn(u8) -> u8| {
             let Tie { lqi, phase_differential, medium } = self.tie(place);
             let phase_differential = turn(phase_differential);
-            let link_cost = link_cost(lqi);
             Hop {
                 short_addr,
                 metric_not_supported: 0,
-                link_cost,
+                link_cost: link_cost(lqi),
                 phase_differential,
                 medium_rx: medium,
                 medium_tx: medium,
             }
         };
-        let forward =
-            places.iter().filter_map(|place| Some(hop(*place, short(Some(*place))?, |phase| phase))).collect();
-        let back = |place: &usize| Some(hop(*place, short(self.parent(*place))?, |phase| (6 - phase) % 6));
-        let reverse = places.iter().rev().filter_map(back).collect();
         let is_on = place.and_then(|place| self.devices.get(place)).is_some_and(|device| device.is_on);
+        // The node before one that is off is the last that takes the request.
+        let heard = places.iter().filter(|at| is_on || Some(**at) != place);
+        let forward = heard.filter_map(|place| Some(hop(*place, short(Some(*place))?, |phase| phase))).collect();
+        let back = |place: &usize| Some(hop(*place, short(self.parent(*place))?, |phase| (6 - phase) % 6));
+        let reverse = places.iter().rev().filter(|_| is_on).filter_map(back).collect();
         let status = if is_on { AdpStatus::SUCCESS } else { AdpStatus::INCOMPLETE_PATH };
         let delay = place.map_or(Duration::ZERO, |place| self.delay(place, 32) * 2);
         let path = Path { destination, originator: 0, metric, forward, reverse };

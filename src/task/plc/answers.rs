@@ -9,7 +9,8 @@ use plc::{Eui64, Key};
 use tokio::{sync::oneshot, task::block_in_place};
 use tracing::{debug, info};
 
-use super::routes::{Placing, both};
+use super::routes::Placing;
+use super::traces::NoPath;
 use super::tunnel::{Heard, Tunnel};
 use super::{Plc, chain, random_block, told};
 use crate::clock::Now;
@@ -117,6 +118,10 @@ impl Plc {
                 self.mesh.set_neighbours(rows.into_iter().filter_map(is_neighbour));
             }
             (Asked::Trace(node, reply), Ok(Answer::Path(path))) => self.path_found(node, &path, reply, now),
+            (Asked::Trace(node, reply), Ok(Answer::PathPart(path))) => {
+                self.no_path(node, NoPath::Part(&path.forward), reply, now);
+            }
+            (Asked::Trace(node, reply), Err(refused)) => self.no_path(node, NoPath::Refused(refused), reply, now),
             (Asked::Attribute(attribute), Ok(answer)) => self.attribute_read(attribute, &answer, now),
             (Asked::Attribute(attribute), Err(refused)) => {
                 debug!(network = %self.name, attribute, %refused, "modem does without");
@@ -152,17 +157,7 @@ impl Plc {
                 }
                 self.ban(node, reply);
             }
-            (asked, Err(refused)) => {
-                if let Asked::Trace(node, _) = asked {
-                    self.routing.routes.traced(node, None, both(now));
-                    if matches!(refused, Refused::Adp(status) if !status.is_transient())
-                        || refused == Refused::Malformed
-                    {
-                        self.node_probed(node, false, now.mono);
-                    }
-                }
-                asked.refuse(refusal(refused));
-            }
+            (asked, Err(refused)) => asked.refuse(refusal(refused)),
             (asked, Ok(_)) => asked.refuse(Refusal::new(RefusalKind::Failed, "the modem answered something else")),
         }
     }

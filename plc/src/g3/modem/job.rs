@@ -19,6 +19,8 @@ pub enum Answer {
     /// Every row of a table that could be read.
     Rows(Vec<Typed>),
     Path(Path),
+    /// What was found of a path that is not whole: hops there as far as they go, perhaps none.
+    PathPart(Path),
 }
 
 /// Why a request was not carried out.
@@ -28,7 +30,7 @@ pub enum Refusal {
     Mac(MacStatus),
     /// The modem does not take such a command at all.
     Command(crate::g3::SerialStatus),
-    /// A path was found in part, or a value is not as its type has it.
+    /// A value is not as its type has it, or a path that is said to be found is not there.
     Malformed,
     /// The modem was lost, or did not answer: nobody knows.
     Unknown,
@@ -263,6 +265,7 @@ fn answer(request: &Request, message: &Message) -> Option<Result<Answer, Refusal
             Some(match (adp(*status), path) {
                 (Ok(_), Some(path)) => Ok(Answer::Path(path.clone())),
                 (Ok(_), None) => Err(Refusal::Malformed),
+                (Err(Refusal::Adp(AdpStatus::INCOMPLETE_PATH)), Some(path)) => Ok(Answer::PathPart(path.clone())),
                 (Err(refusal), _) => Err(refusal),
             })
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::house::{House, MINUTE, device};
-use crate::g3::adp::Value;
+use crate::g3::adp::{Path, Value};
 use crate::g3::coordinator::Event;
 use crate::g3::modem::{self, Answer, Cause, Delivery, Full, Generation, Priority, Refusal, Ticket};
 use crate::g3::pib::{Layer, Typed, adp, mac};
@@ -82,8 +82,14 @@ fn a_path_is_found_hop_by_hop_or_in_part() {
     let far = house.pair.modem.devices()[29].short_addr().unwrap();
     let Ok(Answer::Path(path)) = ask(&mut house, |modem, now| modem.discover_path(far, now)) else { panic!() };
     assert_eq!((path.destination, path.forward.len(), path.reverse.len()), (far, 2, 2));
+    let hop = |path: &Path, place: usize| path.forward.get(place).map(|hop| hop.short_addr);
+    let relay = hop(&path, 0);
+    house.pair.modem.switch(29, false, house.pair.now);
+    let Ok(Answer::PathPart(part)) = ask(&mut house, |modem, now| modem.discover_path(far, now)) else { panic!() };
+    assert_eq!((part.destination, hop(&part, 0), part.forward.len(), part.reverse.len()), (far, relay, 1, 0));
+    house.pair.modem.switch(29, true, house.pair.now);
     let none = ask(&mut house, |modem, now| modem.discover_path(0x7ff0, now));
-    assert_eq!(none, Err(Refusal::Adp(AdpStatus::INCOMPLETE_PATH)));
+    assert!(matches!(none, Ok(Answer::PathPart(path)) if path.forward.is_empty()));
     assert_eq!(ask(&mut house, |modem, now| modem.discover_route(far, 8, now)), Ok(Answer::Done));
     let none = ask(&mut house, |modem, now| modem.discover_route(0x7ff0, 8, now));
     assert_eq!(none, Err(Refusal::Adp(AdpStatus::ROUTE_ERROR)));
