@@ -29,7 +29,8 @@ use crate::control::{MeshAsk, MeshSaid, Topology};
 /// counts. Where none is known the cost does: 10 and less, 11, 12 and more. --diff tells a link as worse or better when
 /// it has left its class by more than 12 of LQI, or 1 of cost: what is measured wavers from minute to minute. A node
 /// that is part of an outage, or whose meter is unreachable, is shown as not answering, whatever the network says of it;
-/// --diff tells the two apart. In a picture names come first: what there is no room for is shown by pointing at the node.
+/// --diff tells the two apart, and who is on the blacklist since or no more. In a picture names come first: what there is
+/// no room for is shown by pointing at the node.
 #[derive(Debug, clap::Args)]
 #[command(before_help = "\
 Examples:

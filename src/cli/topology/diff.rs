@@ -26,6 +26,9 @@ pub(super) enum Change {
     /// On a link of a worse class.
     Worse,
     Better,
+    /// No route of the coordinator is to go over it any more, or may again: beside whatever else became of it.
+    Banned,
+    Allowed,
 }
 
 /// The changes of a network, by EUI-64.
@@ -34,6 +37,8 @@ pub(super) struct Diff<'a> {
     older: &'a Topology,
     before: BTreeMap<&'a str, &'a TopologyNode>,
     pub(super) changes: BTreeMap<&'a str, Change>,
+    /// Who was put on the blacklist or taken from it.
+    bans: BTreeMap<&'a str, Change>,
 }
 
 impl<'a> Diff<'a> {
@@ -43,13 +48,25 @@ impl<'a> Diff<'a> {
         };
         let (before, after) = (by_eui64(older), by_eui64(newer));
         let (placed, is_placed) = (placed(older), placed(newer));
-        let mut changes = BTreeMap::new();
+        let (mut changes, mut bans) = (BTreeMap::new(), BTreeMap::new());
         for eui64 in before.keys().chain(after.keys()) {
             let is_astray = placed.contains(eui64) && !is_placed.contains(eui64);
             let change = change(before.get(eui64).copied(), after.get(eui64).copied(), is_astray);
             changes.extend(change.map(|change| (*eui64, change)));
+            let is_banned =
+                |nodes: &BTreeMap<&str, &TopologyNode>| nodes.get(eui64).is_some_and(|it| it.is_blacklisted);
+            match (is_banned(&before), is_banned(&after)) {
+                (false, true) => drop(bans.insert(*eui64, Change::Banned)),
+                (true, false) => drop(bans.insert(*eui64, Change::Allowed)),
+                _ => {}
+            }
         }
-        Self { older, before, changes }
+        Self { older, before, changes, bans }
+    }
+
+    /// What became of one node, most weighty first.
+    pub(super) fn of(&self, eui64: &str) -> impl Iterator<Item = Change> + '_ {
+        self.changes.get(eui64).into_iter().chain(self.bans.get(eui64)).copied()
     }
 
     /// Who stood before it in the older picture.
@@ -63,7 +80,10 @@ impl<'a> Diff<'a> {
         let after: BTreeMap<&str, &TopologyNode> = newer.nodes.iter().map(|node| (node.eui64.as_str(), node)).collect();
         let short_of = |eui64: &str| after.get(eui64).map_or("0000", |node| short(node)).to_owned();
         let mut table = Table::new(&["node", "short", "meter", "change", "before", "now"]);
-        for (eui64, change) in &self.changes {
+        let nodes: BTreeSet<&str> = self.changes.keys().chain(self.bans.keys()).copied().collect();
+        let each = |eui64| self.of(eui64).map(move |change| (eui64, change));
+        let all: Vec<(&str, Change)> = nodes.into_iter().flat_map(each).collect();
+        for (eui64, change) in &all {
             let (before, now) = (self.before.get(eui64), after.get(eui64));
             let said = |node: Option<&&TopologyNode>, parent: Option<String>| match change {
                 Change::Joined | Change::Lost => {
@@ -75,6 +95,9 @@ impl<'a> Diff<'a> {
                 Change::Out | Change::Unreachable | Change::Back => {
                     let said = |node: &TopologyNode| node.out().unwrap_or_else(|| node.presence.name().to_owned());
                     node.map_or_else(|| "-".to_owned(), |node| printable(&said(node)))
+                }
+                Change::Banned | Change::Allowed => {
+                    node.map_or("-", |node| if node.is_blacklisted { "blacklisted" } else { "not" }).to_owned()
                 }
                 Change::Worse | Change::Better => node.and_then(|node| link(node)).unwrap_or_else(|| "-".to_owned()),
             };
@@ -91,16 +114,16 @@ impl<'a> Diff<'a> {
                 said(now, parent_now),
             ]);
         }
-        let count = counted(self.changes.len() as u64, "change");
+        let count = counted(all.len() as u64, "change");
         let since = utc(self.older.at_ms);
-        let is_link = |change: &Change| matches!(change, Change::Worse | Change::Better);
-        let rule = match self.changes.values().any(is_link) {
+        let is_link = |(_, change): &(&str, Change)| matches!(change, Change::Worse | Change::Better);
+        let rule = match all.iter().any(is_link) {
             true => format!(
                 "\nworse, better: more than LQI {LQI_MARGIN} or cost {COST_MARGIN} beyond the class that it had\n"
             ),
             false => String::new(),
         };
-        match self.changes.is_empty() {
+        match all.is_empty() {
             true => format!("no change since {since}\n"),
             false => format!("{count} since {since}\n\n{}{rule}", table.text()),
         }
@@ -108,7 +131,7 @@ impl<'a> Diff<'a> {
 }
 
 impl Change {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Joined,
         Self::Lost,
         Self::Out,
@@ -118,6 +141,8 @@ impl Change {
         Self::Moved,
         Self::Worse,
         Self::Better,
+        Self::Banned,
+        Self::Allowed,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -131,12 +156,20 @@ impl Change {
             Self::Moved => "moved",
             Self::Worse => "worse",
             Self::Better => "better",
+            Self::Banned => "blacklisted",
+            Self::Allowed => "blacklisted no more",
         }
     }
 
     /// Its name in the picture's style sheet.
     pub(super) const fn class(self) -> &'static str {
-        if let Self::Astray = self { "astray" } else { self.name() }
+        match self {
+            Self::Astray => "astray",
+            // `banned` is the ring around who is.
+            Self::Banned => "barred",
+            Self::Allowed => "unbarred",
+            _ => self.name(),
+        }
     }
 }
 

@@ -18,14 +18,15 @@ pub(super) fn draw(text: &mut String, has_diff: bool) {
     links.item(
         text,
         "<path class=\"link unknown far\" d=\"M0 0H12\"/>",
-        "so many hops, those between not traced, or the way as it was",
+        "so many hops, not traced between, or the way as it was",
     );
+    links.item(text, "<path class=\"link out\" d=\"M0 0H12\"/>", "does not answer");
     let mut nodes = Row::new(98);
     for (quality, presence, name) in [
         ("unknown", NodePresence::Alive, "heard within the hour"),
         ("unknown", NodePresence::Routed, "routed, not heard"),
         ("out", NodePresence::Routed, "does not answer: out with others, or its meter unreachable"),
-        ("unknown", NodePresence::Lost, "lost"),
+        ("unknown", NodePresence::Lost, "not in the network"),
     ] {
         nodes.item(text, &mark(quality, presence, false, 6, 0), name);
     }
@@ -48,6 +49,8 @@ pub(super) fn draw(text: &mut String, has_diff: bool) {
                 format!("<rect class=\"change {}\" x=\"0\" y=\"-5\" width=\"12\" height=\"10\"/>", change.class());
             changes.item(text, &mark, &name);
         }
+        // Some have one colour.
+        changes.item(text, "", "a word at each node says which");
     }
 }
 

@@ -54,4 +54,5 @@ const COLOURS: &[Colour] = &[
     colour(".change.unreachable", "fill", "#fbefff", "#2e1461"),
     colour(".change.moved", "fill", "#ddf4ff", "#0c2d4a"),
     colour(".change.worse", "fill", "#fff8c5", "#3b2e04"),
+    colour(".change.barred,.change.unbarred", "fill", "#ffe8d1", "#40240a"),
 ];

@@ -9,7 +9,7 @@ use super::forest::{DEEPEST, Forest, Twig};
 use super::tree::{far, link, short};
 use super::{legend, style};
 use crate::cli::text::{printable, utc};
-use crate::control::{NodePresence, Topology, TopologyNode};
+use crate::control::{NodePresence, Silence, Topology, TopologyNode};
 
 /// Draws a network; with `diff`, what changed is marked.
 pub(super) fn draw(forest: &Forest<'_>, diff: Option<&Diff<'_>>) -> String {
@@ -185,7 +185,8 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
     let is_out = silence.is_some();
     let quality = if is_out { "out" } else { node.quality().name() };
     let at = trunk(x, depth + 1);
-    if let Some(change) = diff.and_then(|diff| diff.changes.get(node.eui64.as_str())) {
+    let changes: Vec<Change> = diff.into_iter().flat_map(|diff| diff.of(&node.eui64)).collect();
+    if let Some(change) = changes.first() {
         let _ = writeln!(
             text,
             "<rect class=\"change {}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
@@ -210,11 +211,16 @@ fn line(text: &mut String, forest: &Forest<'_>, line: Line, diff: Option<&Diff<'
         Some(hops) => Some(format!("{hops} hops")),
         None => lqi.or_else(|| node.link_cost.map(|cost| format!("c{cost}"))),
     };
-    let remark = [silence.map(|it| it.name().to_owned()), link, node.phase_deg.map(|degrees| format!("{degrees}°"))];
+    let away = (!node.is_joined()).then(|| node.presence.name());
+    let state = silence.map(Silence::name).or(away);
+    // Several changes have one colour.
+    let words = changes.iter().map(|change| change.name()).filter(|word| Some(*word) != state);
+    let words = words.chain(state).map(str::to_owned);
+    let remark = words.chain(link).chain(node.phase_deg.map(|degrees| format!("{degrees}°")));
     let room = ((x + COLUMN - 12 - (at + 7)) / GLYPH).saturating_sub(short(node).len() + 1);
     let name = if node.meter.is_empty() { &node.eui64 } else { &node.meter };
     let name = cut(&printable(name), room);
-    let right = fitting(remark.into_iter().flatten().collect(), room.saturating_sub(name.chars().count() + 1));
+    let right = fitting(remark.collect(), room.saturating_sub(name.chars().count() + 1));
     let name_is = if is_out { "dim silent" } else { "dim" };
     let banned = if node.is_blacklisted { banned(at, y) } else { String::new() };
     let _ = writeln!(
@@ -262,18 +268,20 @@ pub(super) fn banned(x: usize, y: usize) -> String {
 
 /// Everything of a node, for who points at it.
 fn told(node: &TopologyNode, diff: Option<&Diff<'_>>) -> String {
-    let change = diff.and_then(|diff| {
-        let change = diff.changes.get(node.eui64.as_str())?;
-        let is_of_way = matches!(change, Change::Moved | Change::Astray);
-        let before = diff.parent_before(&node.eui64).filter(|_| is_of_way);
-        let was = before.map_or_else(String::new, |before| format!(", was behind {before}"));
-        Some(format!("{}{was}", change.name()))
+    let changes = diff.into_iter().flat_map(|diff| {
+        diff.of(&node.eui64).map(move |change| {
+            let is_of_way = matches!(change, Change::Moved | Change::Astray);
+            let before = diff.parent_before(&node.eui64).filter(|_| is_of_way);
+            let was = before.map_or_else(String::new, |before| format!(", was behind {before}"));
+            Some(format!("{}{was}", change.name()))
+        })
     });
     [Some(format!("{} {}", node.eui64, node.meter).trim().to_owned()), Some(node.presence.name().to_owned())]
         .into_iter()
         .chain([node.out(), node.is_blacklisted.then(|| "blacklisted".to_owned())])
         .chain([node.medium.clone(), link(node), node.phase_deg.map(|degrees| format!("{degrees}°")), far(node)])
-        .chain([node.heard_ms.map(|heard_ms| format!("heard {}", utc(heard_ms))), change])
+        .chain([node.heard_ms.map(|heard_ms| format!("heard {}", utc(heard_ms)))])
+        .chain(changes)
         .flatten()
         .collect::<Vec<_>>()
         .join(", ")

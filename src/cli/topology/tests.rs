@@ -183,6 +183,59 @@ fn who_is_blacklisted_is_marked_everywhere() {
 }
 
 #[test]
+fn a_blacklisting_that_begins_or_ends_is_a_change_beside_others() {
+    let with = |is_blacklisted, first: u16| {
+        topology(&[routed(1, 1, 1), routed(3, 1, 3), NodeLine { is_blacklisted, ..routed(2, 2, first) }])
+    };
+    let (free, banned, moved) = (with(false, 1), with(true, 1), with(false, 3));
+    let said = |older: &Topology, newer: &Topology| {
+        let (diff, forest) = (Diff::new(older, newer), Forest::new(newer));
+        (diff.text(newer), svg::draw(&forest, Some(&diff)))
+    };
+    let (text, picture) = said(&free, &banned);
+    assert!(text.starts_with("1 change since") && text.contains("blacklisted  not     blacklisted\n"), "{text}");
+    assert!(picture.contains("<rect class=\"change barred\"") && picture.matches(">blacklisted</text>").count() == 2);
+    let (text, picture) = said(&banned, &free);
+    assert!(text.contains("blacklisted no more  blacklisted  not\n"), "{text}");
+    assert!(
+        picture.contains(", blacklisted no more</title>")
+            && picture.matches(">blacklisted no more</text>").count() == 2
+    );
+    // What else became of it is told as well.
+    let (text, picture) = said(&banned, &moved);
+    assert!(text.starts_with("2 changes since"), "{text}");
+    assert!(text.contains("moved                behind 0001  behind 0003\n"), "{text}");
+    assert!(text.contains("blacklisted no more  blacklisted  not\n"), "{text}");
+    assert!(picture.contains("moved, was behind 0001, blacklisted no more</title>"));
+    assert_eq!(picture.matches("<rect class=\"change moved\"").count(), 2, "it and the legend");
+    assert_eq!(said(&banned, &banned).0, "no change since 2025-10-09 08:53:20 UTC\n");
+}
+
+#[test]
+fn a_word_at_each_node_says_what_became_of_it_and_the_legend_has_them_all() {
+    let (older, mut newer) = (street(), street());
+    newer.nodes[2].link_cost = Some(13);
+    newer.nodes[5].presence = NodePresence::Alive;
+    let diff = Diff::new(&older, &newer);
+    assert_eq!(diff.changes.values().copied().collect::<Vec<_>>(), [Change::Worse, Change::Joined]);
+    let picture = svg::draw(&Forest::new(&newer), Some(&diff));
+    let (legend, rows): (Vec<&str>, Vec<&str>) = picture.lines().partition(|line| !line.starts_with("<g><title>"));
+    let remarks = |word: &str| rows.iter().filter(|row| row.contains(&format!(">{word}"))).count();
+    assert_eq!((remarks("worse c13"), remarks("joined<"), remarks("lost q60")), (1, 1, 1), "{rows:?}");
+    for change in Change::ALL {
+        let item = format!("<rect class=\"change {}\" x=\"0\"", change.class());
+        assert!(legend.iter().any(|line| line.contains(&item) && line.contains(&format!(">{}", change.name()))));
+    }
+    assert!(picture.contains(">a word at each node says which<") && picture.contains(">not in the network<"));
+    // Nothing of the legend stands beyond the picture, whatever it says.
+    for line in legend.iter().filter(|line| line.starts_with("<g transform=\"translate(")) {
+        let x: usize = line["<g transform=\"translate(".len()..].split(' ').next().unwrap().parse().unwrap();
+        let words = line.rsplit_once("</text>").unwrap().0.rsplit_once('>').unwrap().1;
+        assert!(x + 16 + words.chars().count() * 6 < 1_600, "{line}");
+    }
+}
+
+#[test]
 fn the_picture_of_another_network_is_no_older_one() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, topology: &Topology| {
