@@ -21,6 +21,8 @@ pub struct Limits {
     pub spread: Duration,
     /// An outage is looked into after so long, and at most so long.
     pub look: (Duration, Duration),
+    /// For so long after a start of the network there may be no way yet to who was not heard since.
+    pub settle: Duration,
     /// Who is still out so long after the last one came back is not waited for any more.
     pub give_up: Duration,
     /// The first hop of a branch of which nothing was heard for so long is probed; so far apart are these probes.
@@ -43,6 +45,7 @@ impl Default for Limits {
             probe_time: minutes(2),
             spread: Duration::from_secs(5),
             look: (minutes(1), minutes(15)),
+            settle: minutes(10),
             give_up: minutes(24 * 60),
             unheard: minutes(1),
             watch: Duration::from_secs(15),

@@ -3,11 +3,13 @@
 //!
 //! Nobody tells that a phase is gone. A node that does not answer is evidence, and so is one that does: where a few
 //! nodes are silent that have something in common, others are probed, few at a time, until it is clear how far it
-//! reaches; where one is, those who would tell whether it is alone. Who comes back is asked again one after the other.
+//! reaches; where one is, those who would tell whether it is alone. A modem that was started has no ways yet, so that who was
+//! never heard since says nothing for a while. Who comes back is asked again one after the other.
 //! It sends nothing: actions are carried out by its owner. The goal, to name it within two minutes, and few probes at
 //! once: `../shared/facts/plc-routes.md`, 4.
 
 mod confirm;
+mod evidence;
 mod kept;
 mod limits;
 mod open;
@@ -15,14 +17,15 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use kept::Kept;
 pub use limits::Limits;
 pub use open::Outage;
 pub use scope::{Place, Scope};
+
+use evidence::Tally;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +55,12 @@ pub struct Outages {
     nodes: BTreeMap<u16, Node>,
     open: BTreeMap<u32, Outage>,
     next: u32,
+    tally: Tally,
     /// Rises whenever what is open, who is out or who is back changes.
     revision: u64,
-    /// Since when the network runs, or who was not heard of was last probed.
+    /// Since when the network runs.
+    up: Option<Instant>,
+    /// The same, or when who was not heard of was last probed.
     watched: Option<Instant>,
     /// Until when an answer is waited for.
     probing: BTreeMap<u16, Instant>,
@@ -81,19 +87,6 @@ enum State {
     Out(u32),
 }
 
-/// What is known of the nodes that have something in common.
-#[derive(Debug, Clone, Copy)]
-struct Evidence {
-    scope: Scope,
-    members: usize,
-    silent: usize,
-    /// Whoever is behind the first hop may be out with it.
-    has_lost_first_hop: bool,
-    /// Heard since the first of them fell silent.
-    answered: usize,
-    since: Instant,
-}
-
 impl Outages {
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -101,7 +94,9 @@ impl Outages {
             nodes: BTreeMap::new(),
             open: BTreeMap::new(),
             next: 0,
+            tally: Tally::default(),
             revision: 0,
+            up: None,
             watched: None,
             probing: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -128,6 +123,11 @@ impl Outages {
     /// A node has answered, or said something by itself.
     pub fn heard(&mut self, node: u16, now: Instant) {
         let known = self.nodes.entry(node).or_default();
+        // What comes within one exchange is one answer.
+        let is_again = |at: Instant| now.saturating_duration_since(at) >= self.limits.lately;
+        if known.state == State::There && known.heard.is_some_and(is_again) {
+            self.tally.count(true, self.limits.window, now);
+        }
         known.heard = Some(now);
         if let State::Out(number) = std::mem::replace(&mut known.state, State::There) {
             self.comes_back(number, node, now);
@@ -148,6 +148,9 @@ impl Outages {
     pub fn silent(&mut self, node: u16, now: Instant) {
         let known = self.nodes.entry(node).or_default();
         if known.state == State::There {
+            if known.heard.is_some_and(|at| self.up.is_none_or(|up| at >= up)) {
+                self.tally.count(false, self.limits.window, now);
+            }
             known.state = State::Silent(now);
             let place = known.place;
             // What is known already needs no other name.
@@ -182,13 +185,16 @@ impl Outages {
     /// The network runs, or not: then nobody answers, and that says nothing.
     pub fn set_up(&mut self, is_up: bool, now: Instant) {
         self.watched = is_up.then_some(now);
-        if !is_up {
-            self.probing.clear();
-            self.actions.clear();
-            self.turns.clear();
-            let suspects = self.nodes.values_mut().filter(|node| matches!(node.state, State::Silent(_)));
-            suspects.for_each(|node| node.state = State::There);
+        match is_up {
+            true => self.up = Some(now),
+            false => {
+                self.probing.clear();
+                self.actions.clear();
+                self.turns.clear();
+            }
         }
+        let suspects = self.nodes.values_mut().filter(|node| matches!(node.state, State::Silent(_)));
+        suspects.for_each(|node| node.state = State::There);
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -238,64 +244,6 @@ impl Outages {
         while self.turns.len() > 1 && self.turns.front().is_some_and(|(_, node)| *node == TAKEN) {
             self.turns.pop_front();
         }
-    }
-
-    /// What has fallen silent lately: is it an outage, or what has to be asked to know it?
-    fn judge(&mut self, now: Instant) {
-        let limits = self.limits;
-        let is_plausible =
-            |it: &Evidence| it.members >= limits.least && it.silent * 100 >= limits.percent * (it.silent + it.answered);
-        let of = |window| self.evidence(window, now).into_iter().filter(|(_, it)| is_plausible(it));
-        // Who fell silent earlier by itself makes all that answered since look like evidence against an outage.
-        let plausible: BTreeMap<Scope, Evidence> = of(limits.soon).chain(of(limits.window)).collect();
-        let plausible: Vec<Evidence> = plausible.into_values().collect();
-        // Who was asked is no fair sample: the more speaks against it, the more of it must be asked.
-        let enough = |it: &Evidence| ENOUGH * limits.least * (1 + it.answered);
-        let is_clear = |it: &&Evidence| it.silent + it.answered >= it.members.min(enough(it));
-        let is_named = |it: &&Evidence| is_clear(it) && it.silent >= limits.least;
-        let named: BTreeSet<Scope> = plausible.iter().filter(is_named).map(|it| it.scope).collect();
-        let is_part = |scope: Scope| scope.place().scopes().any(|whole| named.contains(&whole));
-        // What may reach farther is looked into before something is named.
-        let unclear = plausible.iter().filter(|it| !is_clear(it) && !is_part(it.scope));
-        let unclear: BTreeSet<Scope> = unclear.map(|it| it.scope).collect();
-        if !unclear.is_empty() && self.probe_members(&unclear, now) {
-            return;
-        }
-        let named = plausible.iter().filter(|it| it.silent >= limits.least);
-        let named = named.max_by_key(|it| (it.silent, Reverse(it.members))).copied();
-        if let Some(Evidence { scope, silent, since, .. }) = named {
-            self.begin(scope, silent, since, now);
-        }
-    }
-
-    /// Of all that somebody is part of who fell silent within the window: the nodes are gone through twice, however many that are.
-    fn evidence(&self, window: Duration, now: Instant) -> BTreeMap<Scope, Evidence> {
-        let recent = |node: &Node| match node.state {
-            State::Silent(since) if now.saturating_duration_since(since) < window => Some(since),
-            _ => None,
-        };
-        let mut all: BTreeMap<Scope, Evidence> = BTreeMap::new();
-        for (number, node, since) in self.nodes.iter().filter_map(|(number, node)| Some((*number, node, recent(node)?)))
-        {
-            for scope in node.place.scopes() {
-                let new = Evidence { scope, members: 0, silent: 0, has_lost_first_hop: false, answered: 0, since };
-                let it = all.entry(scope).or_insert(new);
-                (it.members, it.silent, it.since) = (it.members + 1, it.silent + 1, it.since.min(since));
-                it.has_lost_first_hop |= scope == Scope::Branch(number);
-            }
-        }
-        all.retain(|_, it| it.silent >= self.limits.suspicious || it.has_lost_first_hop);
-        if all.is_empty() {
-            return all;
-        }
-        for node in self.nodes.values().filter(|node| node.state == State::There) {
-            for scope in node.place.scopes() {
-                let Some(it) = all.get_mut(&scope) else { continue };
-                it.members += 1;
-                it.answered += usize::from(node.heard.is_some_and(|at| at >= it.since));
-            }
-        }
-        all
     }
 
     /// Asks who has not been asked in these; false where there is nobody.
@@ -353,8 +301,6 @@ impl Outages {
 
 /// A turn that was taken.
 const TAKEN: u16 = u16::MAX;
-/// So many times the fewest nodes of an outage are asked before it is named, and again so many for each that answers.
-const ENOUGH: usize = 2;
 /// In a larger network probes break more than they tell: of 1,000 simulated nodes control traffic grew by half.
 const WATCHED: usize = 500;
 const MIX: u16 = 40_503;

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -19,8 +20,9 @@ struct Street {
     most_probing: usize,
     probes: usize,
     resumed: Vec<(Instant, u16)>,
-    /// Of a million questions to a node that is there so many are not answered.
+    /// Of a million questions to a node that is there so many are not answered; and of a million probes.
     loss_ppm: u32,
+    probe_loss_ppm: u32,
 }
 
 impl Street {
@@ -45,6 +47,7 @@ impl Street {
             probes: 0,
             resumed: Vec::new(),
             loss_ppm,
+            probe_loss_ppm: 0,
         };
         street.outages.set_up(true, street.now);
         for (node, place) in &street.places {
@@ -55,7 +58,8 @@ impl Street {
     }
 
     fn ask(&mut self, node: u16, is_probe: bool) {
-        let is_there = !self.dark.contains(&node) && !self.random.happens(if is_probe { 0 } else { self.loss_ppm });
+        let is_there = !self.dark.contains(&node)
+            && !self.random.happens(if is_probe { self.probe_loss_ppm } else { self.loss_ppm });
         let takes = Duration::from_millis(if is_there { 1_500 } else { 9_000 });
         self.number += 1;
         self.pending.insert((self.now + takes, self.number << 1 | u64::from(is_probe)), (node, is_there));
@@ -464,6 +468,67 @@ fn a_first_hop_that_takes_nothing_is_probed_once_a_minute_and_says_nothing_of_wh
     let later = now + Limits::default().unheard;
     outages.not_taken(13, later);
     assert_eq!(probes(&mut outages), [1]);
+}
+
+/// A street of 200 whose modem was started anew, where so many of a million questions and probes are lost.
+fn started(seed: u64, loss_ppm: u32) -> Street {
+    let mut street = Street::new(20, 10, seed, loss_ppm);
+    street.probe_loss_ppm = loss_ppm;
+    start(&mut street);
+    street
+}
+
+/// Nobody was heard since, and where everybody is is known from before.
+fn start(street: &mut Street) {
+    (street.outages, street.probing) = (Outages::new(Limits::default()), 0);
+    street.pending.clear();
+    street.outages.set_up(true, street.now);
+    street.places.iter().for_each(|(node, place)| street.outages.place(*node, *place));
+}
+
+#[test]
+fn who_was_never_heard_since_a_start_is_not_said_to_be_out_where_others_are() {
+    for seed in 1..=6 {
+        let mut street = started(seed, 700_000);
+        for seconds in [20, 45, 60, 30, 900] {
+            start(&mut street);
+            assert_eq!(street.run(seconds), [], "{seed}");
+        }
+        // Nor where the modem forgets its ways.
+        street.outages.set_up(false, street.now);
+        street.outages.set_up(true, street.now);
+        assert_eq!(street.run(900), [], "{seed}");
+    }
+}
+
+#[test]
+fn what_fails_where_much_is_lost_is_named_all_the_same() {
+    for seed in 1..=4 {
+        let mut street = started(seed, 400_000);
+        assert_eq!(street.run(1_800), [], "{seed}");
+        street.dark = street.covered(Scope::Transformer);
+        let events = street.run(600);
+        assert!(began(&events).iter().any(|outage| outage.scope == Scope::Transformer), "{seed}: {events:?}");
+    }
+}
+
+#[test]
+fn what_is_out_since_before_a_start_is_named_when_there_was_time_to_find_a_way() {
+    let settle = Limits::default().settle.as_secs() as u32;
+    let (feeder, all) = (Scope::Branch(3), Scope::Transformer);
+    for (scope, seed) in [(all, 1), (all, 2), (feeder, 3), (feeder, 4)] {
+        let mut street = started(seed, 10_000);
+        street.dark = street.covered(scope);
+        assert_eq!(street.run(settle - 1), [], "{scope}");
+        let events = street.run(300);
+        let [Event::Began(outage)] = events.as_slice() else { panic!("{scope}: {events:?}") };
+        assert_eq!((outage.scope, &outage.out), (scope, &street.dark));
+        // Of a whole street not only as many as a branch has are asked.
+        assert!(outage.asked >= if scope == all { 50 } else { 8 }, "{scope}: {} asked", outage.asked);
+        street.dark.clear();
+        let events = street.run(1_200);
+        assert_eq!((events.len(), restored(&events).len()), (1, 1), "{scope}: {events:?}");
+    }
 }
 
 #[test]
