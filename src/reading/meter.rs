@@ -62,11 +62,7 @@ pub struct Manufacturer(pub u16);
 impl fmt::Display for Manufacturer {
     /// Three letters, or four hex digits where they are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = [10, 5, 0].map(|shift| 64 + (self.0 >> shift & 0x1f) as u8);
-        if !letters.iter().all(u8::is_ascii_uppercase) {
-            return write!(f, "{:04x}", self.0);
-        }
-        letters.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))
+        wmbus::Maker(self.0).fmt(f)
     }
 }
 
@@ -78,18 +74,7 @@ impl FromStr for Manufacturer {
         if let Ok(digits) = hex_digits(text, 4) {
             return u16::from_str_radix(digits, 16).map(|code| Self(code & 0x7fff)).map_err(|_| NotMeterId);
         }
-        if text.len() != 3 {
-            return Err(NotMeterId);
-        }
-        text.bytes()
-            .try_fold(0, |code, letter| {
-                let letter = letter.to_ascii_uppercase();
-                if !letter.is_ascii_uppercase() {
-                    return Err(NotMeterId);
-                }
-                Ok(code << 5 | u16::from(letter - 64))
-            })
-            .map(Self)
+        wmbus::Address::manufacturer_code(&text.to_ascii_uppercase()).map(Self).ok_or(NotMeterId)
     }
 }
 

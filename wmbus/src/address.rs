@@ -70,15 +70,32 @@ impl Address {
     }
 }
 
+/// A manufacturer field as people read it: its three letters, whatever bit 15 says, or four hex digits where it has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker(pub u16);
+
+impl Maker {
+    /// What [`Address::manufacturer_code`] makes of these letters; None where the field is no three letters.
+    pub fn letters(self) -> Option<[char; 3]> {
+        let letters = [10, 5, 0].map(|shift| 64 + (self.0 >> shift & 0x1f) as u8);
+        letters.iter().all(u8::is_ascii_uppercase).then(|| letters.map(char::from))
+    }
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.letters() {
+            Some(letters) => letters.iter().try_for_each(|letter| write!(f, "{letter}")),
+            None => write!(f, "{:04x}", self.0),
+        }
+    }
+}
+
 impl fmt::Display for Address {
     /// `KAM-12345678-1b-16`; the manufacturer in hex digits where it is no three letters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters = [10, 5, 0].map(|shift| 64 + (self.manufacturer >> shift & 0x1f) as u8);
-        match letters.iter().all(u8::is_ascii_uppercase) {
-            true => letters.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))?,
-            false => write!(f, "{:04x}", self.manufacturer)?,
-        }
-        write!(f, "-{:08x}-{:02x}-{:02x}", self.identification, self.version, self.device_type)
+        let maker = Maker(self.manufacturer);
+        write!(f, "{maker}-{:08x}-{:02x}-{:02x}", self.identification, self.version, self.device_type)
     }
 }
 

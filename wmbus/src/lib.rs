@@ -23,7 +23,7 @@ pub mod tpl;
 pub mod vendor;
 pub mod wize;
 
-pub use address::Address;
+pub use address::{Address, Maker};
 pub use format::{Format, Formats};
 pub use key::{Key, Keys, NoKeys};
 pub use link::{Form, Link};

@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 
 use super::{FRAME_MIN, Reject};
+use crate::Maker;
 use crate::spec::{CI_MANUFACTURER, c_field_name, tpl};
 
 /// Takes one frame, L first; `behind_l` says how many octets follow an L of this value.
@@ -38,7 +39,7 @@ fn may_begin(rest: &[u8], l_field: u8) -> bool {
 
 /// Three letters in 15 bits, EN 13757-3; the highest bit says that the address is no world-wide one.
 fn is_manufacturer(m_field: u16) -> bool {
-    [m_field >> 10, m_field >> 5, m_field].into_iter().all(|letter| (1..=26).contains(&(letter & 0x1f)))
+    Maker(m_field).letters().is_some()
 }
 
 fn is_ci_field(ci_field: u8) -> bool {
