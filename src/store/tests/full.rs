@@ -51,6 +51,13 @@ impl SmallDisk {
     }
 }
 
+/// Somebody gives back what they took. A child that another test has just forked holds the file for a moment, and so
+/// all that is in it, however it is removed: it is emptied first.
+fn give_back(path: &Path) {
+    std::fs::File::options().write(true).truncate(true).open(path).unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
@@ -117,7 +124,7 @@ fn a_full_disk_loses_nothing_that_was_reported_and_goes_on_when_there_is_room() 
         matches!(store.try_append(records, None), Err((StoreError::Busy, ..)))
     });
     assert!(refused, "a store that cannot commit takes no more than its queue");
-    std::fs::remove_file(ballast).unwrap();
+    give_back(&ballast);
     assert!(commit_again(&bench, &store), "it goes on when there is room");
     assert!(reports.try_iter().any(|report| report == Report::Recovered));
     seal(&bench, &store);
@@ -186,7 +193,7 @@ fn a_store_opens_on_a_full_disk_with_all_it_has_and_goes_on_when_there_is_room()
         // What was given up for it is gone as well.
         disk.take_the_rest(&format!("ballast-{round}"));
     }
-    std::fs::remove_file(ballast).unwrap();
+    give_back(&ballast);
     let (store, opening, _) = bench.open();
     assert_eq!((opening.epoch, opening.start), (epoch, Start::Continued));
     put(&store, Lane::MBus, 1000..1050);
@@ -213,7 +220,7 @@ fn a_store_that_finds_no_room_to_open_is_left_as_it_was() {
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert!(!disk.names("store/sled").iter().any(|name| name.ends_with(".generating")));
     }
-    std::fs::remove_file(ballast).unwrap();
+    give_back(&ballast);
     let (store, opening, _) = bench.open();
     assert_eq!((opening.epoch, opening.start), (epoch, Start::Continued));
     assert_eq!(found(&store, epoch, Lane::MBus).len(), 1000);
@@ -230,7 +237,9 @@ fn no_store_is_begun_on_a_full_disk() {
         let ballast = disk.take_the_rest("ballast");
         let error = bench.try_open().unwrap_err();
         assert!(matches!(error, OpenError::Full { .. }), "{error:?}");
-        std::fs::remove_file(ballast).unwrap();
+        // As a child does that was just forked.
+        let _held = std::fs::File::open(&ballast).unwrap();
+        give_back(&ballast);
         let (store, opening, _) = bench.open();
         assert_eq!(opening.start, Start::New);
         store.close().unwrap();
@@ -261,7 +270,7 @@ fn a_backlog_stays_when_others_fill_the_disk() {
     let figures = store.statistics();
     println!("{more} more records, {} of them wait", figures.queued);
     assert!(figures.queued > 0 && figures.full_since_ms.is_some() && store.is_full());
-    std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    give_back(&disk.0.path().join("ballast"));
     assert!(commit_again(&bench, &store), "it goes on when there is room");
     assert_eq!(store.statistics().lanes.iter().map(|lane| lane.lost).sum::<u64>(), 0);
     assert!(!reports.try_iter().any(|report| matches!(report, Report::Evicted { .. })));

@@ -32,7 +32,8 @@ fn whatever_was_reported_before_a_kill_is_there_after_it() {
     let path = dir.path().join("store");
     let (mut durable, mut epoch) = (0, Epoch(0));
     for round in 0..12 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // The program that runs, also where another build has taken its name meanwhile.
+        let mut child = Command::new("/proc/self/exe")
             .args(["store::tests::kill::child_that_is_killed", "--exact", "--nocapture", "--test-threads=1"])
             .env("DCU_STORE_KILL_CHILD", &path)
             .stdout(Stdio::piped())
