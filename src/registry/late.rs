@@ -1,9 +1,9 @@
 //! Frames that are decoded later: compact frames until their format is known, fragments until their message is whole;
 //! and the formats that were learned.
 //!
-//! All of it is bounded, and survives a restart in an append file. It becomes durable within a window of time, at the price of
-//! one write: a power cut takes from it what it takes from records. An entry is an octet that says what it is, then a format as
-//! `wmbus` writes it, or a frame with its reception.
+//! All of it is bounded, and survives a restart in an append file. It becomes durable within a window of time, at the
+//! price of one write: a power cut takes from it what it takes from records. An entry is an octet that says what it is,
+//! then a format as `wmbus` writes it, or a frame with its reception.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,9 @@ impl Late {
         }
     }
 
-    /// Goes on with what the file holds. A damaged file is replaced by what is whole in it, and kept beside it. What changes is
-    /// written within `window`; `worth` is what a sender is worth where there is no room for the fragments of all.
+    /// Goes on with what the file holds. A damaged file is replaced by what is whole in it, and kept beside it. What
+    /// changes is written within `window`; `worth` is what a sender is worth where there is no room for the fragments
+    /// of all.
     ///
     /// # Errors
     /// The file is newer, not ours, or cannot be read or written: nothing will survive the next restart.
@@ -206,8 +207,8 @@ impl Late {
         self.messages.pop_front()
     }
 
-    /// Says of the doubtful message that was polled whether it opened. Where it did not, its fragments go on waiting for
-    /// theirs.
+    /// Says of the doubtful message that was polled whether it opened. Where it did not, its fragments go on waiting
+    /// for theirs.
     pub fn settle(&mut self, has_opened: bool, now: Instant) {
         self.fragments.settle(has_opened, now);
         self.drain();
@@ -266,8 +267,8 @@ impl Late {
         }
     }
 
-    /// Takes what came of the fragments. Those whose message is whole or given up must not become one again after a restart:
-    /// what was refused would be told once more.
+    /// Takes what came of the fragments. Those whose message is whole or given up must not become one again after a
+    /// restart: what was refused would be told once more.
     fn drain(&mut self) {
         let held = self.held.len();
         while let Some(event) = self.fragments.poll_event() {

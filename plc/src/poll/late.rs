@@ -1,5 +1,6 @@
-//! Answers that are late. Somebody looks for a route then, and nobody else is asked, but whom somebody waits for: that costs
-//! the search little, as it is one exchange, and waiting for its end would cost the one who waits up to half a minute.
+//! Answers that are late. Somebody looks for a route then, and nobody else is asked, but whom somebody waits for: that
+//! costs the search little, as it is one exchange, and waiting for its end would cost the one who waits up to half a
+//! minute.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
-//! Ways that nobody uses. Who does not use a route forgets it after hours (adpRoutingTableEntryTTL), in meters it is six,
-//! and whoever is asked then looks for the way home first, or is not found at all. So who was not heard for most of that is
-//! asked for an echo, one at a time while nobody else waits for the network. The modem looks for no route on that account,
-//! what it dropped is put back as for any message, and who did not answer is asked less and less often: each search bends
-//! ways that are good.
+//! Ways that nobody uses. Who does not use a route forgets it after hours (adpRoutingTableEntryTTL), in meters it is
+//! six, and whoever is asked then looks for the way home first, or is not found at all. So who was not heard for most
+//! of that is asked for an echo, one at a time while nobody else waits for the network. The modem looks for no route on
+//! that account, what it dropped is put back as for any message, and who did not answer is asked less and less often:
+//! each search bends ways that are good.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,8 @@ use crate::reading::{RawTelegram, Security, meter_id};
 use crate::registry::Kept;
 
 impl Meters {
-    /// Blocking costs a thread, and the disk a rest, which a burst of telegrams would multiply: only where the time has come.
+    /// Blocking costs a thread, and the disk a rest, which a burst of telegrams would multiply: only where the time has
+    /// come.
     pub(super) fn write_late(&mut self, now: Now) {
         if self.late.is_write_due(now.mono) {
             block_in_place(|| self.late.write());

@@ -2,8 +2,8 @@
 //!
 //! Fragments may come twice, in any order, and with those of another message in between. Whether what comes out is what
 //! the meter sent, the MAC over the whole message tells: a message comes out as a frame to be decoded. Only the first
-//! fragment has a counter: one that came before it may be left over from another message, whose first one was lost. What was
-//! put together so is doubtful, and its owner says whether it opened ([`Reassembly::settle`]).
+//! fragment has a counter: one that came before it may be left over from another message, whose first one was lost.
+//! What was put together so is doubtful, and its owner says whether it opened ([`Reassembly::settle`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -76,8 +76,8 @@ impl Reassembly {
         }
     }
 
-    /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]). What is worth less takes no place from what is
-    /// worth more: whoever invents meters pushes out none that is known.
+    /// Takes a telegram that was decoded as a fragment ([`Reject::Fragment`]). What is worth less takes no place from
+    /// what is worth more: whoever invents meters pushes out none that is known.
     pub fn handle_telegram(&mut self, telegram: &Telegram<'_>, worth: u8, now: Instant) -> Taken {
         let (Some(afl), Some(sender), Some(Reject::Fragment)) =
             (telegram.afl, telegram.link.address(), telegram.reject)
@@ -114,8 +114,8 @@ impl Reassembly {
         self.pending.iter().map(|pending| pending.deadline(self.limits.timeout)).min()
     }
 
-    /// Says of the first [`Event::Doubtful`] of which nothing was said whether it opened. If not, those of its fragments that
-    /// came before the first one are kept apart from the others.
+    /// Says of the first [`Event::Doubtful`] of which nothing was said whether it opened. If not, those of its
+    /// fragments that came before the first one are kept apart from the others.
     pub fn settle(&mut self, has_opened: bool, now: Instant) {
         let Some(pending) = self.doubtful.pop_front() else { return };
         if has_opened {
