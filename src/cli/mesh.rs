@@ -191,11 +191,14 @@ fn print(status: &MeshStatus, now: i64) -> String {
     for OutageLine { scope, since_ms, out, back } in &status.outages {
         let back = if *back > 0 { format!(", {back} back") } else { String::new() };
         let out = counted(*out as u64, "node");
-        items.row(["outage".into(), format!("{}: {out} silent{back}, {}", printable(scope), ago(now, *since_ms))]);
+        items.row(["outage".into(), format!("{}: {out} out{back}, {}", printable(scope), ago(now, *since_ms))]);
     }
     for unkept in &status.unkept {
         let advice = "move it away and start the service again";
         items.row(["not kept".into(), format!("{}: {advice}", printable(unkept))]);
+    }
+    for lost in &status.lost {
+        items.row(["lost".into(), printable(lost)]);
     }
     let routes = &status.routes;
     if routes.changes > 0 {
@@ -256,7 +259,7 @@ mod tests {
         (status.out, status.unreachable, status.outages) = (3, 2, vec![outage]);
         let text = print(&status, status.at_ms);
         assert!(text.contains("5 of them not answering: 3 in outages, 2 with an unreachable meter"), "{text}");
-        assert!(text.contains("branch behind 0017: 3 nodes silent, 1 back, 1 min ago"), "{text}");
+        assert!(text.contains("branch behind 0017: 3 nodes out, 1 back, 1 min ago"), "{text}");
         assert!(!text.contains("counted"), "an older service does not say it: {text}");
         let has = |status: &MeshStatus, words: &str| print(status, status.at_ms).contains(words);
         status.routes = RouteCounts { changes: 1, searches: 4, found: 3, traces: 7, ..RouteCounts::default() };
@@ -265,6 +268,9 @@ mod tests {
         assert!(!has(&status, "not kept"));
         status.unkept = vec!["open outages: read outages: Is a directory".into()];
         assert!(has(&status, "outages: read outages: Is a directory: move it away and start the service again\n"));
+        assert!(!has(&status, "lost"));
+        status.lost = vec!["the file of open outages is damaged: it is gone".into()];
+        assert!(has(&status, "lost") && has(&status, "the file of open outages is damaged: it is gone\n"));
         (status.routes.neighbour_searches, status.routes.neighbour_searches_answered) = (1, 0);
         assert!(has(&status, "1 search by neighbours, the node answered after 0 of them\n"));
         status.counted_since_ms = Some(5_000);

@@ -219,6 +219,9 @@ pub struct MeshStatus {
     /// What of it does not outlive the service, as its file cannot be used, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unkept: Vec<String>,
+    /// What of it was kept before the service began, and was not there any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
 }
 
 /// Many nodes that do not answer any more, and have something in common.

@@ -94,6 +94,8 @@ struct View {
     conflict_ms: Option<i64>,
     /// Files that cannot be used, and why.
     unkept: Vec<String>,
+    /// What the last life kept, and this one did not find.
+    lost: Vec<String>,
 }
 
 impl Plc {
@@ -169,6 +171,7 @@ impl Plc {
                 starts: 0,
                 conflict_ms: None,
                 unkept: Vec::new(),
+                lost: Vec::new(),
             },
         };
         plc.take_up_routes(&directory, now);
@@ -227,8 +230,9 @@ impl Plc {
         }
         self.routing.write();
         let now = (self.clock)();
-        self.watch.write(now);
         self.write_heard(now);
+        self.write_outages(now);
+        self.waiting.hand_over(&self.store, now);
     }
 
     /// When the service began, by the clock as it is now: it may have been set since.

@@ -75,7 +75,7 @@ fn print(view: &View) -> String {
         for MeshOutage { scope, since_s, out, back } in &network.outages {
             let back = if *back > 0 { format!(", {back} back") } else { String::new() };
             let (out, since) = (counted(u64::from(*out), "node"), ago(view.utc_ms, since_s.saturating_mul(1000)));
-            text += &format!("outage: {}: {out} silent{back}, {since}\n", printable(scope));
+            text += &format!("outage: {}: {out} out{back}, {since}\n", printable(scope));
         }
         let head = ["node", "short", "meter", "presence", ">heard", ">hops", "by", ">lqi", ">weak", "remark"];
         let mut table = Table::new(&head);
@@ -263,7 +263,7 @@ mod tests {
         let view = View { networks: vec![network], nodes, utc_ms: 1_060_000 };
         let text = print(&view);
         let line = |eui64: &str| text.lines().find(|line| line.starts_with(eui64)).unwrap().trim_end().to_owned();
-        assert!(text.contains("outage: phase at 120 degrees: 2 nodes silent, 1 back, 1 min ago\n"), "{text}");
+        assert!(text.contains("outage: phase at 120 degrees: 2 nodes out, 1 back, 1 min ago\n"), "{text}");
         assert!(line("0000000000000001").ends_with("out: phase at 120 degrees"), "{text}");
         assert!(line("0000000000000002").ends_with("meter unreachable"), "{text}");
         assert!(line("0000000000000003").ends_with("out: phase at 120 degrees"), "{text}");

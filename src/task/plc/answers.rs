@@ -205,6 +205,7 @@ impl Plc {
             polling: self.polling_counts(),
             outages: self.outage_lines(now),
             unkept: self.view.unkept.clone(),
+            lost: self.view.lost.clone(),
         }
     }
 

@@ -146,7 +146,7 @@ impl Plc {
 
     pub(super) fn look_after_outages(&mut self, now: Now) {
         if self.watch.write_due.is_some_and(|due| due <= now.mono) {
-            self.watch.write(now);
+            self.write_outages(now);
         }
         self.watch.outages.handle_timeout(now.mono);
     }
@@ -325,7 +325,7 @@ impl Plc {
     }
 }
 
-fn counted(nodes: usize) -> String {
+pub(super) fn counted(nodes: usize) -> String {
     if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
 }
 

@@ -84,3 +84,43 @@ fn a_file_that_is_damaged_or_none_of_ours_keeps_no_network_from_running() {
         }
     }
 }
+
+#[test]
+fn what_is_lost_of_when_nodes_were_heard_is_said_once() {
+    type Harm = fn(&[u8]) -> Vec<u8>;
+    let (gone, damaged) = ("was emptied, cut or taken away: of ", "is damaged and set aside as ");
+    let harms: [(Harm, Option<(&str, &str)>); 5] = [
+        (|octets| octets.to_vec(), None),
+        (|_| Vec::new(), Some((gone, "3 of 3 nodes it is not known any more"))),
+        (|octets| octets[..8].to_vec(), Some((gone, "3 of 3 nodes it is not known any more"))),
+        (|octets| octets[..octets.len() - 1].to_vec(), Some((gone, "1 of 3 nodes it is not known any more"))),
+        (
+            |octets| octets.iter().enumerate().map(|(at, octet)| octet ^ u8::from(at == 12)).collect(),
+            Some((damaged, "3 of 3 nodes it is not known any more")),
+        ),
+    ];
+    for (number, (harm, said)) in harms.into_iter().enumerate() {
+        let dir = network_of(1..=4);
+        let path = dir.path().join("plc-feeder/heard");
+        let mut plc = life(&dir, &Dark::default());
+        for nodes in [&[1, 2][..], &[3]] {
+            nodes.iter().for_each(|node| plc.mesh.heard(eui64(*node), 90, now().utc_ms));
+            plc.write_heard(now());
+        }
+        assert!(plc.waiting.hand_over(&plc.store, now()));
+        plc.store.close().unwrap();
+        std::fs::write(&path, harm(&std::fs::read(&path).unwrap())).unwrap();
+        let mut plc = life(&dir, &Dark::default());
+        let told = plc.status(now()).lost;
+        assert_eq!(told.len(), usize::from(said.is_some()), "{number}: {told:?}");
+        if let (Some((how, whom)), [told]) = (said, told.as_slice()) {
+            assert!(told.contains(how) && told.ends_with(whom), "{number}: {told}");
+            assert_eq!(plc.waiting.records().count(), 1);
+        }
+        assert!(plc.waiting.hand_over(&plc.store, now()));
+        plc.store.close().unwrap();
+        let plc = life(&dir, &Dark::default());
+        assert_eq!((plc.status(now()).lost.len(), plc.waiting.len()), (0, 0), "{number}");
+        plc.store.close().unwrap();
+    }
+}

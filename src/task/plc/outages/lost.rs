@@ -9,6 +9,7 @@ use super::super::Plc;
 use super::both;
 use crate::clock::Now;
 use crate::registry::OutageLog;
+use crate::store::Mark;
 
 /// What the store has.
 pub(super) struct Stored {
@@ -50,7 +51,7 @@ impl Plc {
         };
         error!(network = %self.name, how, which, "the end of outages that were open is not told");
         let detail = format!("the file of open outages {how}: the end of those that were open is not told{which}");
-        self.tell("plc.outages_lost", detail, now);
+        self.tell_loss("plc.outages_lost", detail, now);
     }
 
     fn lost(&self, stored: &Stored) -> Lost {
@@ -75,21 +76,34 @@ impl Plc {
     }
 
     pub(super) fn mark_open(&mut self, now: Now) {
+        let mark = self.open_outages(now);
+        self.waiting.mark(vec![mark]);
+    }
+
+    /// Who is out and who is back becomes durable in the file, and the store is to know it as well; blocks.
+    pub(in crate::task::plc) fn write_outages(&mut self, now: Now) {
+        self.watch.write(now);
+        let mark = self.open_outages(now);
+        self.waiting.mark_now(vec![mark]);
+    }
+
+    fn open_outages(&self, now: Now) -> Mark {
         let since_ms = |number| self.watch.log.as_ref().and_then(|log| log.since_ms(number));
         let kept = self.watch.outages.open().map(|outage| {
             let kept = outage.keep(both(now));
             Kept { since_ms: since_ms(kept.number).unwrap_or(kept.since_ms), ..kept }
         });
         let kept: Vec<Kept> = kept.collect();
-        self.waiting.mark(vec![(self.mark_of(OPEN), OutageLog::emit_open(kept.iter()))]);
+        (self.mark_of(OPEN), OutageLog::emit_open(kept.iter()))
     }
 }
 
 /// What it was, for people.
-fn named(Kept { scope, out, since_ms, .. }: &Kept) -> String {
-    let nodes = super::counted(out.len());
+fn named(Kept { scope, out, back, since_ms, .. }: &Kept) -> String {
+    let (nodes, back) = (super::counted(out.len()), back.len());
+    let back = if back > 0 { format!(", {back} back") } else { String::new() };
     let since = Timestamp::from_second(since_ms.div_euclid(1_000)).map_or_else(|_| "-".to_owned(), |at| at.to_string());
-    format!("{scope}, {nodes} out, since {since}")
+    format!("{scope}, {nodes} out{back}, since {since}")
 }
 
 /// What begins the marks' names: which event was stored last, and what was open then.

@@ -189,6 +189,28 @@ fn outages_that_were_open_are_told_to_be_lost_once_whatever_became_of_their_file
 }
 
 #[test]
+fn who_was_back_when_outages_were_lost_is_said_and_shown() {
+    let dir = network_of(1..=8);
+    leave_open(&dir, &[2, 4, 6]);
+    let mut plc = life(&dir, &Dark::default());
+    plc.node_heard(4, now().mono);
+    plc.drain();
+    plc.write_outages(now());
+    let lines = plc.outage_lines(now());
+    let [OutageLine { out: 2, back: 1, .. }] = lines.as_slice() else { panic!("{lines:?}") };
+    end(plc);
+    std::fs::write(dir.path().join("plc-feeder/outages"), b"").unwrap();
+    let plc = life(&dir, &Dark::default());
+    let said = format!("was emptied, cut or taken away{}", LOST.replace("3 nodes out", "2 nodes out, 1 back"));
+    assert_eq!(plc.status(now()).lost, [format!("the file of open outages {said}")]);
+    assert_eq!(lost(&plc), [said]);
+    end(plc);
+    let plc = life(&dir, &Dark::default());
+    assert_eq!(plc.status(now()).lost, Vec::<String>::new());
+    end(plc);
+}
+
+#[test]
 fn what_was_over_is_neither_lost_nor_open_again() {
     let dir = network_of(1..=8);
     let path = dir.path().join("plc-feeder/outages");

@@ -49,7 +49,11 @@ impl Plc {
             (held, banned) => format!("what is wanted goes on, as the store has it: {held} held, {banned} blacklisted"),
         };
         error!(network = %self.name, how, what, "the history of routes is lost");
-        self.tell("plc.routes_lost", format!("the file of routes {how}: the history that it had is lost; {what}"), now);
+        self.tell_loss(
+            "plc.routes_lost",
+            format!("the file of routes {how}: the history that it had is lost; {what}"),
+            now,
+        );
         self.mark_orders_at_start();
     }
 

@@ -76,6 +76,7 @@ fn what_is_wanted_outlives_its_file_whatever_became_of_it_and_that_is_said_once(
         assert_eq!((wanted(&plc), said.len()), (all.clone(), usize::from(how.is_some())), "{number}: {said:?}");
         if let (Some(how), [(code, detail)]) = (how, said.as_slice()) {
             let says = |words| detail.contains(words);
+            assert_eq!(plc.status(now()).lost, [detail.strip_prefix("network feeder: ").unwrap()]);
             assert!(code == "plc.routes_lost" && says(how) && says("2 held, 2 blacklisted"), "{detail}");
             assert_eq!(path.with_extension("damaged").exists(), how == damaged);
         }
