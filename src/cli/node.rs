@@ -126,7 +126,7 @@ fn nodes(common: &Common) -> Result<Vec<NodeLine>, Failure> {
 
 fn done(common: &Common, ask: MeshAsk, what: &str, out: &mut Out) -> Outcome {
     let said = common.ask(ask)?;
-    let MeshSaid::Done { node } = &said else { return Err(strange()) };
+    let MeshSaid::Done { node, .. } = &said else { return Err(strange()) };
     match common.json {
         true => out.json(&said)?,
         false => out.line(format!("node {node} {what}"))?,

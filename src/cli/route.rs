@@ -159,12 +159,18 @@ pub(super) fn run(args: Args, out: &mut Out) -> Outcome {
 /// Asks for something that is done to a node, and says so.
 fn done(common: &Common, ask: MeshAsk, words: impl Fn(&str) -> String, out: &mut Out) -> Result<(), Failure> {
     let said = common.ask(ask)?;
-    let MeshSaid::Done { node } = &said else { return Err(strange()) };
+    let MeshSaid::Done { node, unkept } = &said else { return Err(strange()) };
     match common.json {
         true => out.json(&said)?,
-        false => out.line(words(node))?,
+        false => out.text(format!("{}\n{}", words(node), not_kept(unkept.as_deref())))?,
     }
     Ok(())
+}
+
+/// What was ordered holds as long as the service runs.
+fn not_kept(why: Option<&str>) -> String {
+    let why = why.map(|why| format!("not kept over a restart of the service: {}\n", printable(why)));
+    why.unwrap_or_default()
 }
 
 /// What came of a search; None where that was not asked.
@@ -184,7 +190,7 @@ fn found(said: &MeshSaid) -> Option<String> {
 
 /// What becomes of the routes over who is blacklisted; None where that was not asked.
 fn banned(said: &MeshSaid) -> Option<String> {
-    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays } = said else { return None };
+    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays, unkept } = said else { return None };
     let is = if *is_new { "is blacklisted" } else { "was blacklisted already" };
     let mut text = match routes {
         0 => format!("{node} {is}: no route goes over it\n"),
@@ -204,7 +210,7 @@ fn banned(said: &MeshSaid) -> Option<String> {
         let of: Vec<&str> = of.into_iter().take(NAMED).collect();
         text.push_str(&format!("{}: {}{more}\n", reason(why), of.join(", ")));
     }
-    Some(text)
+    Some(text + &not_kept(unkept.as_deref()))
 }
 
 /// Why a route stays over who is blacklisted.
@@ -383,9 +389,17 @@ mod tests {
     fn what_becomes_of_routes_over_who_is_blacklisted_is_said() {
         let said = |is_new, moved, stays: Vec<StaysLine>| {
             let routes = moved + stays.len();
-            banned(&MeshSaid::Blacklisted { node: "X".into(), is_new, routes, moved, stays }).unwrap()
+            banned(&MeshSaid::Blacklisted { node: "X".into(), is_new, routes, moved, stays, unkept: None }).unwrap()
         };
         assert_eq!(said(true, 0, vec![]), "X is blacklisted: no route goes over it\n");
+        let unkept = Some("open routes: Is a directory".to_owned());
+        let said_at_once =
+            MeshSaid::Blacklisted { node: "X".into(), is_new: true, routes: 0, moved: 0, stays: vec![], unkept };
+        assert_eq!(
+            banned(&said_at_once).unwrap(),
+            "X is blacklisted: no route goes over it\n\
+             not kept over a restart of the service: open routes: Is a directory\n"
+        );
         let all = [stays(8..20, "no-other-way"), stays(32..33, "others-blacklisted")].concat();
         assert_eq!(
             said(true, 9, all),

@@ -126,6 +126,9 @@ pub enum MeshSaid {
     /// What was done, to this node.
     Done {
         node: String,
+        /// Why it does not outlive the service, where it does not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<String>,
     },
     /// A route was found, over this neighbour; which way it is put instead where nobody is to go over that, or why it
     /// stays, as in a [`StaysLine`].
@@ -147,6 +150,8 @@ pub enum MeshSaid {
         routes: usize,
         moved: usize,
         stays: Vec<StaysLine>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<String>,
     },
     RekeyBegun {
         generation: u32,

@@ -261,7 +261,7 @@ impl Plc {
             // Who is not in the network need not be sent away.
             self.coordinator.with_server(now.mono, |server| server.kick(eui64, now.mono));
         }
-        Ok(MeshSaid::Done { node: eui64.to_string() })
+        Ok(MeshSaid::Done { node: eui64.to_string(), unkept: None })
     }
 
     fn kick(&mut self, eui64: Eui64, now: Now) -> Result<MeshSaid, Refusal> {
@@ -269,7 +269,7 @@ impl Plc {
             return Err(Refusal::new(RefusalKind::NotFound, format!("node {eui64} is not in the network")));
         }
         info!(network = %self.name, node = %eui64, "node sent away");
-        Ok(MeshSaid::Done { node: eui64.to_string() })
+        Ok(MeshSaid::Done { node: eui64.to_string(), unkept: None })
     }
 
     fn rekey(&mut self, now: Now) -> Result<MeshSaid, Refusal> {

@@ -29,7 +29,8 @@ use crate::registry::{RouteLog, path_line, route_history};
 /// The routes, and the file that keeps what became of them.
 pub(super) struct Routing {
     pub(super) routes: Routes,
-    log: Option<RouteLog>,
+    /// Or why there is none.
+    log: Result<RouteLog, String>,
     write_due: Option<Instant>,
     /// The table is to be read again, for what was found.
     read_due: Option<Instant>,
@@ -45,7 +46,7 @@ impl Routing {
     pub(super) fn new(max_hops: u8, now: Now) -> Self {
         Self {
             routes: Routes::new(Limits::of(0, max_hops), both(now)),
-            log: None,
+            log: Err(String::new()),
             write_due: None,
             read_due: None,
             circles: 0,
@@ -66,15 +67,22 @@ impl Routing {
 
     /// What is noted becomes durable; blocks.
     pub(super) fn write(&mut self) {
+        drop(self.keep());
+    }
+
+    /// The same; why it is not durable.
+    fn keep(&mut self) -> Result<(), String> {
         self.write_due = None;
-        let Some(log) = &mut self.log else { return };
-        if let Err(error) = block_in_place(|| log.write(&self.routes)) {
-            warn!(err = %chain(&error), "keep the history of routes");
-        }
+        let log = self.log.as_mut().map_err(|why| why.clone())?;
+        block_in_place(|| log.write(&self.routes)).map_err(|error| {
+            let why = chain(&error);
+            warn!(err = %why, "keep the history of routes");
+            why
+        })
     }
 
     fn note(&mut self, change: &Change, now: Instant) {
-        let Some(log) = &mut self.log else { return };
+        let Ok(log) = &mut self.log else { return };
         log.note(change);
         // What somebody wants is durable at once, the rest together.
         let pause = if change.entry.why == Why::Asked { Duration::ZERO } else { WRITE };
@@ -192,6 +200,9 @@ impl Plc {
         let now = (self.clock)();
         if self.routing.write_due.is_some_and(|due| due <= now.mono) {
             self.routing.write();
+            // What the disk refused is tried again.
+            let is_left = self.routing.log.as_ref().is_ok_and(|log| !log.is_written());
+            self.routing.write_due = is_left.then_some(now.mono + WRITE);
         }
         if self.routing.read_due.is_some_and(|due| due <= now.mono) {
             self.read_routes(None);
@@ -227,7 +238,12 @@ impl Plc {
             }
         }
         is_any |= self.put_rows();
-        let mut is_ordered = false;
+        self.note_changes(now) || is_any
+    }
+
+    /// Notes what is new; false where there was nothing.
+    fn note_changes(&mut self, now: Now) -> bool {
+        let (mut is_any, mut is_ordered) = (false, false);
         while let Some(change) = self.routing.routes.poll_change() {
             is_any = true;
             is_ordered |= change.entry.what.is_order();
@@ -271,15 +287,17 @@ impl Plc {
 
     pub(super) fn held(&mut self, (node, next_hop): (u16, u16), held: Result<(), String>, reply: Option<Reply>) {
         let now = (self.clock)();
+        debug!(network = %self.name, node, next_hop, is_held = held.is_ok(), "route held");
         let said = match held {
-            Ok(()) => Ok(self.done(node)),
+            // Nobody has ordered it now.
+            Ok(()) if reply.is_none() => return,
+            Ok(()) => Ok(self.ordered(node)),
             Err(why) => {
                 warn!(network = %self.name, node = format_args!("{node:04x}"), err = why, "route not held");
                 self.routing.routes.release(node, both(now));
                 Err(Refusal::new(RefusalKind::Failed, why))
             }
         };
-        debug!(network = %self.name, node, next_hop, is_held = said.is_ok(), "route held");
         drop(reply.map(|reply| reply.send(said)));
     }
 
@@ -300,7 +318,7 @@ impl Plc {
     pub(super) fn release(&mut self, node: &str, now: Now) -> Result<MeshSaid, Refusal> {
         let Member { eui64, short_addr, .. } = self.member(node)?;
         match self.routing.routes.release(short_addr, both(now)) {
-            true => Ok(MeshSaid::Done { node: eui64.to_string() }),
+            true => Ok(self.ordered(short_addr)),
             false => Err(Refusal::new(RefusalKind::NotFound, format!("the route to {eui64} is not held"))),
         }
     }
@@ -350,10 +368,11 @@ impl Plc {
         }
     }
 
-    /// It was done, to the node with this address.
-    pub(super) fn done(&self, node: u16) -> MeshSaid {
+    /// What was ordered was done, to the node with this address.
+    fn ordered(&mut self, node: u16) -> MeshSaid {
+        let unkept = self.unkept_orders();
         let member = self.coordinator.server().member_at(node);
-        MeshSaid::Done { node: member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string()) }
+        MeshSaid::Done { node: member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string()), unkept }
     }
 
     /// Many that join or are found within a while are read together.

@@ -197,7 +197,7 @@ fn result(said: &MeshSaid) -> Option<Said> {
             let [added, changed, same] = [added, changed, same].map(|count| *count as u32);
             Said::Imported(NodesImported { added, changed, same })
         }
-        MeshSaid::Done { node } | MeshSaid::Found { node, .. } => Said::Node(eui64(node)?),
+        MeshSaid::Done { node, .. } | MeshSaid::Found { node, .. } => Said::Node(eui64(node)?),
         MeshSaid::RekeyBegun { generation, nodes } => {
             Said::Rekey(RekeyBegun { generation: *generation, nodes: *nodes as u32 })
         }

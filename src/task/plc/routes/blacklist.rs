@@ -81,7 +81,8 @@ impl Plc {
             }
             Ok(()) => {
                 self.routing.routes.set_blacklisted(node, is_wanted, both(now));
-                Ok(self.done(node))
+                let Some(reply) = reply else { return };
+                return drop(reply.send(Ok(self.ordered(node))));
             }
             Err(refused) => {
                 // It would be said to hold, and does not.
@@ -104,13 +105,16 @@ impl Plc {
             Some(StaysLine { short_addr: format!("{node:04x}"), eui64, why: round.err()?.name().to_owned() })
         });
         let stays: Vec<_> = stays.collect();
+        let (routes, moved) = (over.len(), over.len() - stays.len());
+        let unkept = self.unkept_orders();
         let member = self.coordinator.server().member_at(node);
         let said = MeshSaid::Blacklisted {
             node: member.map_or_else(|| format!("{node:04x}"), |member| member.eui64.to_string()),
             is_new,
-            routes: over.len(),
-            moved: over.len() - stays.len(),
+            routes,
+            moved,
             stays,
+            unkept,
         };
         drop(reply.map(|reply| reply.send(Ok(said))));
     }

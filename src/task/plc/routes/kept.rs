@@ -2,14 +2,17 @@
 //! order is lost with a file that was damaged, emptied, cut or taken away, or that could not be written when it was given.
 
 use std::path::Path;
+use std::time::Duration;
 
 use plc::route::Standing;
+use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
-use super::super::Plc;
+use super::super::{Plc, chain};
 use super::both;
 use crate::clock::Now;
 use crate::registry::RouteLog;
+use crate::store::Done;
 
 impl Plc {
     /// What was noted before, and what is wanted; blocks. That the file was harmed is said once.
@@ -23,11 +26,12 @@ impl Plc {
                     let count = log.strange();
                     warn!(network = %self.name, count, "what a newer version noted of routes is left as it is");
                 }
-                self.routing.log = Some(log);
+                self.routing.log = Ok(log);
                 aside
             }
             Err(error) => {
                 self.not_kept("the history of routes", &error);
+                self.routing.log = Err(chain(&error));
                 None
             }
         };
@@ -39,7 +43,7 @@ impl Plc {
         let how = match aside {
             Some(aside) => format!("is damaged and set aside as {}", aside.display()),
             // The file may be read again one day: until then the store has all that is wanted.
-            None if new == 0 || self.routing.log.is_none() => return self.mark_orders_at_start(),
+            None if new == 0 || self.routing.log.is_err() => return self.mark_orders_at_start(),
             None => "was emptied, cut or taken away".to_owned(),
         };
         let counts = self.routing.counts();
@@ -74,6 +78,20 @@ impl Plc {
         self.waiting.mark_now(marks);
     }
 
+    /// Who has ordered something hears why it does not outlive the service, where neither the file nor the store takes it;
+    /// blocks, for a moment where the file does not.
+    pub(super) fn unkept_orders(&mut self) -> Option<String> {
+        self.note_changes((self.clock)());
+        let why = self.routing.keep().err()?;
+        let mark = self.orders();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let done: Done = Box::new(move |stored| sender.send(stored.is_ok()).unwrap_or_default());
+        let is_asked = !mark.1.is_empty() && self.store.try_append_marked(Vec::new(), &[mark], Some(done)).is_ok();
+        let is_asked = is_asked && self.store.commit(None).is_ok();
+        let is_stored = is_asked && block_in_place(|| receiver.recv_timeout(STORE_TAKES)) == Ok(true);
+        (!is_stored).then_some(why)
+    }
+
     fn mark_orders_at_start(&mut self) {
         let marks = vec![self.orders()];
         self.waiting.mark(marks);
@@ -92,3 +110,5 @@ impl Plc {
 const ORDERS: &[u8] = b"plc-routes/";
 /// Octets that a mark may have, which are three thousand routes that are held. Of more the file alone tells.
 const MOST: usize = 12 << 10;
+/// How long the store is waited for.
+const STORE_TAKES: Duration = Duration::from_secs(2);

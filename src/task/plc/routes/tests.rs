@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use plc::Eui64;
 use plc::route::Standing;
 
 use super::super::outages::Dark;
@@ -120,6 +121,36 @@ fn what_is_wanted_while_its_file_cannot_be_written_is_wanted_in_the_next_life() 
     let plc = life(&dir, &Dark::default());
     assert_eq!(wanted(&plc), (vec![(4, 1)], vec![3]));
     plc.store.close().unwrap();
+}
+
+#[test]
+fn who_orders_something_hears_that_it_is_not_kept_and_why() {
+    let dir = network_of(1..=6);
+    let said = |plc: &mut Plc| match plc.release("0004", now()) {
+        Ok(MeshSaid::Done { node, unkept }) => (node, unkept),
+        other => panic!("{other:?}"),
+    };
+    let node = || Eui64::to_string(&super::super::tests::eui64(4));
+    let mut plc = life(&dir, &Dark::default());
+    order(&mut plc, (4, 1), 3);
+    assert_eq!((said(&mut plc), plc.routing.routes.held()), ((node(), None), 0));
+    end(plc);
+    let path = dir.path().join("plc-feeder/routes");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let mut plc = life(&dir, &Dark::default());
+    order(&mut plc, (4, 1), 3);
+    // The store has it, at once.
+    assert_eq!(said(&mut plc), (node(), None));
+    plc.store.close().unwrap();
+    let mut plc = life(&dir, &Dark::default());
+    assert_eq!(wanted(&plc), (vec![], vec![3]));
+    order(&mut plc, (4, 1), 3);
+    plc.store.close().unwrap();
+    let (named, unkept) = said(&mut plc);
+    let why = unkept.unwrap();
+    assert!(named == node() && why.starts_with("read ") && why.contains("plc-feeder/routes: "), "{why}");
+    assert_eq!(plc.routing.routes.held(), 0, "it is carried out");
 }
 
 #[test]

@@ -404,7 +404,7 @@ fn who_has_a_neighbour_blacklisted_hears_of_all_routes_over_it_and_hundreds_are_
     let refusal = blacklist(&mut bench, false).unwrap_err();
     assert_eq!((refusal.kind, refusal.message.as_str()), (RefusalKind::NotFound, "node 0007 is not blacklisted"));
     let said = blacklist(&mut bench, true).unwrap();
-    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays } = said else { panic!("{said:?}") };
+    let MeshSaid::Blacklisted { node, is_new, routes, moved, stays, unkept: None } = said else { panic!("{said:?}") };
     assert_eq!((node.as_str(), is_new, routes, moved), ("0007", true, 203, 200));
     let stays: Vec<_> = stays.iter().map(|line| (line.short_addr.as_str(), line.why.as_str())).collect();
     assert_eq!(stays, ["012c", "012d", "012e"].map(|node| (node, "no-other-way")));
