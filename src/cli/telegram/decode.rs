@@ -1,6 +1,7 @@
 //! `dcu telegram decode`: telegrams from lines or arguments, one answer each. It needs no service.
 
 mod held;
+mod keys;
 mod wize;
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,9 +11,10 @@ use serde::Serialize;
 use wmbus::spec::{device_type_name, standard_device_type};
 use wmbus::tpl::{ApplicationStatus, Status};
 use wmbus::vendor::has_own_status;
-use wmbus::{Address, Formats, Key, Keys, Reject, Scratch, Telegram, Verdict};
+use wmbus::{Address, Formats, Reject, Scratch, Telegram, Verdict};
 
 use self::held::Held;
+use self::keys::{LineKeys, may_be_key};
 use crate::cli::text::printable;
 use crate::cli::{Exit, Failure, OrExit, Out, Outcome, meter};
 use crate::control::ReadingLine;
@@ -77,30 +79,6 @@ struct Decoder {
     scratch: Scratch,
 }
 
-/// The key of the line, else the one of the file.
-struct LineKeys<'a> {
-    line: Option<Key>,
-    file: &'a MeterKeys,
-}
-
-impl Keys for LineKeys<'_> {
-    fn key(&self, address: &wmbus::Address) -> Option<&Key> {
-        self.line.as_ref().or_else(|| self.file.key(address))
-    }
-
-    fn is_for_all(&self, address: &wmbus::Address) -> bool {
-        self.line.is_none() && self.file.is_for_all(address)
-    }
-
-    fn numbered_key(&self, address: &wmbus::Address, key_id: u8) -> Option<&Key> {
-        self.line.as_ref().or_else(|| self.file.numbered_key(address, key_id))
-    }
-
-    fn network_key(&self, network: u8) -> Option<&Key> {
-        self.file.network_key(network)
-    }
-}
-
 impl Decoder {
     fn new() -> Self {
         Self {
@@ -137,7 +115,10 @@ impl Decoder {
         let mut answer = match Telegram::decode_with(None, &self.octets, &keys, &self.formats, &mut self.scratch) {
             Ok(telegram) => {
                 self.formats.learn(&telegram);
-                Answer::of(&telegram, &self.group)
+                match may_be_key(&telegram, &self.octets) {
+                    true => Answer::no_telegram("16 octets, and no telegram: a key stands behind its telegram"),
+                    false => Answer::of(&telegram, &self.group),
+                }
             }
             Err(reject) => Answer { verdict: Verdict::from(reject).name(), ..Answer::no_telegram(&reject.to_string()) },
         };

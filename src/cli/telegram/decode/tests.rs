@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use wmbus::record::{DataField, Draft, Value as Sent};
 use wmbus::sim::{Layout, Message, Protection};
-use wmbus::{Address, Form};
+use wmbus::{Address, Form, Key};
 
 use super::*;
 
@@ -100,6 +100,28 @@ fn check(line: &str, verdict: &str, reason: Option<&str>) {
     if verdict != "ok" {
         assert_eq!(answer["readings"].as_array().map(Vec::len), Some(0), "{line}");
     }
+}
+
+#[test]
+fn nothing_is_told_of_a_key_that_stands_where_a_telegram_should() {
+    // Octets that a key may well be, among them such as look like a frame at first.
+    let heads = ["0f44", "0f08", "0fa1", "ff44", "0011", "b0d6", "6846"];
+    let mut hidden = 0;
+    for (head, n) in heads.iter().flat_map(|head| (0..40u32).map(move |n| (head, n))) {
+        let rest: String = (0..14).map(|place| format!("{:02x}", (n * 37 + place * 91 + 13) % 256)).collect();
+        let key = format!("{head}{rest}");
+        let [answer] = json(&format!("{key}\n")).try_into().unwrap();
+        let is_told = answer["verdict"] == "ok";
+        assert!(is_told || answer["meter"].is_null(), "{key}: {answer}");
+        hidden += u32::from(answer["reason"] == "16 octets, and no telegram: a key stands behind its telegram");
+        let text = decode(Args { telegrams: vec![key.clone()], keys: None, json: false }, "").unwrap();
+        let identification: String = (4..8).rev().map(|place| &key[2 * place..][..2]).collect();
+        assert!(is_told || !text.contains(&identification), "{text}");
+    }
+    assert!(hidden > 270, "{hidden}");
+    // One of 16 octets that is a telegram is told.
+    check("0f449344785634121b167a010000002f", "ok", None);
+    check("0f449344785634121b1679cfe5ab1203", "unsupported", Some("compact frame without its format"));
 }
 
 #[test]
