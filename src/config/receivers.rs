@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use wmbus::receiver::{KINDS, Kind, Mode};
@@ -15,14 +16,19 @@ use super::{Receiver, ReceiverSource};
 
 /// Where receivers and modems are, and which of them: two at one port would take each other's octets.
 #[derive(Debug, Default)]
-pub(super) struct Taken(BTreeMap<(&'static str, String), String>);
+pub(super) struct Taken {
+    places: BTreeMap<(&'static str, String), String>,
+    /// Addresses that datagrams are listened for at.
+    udp: Vec<(String, String)>,
+}
 
 impl Taken {
     /// Takes a place for somebody; where it is taken, the key that names it, and what is wrong.
     pub(super) fn by(&mut self, source: &ReceiverSource, who: String) -> Option<(&'static str, Problem)> {
         let (said, place) = match source {
             ReceiverSource::Serial { path, .. } => return self.port(path, who),
-            ReceiverSource::Tcp(address) | ReceiverSource::Udp(address) => (address, address.to_ascii_lowercase()),
+            ReceiverSource::Udp(address) => return self.udp(address, who),
+            ReceiverSource::Tcp(address) => (address, address.to_ascii_lowercase()),
             ReceiverSource::Command(words) => (words.first()?, words.join("\0")),
         };
         self.place(key_of(source), place, said, who)
@@ -34,8 +40,18 @@ impl Taken {
         self.place("port", place.display().to_string(), &path.display().to_string(), who)
     }
 
+    /// The same of an address that datagrams are listened for at: that of all interfaces has those of each.
+    pub(super) fn udp(&mut self, address: &str, who: String) -> Option<(&'static str, Problem)> {
+        if let Some((there, other)) = self.udp.iter().find(|(there, _)| is_same(there, address)) {
+            let at = if there == address { String::new() } else { format!(", at {there:?}") };
+            return Some(("udp", Problem::wrong(format!("{address:?} is taken by {other}{at}"))));
+        }
+        self.udp.push((address.to_owned(), who));
+        None
+    }
+
     fn place(&mut self, key: &'static str, place: String, said: &str, who: String) -> Option<(&'static str, Problem)> {
-        match self.0.entry((key, place)) {
+        match self.places.entry((key, place)) {
             Entry::Vacant(free) => {
                 free.insert(who);
                 None
@@ -43,6 +59,21 @@ impl Taken {
             Entry::Occupied(other) => Some((key, Problem::wrong(format!("{said:?} is taken by {}", other.get())))),
         }
     }
+}
+
+/// Whether the kernel would refuse the second of two sockets for datagrams there.
+fn is_same(one: &str, other: &str) -> bool {
+    let parse = |text: &str| text.parse::<SocketAddr>().ok();
+    let (Some(a), Some(b)) = (parse(one), parse(other)) else {
+        // A name stands for one of the unit's addresses, whichever that is.
+        let has_all = |text: &str| parse(text).is_some_and(|at| at.is_ipv6() && at.ip().is_unspecified());
+        let port = |text: &str| text.rsplit_once(':').map(|(_, port)| port.to_owned());
+        return one.eq_ignore_ascii_case(other) || port(one) == port(other) && (has_all(one) || has_all(other));
+    };
+    let (one, other) = (a.ip().to_canonical(), b.ip().to_canonical());
+    // One of IPv6 for all interfaces hears what comes over IPv4, too.
+    let has = |all: IpAddr, it: IpAddr| all.is_unspecified() && (all.is_ipv6() || it.is_ipv4());
+    a.port() == b.port() && (one == other || has(one, other) || has(other, one))
 }
 
 /// The key that names it.

@@ -250,6 +250,28 @@ fn a_place_has_one_receiver_or_modem_and_a_name_one_group() {
         &format!("{udp}[[wmbus]]\n{udp}"),
         &["dcu.toml:7: wmbus[1].udp: \"127.0.0.1:4002\" is taken by receiver \"roof\""],
     );
+    // What the kernel would refuse: the addresses of all interfaces, those of IPv6 for both, names.
+    for (one, other, is_refused) in [
+        ("127.0.0.1:4002", "0.0.0.0:4002", true),
+        ("0.0.0.0:4002", "127.0.0.1:4002", true),
+        ("127.0.0.1:4002", "0.0.0.0:4003", false),
+        ("127.0.0.1:4002", "127.0.0.2:4002", false),
+        ("[::]:4002", "127.0.0.1:4002", true),
+        ("[::]:4002", "0.0.0.0:4002", true),
+        ("[::1]:4002", "0.0.0.0:4002", false),
+        ("[::1]:4002", "[::]:4002", true),
+        ("[::ffff:127.0.0.1]:4002", "127.0.0.1:4002", true),
+        ("localhost:4002", "LOCALHOST:4002", true),
+        ("localhost:4002", "[::]:4002", true),
+        ("localhost:4002", "[::]:4003", false),
+    ] {
+        let fault = format!("dcu.toml:7: wmbus[1].udp: {other:?} is taken by receiver \"roof\", at {one:?}");
+        let expected: &[&str] = if is_refused { &[&fault] } else { &[] };
+        check(&format!("kind = \"hex\"\nudp = {one:?}\n[[wmbus]]\nkind = \"hex\"\nudp = {other:?}\n"), expected);
+    }
+    let push = format!("{udp}[electricity.push]\nudp = \"0.0.0.0:4002\"\n");
+    let taken = "\"0.0.0.0:4002\" is taken by receiver \"roof\", at \"127.0.0.1:4002\"";
+    check(&push, &[&format!("dcu.toml:6: electricity.push.udp: {taken}")]);
     let command = |channel| format!("kind = \"rtl_wmbus\"\ncommand = [\"rtl\", \"{channel}\"]\n");
     check(&format!("{}[[wmbus]]\n{}", command(0), command(1)), &[]);
     // One port by two names.

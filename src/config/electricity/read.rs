@@ -38,7 +38,7 @@ pub(in crate::config) fn electricity(
     let system_title = table.optional("system_title", title);
     let retries = table.integer("retries", 0..101).unwrap_or(3);
     let events = table.optional("events", table_from(base, EventTable::read)).unwrap_or_default();
-    let push = table.optional_table("push").and_then(push);
+    let push = table.optional_table("push").and_then(|table| push(table, taken));
     let files = CompanionFiles { base, read: RefCell::default() };
     let everybody = manner(&mut table, Manner::default(), &files);
     let channels = channels(table.tables("channel"), networks, base, taken);
@@ -116,7 +116,7 @@ pub(in crate::config) fn companion_tasks(tables: Vec<Table<'_>>, clock: Option<&
     tasks::tasks(tables, &[], clock, true)
 }
 
-fn push(mut table: Table<'_>) -> Option<Push> {
+fn push(mut table: Table<'_>, taken: &mut Taken) -> Option<Push> {
     let (tcp, udp) = (table.optional("tcp", listening), table.optional("udp", listening));
     if !table.contains("tcp") && !table.contains("udp") {
         table.blame("tcp", Problem::wrong("is missing, and so is `udp`: meters have no address to send to"));
@@ -125,6 +125,8 @@ fn push(mut table: Table<'_>) -> Option<Push> {
     let udp_error = udp.as_ref().and_then(|at| unheard(at, &UdpSocket::bind(at).err()?));
     tcp_error.into_iter().for_each(|problem| table.blame("tcp", problem));
     udp_error.into_iter().for_each(|problem| table.blame("udp", problem));
+    let is_taken = udp.as_ref().and_then(|at| taken.udp(at, "`electricity.push`".to_owned()));
+    is_taken.into_iter().for_each(|(key, problem)| table.blame(key, problem));
     table.finish();
     (tcp.is_some() || udp.is_some()).then_some(Push { tcp, udp })
 }
