@@ -72,6 +72,8 @@ pub(super) struct Meter {
     failures: u32,
     /// When the first of them was, milliseconds UTC.
     away_since: i64,
+    /// Probes in an earlier run, as far as can be told, which come on top once it is unreachable in this one, too.
+    probed: u32,
     /// Milliseconds UTC; before that it is left alone.
     pub(super) probe_at: i64,
     pub(super) is_busy: bool,
@@ -107,7 +109,8 @@ impl Meter {
     pub(super) fn new(channel: usize, lines: Vec<Option<Line>>) -> Self {
         let state = MeterState::New;
         let (probe_at, turn) = (i64::MIN, Vec::new());
-        Self { channel, state, lines, failures: 0, away_since: 0, probe_at, is_busy: false, served: 0, turn }
+        let (failures, probed, away_since) = (0, 0, 0);
+        Self { channel, state, lines, failures, probed, away_since, probe_at, is_busy: false, served: 0, turn }
     }
 
     pub(super) fn line(&self, task: usize) -> Option<&Line> {
@@ -130,7 +133,16 @@ impl Meter {
 
     /// As if it had never failed.
     pub(super) fn reinstate(&mut self, state: MeterState) {
-        (self.state, self.failures, self.probe_at) = (state, 0, i64::MIN);
+        (self.state, self.failures, self.probed, self.probe_at) = (state, 0, 0, i64::MIN);
+    }
+
+    /// In an earlier run it was so, and answered last then. A start may have mended what was wrong, so that it has its
+    /// retries again; after them it is probed as seldom as before.
+    pub(super) fn restore(&mut self, state: MeterState, answered_ms: Option<i64>, now_ms: i64) {
+        self.state = state;
+        let away = answered_ms.filter(|_| state == MeterState::Unreachable).map_or(0, |at| now_ms.saturating_sub(at));
+        // Each pause is as long as all before it.
+        self.probed = u32::try_from(away / PROBE_MS).unwrap_or(0).checked_ilog2().unwrap_or(0);
     }
 
     pub(super) fn answered(&mut self) {
@@ -145,7 +157,7 @@ impl Meter {
         if matches!(self.state, MeterState::Silent | MeterState::Unreachable) {
             self.state = MeterState::Active;
         }
-        self.failures = 0;
+        (self.failures, self.probed) = (0, 0);
         self.probe_at = i64::MIN;
     }
 
@@ -157,7 +169,7 @@ impl Meter {
         self.failures = self.failures.saturating_add(1);
         let wait = match self.failures.checked_sub(retries + 1) {
             None => RETRY_MS << (self.failures - 1).min(8),
-            Some(probes) => (PROBE_MS << probes.min(8)).min(LONGEST_MS),
+            Some(probes) => (PROBE_MS << probes.saturating_add(self.probed).min(8)).min(LONGEST_MS),
         };
         self.probe_at = now_ms.saturating_add(wait + jitter(no, self.failures, wait / 4));
         if self.is_commissioned() && self.state != MeterState::New {

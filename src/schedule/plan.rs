@@ -86,9 +86,9 @@ impl Schedule {
     }
 
     /// Takes a meter's state over from an earlier run. It is asked when something is due, whatever its state.
-    pub fn restore(&mut self, no: MeterNo, state: MeterState) {
+    pub fn restore(&mut self, no: MeterNo, state: MeterState, answered_ms: Option<i64>, now: Now) {
         if let Some(meter) = self.meters.get_mut(&no).filter(|meter| meter.is_commissioned()) {
-            meter.state = state;
+            meter.restore(state, answered_ms, now.utc_ms);
         }
     }
 

@@ -194,6 +194,36 @@ fn a_meter_that_does_not_answer_is_tried_more_and_more_seldom_and_at_once_when_i
 }
 
 #[test]
+fn who_was_unreachable_for_days_before_a_start_is_tried_some_times_and_then_as_seldom_as_before() {
+    let gaps = |state, away_s: Option<i64>, is_back: bool| {
+        let clock = Clock(anchor());
+        let mut schedule = Schedule::new(vec![profile()], &[1], 3);
+        let meter = schedule.commission(0, vec![(0, None)], clock.at(0));
+        let answered_ms = away_s.map(|away_s| clock.at(960).utc_ms - 1_000 * away_s);
+        schedule.restore(meter, state, answered_ms, clock.at(960));
+        if is_back {
+            assert_eq!(serve(&mut schedule, clock.at(960), all), 1);
+        }
+        let asked = |second: &i64| serve(&mut schedule, clock.at(*second), |_| (Vec::new(), End::Unreachable)) > 0;
+        let tries: Vec<i64> = (1_860..86_400).step_by(10).filter(asked).collect();
+        tries.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>()
+    };
+    let hours = |gaps: &[i64]| gaps.iter().skip(3).map(|gap| gap / 3_600).collect::<Vec<_>>();
+    let (anew, days) = (gaps(MeterState::Active, None, false), gaps(MeterState::Unreachable, Some(3 * 86_400), false));
+    assert_eq!(anew[..3], days[..3], "a start may have mended what was wrong");
+    assert!(days[..3].iter().all(|gap| *gap < 180), "{days:?}");
+    assert!(hours(&days).iter().all(|gap| (6..=7).contains(gap)) && (2..=3).contains(&hours(&days).len()), "{days:?}");
+    assert_eq!(hours(&anew)[..3], [0, 0, 1], "{anew:?}");
+    // Who was silent for an hour goes on with the next pause but one; who never answered, or does, begins anew.
+    assert_eq!(hours(&gaps(MeterState::Unreachable, Some(3_600), false))[..2], hours(&anew)[2..4]);
+    assert_eq!(gaps(MeterState::Unreachable, None, false), anew);
+    assert_eq!(gaps(MeterState::Silent, Some(3 * 86_400), false), anew);
+    assert_eq!(gaps(MeterState::Unreachable, Some(3 * 86_400), true), anew);
+    // A clock that is not set yet.
+    assert_eq!(gaps(MeterState::Unreachable, Some(-86_400), false), anew);
+}
+
+#[test]
 fn when_one_is_back_those_of_its_channel_that_went_with_it_are_tried_soon() {
     let clock = Clock(anchor());
     let mut schedule = Schedule::new(vec![profile()], &[4, 4], 3);

@@ -191,7 +191,7 @@ impl Collector {
                 lines.push((member.task, Some(progress)));
             }
             let no = self.schedule.commission(known.party.meter.channel, lines, now);
-            self.schedule.restore(no, kept.state);
+            self.schedule.restore(no, kept.state, kept.answered_ms, now);
             // What was never handed over is waited for, if somebody else has read it.
             let is_fresh = !marks.contains_key(&mark_name(known.party.meter.id));
             let is_awaited = known.party.meter.is_handed_over && is_fresh;
