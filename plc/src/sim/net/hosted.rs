@@ -88,9 +88,15 @@ impl World {
         rows.filter_map(|(dest, minutes)| Some((dest, self.way(dest)?, minutes)))
     }
 
-    /// The members that the coordinator hears and that hear it, over one medium.
+    /// The members that the coordinator has heard lately and that hear it, over one medium.
     pub fn near(&self, medium: Medium) -> impl Iterator<Item = Step> {
-        let members = self.good_links(0).filter(move |(to, _, _, over)| *over == medium && self.is_joined(*to));
+        let heard = self.nodes.first().map(|node| &node.near);
+        let is_heard = move |node, channel| {
+            heard.and_then(|heard| heard.get(&(node, channel))).is_some_and(|until| *until > self.now)
+        };
+        let members = self
+            .good_links(0)
+            .filter(move |(to, channel, _, over)| *over == medium && self.is_joined(*to) && is_heard(*to, *channel));
         members.filter_map(|(from, channel, ..)| self.step(from, 0, channel))
     }
 

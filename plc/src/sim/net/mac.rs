@@ -242,7 +242,7 @@ impl World {
                 if is_out && is_read {
                     overheard.push(link.to);
                 }
-                if is_read && channels.len() > 1 {
+                if is_read && (link.to == 0 || channels.len() > 1) {
                     near.push(link.to);
                 }
                 if link.to == 0 {

@@ -30,7 +30,7 @@ impl World {
                 self.node(node).join = Join::Joined;
                 self.know(node, parent, channel, rank);
             }
-            if self.channels.len() > 1 {
+            if node == 0 || self.channels.len() > 1 {
                 // They have all heard each other lately.
                 let heard: Vec<(NodeNo, usize)> =
                     self.good_links(node).map(|(to, channel, ..)| (to, channel)).collect();
