@@ -332,6 +332,7 @@ fn why(change: &ChangeLine) -> String {
         "blacklisted" => "the unit put it around who is blacklisted",
         "put-back" => "the unit put it back, as the modem had dropped it",
         "by-another" => "the unit put it over who is to look for the node, as its way was lost",
+        "near" => "the unit put it there, as it knew no way and the modem hears the node itself",
         stays if change.what == "stays" => reason(stays),
         other => other,
     };

@@ -25,6 +25,14 @@ impl Budget {
         self.saved = self.saved.min(most);
     }
 
+    /// From now on this share.
+    pub(super) fn set_share(&mut self, share: f64, now: Instant) {
+        if self.share != share {
+            self.has(0.0, now);
+            self.share = share;
+        }
+    }
+
     pub(super) fn has(&mut self, seconds: f64, now: Instant) -> bool {
         self.saved = (self.saved + self.share * now.saturating_duration_since(self.at).as_secs_f64()).min(self.most);
         self.at = now;

@@ -84,10 +84,12 @@ pub enum Why {
     Locked,
     /// The unit put it over a neighbour that is to look for the node.
     ByAnother,
+    /// The unit put it there, as it knew no way and the modem hears the node itself.
+    Near,
 }
 
 impl Why {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Modem,
         Self::Joined,
         Self::Left,
@@ -106,6 +108,7 @@ impl Why {
         Self::OthersLose,
         Self::Locked,
         Self::ByAnother,
+        Self::Near,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -128,6 +131,7 @@ impl Why {
             Self::OthersLose => "others-lose",
             Self::Locked => "no-rows-taken",
             Self::ByAnother => "by-another",
+            Self::Near => "near",
         }
     }
 }
@@ -279,6 +283,6 @@ mod tests {
         }
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 10, 0, 6, 0, 0, 0, 0, 0].as_slice()), None);
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 18, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 19, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }
 }

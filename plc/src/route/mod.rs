@@ -10,6 +10,7 @@ mod asked;
 mod budget;
 mod check;
 mod history;
+mod near;
 mod node;
 mod orders;
 mod others;
@@ -50,6 +51,9 @@ pub enum Action {
     Discover { node: u16, most_hops: u8 },
     /// ADPM-PATH-DISCOVERY.
     Trace { node: u16 },
+    /// The row of the node in the modem's table is to be looked at, and told with `goes`: it answered after it was lost, by a
+    /// way perhaps that the modem found meanwhile.
+    Look { node: u16 },
     /// An echo of the node is wanted: `answered` tells that it came, `unheard` that it could not leave.
     Check { node: u16 },
     /// Put this row into adpRoutingTable: the route to the node is to go this way, and goes another one.

@@ -126,14 +126,6 @@ impl Known {
         (self.looked, self.rests, self.own_at) = (0, 0, None);
     }
 
-    /// Something of it came.
-    pub(super) fn came(&mut self, utc_ms: i64) {
-        if let Some(way) = self.way.filter(|way| self.others.contains(&way.next_hop)) {
-            self.led(way, utc_ms);
-        }
-        self.found_again();
-    }
-
     fn led(&mut self, way: Way, utc_ms: i64) {
         match self.alternates.iter_mut().find(|it| it.way.next_hop == way.next_hop) {
             Some(known) => (known.way, known.seen_ms) = (way, utc_ms),

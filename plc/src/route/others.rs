@@ -31,7 +31,8 @@ impl Routes {
             known.failures = 0;
         }
         if !is_paid {
-            let Some(way) = known.last_way() else { return false };
+            // Of whom nothing is known there is nothing to put back: it waits.
+            let Some(way) = known.last_way() else { return true };
             known.put = Some((way.next_hop, Why::PutBack));
             self.actions.push_back(Action::PutBack { node, way });
             return true;
@@ -111,7 +112,9 @@ impl Routes {
         let is_open = |known: &&Known| {
             known.fault.is_none() && known.pin.is_none() && known.looked < most && known.search.is_none()
         };
-        let known = self.nodes.get(&node).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
+        let nothing = Known::default();
+        let known = self.nodes.get(&node).unwrap_or(&nothing);
+        let known = Some(known).filter(|_| self.is_up && !self.is_locked).filter(is_open)?;
         if known.not_before.is_some_and(|at| at > now.mono) {
             return None;
         }

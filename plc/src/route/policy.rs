@@ -18,6 +18,8 @@ pub struct Limits {
     /// Shares of the time in which the medium may be taken by searches, and by traces.
     pub search_share: f64,
     pub trace_share: f64,
+    /// The first of them where no way is known to many nodes: nothing else is to be done with most of the airtime then.
+    pub lost_share: f64,
     /// A search that found nobody is repeated after so long, and twice as long each time.
     pub pause: Duration,
     pub longest_pause: Duration,
@@ -52,6 +54,7 @@ impl Limits {
             // A flood for one route loses the requests of another, where all hear both.
             at_once: if is_dense(nodes) { 1 } else { 2 },
             search_share: 0.05,
+            lost_share: 0.25,
             trace_share: 0.01,
             check_share: 0.06,
             // Meters forget a route that they did not use for six hours (adpRoutingTableEntryTTL), and each echo may begin

@@ -13,7 +13,10 @@ impl Routes {
         self.used(node, now);
         let Some(known) = self.nodes.get_mut(&node) else { return };
         self.counts.by_others_answered += u64::from(std::mem::take(&mut known.is_with_another));
-        known.came(now.utc_ms);
+        if known.failures > 0 || !known.others.is_empty() {
+            self.actions.push_back(Action::Look { node });
+        }
+        known.found_again();
         known.count(true);
         (known.failures, known.in_vain, known.not_before, known.put_back) = (0, 0, None, 0);
         // It goes round only now and then, and a flapping route answers: others are mended by that.
@@ -110,6 +113,8 @@ impl Routes {
             return;
         }
         self.end_patience(now);
+        let share = if self.is_lost() { self.limits.lost_share } else { self.limits.search_share };
+        self.searches.set_share(share, now.mono);
         while let Some((node, why, most_hops)) = self.next_search(now) {
             self.searches.spend(self.limits.flood(most_hops));
             self.counts.searches += 1;

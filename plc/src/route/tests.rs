@@ -171,23 +171,77 @@ fn one_is_looked_for_in_each_branch_and_as_many_as_the_airtime_allows() {
     small.discovered(11, true, now);
     assert_eq!(actions(&mut small, now), [of(12)]);
 
-    // A phase is gone in a dense network: floods for 300 nodes that nobody can find.
-    let mut dense = routes(1_000, now);
-    for node in 1..=300 {
-        dense.failed(node, Failure::NoRoute { searched: false }, now);
-    }
-    let (mut at, mut searches) = (now, 0);
-    while at.mono < now.mono + Duration::from_secs(3_600) {
-        for action in actions(&mut dense, at) {
-            let Action::Discover { node, .. } = action else { panic!("{action:?}") };
-            searches += 1;
-            dense.discovered(node, false, at);
+    // A phase is gone in a dense network: floods for 300 nodes that nobody can find, in an hour.
+    let hour = |dense: &mut Routes| {
+        for node in 1..=300 {
+            dense.failed(node, Failure::NoRoute { searched: false }, now);
         }
-        at.mono = dense.poll_timeout().unwrap().max(at.mono + SECOND);
-    }
+        let (mut at, mut searches) = (now, 0);
+        while at.mono < now.mono + Duration::from_secs(3_600) {
+            for action in actions(dense, at) {
+                let Action::Discover { node, .. } = action else { panic!("{action:?}") };
+                searches += 1;
+                dense.discovered(node, false, at);
+            }
+            at.mono = dense.poll_timeout().unwrap().max(at.mono + SECOND);
+        }
+        searches
+    };
+    let mut dense = routes(1_000, now);
+    dense.locked(now);
+    dense.table((1..=1_000).map(|node| (node, way(1, 8))), now);
+    let searches = hour(&mut dense);
     // Eight at once, then 5 % of the time at 5 s each.
     assert!((8..=44).contains(&searches), "{searches}");
     assert!(dense.airtime() < 0.12 * 3_600.0, "{}", dense.airtime());
+
+    // A unit that knows no way to anybody, nor has known one, spends a quarter of the time.
+    let mut new = routes(1_000, now);
+    new.table((1..=899).map(|node| (node, way(1, 8))), now);
+    assert!(new.is_lost());
+    new.table((1..=900).map(|node| (node, way(1, 8))), now);
+    assert!(!new.is_lost(), "the modem has dropped them, or not: they were known");
+    let mut new = routes(1_000, now);
+    let searches = hour(&mut new);
+    assert!((170..=190).contains(&searches), "{searches}");
+}
+
+#[test]
+fn who_is_heard_by_the_modem_and_has_no_way_needs_no_search() {
+    let now = begin();
+    let mut routes = routes(1_000, now);
+    routes.set_blacklisted(4, true, now);
+    routes.failed(7, Failure::NoRoute { searched: true }, now);
+    routes.failed(8, Failure::NoRoute { searched: false }, now);
+    assert!(matches!(actions(&mut routes, now)[..], [Action::Discover { node: 8, .. }]));
+    routes.goes(5, way(6, 2), now);
+    routes.table([(6, way(6, 1))], now);
+    // Not who is blacklisted, had a way, is looked for, or is hardly heard.
+    let heard = [(3, 68), (4, 90), (5, 90), (6, 90), (7, 90), (8, 90), (9, 67)];
+    routes.heard_near(heard);
+    let near = |node| Way { next_hop: node, hops: 1, cost: 0, weak_links: 0, medium: Some(Medium::Plc) };
+    let put = |node| Action::PutBack { node, way: near(node) };
+    assert_eq!(actions(&mut routes, now), [put(3), put(7)]);
+    // Once; where the modem has its row that is what it comes of.
+    routes.heard_near(heard);
+    assert_eq!((actions(&mut routes, now), routes.fault(7)), (vec![], None));
+    routes.table([(3, near(3))], now);
+    assert_eq!(told(&routes, 3), [(What::Way(near(3)), Why::Near)]);
+    // Over these others are looked for, who are not known at all; and who waits for airtime is not lost meanwhile.
+    routes.answered(3, now);
+    routes.set_waited_for(9);
+    assert!(!routes.may_search(99, true, now), "{:?}", routes.way(3));
+    routes.failed(99, LOST, now);
+    assert_eq!(actions(&mut routes, now), [Action::ByAnother { node: 99, way: Way { hops: 2, ..near(3) } }]);
+    for node in 100..200 {
+        routes.failed(node, LOST, now);
+    }
+    assert!(actions(&mut routes, now).len() < 10 && routes.faulty() == 1, "{}", routes.faulty());
+
+    let mut locked = self::routes(20, now);
+    locked.locked(now);
+    locked.heard_near(heard);
+    assert_eq!(actions(&mut locked, now), []);
 }
 
 #[test]
@@ -253,6 +307,7 @@ fn a_way_that_the_modem_dropped_is_put_back_some_times_before_another_one_is_loo
 
     // An answer begins it anew; nothing goes over who is blacklisted, or where the modem takes no rows.
     routes.answered(6, now);
+    assert_eq!(actions(&mut routes, now), [Action::Look { node: 6 }], "by whichever way it answered");
     assert!(!routes.may_search(6, true, later));
     routes.set_blacklisted(7, true, later);
     assert!(routes.may_search(6, false, later));
@@ -320,8 +375,13 @@ fn in_a_dense_network_neighbours_look_for_a_node_before_the_coordinator_does() {
     assert_eq!((routes.nodes[&13].alternates.len(), routes.alternates(13).len()), (1, 2), "it is shown");
     assert!(routes.goes_elsewhere(13, 4) == routes.goes_elsewhere(13, 2), "nowhere yet");
     routes.answered(13, now);
+    // If it did so by that one, and not by another that the modem found, its row says so.
+    assert_eq!(actions(&mut routes, now), [Action::Look { node: 13 }]);
+    assert_eq!(routes.nodes[&13].alternates.len(), 1);
+    routes.goes(13, way(2, 3), now);
     assert_eq!(routes.nodes[&13].alternates.len(), 2);
     routes.answered(13, now);
+    assert_eq!(actions(&mut routes, now), [], "it was not lost");
     let counts = routes.counts();
     assert_eq!((counts.searches, counts.found, counts.by_others, counts.by_others_answered), (0, 0, 1, 1));
     assert!(routes.goes_elsewhere(13, 1));
@@ -508,7 +568,7 @@ fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse()
     assert_eq!((routes.way_round(6), actions(&mut routes, now)), (Some(Err(Why::OthersLose)), vec![]));
     routes.set_blacklisted(5, false, now);
     routes.answered(6, now);
-    assert_eq!((routes.way_round(6), actions(&mut routes, now)), (None, vec![]));
+    assert_eq!((routes.way_round(6), actions(&mut routes, now)), (None, vec![Action::Look { node: 6 }]));
     // Who is allowed again is the way around another one.
     routes.set_blacklisted(7, true, now);
     routes.goes(6, way(7, 2), now);

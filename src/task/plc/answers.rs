@@ -2,9 +2,8 @@
 
 use plc::g3::bootstrap::Member;
 use plc::g3::modem::{Answer, Refusal as Refused, Ticket};
-use plc::g3::pib::Typed;
 use plc::poll::Priority;
-use plc::route::Way;
+use plc::route::{Failure, Way};
 use plc::{Eui64, Key};
 use tokio::{sync::oneshot, task::block_in_place};
 use tracing::{debug, info};
@@ -44,11 +43,11 @@ pub(super) enum Asked {
     Held(u16, u16, Option<Reply>),
     HeldBack(u16, u16, Option<Reply>),
     /// A row that is to go back into the routing table: its place is looked at, all are read because another one has that
-    /// place, it is written. The row of a node that did not answer.
+    /// place, it is written. The row of a node, and what of it has failed.
     Place((u16, Way, Placing), usize),
     Places((u16, Way, Placing)),
     PutBack(u16),
-    WayOf(u16),
+    WayOf(u16, Option<Failure>),
     /// The blacklist is read, and then written: a node is to be on it, or not.
     Blacklist(u16, bool, Option<Reply>),
     Blacklisted(u16, bool, Option<Reply>),
@@ -113,10 +112,7 @@ impl Plc {
                 let routes = self.mesh.route_lines(&self.network, eui64_at);
                 reply.map(|reply| reply.send(Ok(MeshSaid::Routes { routes })).ok());
             }
-            (Asked::Neighbours, Ok(Answer::Rows(rows))) => {
-                let is_neighbour = |row| if let Typed::Neighbour(neighbour) = row { Some(neighbour) } else { None };
-                self.mesh.set_neighbours(rows.into_iter().filter_map(is_neighbour));
-            }
+            (Asked::Neighbours, Ok(Answer::Rows(rows))) => self.take_neighbours(rows, now),
             (Asked::Trace(node, reply), Ok(Answer::Path(path))) => self.path_found(node, &path, reply, now),
             (Asked::Trace(node, reply), Ok(Answer::PathPart(path))) => {
                 self.no_path(node, NoPath::Part(&path.forward), reply, now);
@@ -140,7 +136,7 @@ impl Plc {
             }
             (Asked::Place(row, index), result) => self.place_seen(row, index, result),
             (Asked::Places(row), Ok(Answer::Rows(rows))) => self.places_seen(row, rows, now),
-            (Asked::WayOf(node), result) => self.way_seen(node, result),
+            (Asked::WayOf(node, failure), result) => self.way_seen(node, failure, result),
             (Asked::PutBack(node), result) => self.put_back_ended(node, result.map(drop)),
             (Asked::Blacklist(node, is_wanted, reply), Ok(Answer::Rows(rows))) => {
                 self.change_blacklist((node, is_wanted), &rows, reply);
@@ -349,7 +345,7 @@ impl Asked {
             | Self::Place(..)
             | Self::Places(..)
             | Self::PutBack(_)
-            | Self::WayOf(_) => {}
+            | Self::WayOf(..) => {}
             Self::Routes(reply)
             | Self::Trace(_, reply)
             | Self::Refresh(_, reply)

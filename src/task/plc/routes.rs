@@ -3,9 +3,10 @@
 
 mod blacklist;
 mod kept;
+mod look;
 mod put_back;
 mod refresh;
-mod unanswered;
+mod tables;
 
 pub(super) use put_back::Placing;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use plc::g3::AdpStatus;
 use plc::g3::bootstrap::{self, Member};
 use plc::g3::modem::{Answer, Delivery, Refusal as Refused, Ticket};
-use plc::g3::pib::{Layer, Route, Typed, adp, mac};
+use plc::g3::pib::{Layer, adp};
 use plc::route::{Action, Change, Failure, Limits, Link, Routes, Way, What, Why};
 use tokio::task::block_in_place;
 use tracing::{debug, info, warn};
@@ -34,6 +35,8 @@ pub(super) struct Routing {
     write_due: Option<Instant>,
     /// The table is to be read again, for what was found.
     read_due: Option<Instant>,
+    /// All tables are, as ways of many nodes are unknown.
+    tables_due: Option<Instant>,
     /// Circular routes that the modem has counted.
     circles: u32,
     /// Requests for echoes that are on their way, and to whom.
@@ -49,6 +52,7 @@ impl Routing {
             log: Err(String::new()),
             write_due: None,
             read_due: None,
+            tables_due: None,
             circles: 0,
             echoes: BTreeMap::new(),
             rows: VecDeque::new(),
@@ -58,11 +62,12 @@ impl Routing {
     /// The network is up, or not: then nothing is under way any more.
     pub(super) fn set_up(&mut self, is_up: bool) {
         self.routes.set_up(is_up);
+        self.tables_due = None;
         self.rows.clear();
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        [self.routes.poll_timeout(), self.write_due, self.read_due].into_iter().flatten().min()
+        [self.routes.poll_timeout(), self.write_due, self.read_due, self.tables_due].into_iter().flatten().min()
     }
 
     /// What is noted becomes durable; blocks.
@@ -133,35 +138,6 @@ impl Plc {
         Limits::of(nodes, self.coordinator.modem().config().max_hops)
     }
 
-    /// Reads what the modem knows: it costs nothing in the air.
-    pub(super) fn read_tables(&mut self) {
-        let now = (self.clock)().mono;
-        let limits = self.route_limits();
-        self.routing.routes.set_limits(limits);
-        self.read_routes(None);
-        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Mac, mac::NEIGHBOUR_TABLE, now));
-        self.wait_for(asked, Asked::Neighbours);
-        let circles = adp::MANUF_CIRCULAR_ROUTES_DETECTED;
-        let asked = self.coordinator.with_modem(now, |modem| modem.get(Layer::Adp, circles, 0, now));
-        self.wait_for(asked, Asked::Attribute(circles));
-    }
-
-    /// Has the modem's routing table read; who asked for it is answered then.
-    pub(super) fn read_routes(&mut self, reply: Option<Reply>) {
-        let now = (self.clock)().mono;
-        self.routing.read_due = None;
-        let asked = self.coordinator.with_modem(now, |modem| modem.read_table(Layer::Adp, adp::ROUTING_TABLE, now));
-        self.wait_for(asked, Asked::Routes(reply));
-    }
-
-    pub(super) fn take_table(&mut self, rows: Vec<Typed>, now: Now) {
-        let is_route = |row| if let Typed::Route(route) = row { Some(route) } else { None };
-        let rows: Vec<Route> = rows.into_iter().filter_map(is_route).collect();
-        self.routing.routes.table(rows.iter().map(|row| (row.destination, Way::from(row))), both(now));
-        self.mesh.set_table(rows);
-        self.place_nodes();
-    }
-
     pub(super) fn membership(&mut self, event: &bootstrap::Event, now: Now) {
         let short_addr = |eui64| self.coordinator.server().member(eui64).map(|member| member.short_addr);
         match event {
@@ -207,6 +183,9 @@ impl Plc {
         if self.routing.read_due.is_some_and(|due| due <= now.mono) {
             self.read_routes(None);
         }
+        if self.routing.tables_due.is_some_and(|due| due <= now.mono) {
+            self.read_tables();
+        }
         self.routing.routes.handle_timeout(both(now));
         self.look_after_outages(now);
         self.look_after_heard(now);
@@ -230,6 +209,7 @@ impl Plc {
                     self.wait_for(asked, Asked::Trace(node, None));
                 }
                 Action::Check { node } => self.ask_for_echo(node),
+                Action::Look { node } => self.look_at_way(node, None),
                 Action::Pin { node, way } => self.write_route(node, way, None),
                 Action::PutBack { node, way } => self.routing.rows.push_back((node, way, Placing::PutBack)),
                 Action::Detour { node, way } | Action::ByAnother { node, way } => {

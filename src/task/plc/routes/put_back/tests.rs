@@ -294,6 +294,56 @@ fn the_row_of_who_does_not_answer_is_looked_at_and_what_it_says_is_what_is_put_b
 }
 
 #[test]
+fn who_answers_after_it_was_lost_may_do_so_by_another_way_and_its_row_says_which() {
+    let mut bench = Bench::new();
+    let answers = |bench: &mut Bench, node| {
+        let read = bench.read;
+        bench.plc.routing.routes.answered(node, both(bench.time()));
+        bench.pass(Duration::from_secs(1));
+        bench.read - read
+    };
+    bench.table[1] = row(6, 7);
+    assert_eq!(answers(&mut bench, 6), 0, "it was not lost");
+    bench.plc.routing.routes.failed(6, Failure::NoAnswer, both(bench.time()));
+    assert_eq!(answers(&mut bench, 6), 1, "its row alone");
+    assert_eq!(bench.plc.routing.routes.way(6).map(|way| way.next_hop), Some(7));
+    // Where it is not there any more all are read soon.
+    bench.table.rotate_left(1);
+    bench.plc.routing.routes.failed(6, Failure::NoAnswer, both(bench.time()));
+    assert_eq!(answers(&mut bench, 6), 1);
+    let read = bench.read;
+    bench.pass(Duration::from_secs(10));
+    assert_eq!(bench.read - read, bench.table.len() + 1);
+}
+
+#[test]
+fn a_unit_that_knows_no_ways_writes_those_to_whom_its_modem_hears() {
+    let (mut bench, node, eui64) = joined();
+    let is_member = |bench: &Bench| bench.plc.coordinator.server().member(eui64).is_some();
+    let forget = |bench: &mut Bench| {
+        let now = both(bench.time());
+        bench.table.clear();
+        bench.plc.routing.routes = plc::route::Routes::new(*bench.plc.routing.routes.limits(), now);
+        bench.plc.routing.routes.set_up(true);
+        bench.plc.read_tables();
+        let before = bench.written.len();
+        bench.pass(Duration::from_secs(1));
+        bench.written.split_off(before)
+    };
+    let written = forget(&mut bench);
+    assert!(is_member(&bench));
+    assert_eq!(
+        written.iter().map(|(place, row)| (*place, row.destination, row.next_hop)).collect::<Vec<_>>(),
+        [(0, node, node)]
+    );
+    assert_eq!((bench.searched.len(), bench.plc.routing.tables_due.is_some()), (0, true), "it is lost");
+    // The tables are read again within a minute, and it is no more.
+    bench.pass(Duration::from_secs(60));
+    let last = bench.plc.routing.routes.history(node).last().map(|entry| (entry.what.name(), entry.why));
+    assert_eq!((last, bench.plc.routing.tables_due), (Some(("way", Why::Near)), None));
+}
+
+#[test]
 fn in_a_dense_network_somebody_else_is_to_look_for_it_first() {
     let mut bench = Bench::new();
     bench.plc.routing.routes.set_limits(Limits { check_share: 0.0, ..Limits::of(1_000, 8) });
