@@ -12,8 +12,9 @@
 #                                     (blocks of 1 kB), COMPRESSED=1 (rows by nulls), OPEN=1 (associations that are open),
 #                                     HYBRID=share (of the meters that have a radio),
 #                                     SERVICE=1 (with what the service asks besides, no release), WINDOW (so much at once)
-#                                     and WHO reads: scheduler, hosted, watched, naive, alike, idle (nobody but one on
-#                                     demand every five minutes)
+#                                     and WHO reads: scheduler, hosted, started (the modem anew, it knows no routes), new
+#                                     (nor does the unit), watched, naive, alike, idle (nobody but one on demand every five
+#                                     minutes)
 #   tests/netsim-long.sh outages      after how long they are named: SIZE (400), SEEDS (4)
 #   tests/netsim-long.sh days         three days with meters that lose their power: who is read the same day and in 72 h: SIZE
 #                                     (1,000), SEEDS (2), BROKEN (of a thousand meters so many a day for ever, 0)

@@ -58,6 +58,13 @@ pub(crate) struct Drive<P> {
     pub(crate) bound: Micros,
 }
 
+/// Who knows no routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anew {
+    Modem,
+    Unit,
+}
+
 /// A row of exchanges with one meter.
 struct Wanted {
     node: NodeNo,
@@ -170,6 +177,21 @@ impl<P: Poller> Drive<P> {
         host.set_up(true);
         host.table(self.world.table().map(|(node, way, _)| (node as u16, way)), self.both());
         self.host = Some(host);
+        self
+    }
+
+    /// The modem was started anew, and has forgotten its routes; `Anew::Unit` says that the host knows none either.
+    pub(crate) fn anew(mut self, anew: Anew) -> Self {
+        self.world.set_coordinator(false);
+        self.world.set_coordinator(true);
+        let both = self.both();
+        if let Some(host) = &mut self.host {
+            if anew == Anew::Unit {
+                *host = Routes::new(*host.limits(), both);
+            }
+            host.set_up(false);
+            host.set_up(true);
+        }
         self
     }
 
@@ -324,6 +346,11 @@ impl<P: Poller> Drive<P> {
             self.table_due = self.world.now() + TABLES;
             let way = |node: NodeNo| Some((node as u16, self.world.way(node)?));
             host.table(self.world.meters().filter_map(way), both);
+            let near = self.world.near(Medium::Plc).map(|step| (step.from as u16, step.lqi));
+            host.heard_near(near);
+            if host.is_lost() {
+                self.table_due = self.world.now() + LOST;
+            }
         }
         host.set_waited_for(self.poller.hoped_for(now));
         host.set_busy(!self.wanted.is_empty() && self.poller.is_busy(now));
@@ -340,6 +367,9 @@ impl<P: Poller> Drive<P> {
                     let medium = if way.medium == Some(route::Medium::Rf) { Medium::Rf } else { Medium::Plc };
                     let minutes = host.limits().route_minutes();
                     self.world.write_route(node.into(), &way, way.next_hop.into(), medium, minutes);
+                }
+                Action::Look { node } => {
+                    self.world.way(node.into()).into_iter().for_each(|way| host.goes(node, way, both));
                 }
                 Action::Check { node } => {
                     let tag = ECHOES + u64::from(node);
@@ -382,6 +412,8 @@ const HEADERS: u16 = 33;
 /// The service reads the routing table so often, and so soon after what may have changed it.
 const TABLES: Micros = 15 * 60 * 1_000_000;
 const READ_AGAIN: Micros = 10_000_000;
+/// And where few ways are known.
+const LOST: Micros = 60_000_000;
 /// Tags of echoes, with the node; and their length from the IPv6 header on.
 const ECHOES: u64 = 1 << 49;
 const ECHO: u16 = 48;

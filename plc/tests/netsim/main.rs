@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use demand::OnDemand;
-use drive::{Drive, Poller, scheduler};
+use drive::{Anew, Drive, Poller, scheduler};
 use ground::{Ground, PUBLISHED};
 use naive::Naive;
 use plc::poll::Priority;
@@ -443,9 +443,9 @@ fn a_naive_poller_near_capacity_makes_a_storm_of_route_requests() {
     assert!((50.0..75.0).contains(&middle), "{middle}");
 }
 
-/// `WHO` of scheduler, hosted, watched, naive, alike and idle reads `SIZE` meters of some networks: by the scheduler alone,
-/// with a host that looks after routes, with one that looks for outages, too, one by one in whole sessions of small blocks, and
-/// one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, with rows of a profile compressed by nulls
+/// `WHO` of scheduler, hosted, started, new, watched, naive, alike and idle reads `SIZE` meters of some networks: by the
+/// scheduler alone, with a host that looks after routes, with a modem that was started anew and knows none, with a host that
+/// knows none either, with one that looks for outages, too, one by one in whole sessions of small blocks, and one by one in the sessions of the others: in blocks of 1 kB where `LARGE` is 1, with rows of a profile compressed by nulls
 /// where `COMPRESSED` is, within open associations where `OPEN` is, with the questions that the service asks besides, and no
 /// release, where `SERVICE` is; `HYBRID` is the share of the meters that have a radio. Who is `idle` reads nobody but one meter on demand every five minutes, for twelve hours, of
 /// which routes that nobody uses last six. `FROM` is the first seed, `SEEDS` the last one, `WINDOW` how much the scheduler
@@ -479,6 +479,10 @@ fn the_scheduler_and_one_by_one() {
             let read = match who {
                 "scheduler" => case.read(Flood::default(), scheduler(), session(), 12 * HOUR),
                 "hosted" => case.read_with(case.hosted(), drive, session(), 12 * HOUR),
+                "started" => {
+                    case.read_with(case.hosted(), |world| drive(world).anew(Anew::Modem), session(), 12 * HOUR)
+                }
+                "new" => case.read_with(case.hosted(), |world| drive(world).anew(Anew::Unit), session(), 12 * HOUR),
                 "watched" => case.read_with(case.hosted(), |world| drive(world).watched(), session(), 12 * HOUR),
                 "naive" => case.read(Flood::default(), Naive::new(1), daily(), 12 * HOUR),
                 "alike" => case.read(Flood::default(), Naive::new(1), session(), 12 * HOUR),
