@@ -225,11 +225,13 @@ pub(crate) fn afl(mut octets: &[u8]) {
 fn messages(reassembly: &mut Reassembly, opens: bool, now: Instant) -> u64 {
     let mut came = 0;
     while let Some(event) = reassembly.poll_event() {
-        came += u64::from(opens || !matches!(event, reassembly::Event::Doubtful(_)));
-        if let reassembly::Event::Doubtful(_) = &event {
+        let is_doubtful = matches!(event, reassembly::Event::Doubtful(_) | reassembly::Event::Mended(_));
+        came += u64::from(opens || !is_doubtful);
+        if is_doubtful {
             reassembly.settle(opens, now);
         }
-        if let reassembly::Event::Message(frame) | reassembly::Event::Doubtful(frame) = event {
+        use reassembly::Event::{Doubtful, Mended, Message};
+        if let Message(frame) | Doubtful(frame) | Mended(frame) = event {
             telegram(&frame);
         }
     }

@@ -54,6 +54,8 @@ pub struct Whole {
     pub frame: Vec<u8>,
     /// It may be made of two: [`Late::settle`] wants to know whether it opened.
     pub is_doubtful: bool,
+    /// It was made anew in place of another one: only its MAC can say that it opened.
+    pub needs_proof: bool,
 }
 
 #[derive(Debug)]
@@ -273,8 +275,15 @@ impl Late {
         let held = self.held.len();
         while let Some(event) = self.fragments.poll_event() {
             match event {
-                Event::Message(frame) => self.messages.push_back(Whole { frame, is_doubtful: false }),
-                Event::Doubtful(frame) => self.messages.push_back(Whole { frame, is_doubtful: true }),
+                Event::Message(frame) => {
+                    self.messages.push_back(Whole { frame, is_doubtful: false, needs_proof: false });
+                }
+                Event::Doubtful(frame) => {
+                    self.messages.push_back(Whole { frame, is_doubtful: true, needs_proof: false });
+                }
+                Event::Mended(frame) => {
+                    self.messages.push_back(Whole { frame, is_doubtful: true, needs_proof: true });
+                }
                 Event::Expired(frames) => {
                     let is_of = |kept: &Kept| frames.contains(&kept.frame);
                     let (expired, held): (VecDeque<_>, VecDeque<_>) = self.held.drain(..).partition(is_of);

@@ -230,9 +230,9 @@ impl Meters {
             self.tell(heard, line.as_ref(), reject, is_kept);
         }
         self.give_up_fragments(heard.at);
-        while let Some(Whole { frame, is_doubtful }) = self.late.poll_message() {
+        while let Some(Whole { frame, is_doubtful, needs_proof }) = self.late.poll_message() {
             if is_doubtful {
-                let has_opened = self.is_genuine(&frame);
+                let has_opened = self.is_genuine(&frame, needs_proof);
                 self.late.settle(has_opened, heard.at.mono);
                 if !has_opened {
                     continue;
@@ -243,10 +243,10 @@ impl Meters {
         }
     }
 
-    /// A message whose fragments may be of two is one: its MAC proves that, or nobody here could.
-    fn is_genuine(&mut self, frame: &[u8]) -> bool {
+    /// A message whose fragments may be of two is one: its MAC proves that, or nobody here could and it needs none.
+    fn is_genuine(&mut self, frame: &[u8], needs_proof: bool) -> bool {
         let message = Telegram::decode_as(Form::Stripped, frame, &*self.keys, &mut self.scratch);
-        message.is_ok_and(|it| it.security.authenticated || it.verdict == wmbus::Verdict::NoKey)
+        message.is_ok_and(|it| it.security.authenticated || !needs_proof && it.verdict == wmbus::Verdict::NoKey)
     }
 
     /// Makes durable what is known of the meters, and their counters.

@@ -169,6 +169,28 @@ fn a_fragment_that_is_left_over_is_kept_apart_and_expires_alone() {
 }
 
 #[test]
+fn an_honest_fragment_mends_a_message_that_a_forged_one_has_spoilt_where_the_mac_proves_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("late");
+    let now = Instant::now();
+    let (mut late, _) = open(&path, now).unwrap();
+    let frames = fragments();
+    let mut forged = frames[1].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(hear(&mut late, &frames[0], now).0, Place::Fragment);
+    assert_eq!(hear(&mut late, &forged, now).0, Place::Fragment);
+    let spoilt = late.poll_message().unwrap();
+    assert!(!spoilt.needs_proof && hear(&mut late, &spoilt.frame, now).1 == Verdict::BadMac);
+    assert_eq!(hear(&mut late, &frames[1], now).0, Place::Fragment);
+    let message = late.poll_message().unwrap();
+    assert!(message.is_doubtful && message.needs_proof);
+    assert_eq!(hear(&mut late, &message.frame, now).1, Verdict::Ok);
+    late.settle(true, now);
+    late.write();
+    assert_eq!((late.held.len(), open(&path, now).unwrap().0.poll_timeout()), (0, None), "nothing of it is kept");
+}
+
+#[test]
 fn what_changes_is_written_once_in_a_window() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("late");

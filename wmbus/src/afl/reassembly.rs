@@ -4,6 +4,7 @@
 //! the meter sent, the MAC over the whole message tells: a message comes out as a frame to be decoded. Only the first
 //! fragment has a counter: one that came before it may be left over from another message, whose first one was lost.
 //! What was put together so is doubtful, and its owner says whether it opened ([`Reassembly::settle`]).
+//! So is what a fragment makes of a message that is through, in the place of another one, which may have been forged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ pub struct Reassembly {
     limits: Limits,
     /// Oldest first.
     pending: VecDeque<Pending>,
-    /// Messages that came out and of which one cannot know yet whether they are any.
-    doubtful: VecDeque<Pending>,
+    /// Messages that came out and of which one cannot know yet whether they are any, and whether they are mended.
+    doubtful: VecDeque<(Pending, bool)>,
     /// Messages that are through: late copies of their fragments are nothing new.
     done: VecDeque<Pending>,
     events: VecDeque<Event>,
@@ -44,6 +45,8 @@ pub enum Event {
     Message(Vec<u8>),
     /// The same, which may be made of two: [`Reassembly::settle`] wants to know whether it opened.
     Doubtful(Vec<u8>),
+    /// The same of a message that is through, with another fragment in the place of one: only a MAC makes it one.
+    Mended(Vec<u8>),
     /// Fragments of a message that did not become whole, as stripped frames.
     Expired(Vec<Vec<u8>>),
 }
@@ -96,6 +99,7 @@ impl Reassembly {
         let taken = self.place(sender.identity(), worth, fragment, now);
         if taken == Taken::New {
             self.complete(now);
+            self.mend();
             self.bound(sender.identity());
         }
         taken
@@ -114,12 +118,17 @@ impl Reassembly {
         self.pending.iter().map(|pending| pending.deadline(self.limits.timeout)).min()
     }
 
-    /// Says of the first [`Event::Doubtful`] of which nothing was said whether it opened. If not, those of its
-    /// fragments that came before the first one are kept apart from the others.
+    /// Says of the first [`Event::Doubtful`] or [`Event::Mended`] of which nothing was said whether it opened. If not,
+    /// those fragments of a doubtful one that came before the first one are kept apart from the others.
     pub fn settle(&mut self, has_opened: bool, now: Instant) {
-        let Some(pending) = self.doubtful.pop_front() else { return };
+        let Some((pending, is_mended)) = self.doubtful.pop_front() else { return };
         if has_opened {
+            // What mended it waits for nothing else.
+            self.pending.retain(|other| !(is_mended && pending.has(other)));
             self.finish(pending, now);
+            return;
+        }
+        if is_mended {
             return;
         }
         let sender = pending.sender;
@@ -147,7 +156,8 @@ impl Reassembly {
 
     /// A message that is not complete wants this stripped frame.
     pub fn holds(&self, frame: &[u8]) -> bool {
-        let held = self.pending.iter().chain(&self.doubtful).flat_map(|pending| pending.fragments.values());
+        let doubtful = self.doubtful.iter().map(|(pending, _)| pending);
+        let held = self.pending.iter().chain(doubtful).flat_map(|pending| pending.fragments.values());
         held.into_iter().any(|fragment| fragment.frame == frame)
     }
 
@@ -194,11 +204,32 @@ impl Reassembly {
             let frame = pending.whole();
             if pending.is_doubtful() {
                 self.events.push_back(Event::Doubtful(frame));
-                self.doubtful.push_back(pending);
+                self.doubtful.push_back((pending, false));
             } else {
                 self.events.push_back(Event::Message(frame));
                 self.finish(pending, now);
             }
+        }
+    }
+
+    /// The fragment that was just taken, if nothing else waits for it, may be the honest one of a message that went
+    /// through with a forged one.
+    fn mend(&mut self) {
+        let Some(alone) = self.pending.back().filter(|pending| pending.fragments.len() == 1) else { return };
+        let Some((id, fragment)) = alone.fragments.first_key_value().filter(|(_, it)| it.number == self.heard) else {
+            return;
+        };
+        let fits = |done: &&Pending| {
+            done.sender == alone.sender
+                && done.fragments.len() > 1
+                && done.fragments.contains_key(id)
+                && done.may_hold(&fragment.afl)
+        };
+        let Some(mut mended) = self.done.iter().rev().find(fits).cloned() else { return };
+        mended.insert(*id, fragment.clone());
+        if mended.is_whole() {
+            self.events.push_back(Event::Mended(mended.whole()));
+            self.doubtful.push_back((mended, true));
         }
     }
 
@@ -264,6 +295,12 @@ impl Pending {
         let ids = self.fragments.keys().eq(other.fragments.keys());
         ids && self.sender == other.sender
             && self.fragments.values().zip(other.fragments.values()).all(|(a, b)| a.is(b))
+    }
+
+    /// All fragments of another one are its own.
+    fn has(&self, other: &Self) -> bool {
+        let has = |(id, it): (&u8, &Fragment)| self.fragments.get(id).is_some_and(|own| own.is(it));
+        self.sender == other.sender && other.fragments.iter().all(has)
     }
 
     /// A fragment without a message counter belongs to whatever it fits.

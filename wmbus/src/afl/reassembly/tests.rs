@@ -38,7 +38,7 @@ fn message(reassembly: &mut Reassembly) -> Option<Vec<i64>> {
 fn told(reassembly: &mut Reassembly, event: &Event) -> Option<Vec<i64>> {
     match event {
         Event::Message(frame) => values(frame),
-        Event::Doubtful(frame) => {
+        Event::Doubtful(frame) | Event::Mended(frame) => {
             let values = values(frame);
             reassembly.settle(values.is_some(), Instant::now());
             values
@@ -57,6 +57,48 @@ fn values(frame: &[u8]) -> Option<Vec<i64>> {
     Some(
         values.filter_map(|record| if let Value::Integer(value) = record.value { Some(value) } else { None }).collect(),
     )
+}
+
+#[test]
+fn a_forged_fragment_in_a_meters_own_name_does_not_cost_its_message() {
+    let frames = fragments(METER, 7, 5);
+    // Each place, the forged one before the honest one and at once behind it, or at the end of all.
+    for place in 0..frames.len() {
+        let mut forged = frames[place].clone();
+        *forged.last_mut().unwrap() ^= 1;
+        for is_last in [false, true] {
+            let mut order: Vec<&Vec<u8>> = frames.iter().collect();
+            if is_last {
+                order[place] = &forged;
+                order.push(&frames[place]);
+            } else {
+                order.insert(place, &forged);
+            }
+            let mut reassembly = Reassembly::new(Limits::default());
+            let now = Instant::now();
+            let mut came = Vec::new();
+            for frame in order {
+                assert_eq!(hear(&mut reassembly, frame, now), Taken::New);
+                came.extend(std::iter::from_fn(|| message(&mut reassembly)));
+            }
+            assert_eq!(came, [vec![5; 12]], "{place} {is_last}");
+            assert!(reassembly.len() <= 2 && reassembly.doubtful.is_empty());
+            // Nothing of the message itself is given up afterwards.
+            reassembly.handle_timeout(now + reassembly.limits.timeout);
+            let expired = std::iter::from_fn(|| reassembly.poll_event());
+            assert!(expired.into_iter().all(|event| matches!(event, Event::Expired(it) if it.contains(&forged))));
+        }
+    }
+    // A message that opened is not lost to what is forged behind it, nor told twice.
+    let mut reassembly = Reassembly::new(Limits::default());
+    let now = Instant::now();
+    assert!(frames.iter().all(|frame| hear(&mut reassembly, frame, now) == Taken::New));
+    assert_eq!(message(&mut reassembly), Some(vec![5; 12]));
+    let mut forged = frames[3].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(hear(&mut reassembly, &forged, now), Taken::New);
+    assert!(matches!(reassembly.events.front(), Some(Event::Mended(_))));
+    assert_eq!((message(&mut reassembly), hear(&mut reassembly, &frames[3], now)), (None, Taken::Repeated));
 }
 
 #[test]
