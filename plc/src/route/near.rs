@@ -2,6 +2,7 @@
 //! kept of routes, too, needs no search: one for each node of a network takes hours, and a row to a neighbour is none.
 
 use super::history::Why;
+use super::node::Known;
 use super::{Action, Medium, Routes, Way};
 
 impl Routes {
@@ -23,12 +24,16 @@ impl Routes {
         }
     }
 
-    /// Whether more than a tenth of the nodes have no way, nor had one: the modem's neighbours are worth a look soon.
+    /// Whether more than a tenth of the nodes have no way, nor had one, nor were looked for often enough: the modem's
+    /// neighbours are worth a look soon.
     pub fn is_lost(&self) -> bool {
-        let known = self.nodes.values().filter(|known| known.last_way().is_some()).count();
+        let is_known = |known: &&Known| known.last_way().is_some() || known.in_vain >= OFTEN;
+        let known = self.nodes.values().filter(is_known).count();
         self.is_up && self.limits.nodes.saturating_sub(known) > self.limits.nodes / 10
     }
 }
 
+/// Half of all searches find nobody who is there (simulated); whom so many did not find may be out of reach.
+const OFTEN: u32 = 3;
 /// 7 dB: a link that was good when it was heard, and not one of those that a table calls weak (adpWeakLQIValue, 52, is 3 dB).
 const GOOD: u8 = 68;

@@ -204,6 +204,15 @@ fn one_is_looked_for_in_each_branch_and_as_many_as_the_airtime_allows() {
     let mut new = routes(1_000, now);
     let searches = hour(&mut new);
     assert!((170..=190).contains(&searches), "{searches}");
+    // Who was looked for again and again is out of reach, and no reason for more of it.
+    let out_of_reach = |nodes: std::ops::RangeInclusive<u16>, new: &mut Routes| {
+        for node in nodes {
+            (0..3).for_each(|_| new.failed(node, Failure::NoRoute { searched: true }, now));
+        }
+        new.is_lost()
+    };
+    let mut new = routes(1_000, now);
+    assert!(out_of_reach(1..=899, &mut new) && !out_of_reach(900..=900, &mut new));
 }
 
 #[test]
