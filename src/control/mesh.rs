@@ -224,7 +224,7 @@ pub struct MeshStatus {
     /// What of it does not outlive the service, as its file cannot be used, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unkept: Vec<String>,
-    /// What of it was kept before the service began, and was not there any more.
+    /// What of it was kept, and was not there any more when the service began, within a day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,
 }

@@ -97,10 +97,7 @@ impl Status {
                 format!("not kept of network {}: {}", network.network, network.unkept.join("; ")),
             );
         }
-        let is_recent = |network: &&MeshStatus| {
-            network.counted_since_ms.is_some_and(|began_ms| self.time.now_ms - began_ms < DAY_MS)
-        };
-        for network in self.networks.iter().filter(|network| !network.lost.is_empty()).filter(is_recent) {
+        for network in self.networks.iter().filter(|network| !network.lost.is_empty()) {
             because(Verdict::Degraded, format!("lost of network {}: {}", network.network, network.lost.join("; ")));
         }
         if self.receivers.is_empty() && self.electricity.is_none() && self.networks.is_empty() {

@@ -8,6 +8,7 @@ mod echoes;
 mod heard;
 mod keep;
 mod line;
+mod losses;
 mod outages;
 mod pan;
 mod polling;
@@ -94,8 +95,8 @@ struct View {
     conflict_ms: Option<i64>,
     /// Files that cannot be used, and why.
     unkept: Vec<String>,
-    /// What the last life kept, and this one did not find.
-    lost: Vec<String>,
+    /// What an earlier life kept, and the next one did not find.
+    lost: losses::Losses,
 }
 
 impl Plc {
@@ -174,6 +175,7 @@ impl Plc {
                 lost: Vec::new(),
             },
         };
+        plc.take_up_losses(now);
         plc.take_up_routes(&directory, now);
         plc.take_up_outages(&directory, now);
         plc.take_up_heard(&directory, now);

@@ -201,7 +201,7 @@ impl Plc {
             polling: self.polling_counts(),
             outages: self.outage_lines(now),
             unkept: self.view.unkept.clone(),
-            lost: self.view.lost.clone(),
+            lost: self.losses(now),
         }
     }
 

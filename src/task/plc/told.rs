@@ -74,12 +74,6 @@ impl Plc {
         self.view.unkept.push(format!("{what}: {why}"));
     }
 
-    /// What was kept is lost in part or whole: it is told, and shown as long as the service runs.
-    pub(super) fn tell_loss(&mut self, code: &str, detail: String, now: Now) {
-        self.view.lost.push(detail.clone());
-        self.tell(code, detail, now);
-    }
-
     pub(super) fn tell_in(&mut self, lane: Lane, code: &str, detail: String, now: Now) {
         let kind = EventKind::Unit { code: code.to_owned(), detail: format!("network {}: {detail}", self.name) };
         let event = reading::Event { received: now.received(), meter: None, kind };

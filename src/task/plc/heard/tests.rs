@@ -120,7 +120,7 @@ fn what_is_lost_of_when_nodes_were_heard_is_said_once() {
         assert!(plc.waiting.hand_over(&plc.store, now()));
         plc.store.close().unwrap();
         let plc = life(&dir, &Dark::default());
-        assert_eq!((plc.status(now()).lost.len(), plc.waiting.len()), (0, 0), "{number}");
+        assert_eq!((plc.status(now()).lost, plc.waiting.len()), (told, 0), "{number}");
         plc.store.close().unwrap();
     }
 }

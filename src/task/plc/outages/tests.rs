@@ -205,8 +205,11 @@ fn who_was_back_when_outages_were_lost_is_said_and_shown() {
     assert_eq!(plc.status(now()).lost, [format!("the file of open outages {said}")]);
     assert_eq!(lost(&plc), [said]);
     end(plc);
+    // It is told once, and shown for a day, also after another start.
     let plc = life(&dir, &Dark::default());
-    assert_eq!(plc.status(now()).lost, Vec::<String>::new());
+    assert_eq!((plc.status(now()).lost.len(), lost(&plc).len()), (1, 0));
+    let in_hours = |hours: i64| Now { utc_ms: now().utc_ms + hours * 3_600_000, ..now() };
+    assert_eq!([23, 24].map(|hours| plc.status(in_hours(hours)).lost.len()), [1, 0]);
     end(plc);
 }
 
