@@ -220,6 +220,7 @@ fn reason(why: &str) -> &str {
         "others-blacklisted" => "the other ways known are blacklisted too",
         "others-lose" => "the other ways known lose more than they carry",
         "no-rows-taken" => "the modem takes no routes",
+        "held" => "it is held there: see `dcu route release`",
         other => other,
     }
 }
@@ -429,6 +430,7 @@ mod tests {
         let begin = "a route to N was found: over 0007, 2 hops; that is blacklisted, but ";
         assert_eq!(words("no-other-way"), format!("{begin}no other way is known"));
         assert_eq!(words("others-blacklisted"), format!("{begin}the other ways known are blacklisted too"));
+        assert_eq!(words("held"), format!("{begin}it is held there: see `dcu route release`"));
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub struct ChangeLine {
 pub struct StaysLine {
     pub short_addr: String,
     pub eui64: Option<String>,
-    /// `no-other-way`, `others-blacklisted`, `others-lose` or `no-rows-taken`.
+    /// `no-other-way`, `others-blacklisted`, `others-lose`, `no-rows-taken` or `held`.
     pub why: String,
 }
 

@@ -77,7 +77,7 @@ pub enum Why {
     /// The unit put the way back that the modem had dropped.
     PutBack,
     /// Why a route stays over who is blacklisted: there is no other way that is known, or all others are blacklisted too, or
-    /// lose more than they carry, or the modem lets nobody write its routes.
+    /// lose more than they carry, or the modem lets nobody write its routes, or ([`Self::Held`]) it is held there.
     NoOther,
     OthersBlacklisted,
     OthersLose,
@@ -86,10 +86,11 @@ pub enum Why {
     ByAnother,
     /// The unit put it there, as it knew no way and the modem hears the node itself.
     Near,
+    Held,
 }
 
 impl Why {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Modem,
         Self::Joined,
         Self::Left,
@@ -109,6 +110,7 @@ impl Why {
         Self::Locked,
         Self::ByAnother,
         Self::Near,
+        Self::Held,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -132,6 +134,7 @@ impl Why {
             Self::Locked => "no-rows-taken",
             Self::ByAnother => "by-another",
             Self::Near => "near",
+            Self::Held => "held",
         }
     }
 }
@@ -264,6 +267,7 @@ mod tests {
             What::Allowed,
             What::Stays { next_hop: 0x3f },
             What::MayStay { next_hop: 0x3f },
+            What::Searched { most_hops: 1 },
             What::Refused(None),
             What::Refused(Some(Refusal::Adp(AdpStatus::BUSY))),
             What::Refused(Some(Refusal::Mac(MacStatus::QUEUE_FULL))),
@@ -283,6 +287,6 @@ mod tests {
         }
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0].as_slice()), None);
         assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 10, 0, 6, 0, 0, 0, 0, 0].as_slice()), None);
-        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 19, 0, 0, 0, 0, 0, 0].as_slice()), None);
+        assert_eq!(Entry::parse(&mut [0, 1, 0, 0, 0, 0, 1, 20, 0, 0, 0, 0, 0, 0].as_slice()), None);
     }
 }

@@ -65,6 +65,7 @@ impl Routes {
         self.not_put(node);
         if is_held {
             self.note(node, What::Released, Why::Asked, now);
+            self.go_round_banned(node, now);
         }
         is_held
     }
@@ -102,6 +103,10 @@ impl Routes {
     pub fn way_round(&self, node: u16) -> Option<Result<Way, Why>> {
         let known = self.nodes.get(&node)?;
         let way = known.way.filter(|way| self.blacklist.contains(&way.next_hop))?;
+        // Who holds it there wants this one, whatever is wanted of the others.
+        if known.pin == Some(way.next_hop) {
+            return Some(Err(Why::Held));
+        }
         let others = || known.alternates.iter().filter(|it| it.way.next_hop != way.next_hop);
         let allowed = || others().filter(|it| !self.blacklist.contains(&it.way.next_hop));
         let best = allowed().filter(|it| it.failed <= it.answered).min_by_key(|it| it.score());

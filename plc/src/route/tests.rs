@@ -553,6 +553,32 @@ fn a_held_route_is_put_back_and_none_is_held_in_a_circle() {
 }
 
 #[test]
+fn a_route_that_is_held_at_who_is_blacklisted_stays_there_until_it_is_released() {
+    let now = begin();
+    let mut routes = routes(20, now);
+    routes.table([(5, way(5, 1)), (6, way(7, 2)), (7, way(7, 1))], now);
+    routes.hold(6, 5, true, now).unwrap();
+    routes.goes(6, way(5, 2), now);
+    routes.set_blacklisted(5, true, now);
+    // Each time that the table is read, and after another start.
+    for _ in 0..10 {
+        routes.goes(6, way(5, 2), now);
+        assert_eq!(actions(&mut routes, now), []);
+    }
+    assert_eq!(routes.way_round(6), Some(Err(Why::Held)));
+    let stays = (What::Stays { next_hop: 5 }, Why::Held);
+    assert_eq!((told(&routes, 6).last(), routes.fault(6)), (Some(&stays), None));
+    let history: Vec<_> = routes.entries().map(|(node, entry)| (node, *entry)).collect();
+    let mut next = self::routes(20, now);
+    next.restore(history);
+    next.goes(6, way(5, 2), now);
+    assert_eq!((actions(&mut next, now), next.way_round(6)), (vec![], Some(Err(Why::Held))));
+    // Then it goes round like all others.
+    assert!(routes.release(6, now));
+    assert_eq!(actions(&mut routes, now), [Action::Detour { node: 6, way: way(7, 2) }]);
+}
+
+#[test]
 fn who_is_blacklisted_is_gone_round_where_another_way_is_known_and_is_no_worse() {
     let now = begin();
     let mut routes = routes(20, now);
