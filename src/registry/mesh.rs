@@ -113,6 +113,11 @@ impl Mesh {
         place.map_or((self.table.len(), None), |place| (place, self.table.get(place)))
     }
 
+    /// Whether the rows of that table have a medium: those of older firmware have none. None: there is no row.
+    pub fn rows_say_medium(&self) -> Option<bool> {
+        self.table.first().map(|route| route.medium.is_some())
+    }
+
     /// Whether the coordinator speaks with a node without a hop between.
     pub fn is_neighbour(&self, short_addr: u16) -> bool {
         let is_first = |route: &Route| route.next_hop == short_addr;

@@ -7,7 +7,7 @@
 mod tests;
 
 use plc::g3::AdpStatus;
-use plc::g3::modem::{Answer, Modem, Refusal as Refused};
+use plc::g3::modem::{Answer, Generation, Modem, Refusal as Refused};
 use plc::g3::pib::{Layer, Route, Typed, adp};
 use plc::route::{Medium, Way};
 use tracing::{debug, info};
@@ -99,13 +99,17 @@ impl Plc {
     pub(super) fn set_route(&mut self, (node, way): (u16, Way), minutes: u16, index: usize, asked: Asked) {
         let now = (self.clock)().mono;
         let before = self.mesh.row_of(node).1;
+        // What its rows do not say it does not take.
+        let is_newer = || self.coordinator.modem().generation() == Some(Generation::ModemLbs);
+        let says_medium = self.mesh.rows_say_medium().unwrap_or_else(is_newer);
+        let medium = way.medium.map(Medium::number).or(before.and_then(|row| row.medium)).unwrap_or(PLC);
         let row = Route {
             destination: node,
             next_hop: way.next_hop,
             route_cost: way.cost,
             hop_count: way.hops,
             weak_link_count: way.weak_links,
-            medium: way.medium.map(Medium::number).or(before.and_then(|row| row.medium)),
+            medium: says_medium.then_some(medium),
             valid_time: minutes,
         };
         let value = Typed::Route(row).to_value();
@@ -131,5 +135,7 @@ impl Plc {
     }
 }
 
+/// The medium of a row where none is known.
+const PLC: u8 = 0;
 /// Rows of which something is under way.
 const ROWS_AT_ONCE: usize = 8;

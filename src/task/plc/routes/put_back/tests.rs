@@ -37,11 +37,11 @@ struct Bench {
 impl Bench {
     /// With routes to 5 and to 6 over 5, to 7, and to 8 over 7.
     fn new() -> Self {
-        Self::with(Vec::new())
+        Self::with(Generation::ModemLbs, Vec::new())
     }
 
-    /// The same, and these nodes are there.
-    fn with(devices: Vec<Device>) -> Self {
+    /// The same with firmware of this generation, and these nodes are there.
+    fn with(generation: Generation, devices: Vec<Device>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let now = tests::now();
         let (now, begin) = (Arc::new(Mutex::new(now)), now.mono);
@@ -50,7 +50,7 @@ impl Bench {
             Arc::new(move || *now.lock().unwrap())
         };
         let plc = tests::open(dir.path(), clock, Dark::default());
-        let nature = Nature { generation: Generation::ModemLbs, ..Nature::default() };
+        let nature = Nature { generation, ..Nature::default() };
         let mut bench = Self {
             plc,
             modem: Modem::new(nature, devices, Behind::nothing(), begin),
@@ -318,29 +318,26 @@ fn who_answers_after_it_was_lost_may_do_so_by_another_way_and_its_row_says_which
 
 #[test]
 fn a_unit_that_knows_no_ways_writes_those_to_whom_its_modem_hears() {
-    let (mut bench, node, eui64) = joined();
-    let is_member = |bench: &Bench| bench.plc.coordinator.server().member(eui64).is_some();
-    let forget = |bench: &mut Bench| {
+    // Rows of the older firmware have no medium.
+    for (generation, medium) in [(Generation::ModemLbs, Some(0)), (Generation::HostLbs, None)] {
+        let (mut bench, node, _) = joined_to(generation);
         let now = both(bench.time());
         bench.table.clear();
+        bench.reads_table();
         bench.plc.routing.routes = plc::route::Routes::new(*bench.plc.routing.routes.limits(), now);
         bench.plc.routing.routes.set_up(true);
         bench.plc.read_tables();
         let before = bench.written.len();
         bench.pass(Duration::from_secs(1));
-        bench.written.split_off(before)
-    };
-    let written = forget(&mut bench);
-    assert!(is_member(&bench));
-    assert_eq!(
-        written.iter().map(|(place, row)| (*place, row.destination, row.next_hop)).collect::<Vec<_>>(),
-        [(0, node, node)]
-    );
-    assert_eq!((bench.searched.len(), bench.plc.routing.tables_due.is_some()), (0, true), "it is lost");
-    // The tables are read again within a minute, and it is no more.
-    bench.pass(Duration::from_secs(60));
-    let last = bench.plc.routing.routes.history(node).last().map(|entry| (entry.what.name(), entry.why));
-    assert_eq!((last, bench.plc.routing.tables_due), (Some(("way", Why::Near)), None));
+        let valid_time = bench.minutes();
+        let route_cost = 0;
+        assert_eq!(bench.written[before..], [(0, Route { route_cost, medium, valid_time, ..row(node, node) })]);
+        assert_eq!((bench.searched.len(), bench.plc.routing.tables_due.is_some()), (0, true), "it is lost");
+        // The tables are read again within a minute, and it is no more.
+        bench.pass(Duration::from_secs(60));
+        let last = bench.plc.routing.routes.history(node).last().map(|entry| (entry.what.name(), entry.why));
+        assert_eq!((last, bench.plc.routing.tables_due), (Some(("way", Why::Near)), None));
+    }
 }
 
 #[test]
@@ -488,8 +485,12 @@ fn a_modem_that_takes_no_rows_moves_nobody_around_who_is_blacklisted() {
 
 /// With one node that has joined.
 fn joined() -> (Bench, u16, Eui64) {
+    joined_to(Generation::ModemLbs)
+}
+
+fn joined_to(generation: Generation) -> (Bench, u16, Eui64) {
     let (eui64, psk) = identity(1);
-    let mut bench = Bench::with(vec![Device::new(eui64, psk)]);
+    let mut bench = Bench::with(generation, vec![Device::new(eui64, psk)]);
     let node = NodeSecret { eui64: eui64.to_string(), psk: hex::encode(psk.0), meter: String::new() };
     let (reply, _said) = tokio::sync::oneshot::channel();
     bench.plc.answer(Question::Ask(MeshAsk::Import { nodes: vec![node], part: None }, reply));
