@@ -1,8 +1,10 @@
 //! What was kept of a network and is lost in part or whole: it is told once, and shown for a day, over restarts too.
 
+use tracing::warn;
+
+use super::told::DAY_MS;
 use super::{Plc, chain};
 use crate::clock::Now;
-use tracing::warn;
 
 /// What was lost, and when, in milliseconds since 1970 UTC; the oldest first.
 pub(super) type Losses = Vec<(i64, String)>;
@@ -13,7 +15,7 @@ impl Plc {
         let Some(octets) = self.stored_mark(LOSSES).filter(|octets| !octets.is_empty()) else { return };
         match serde_json::from_slice::<Losses>(&octets) {
             Ok(mut losses) => {
-                losses.retain(|(at_ms, _)| now.utc_ms - at_ms < DAY_MS);
+                losses.retain(|(at_ms, _)| is_recent(*at_ms, now));
                 self.view.lost = losses;
             }
             Err(error) => warn!(network = %self.name, err = %chain(&error), "what was lost before is not known"),
@@ -21,7 +23,7 @@ impl Plc {
     }
 
     pub(super) fn tell_loss(&mut self, code: &str, detail: String, now: Now) {
-        self.view.lost.retain(|(at_ms, _)| now.utc_ms - at_ms < DAY_MS);
+        self.view.lost.retain(|(at_ms, _)| is_recent(*at_ms, now));
         self.view.lost.push((now.utc_ms, detail.clone()));
         let too_many = self.view.lost.len().saturating_sub(MOST);
         self.view.lost.drain(..too_many);
@@ -34,9 +36,13 @@ impl Plc {
 
     /// What was lost within a day, for people.
     pub(super) fn losses(&self, now: Now) -> Vec<String> {
-        let recent = self.view.lost.iter().filter(|(at_ms, _)| now.utc_ms - at_ms < DAY_MS);
+        let recent = self.view.lost.iter().filter(|(at_ms, _)| is_recent(*at_ms, now));
         recent.map(|(_, what)| what.clone()).collect()
     }
+}
+
+fn is_recent(at_ms: i64, now: Now) -> bool {
+    now.utc_ms.saturating_sub(at_ms) < DAY_MS
 }
 
 /// What begins the mark's name.
@@ -44,4 +50,3 @@ const LOSSES: &[u8] = b"plc-losses/";
 /// There are three files of a network.
 const MOST: usize = 12;
 const OCTETS: usize = 16 << 10;
-const DAY_MS: i64 = 24 * 3_600_000;

@@ -82,7 +82,7 @@ impl Plc {
 }
 
 const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 /// A street that is switched on with a file of wrong keys is told in a few hours.
 const PER_HOUR: u32 = 100;
 const NODES: usize = 4096;
